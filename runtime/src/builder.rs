@@ -1,0 +1,104 @@
+//! The options of a runtime, all with a default.
+//!
+//! Contract. An option that is not set changes nothing. With `virtual_time` and `shuffle`, a program without
+//! other threads and without I/O runs the same way each time, for ever.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use crate::probe::Event;
+use crate::runtime::Runtime;
+
+/// What a runtime is built from.
+pub(crate) struct Options {
+    pub(crate) virtual_time: bool,
+    pub(crate) shuffle: Option<u64>,
+    pub(crate) shutdown_timeout: Duration,
+    pub(crate) probe: Option<Box<dyn FnMut(Event)>>,
+}
+
+/// Builds a [`Runtime`] that is not like the others.
+///
+/// ```
+/// use std::time::Duration;
+/// let runtime = roundel::Runtime::builder().virtual_time(true).shuffle(7).build().unwrap();
+/// runtime.block_on(roundel::time::sleep(Duration::from_secs(3600))); // at once
+/// ```
+#[must_use = "a builder does nothing until `build`"]
+pub struct Builder {
+    options: Options,
+}
+
+impl Default for Builder {
+    fn default() -> Builder {
+        let shutdown_timeout = Duration::from_secs(1);
+        Builder { options: Options { virtual_time: false, shuffle: None, shutdown_timeout, probe: None } }
+    }
+}
+
+impl Builder {
+    /// Time that costs no time: whenever no task can run and the kernel and other threads have nothing to
+    /// say, the clock jumps to the next deadline. Sleeps are exact, and last no time at all.
+    ///
+    /// The loop cannot know that another thread or process is about to answer: against such a one, timeouts
+    /// run out at once.
+    pub fn virtual_time(mut self, on: bool) -> Builder {
+        self.options.virtual_time = on;
+        self
+    }
+
+    /// Runs the tasks that are ready in a random order, the same for the same seed: to find out whether a
+    /// program depends on an order that nobody promised.
+    pub fn shuffle(mut self, seed: u64) -> Builder {
+        self.options.shuffle = Some(seed);
+        self
+    }
+
+    /// How long the shutdown waits for what the destructors of cancelled tasks have spawned. One second, if
+    /// not set.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Builder {
+        self.options.shutdown_timeout = timeout;
+        self
+    }
+
+    /// Calls `sink` with everything the loop does; see [`Event`]. What the loop does while `sink` runs, because
+    /// of it, is not reported.
+    ///
+    /// ```
+    /// use roundel::{Runtime, probe::Event};
+    /// let polls = std::rc::Rc::new(std::cell::Cell::new(0));
+    /// let count = polls.clone();
+    /// let sink = move |event| {
+    ///     if let Event::PollBegin { .. } = event {
+    ///         count.set(count.get() + 1);
+    ///     }
+    /// };
+    /// let runtime = Runtime::builder().probe(sink).build().unwrap();
+    /// runtime.block_on(roundel::yield_now());
+    /// assert_eq!(polls.get(), 2);
+    /// ```
+    pub fn probe(mut self, sink: impl FnMut(Event) + 'static) -> Builder {
+        self.options.probe = Some(Box::new(sink));
+        self
+    }
+
+    /// Builds the runtime.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system refuses the descriptors, or 65,536 runtimes exist already.
+    pub fn build(self) -> io::Result<Runtime> {
+        Runtime::build(self.options)
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("virtual_time", &self.options.virtual_time)
+            .field("shuffle", &self.options.shuffle)
+            .field("shutdown_timeout", &self.options.shutdown_timeout)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,209 @@
+//! How other threads reach a loop.
+//!
+//! Facts. A waker may be used on any thread, at any time, also when its loop is asleep in the kernel, is
+//! about to fall asleep, or is long gone. Ringing a sleeping loop is a system call; ringing a loop that
+//! is awake is waste.
+//!
+//! What follows. Each loop has an *inbox*: wakes (numbers) and errands (closures to run on the loop), and
+//! one lock. "Is there mail?" and "is the loop parked?" are answered under that one lock, so there is no
+//! moment between the two in which a wake could slip through:
+//!
+//! ```text
+//!   another thread                          the loop
+//!   lock                                    lock
+//!     put the mail in                         is there mail? ── yes ──► unlock, do not park
+//!     parked? ── yes ──► parked = false       parked = true
+//!   unlock                                  unlock
+//!   ring, if it was parked                  wait in the kernel
+//!                                           lock, parked = false, take the mail, unlock
+//! ```
+//!
+//! A process-wide *table* finds the inbox by the runtime's number; a loop that ends takes its entry out
+//! and closes the inbox.
+//!
+//! Invariants. 6: a foreign wake rings only a parked loop, and at most once per park. The bell is rung and
+//! refused mail is dropped outside the lock. A wake that is in the box already is not put in twice, so
+//! the box is never longer than the loop has slots, however often it is hit. Lock order: table, then inbox.
+//!
+//! What it does not know: tasks, futures, mio. A bell is anything that can be rung, which is also what lets
+//! loom take this file apart (`.ci/loom`), with planted bugs to show that it would notice.
+
+#[cfg(loom)]
+use loom::sync::{Arc, Mutex, MutexGuard, RwLock};
+#[cfg(not(loom))]
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+
+use std::fmt;
+use std::sync::PoisonError;
+
+use crate::id::TaskId;
+
+/// Something to be run on the loop's thread.
+pub(crate) type Errand = Box<dyn FnOnce() + Send>;
+
+/// What wakes a loop out of its wait in the kernel.
+pub(crate) trait Bell: Send + Sync {
+    fn ring(&self);
+}
+
+pub(crate) struct Inbox {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Gone when the loop is gone, with the descriptor that it is.
+    bell: Option<std::sync::Arc<dyn Bell>>,
+    mail: Mail,
+    /// For each slot the serial of the wake that is in the box, plus one; zero for none.
+    waiting: Vec<u32>,
+    parked: bool,
+}
+
+/// What came in.
+#[derive(Default)]
+pub(crate) struct Mail {
+    pub(crate) wakes: Vec<TaskId>,
+    pub(crate) errands: Vec<Errand>,
+}
+
+impl Mail {
+    fn is_empty(&self) -> bool {
+        self.wakes.is_empty() && self.errands.is_empty()
+    }
+}
+
+impl Inbox {
+    pub(crate) fn new(bell: std::sync::Arc<dyn Bell>) -> Inbox {
+        Inbox { state: Mutex::new(State { bell: Some(bell), ..State::default() }) }
+    }
+
+    /// Puts a wake in. Without effect on a loop that is gone.
+    pub(crate) fn wake(&self, id: TaskId) {
+        let mut state = self.lock();
+        if state.bell.is_none() || !state.note(id) {
+            return;
+        }
+        state.mail.wakes.push(id);
+        self.ring_if_parked(state);
+    }
+
+    /// Puts an errand in, or gives it back if the loop is gone.
+    pub(crate) fn send(&self, errand: Errand) -> Result<(), Errand> {
+        let mut state = self.lock();
+        if state.bell.is_none() {
+            return Err(errand);
+        }
+        state.mail.errands.push(errand);
+        self.ring_if_parked(state);
+        Ok(())
+    }
+
+    fn ring_if_parked(&self, mut state: MutexGuard<'_, State>) {
+        let parked = std::mem::take(&mut state.parked);
+        let bell = if parked { state.bell.clone() } else { None };
+        drop(state);
+        if let Some(bell) = bell {
+            bell.ring();
+        }
+    }
+
+    /// The loop wants to sleep. False if there is mail; otherwise, from here on, mail rings the bell.
+    pub(crate) fn park(&self) -> bool {
+        let mut state = self.lock();
+        state.parked = state.mail.is_empty();
+        state.parked
+    }
+
+    /// The loop is awake: takes the mail. `mail` has to be empty; it gives its memory to the next round.
+    pub(crate) fn collect(&self, mail: &mut Mail) {
+        let mut state = self.lock();
+        state.parked = false;
+        std::mem::swap(mail, &mut state.mail);
+        for wake in &mail.wakes {
+            state.waiting[wake.slot()] = 0;
+        }
+    }
+
+    /// The loop is gone: what is in the box comes back, and nothing goes in any more.
+    pub(crate) fn close(&self) -> Mail {
+        let mut state = self.lock();
+        state.bell = None;
+        std::mem::take(&mut state.mail)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Notes that this wake is in the box; false if it was.
+    fn note(&mut self, id: TaskId) -> bool {
+        if id.slot() >= self.waiting.len() {
+            self.waiting.resize(id.slot() + 1, 0);
+        }
+        let serial = id.serial() + 1;
+        std::mem::replace(&mut self.waiting[id.slot()], serial) != serial
+    }
+}
+
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox").finish_non_exhaustive()
+    }
+}
+
+/// All inboxes of a process by the number of their runtime.
+pub(crate) struct Table {
+    entries: RwLock<Vec<Entry>>,
+}
+
+#[derive(Default)]
+struct Entry {
+    inbox: Option<Arc<Inbox>>,
+    /// Where the serials of the next runtime with this number begin.
+    serial: u32,
+}
+
+/// The table of this process.
+#[cfg(not(loom))]
+pub(crate) static TABLE: Table = Table { entries: RwLock::new(Vec::new()) };
+
+impl Table {
+    #[cfg(loom)]
+    pub(crate) fn new() -> Table {
+        Table { entries: RwLock::new(Vec::new()) }
+    }
+
+    /// Gives a loop its number, the lowest that is free, and its first serial. `None` if all 65,536 are taken.
+    pub(crate) fn enter(&self, inbox: Arc<Inbox>) -> Option<(u16, u32)> {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let free = entries.iter().position(|entry| entry.inbox.is_none()).unwrap_or(entries.len());
+        let number = u16::try_from(free).ok()?;
+        if free == entries.len() {
+            entries.push(Entry::default());
+        }
+        entries[free].inbox = Some(inbox);
+        Some((number, entries[free].serial))
+    }
+
+    /// Takes a loop's entry out. `serial` is one that none of its wakers carries.
+    pub(crate) fn leave(&self, number: u16, serial: u32) {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let entry = std::mem::replace(&mut entries[usize::from(number)], Entry { inbox: None, serial });
+        // The lock first: the inbox may be the last one, and what it holds is foreign.
+        drop(entries);
+        drop(entry);
+    }
+
+    /// Wakes a task of any loop, from any thread.
+    pub(crate) fn wake(&self, id: TaskId) {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let inbox = entries.get(usize::from(id.runtime())).and_then(|entry| entry.inbox.clone());
+        drop(entries);
+        if let Some(inbox) = inbox {
+            inbox.wake(id);
+        }
+    }
+}

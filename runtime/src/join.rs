@@ -1,0 +1,195 @@
+//! The handle of a task: wait for it, cancel it, or let it go.
+//!
+//! Facts. A task may end before, while or after somebody waits for it, by returning, by a panic or by being
+//! cancelled. Its handle may be dropped at any of those times.
+//!
+//! What follows. A handle is a number and a reference to the executor that keeps the task's slot until both
+//! the task and the handle are done with it. The output is taken out of the slot, once, through `dyn Any`.
+//!
+//! What it does not know: how tasks are polled.
+
+use std::any::Any;
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use crate::executor::{Executor, Outcome};
+use crate::id::TaskId;
+use crate::panics::{self, Payload};
+
+/// A spawned task, as its spawner sees it. Awaiting it gives the task's output.
+///
+/// Dropping the handle *detaches* the task: it runs on, and its output is dropped when it ends.
+///
+/// ```
+/// roundel::run(async {
+///     let handle = roundel::spawn(async { 6 * 7 });
+///     assert_eq!(handle.await.unwrap(), 42);
+///
+///     let sleeper = roundel::spawn(std::future::pending::<()>());
+///     sleeper.cancel();
+///     assert!(sleeper.await.unwrap_err().is_cancelled());
+/// });
+/// ```
+///
+/// Cancel safety: a `JoinHandle` that was polled and is polled no more loses nothing; await it again.
+#[must_use = "dropping a JoinHandle detaches its task; to mean that, say `.detach()`"]
+pub struct JoinHandle<T> {
+    executor: Rc<Executor>,
+    id: TaskId,
+    /// The output has been handed out: the slot is not ours any more.
+    spent: bool,
+    output: PhantomData<fn() -> T>,
+}
+
+impl<T> JoinHandle<T> {
+    pub(crate) fn new(executor: Rc<Executor>, id: TaskId) -> JoinHandle<T> {
+        JoinHandle { executor, id, spent: false, output: PhantomData }
+    }
+
+    /// Drops the task's future, now: when this returns, everything the future held has been released.
+    /// A task that is over already is not changed; its output can still be awaited.
+    ///
+    /// Two cases have to wait a little. A task that cancels itself is dropped at the end of its poll. A task
+    /// that is cancelled by the destructor of another task is dropped when that destructor has returned;
+    /// otherwise a chain of them would be as deep as the stack.
+    pub fn cancel(&self) {
+        if !self.spent {
+            self.executor.cancel(self.id);
+        }
+    }
+
+    /// Whether the task is over: it returned, panicked or was cancelled.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.spent || self.executor.is_over(self.id)
+    }
+
+    /// The task's number.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.id
+    }
+
+    /// Lets the task run on by itself: what dropping the handle does too, said aloud.
+    pub fn detach(self) {}
+}
+
+impl<T: 'static> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    #[track_caller]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        assert!(!self.spent, "a JoinHandle was polled again after it had given the task's result");
+        if self.executor.running() == Some(self.id) {
+            panic!("a task awaits its own JoinHandle, which can never finish: await it from another task");
+        }
+        let Poll::Ready(outcome) = self.executor.collect(self.id, cx.waker()) else { return Poll::Pending };
+        self.spent = true;
+        Poll::Ready(match outcome {
+            Outcome::Returned(mut task) => Ok(take(task.as_mut().output())),
+            Outcome::Panicked(payload) => Err(JoinError::panicked(self.id, payload)),
+            Outcome::Cancelled => Err(JoinError::cancelled(self.id)),
+        })
+    }
+}
+
+fn take<T: 'static>(output: &mut dyn Any) -> T {
+    let output = output.downcast_mut::<Option<T>>().and_then(Option::take);
+    output.expect("a handle's type is its task's, and it takes the output once")
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        if !self.spent {
+            self.executor.detach(self.id);
+        }
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle").field("id", &self.id).field("finished", &self.is_finished()).finish()
+    }
+}
+
+/// Why a task has no output: it was cancelled, or it panicked.
+///
+/// ```
+/// roundel::run(async {
+///     let error = roundel::spawn(async { panic!("no luck") }).await.unwrap_err();
+///     assert!(error.is_panic());
+///     assert!(error.to_string().ends_with("panicked: no luck"));
+///     assert_eq!(error.into_panic().downcast_ref::<&str>(), Some(&"no luck"));
+/// });
+/// ```
+pub struct JoinError {
+    task: Option<TaskId>,
+    /// Behind a lock only because a payload is not `Sync`, and an error should be.
+    panic: Option<Mutex<Payload>>,
+}
+
+impl JoinError {
+    pub(crate) fn cancelled(task: TaskId) -> JoinError {
+        JoinError { task: Some(task), panic: None }
+    }
+
+    pub(crate) fn panicked(task: TaskId, payload: Payload) -> JoinError {
+        JoinError { task: Some(task), panic: Some(Mutex::new(payload)) }
+    }
+
+    /// The loop went away before the task could begin.
+    pub(crate) fn never_ran() -> JoinError {
+        JoinError { task: None, panic: None }
+    }
+
+    /// The task's future was dropped before it was done: by its handle, or by the shutdown of its loop.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.panic.is_none()
+    }
+
+    /// The task panicked, in a poll or in a destructor.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        self.panic.is_some()
+    }
+
+    /// What the task panicked with, for [`std::panic::resume_unwind`].
+    ///
+    /// # Panics
+    ///
+    /// If the task was cancelled; see [`is_panic`](JoinError::is_panic).
+    #[track_caller]
+    #[must_use]
+    pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
+        match self.panic {
+            Some(payload) => payload.into_inner().unwrap_or_else(PoisonError::into_inner),
+            None => panic!("`into_panic` on a task that was cancelled: ask `is_panic` first"),
+        }
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.task, &self.panic) {
+            (None, _) => write!(f, "the runtime was gone before the task could begin"),
+            (Some(task), None) => write!(f, "task {task} was cancelled"),
+            (Some(task), Some(payload)) => {
+                let payload = payload.lock().unwrap_or_else(PoisonError::into_inner);
+                write!(f, "task {task} panicked: {}", panics::message(&**payload))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JoinError({self})")
+    }
+}
+
+impl std::error::Error for JoinError {}

@@ -1,0 +1,88 @@
+//! A single-threaded event-loop runtime, built by hand, in which **a waker is a number**.
+//!
+//! Tasks live in a slab; a task is known by its number, and its waker *is* that number: to clone it is to copy
+//! it, to drop it is nothing. Everything else follows from there.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! roundel::run(async {
+//!     let tea = roundel::spawn(async {
+//!         roundel::time::sleep(Duration::from_millis(20)).await;
+//!         "tea"
+//!     });
+//!     let toast = roundel::spawn(async { "toast" });
+//!     println!("{} and {}", toast.await.unwrap(), tea.await.unwrap());
+//! });
+//! ```
+//!
+//! # Reading order
+//!
+//! From the ground up; each file opens with the facts from which it follows.
+//!
+//! 1. `id` (a task's number), `clock`, `probe`, `panics`: the leaves.
+//! 2. `ready`, `timers`, `alarm`, `reactor`, `inbox`: who may run, when, why, and who says so. They do not know
+//!    one another.
+//! 3. `cell`, `executor`: the slab of tasks; take one out, poll it, put it back.
+//! 4. `context` (the one thread-local), `waker` (the one `unsafe`).
+//! 5. `pace`, `runtime`: the loop. Read `Runtime::turn` first if you read only one thing.
+//! 6. `join`, `task`, `local`, `source`, `time`, `remote`, `builder`: what programs call.
+//!
+//! # What holds
+//!
+//! The comments cite these by number.
+//!
+//! 1. A task's number is in the ready queue at most once.
+//! 2. A task is marked running, not queued, *before* its poll, so that a wake during the poll queues it again.
+//! 3. `wake` only enqueues: it never polls, drops a future, or blocks.
+//! 4. Nothing is borrowed while foreign code runs: take out, release, call.
+//! 5. A turn polls tasks in the order in which they became ready, then looks at the OS once; all that comes of
+//!    it is wakes.
+//! 6. "Nothing to do" and "parked" are decided under one lock; a foreign wake rings only a parked loop, and at
+//!    most once per park.
+//! 7. Readiness is a hint, cleared only by `WouldBlock` or a short transfer; closed stays closed.
+//! 8. A report about a registration that is gone wakes nobody. A source leaves the poll before it is closed.
+//! 9. A sleep never ends early.
+//! 10. A future and its output are polled and dropped on the loop's own thread only.
+//! 11. A panic in a poll or a drop ends that task, is delivered by its handle, and does nothing else.
+//! 12. Shutdown drops every future exactly once; a wake that comes later does nothing.
+//! 13. A woken waiter that is dropped passes its wake on. (It concerns locks and channels, which are built on
+//!     this crate's core.)
+
+#![deny(unsafe_code)]
+
+mod id;
+
+mod clock;
+mod panics;
+pub mod probe;
+
+#[cfg(target_os = "linux")]
+mod alarm;
+mod inbox;
+mod reactor;
+mod ready;
+mod timers;
+
+mod cell;
+mod executor;
+
+mod context;
+mod waker;
+
+mod pace;
+mod runtime;
+
+mod builder;
+mod join;
+mod local;
+mod remote;
+pub mod source;
+pub mod task;
+pub mod time;
+
+pub use builder::Builder;
+pub use join::{JoinError, JoinHandle};
+pub use remote::{Remote, RemoteHandle, remote};
+pub use runtime::{Runtime, run};
+pub use task::{TaskId, YieldNow, spawn, spawn_named, yield_now};

@@ -1,0 +1,181 @@
+//! Values that belong to a task rather than to a thread: a request's id, a user, a deadline.
+//!
+//! Facts. Tasks take turns on one thread, so a thread-local belongs to all of them. What a task wants to hand
+//! down to the tasks it spawns must not depend on who runs when.
+//!
+//! Contract. [`task_local!`](crate::task_local) declares a key. A task that sets it sees its own value from
+//! then on, and every task it spawns afterwards begins with the same: the value is shared, not cloned, until
+//! either of them sets another. Outside a task a key has no value.
+//!
+//! | method | cancel safe |
+//! |---|---|
+//! | `LocalKey::scope` | yes: the old value is back whenever the inner future is not running |
+
+use std::any::Any;
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use crate::context;
+use crate::executor::Locals;
+
+/// A key declared by [`task_local!`](crate::task_local).
+pub struct LocalKey<T: 'static> {
+    /// Gives the key an address of its own, by which it is known: a static of no size might share one.
+    _place: u8,
+    value: PhantomData<fn(T) -> T>,
+}
+
+/// Declares keys for values that a task keeps and its children inherit.
+///
+/// ```
+/// roundel::task_local! {
+///     static REQUEST: u32;
+/// }
+///
+/// roundel::run(async {
+///     REQUEST.set(7);
+///     let child = roundel::spawn(async { REQUEST.get() });
+///     REQUEST.set(8);
+///     assert_eq!(child.await.unwrap(), Some(7), "what it was when the child was spawned");
+///
+///     let inner = REQUEST.scope(9, async { REQUEST.with(|value| value.copied()) });
+///     assert_eq!(inner.await, Some(9));
+///     assert_eq!(REQUEST.get(), Some(8));
+/// });
+/// ```
+#[macro_export]
+macro_rules! task_local {
+    ($($(#[$attribute:meta])* $visibility:vis static $name:ident: $type:ty);* $(;)?) => {
+        $($(#[$attribute])* $visibility static $name: $crate::task::LocalKey<$type> = $crate::task::LocalKey::new();)*
+    };
+}
+
+impl<T: 'static> LocalKey<T> {
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new() -> LocalKey<T> {
+        LocalKey { _place: 0, value: PhantomData }
+    }
+
+    /// Calls `f` with the running task's value, if it has one.
+    pub fn with<R>(&'static self, f: impl FnOnce(Option<&T>) -> R) -> R {
+        let value = self.value();
+        f(value.as_deref())
+    }
+
+    /// A copy of the running task's value, if it has one.
+    #[must_use]
+    pub fn get(&'static self) -> Option<T>
+    where
+        T: Clone,
+    {
+        self.with(|value| value.cloned())
+    }
+
+    /// Gives the running task a value, for itself and for the tasks it will spawn.
+    ///
+    /// # Panics
+    ///
+    /// Outside a loop.
+    #[track_caller]
+    pub fn set(&'static self, value: T) {
+        context::expect("LocalKey::set");
+        let old = self.replace(Some(Rc::new(value)));
+        drop(old);
+    }
+
+    /// Runs `future` with `value` in place; what it spawns inherits that value.
+    pub fn scope<F: Future>(&'static self, value: T, future: F) -> Scope<T, F> {
+        Scope { key: self, value: Some(Rc::new(value)), future: Some(future) }
+    }
+
+    fn value(&'static self) -> Option<Rc<T>> {
+        let locals = context::current()?.executor.locals()?;
+        let (_, value) = locals.iter().find(|(key, _)| *key == self.address())?;
+        Rc::clone(value).downcast().ok()
+    }
+
+    /// Puts a value in, or takes it away; returns what was there.
+    fn replace(&'static self, value: Option<Rc<dyn Any>>) -> Option<Rc<dyn Any>> {
+        let executor = &context::current()?.executor;
+        let mut locals: Vec<_> = executor.locals().map(|locals| locals.to_vec()).unwrap_or_default();
+        let place = locals.iter().position(|(key, _)| *key == self.address());
+        let old = place.map(|place| locals.swap_remove(place).1);
+        locals.extend(value.map(|value| (self.address(), value)));
+        let before: Option<Locals> = executor.replace_locals(Some(Rc::new(locals)));
+        drop(before);
+        old
+    }
+
+    fn address(&'static self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+}
+
+impl<T> fmt::Debug for LocalKey<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalKey").finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// See [`LocalKey::scope`].
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct Scope<T: 'static, F> {
+        key: &'static LocalKey<T>,
+        // The value while the future is not running; while it is, the value it displaced.
+        value: Option<Rc<dyn Any>>,
+        #[pin]
+        future: Option<F>,
+    }
+
+    impl<T: 'static, F> PinnedDrop for Scope<T, F> {
+        fn drop(this: Pin<&mut Self>) {
+            // The future's destructors see its value too.
+            let mut this = this.project();
+            let _inside = Inside::enter(*this.key, this.value);
+            this.future.set(None);
+        }
+    }
+}
+
+impl<T: 'static, F: Future> Future for Scope<T, F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let _inside = Inside::enter(*this.key, this.value);
+        let future = this.future.as_pin_mut().expect("the future stays until the scope is dropped");
+        future.poll(cx)
+    }
+}
+
+/// Swaps the scope's value in, and out again also when the future panics.
+struct Inside<'a, T: 'static> {
+    key: &'static LocalKey<T>,
+    value: &'a mut Option<Rc<dyn Any>>,
+}
+
+impl<'a, T: 'static> Inside<'a, T> {
+    fn enter(key: &'static LocalKey<T>, value: &'a mut Option<Rc<dyn Any>>) -> Inside<'a, T> {
+        *value = key.replace(value.take());
+        Inside { key, value }
+    }
+}
+
+impl<T: 'static> Drop for Inside<'_, T> {
+    fn drop(&mut self) {
+        *self.value = self.key.replace(self.value.take());
+    }
+}
+
+impl<T, F> fmt::Debug for Scope<T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope").finish_non_exhaustive()
+    }
+}

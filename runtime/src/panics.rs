@@ -1,0 +1,50 @@
+//! Calling foreign code that may panic, so that it harms nobody but itself (invariant 11).
+//!
+//! Facts. A future, its output, a waker: each runs somebody else's code when it is polled, woken or
+//! dropped, and that code may panic, also while the loop is in the middle of waking ten others.
+//!
+//! What follows. The loop calls such code only through this file. A payload is itself somebody's value
+//! with a destructor, so it is handed on or dropped with the same care.
+//!
+//! `AssertUnwindSafe` is sound to reason about here because a value that panicked is dropped and never
+//! used again, and because nothing of the loop's own is borrowed meanwhile (invariant 4).
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Waker;
+
+/// What a panic carries.
+pub(crate) type Payload = Box<dyn Any + Send>;
+
+/// Runs `f`; a panic in it becomes an error.
+#[inline]
+pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Result<R, Payload> {
+    catch_unwind(AssertUnwindSafe(f))
+}
+
+/// Runs `f`, whose panic has nobody to go to: the panic hook has reported it, and that must do.
+pub(crate) fn swallow(f: impl FnOnce()) {
+    if let Err(payload) = contain(f) {
+        // A payload whose own destructor panics could go on like this for ever: leak the second one.
+        if let Err(second) = contain(move || drop(payload)) {
+            std::mem::forget(second);
+        }
+    }
+}
+
+/// Wakes, whatever the waker does.
+#[inline]
+pub(crate) fn wake(waker: Waker) {
+    swallow(move || waker.wake());
+}
+
+/// The message of a panic, if it has one, as `panic!` makes them.
+pub(crate) fn message(payload: &(dyn Any + Send)) -> &str {
+    if let Some(text) = payload.downcast_ref::<&'static str>() {
+        text
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text
+    } else {
+        "(a payload that is not text)"
+    }
+}

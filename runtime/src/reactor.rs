@@ -1,0 +1,386 @@
+//! What the kernel says about descriptors, kept until somebody asks.
+//!
+//! Some facts about epoll (and kqueue). Registered edge-triggered, a descriptor is reported when it
+//! *becomes* ready, once; what was not read stays there without another word. A report is a hint: by the
+//! time we act on it, it may be wrong. A report can arrive for a descriptor that was closed, and whose
+//! number was given to another, within the same batch of events. Data and the end of the stream may be
+//! reported as one event. Files on disk cannot be registered at all (`EPERM`).
+//!
+//! What follows. Each source is registered once, for both directions, and remembers what was reported
+//! ([`Registration`]). Operations are tried first; only `WouldBlock` makes a task wait. The event's token
+//! holds a generation, so an event for a registration that is gone finds nobody.
+//!
+//! ```text
+//!              event: readable                 event: closed
+//!   unready ───────────────────► ready       (any) ───────────► closed: never unready again by a short read
+//!      ▲                           │
+//!      └──── WouldBlock, short ────┘
+//! ```
+//!
+//! Invariants. 4: the wakers of a batch are collected first and woken when nothing is borrowed. 7: a bit is
+//! cleared only by `WouldBlock` or a short transfer; CLOSED stays. 8: an event for a dead registration
+//! wakes nobody; a source is deregistered before it is closed.
+//!
+//! What it does not know: tasks, timers, what a source is. It knows tokens and wakers.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use mio::event::Event as Report;
+use mio::{Events, Interest, Poll, Registry, Token};
+use slab::Slab;
+
+#[cfg(target_os = "linux")]
+use crate::alarm::Alarm;
+use crate::clock::Nanos;
+use crate::inbox::Bell;
+use crate::panics;
+use crate::probe::{Event, Probe};
+
+/// Which way the bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From the source to us: reading, accepting.
+    Read,
+    /// From us to the source: writing, connecting.
+    Write,
+}
+
+/// How long the loop may wait for the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Only look.
+    No,
+    /// Until this time, `now` being the time at present.
+    Until { deadline: Nanos, now: Nanos },
+    /// Until something comes.
+    Forever,
+}
+
+impl Wait {
+    pub(crate) fn until(deadline: Nanos, now: Nanos) -> Wait {
+        if deadline <= now { Wait::No } else { Wait::Until { deadline, now } }
+    }
+}
+
+/// The half that handles see: where sources are registered.
+#[derive(Debug)]
+pub(crate) struct Reactor {
+    registry: Registry,
+    registrations: RefCell<Slab<Rc<Registration>>>,
+    generation: Cell<u32>,
+    closed: Cell<bool>,
+    disowned: Cell<bool>,
+    probe: Rc<Probe>,
+}
+
+/// The half that the loop keeps to itself: the one place that waits.
+#[derive(Debug)]
+pub(crate) struct Poller {
+    poll: Poll,
+    events: Events,
+    /// The wakers of one batch; kept for its memory.
+    woken: Vec<Waker>,
+    #[cfg(target_os = "linux")]
+    alarm: Alarm,
+}
+
+const BELL: Token = Token(usize::MAX);
+#[cfg(target_os = "linux")]
+const ALARM: Token = Token(usize::MAX - 1);
+/// One batch of events. More only means another look.
+const EVENTS: usize = 1024;
+
+impl Poller {
+    pub(crate) fn new(probe: Rc<Probe>) -> io::Result<(Poller, Reactor)> {
+        let poll = Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        #[cfg(target_os = "linux")]
+        let alarm = Alarm::new(&registry, ALARM)?;
+        let poller = Poller {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            woken: Vec::new(),
+            #[cfg(target_os = "linux")]
+            alarm,
+        };
+        Ok((poller, Reactor::new(registry, probe)))
+    }
+
+    /// The bell that ends a wait from another thread.
+    pub(crate) fn bell(&self) -> io::Result<Arc<dyn Bell>> {
+        Ok(Arc::new(mio::Waker::new(self.poll.registry(), BELL)?))
+    }
+
+    /// Waits for the kernel, notes what it reports, and wakes those who wait for it.
+    pub(crate) fn wait(&mut self, wait: Wait, reactor: &Reactor) -> io::Result<()> {
+        let limit = self.limit(wait)?;
+        match self.poll.poll(&mut self.events, limit) {
+            // A signal came: nothing was reported, and the loop will be back.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            result => result?,
+        }
+        for report in &self.events {
+            match report.token() {
+                BELL => {}
+                #[cfg(target_os = "linux")]
+                ALARM => self.alarm.rang(),
+                token => reactor.note(token, report, &mut self.woken),
+            }
+        }
+        self.woken.drain(..).for_each(panics::wake);
+        Ok(())
+    }
+
+    /// What to tell the kernel, in whose milliseconds a deadline would be lost.
+    #[cfg(target_os = "linux")]
+    fn limit(&mut self, wait: Wait) -> io::Result<Option<Duration>> {
+        match wait {
+            Wait::No => Ok(Some(Duration::ZERO)),
+            Wait::Forever => Ok(None),
+            Wait::Until { deadline, now } => self.alarm.set(deadline, now).map(|()| None),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn limit(&mut self, wait: Wait) -> io::Result<Option<Duration>> {
+        Ok(match wait {
+            Wait::No => Some(Duration::ZERO),
+            Wait::Forever => None,
+            Wait::Until { deadline, now } => Some(Duration::from_nanos(deadline.saturating_sub(now))),
+        })
+    }
+}
+
+impl Bell for mio::Waker {
+    fn ring(&self) {
+        // It fails only if the kernel has no memory for eight bytes; the loop's next look finds the mail.
+        let _ = self.wake();
+    }
+}
+
+impl Reactor {
+    fn new(registry: Registry, probe: Rc<Probe>) -> Reactor {
+        let (registrations, generation) = (RefCell::default(), Cell::default());
+        let (closed, disowned) = (Cell::default(), Cell::default());
+        Reactor { registry, registrations, generation, closed, disowned, probe }
+    }
+
+    /// Registers a source for both directions, for as long as it lives.
+    pub(crate) fn register<S: mio::event::Source>(&self, source: &mut S) -> io::Result<Rc<Registration>> {
+        if self.closed.get() {
+            return Err(gone());
+        }
+        let registration = self.reserve();
+        // Foreign code: a source may register several others. Nothing is borrowed here.
+        if let Err(error) = self.registry.register(source, registration.token, interest()) {
+            self.forget(&registration);
+            return Err(error);
+        }
+        Ok(registration)
+    }
+
+    /// A registration for something of which the kernel says that it is always ready.
+    pub(crate) fn always_ready(&self) -> Rc<Registration> {
+        let registration = self.reserve();
+        registration.state.set(READABLE | WRITABLE | CLOSED);
+        registration
+    }
+
+    /// Takes a source out. To be called before its descriptor is closed (invariant 8).
+    pub(crate) fn deregister<S: mio::event::Source>(&self, source: &mut S, registration: &Registration) {
+        if !self.disowned.get() {
+            // A descriptor that is closed already has left the poll by itself.
+            let _ = self.registry.deregister(source);
+        }
+        self.forget(registration);
+    }
+
+    fn reserve(&self) -> Rc<Registration> {
+        let mut registrations = self.registrations.borrow_mut();
+        let generation = self.generation.get();
+        self.generation.set(generation.wrapping_add(1));
+        let entry = registrations.vacant_entry();
+        let registration = Rc::new(Registration::new(token(entry.key(), generation)));
+        entry.insert(Rc::clone(&registration));
+        registration
+    }
+
+    fn forget(&self, registration: &Registration) {
+        let slot = registration.token.0 as u32 as usize;
+        let entry = self.registrations.borrow_mut().try_remove(slot);
+        drop(entry);
+    }
+
+    /// How many sources are registered.
+    pub(crate) fn sources(&self) -> usize {
+        self.registrations.borrow().len()
+    }
+
+    /// Notes a report, and moves the wakers of those who waited for it into `woken`.
+    fn note(&self, token: Token, report: &Report, woken: &mut Vec<Waker>) {
+        let registration = self.registrations.borrow().get(token.0 as u32 as usize).cloned();
+        let Some(registration) = registration.filter(|found| found.token == token) else { return };
+        let (readable, writable) = registration.note(report);
+        self.probe.emit(|| Event::SourceReady { source: token.0 as u64, readable, writable });
+        if readable {
+            registration.waiters(Direction::Read).borrow_mut().take_into(woken);
+        }
+        if writable {
+            registration.waiters(Direction::Write).borrow_mut().take_into(woken);
+        }
+    }
+
+    /// The runtime is gone: nobody will be woken any more, so nobody may start to wait.
+    pub(crate) fn close(&self) {
+        self.closed.set(true);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    pub(crate) fn probe(&self) -> &Probe {
+        &self.probe
+    }
+
+    /// This process is a forked copy: the poll in the kernel is shared with the parent, so hands off.
+    pub(crate) fn disown(&self) {
+        self.disowned.set(true);
+    }
+}
+
+/// What an operation gets that would have to wait for a loop that does not exist any more.
+pub(crate) fn gone() -> io::Error {
+    io::Error::other(
+        "the runtime that this source belongs to was dropped: make the source on a runtime that lives",
+    )
+}
+
+fn token(slot: usize, generation: u32) -> Token {
+    Token((generation as usize) << 32 | slot)
+}
+
+fn interest() -> Interest {
+    let both = Interest::READABLE | Interest::WRITABLE;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let both = both | Interest::PRIORITY;
+    both
+}
+
+const READABLE: u8 = 1;
+const WRITABLE: u8 = 2;
+/// The peer has closed, or urgent data has come: a short transfer says nothing any more.
+const CLOSED: u8 = 4;
+
+/// One source: what the kernel has said about it, and who waits to hear more.
+#[derive(Debug)]
+pub(crate) struct Registration {
+    token: Token,
+    state: Cell<u8>,
+    readers: RefCell<Waiters>,
+    writers: RefCell<Waiters>,
+}
+
+impl Registration {
+    /// A fresh source counts as ready, since trying costs less than asking.
+    fn new(token: Token) -> Registration {
+        let state = Cell::new(READABLE | WRITABLE);
+        Registration { token, state, readers: RefCell::default(), writers: RefCell::default() }
+    }
+
+    /// The source's number for the probe.
+    pub(crate) fn number(&self) -> u64 {
+        self.token.0 as u64
+    }
+
+    /// Which directions the report makes ready. An error or a hang-up concerns both.
+    fn note(&self, report: &Report) -> (bool, bool) {
+        let broken = report.is_error();
+        let readable = broken || report.is_readable() || report.is_read_closed();
+        let writable = broken || report.is_writable() || report.is_write_closed();
+        let closed = broken || report.is_read_closed() || report.is_write_closed() || report.is_priority();
+        let bits = [(readable, READABLE), (writable, WRITABLE), (closed, CLOSED)];
+        let bits = bits.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum::<u8>();
+        self.state.set(self.state.get() | bits);
+        (readable, writable)
+    }
+
+    pub(crate) fn is_ready(&self, direction: Direction) -> bool {
+        self.state.get() & bit(direction) != 0
+    }
+
+    /// An operation said `WouldBlock`: the kernel will tell when that changes.
+    pub(crate) fn would_block(&self, direction: Direction) {
+        self.state.set(self.state.get() & !bit(direction));
+    }
+
+    /// A transfer was shorter than it could have been: the next one would block, unless more than data
+    /// was reported (the end of the stream may wait behind the last bytes).
+    pub(crate) fn fell_short(&self, direction: Direction) {
+        if self.state.get() & CLOSED == 0 {
+            self.would_block(direction);
+        }
+    }
+
+    pub(crate) fn waiters(&self, direction: Direction) -> &RefCell<Waiters> {
+        match direction {
+            Direction::Read => &self.readers,
+            Direction::Write => &self.writers,
+        }
+    }
+}
+
+fn bit(direction: Direction) -> u8 {
+    match direction {
+        Direction::Read => READABLE,
+        Direction::Write => WRITABLE,
+    }
+}
+
+/// Those who wait for one source in one direction; all are woken at once.
+#[derive(Debug, Default)]
+pub(crate) struct Waiters {
+    wakers: Slab<Waker>,
+    /// How often all have been woken: a place is good for one round.
+    round: u32,
+}
+
+/// Where a waiter stands among the [`Waiters`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    index: u32,
+    round: u32,
+}
+
+impl Waiters {
+    /// Whether this waker waits already, at `place` or anywhere if there is no place.
+    pub(crate) fn find(&self, place: Option<Place>, waker: &Waker) -> bool {
+        match place {
+            Some(place) => self.at(place).is_some_and(|found| found.will_wake(waker)),
+            None => self.wakers.iter().any(|(_, found)| found.will_wake(waker)),
+        }
+    }
+
+    fn at(&self, place: Place) -> Option<&Waker> {
+        if place.round == self.round { self.wakers.get(place.index as usize) } else { None }
+    }
+
+    pub(crate) fn add(&mut self, waker: Waker) -> Place {
+        Place { index: self.wakers.insert(waker) as u32, round: self.round }
+    }
+
+    /// Takes one out, if it was not woken meanwhile.
+    pub(crate) fn remove(&mut self, place: Place) -> Option<Waker> {
+        if place.round == self.round { self.wakers.try_remove(place.index as usize) } else { None }
+    }
+
+    fn take_into(&mut self, woken: &mut Vec<Waker>) {
+        self.round = self.round.wrapping_add(1);
+        woken.extend(self.wakers.drain());
+    }
+}

@@ -1,0 +1,219 @@
+//! Starting work on a loop from another thread, and waiting for it there.
+//!
+//! Facts. Futures need not be `Send`, so a future cannot be handed to a loop; but a closure that *makes* one
+//! can. The caller may be a plain thread that has no loop, or a task of another loop.
+//!
+//! What follows. [`Remote::spawn`] sends the closure through the inbox; on the loop's own thread it makes the
+//! future, which lives and dies there (invariant 10). Only the result comes back, so only it must be `Send`.
+//! It waits behind a lock of its own, for whoever comes: an `.await` or a blocking `.wait()`.
+//!
+//! Cancel safety: a `RemoteHandle` that is polled no more loses nothing. Dropping it detaches.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use crate::context;
+use crate::inbox::Inbox;
+use crate::join::JoinError;
+use crate::panics::{self, Payload, contain};
+use crate::task::{self, TaskId, spawn};
+
+/// How other threads reach a loop: cheap to clone, to be sent anywhere.
+///
+/// ```
+/// roundel::run(async {
+///     let remote = roundel::remote();
+///     let thread = std::thread::spawn(move || {
+///         // This runs on the thread; what `spawn` is given runs on the loop.
+///         remote.spawn(|| async { 6 * 7 }).wait()
+///     });
+///     while !thread.is_finished() {
+///         roundel::yield_now().await;
+///     }
+///     assert_eq!(thread.join().unwrap().unwrap(), 42);
+/// });
+/// ```
+#[derive(Clone)]
+pub struct Remote {
+    inbox: Arc<Inbox>,
+}
+
+/// The running loop, for other threads.
+///
+/// # Panics
+///
+/// Outside a loop.
+#[track_caller]
+#[must_use]
+pub fn remote() -> Remote {
+    Remote::new(&context::expect("remote").inbox)
+}
+
+impl Remote {
+    pub(crate) fn new(inbox: &Arc<Inbox>) -> Remote {
+        Remote { inbox: Arc::clone(inbox) }
+    }
+
+    /// Runs `f` on the loop's thread and spawns the future that it makes. Never blocks.
+    ///
+    /// If the loop is gone, or goes before the future is done, the handle says that it was cancelled.
+    pub fn spawn<F, Fut, T>(&self, f: F) -> RemoteHandle<T>
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = T> + 'static,
+        T: Send + 'static,
+    {
+        let reply = Reply { shared: Arc::new(Shared::new()), task: None };
+        let handle = RemoteHandle { shared: Arc::clone(&reply.shared), inbox: Arc::clone(&self.inbox) };
+        // Refused, the errand comes back and is dropped here: `f` is `Send`, and the reply says so.
+        drop(self.inbox.send(Box::new(move || reply.answer_with(f))));
+        handle
+    }
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote").finish_non_exhaustive()
+    }
+}
+
+/// What a [`Remote::spawn`] will have brought about: await it from any executor, or [`wait`](Self::wait).
+pub struct RemoteHandle<T> {
+    shared: Arc<Shared<T>>,
+    inbox: Arc<Inbox>,
+}
+
+impl<T> RemoteHandle<T> {
+    /// Blocks this thread until the result is there.
+    ///
+    /// # Errors
+    ///
+    /// If the task panicked, was cancelled, or its loop is gone.
+    ///
+    /// # Panics
+    ///
+    /// On the thread of the very loop that is to do the work, which would wait for itself.
+    #[track_caller]
+    pub fn wait(self) -> Result<T, JoinError> {
+        let here = context::current().is_some_and(|context| Arc::ptr_eq(&context.inbox, &self.inbox));
+        assert!(
+            !here,
+            "`RemoteHandle::wait` would block the loop that it waits for: `.await` the handle instead"
+        );
+        let mut state = self.shared.lock();
+        loop {
+            if let Some(result) = state.result.take() {
+                return result;
+            }
+            state = self.shared.done.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Whether the result is there.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.shared.lock().finished
+    }
+}
+
+impl<T> Future for RemoteHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    #[track_caller]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // Clone before the lock, drop after it: both are foreign code.
+        let waker = cx.waker().clone();
+        let mut state = self.shared.lock();
+        if let Some(result) = state.result.take() {
+            return Poll::Ready(result);
+        }
+        assert!(!state.finished, "a RemoteHandle was polled again after it had given the task's result");
+        let old = state.waker.replace(waker);
+        drop(state);
+        drop(old);
+        Poll::Pending
+    }
+}
+
+impl<T> fmt::Debug for RemoteHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteHandle").field("finished", &self.is_finished()).finish()
+    }
+}
+
+struct Shared<T> {
+    state: Mutex<State<T>>,
+    done: Condvar,
+}
+
+struct State<T> {
+    result: Option<Result<T, JoinError>>,
+    waker: Option<Waker>,
+    finished: bool,
+}
+
+impl<T> Shared<T> {
+    fn new() -> Shared<T> {
+        let state = State { result: None, waker: None, finished: false };
+        Shared { state: Mutex::new(state), done: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn finish(&self, result: Result<T, JoinError>) {
+        let mut state = self.lock();
+        if state.finished {
+            return;
+        }
+        (state.finished, state.result) = (true, Some(result));
+        let waker = state.waker.take();
+        drop(state);
+        self.done.notify_all();
+        waker.into_iter().for_each(panics::wake);
+    }
+}
+
+/// The loop's end of a [`RemoteHandle`]. Dropped without an answer, it answers that the task was cancelled.
+struct Reply<T: Send + 'static> {
+    shared: Arc<Shared<T>>,
+    /// The task that works on it, once it has begun.
+    task: Option<TaskId>,
+}
+
+impl<T: Send + 'static> Reply<T> {
+    /// On the loop: makes the future, spawns it, and answers with what becomes of it.
+    fn answer_with<Fut: Future<Output = T> + 'static>(mut self, f: impl FnOnce() -> Fut + 'static) {
+        spawn(async move {
+            self.task = task::current();
+            let future = match contain(f) {
+                Ok(future) => future,
+                Err(payload) => return self.panicked(payload),
+            };
+            let mut future = std::pin::pin!(future);
+            let result = std::future::poll_fn(|cx| match contain(|| future.as_mut().poll(cx)) {
+                Ok(poll) => poll.map(Ok),
+                Err(payload) => Poll::Ready(Err(payload)),
+            });
+            match result.await {
+                Ok(output) => self.shared.finish(Ok(output)),
+                Err(payload) => self.panicked(payload),
+            }
+        })
+        .detach();
+    }
+
+    fn panicked(&self, payload: Payload) {
+        let error = self.task.map(|task| JoinError::panicked(task, payload));
+        self.shared.finish(Err(error.unwrap_or_else(JoinError::never_ran)));
+    }
+}
+
+impl<T: Send + 'static> Drop for Reply<T> {
+    fn drop(&mut self) {
+        self.shared.finish(Err(self.task.map_or_else(JoinError::never_ran, JoinError::cancelled)));
+    }
+}

@@ -1,0 +1,342 @@
+//! The loop.
+//!
+//! ```text
+//!            ┌──────────────────────────────────────────────────────────┐
+//!            ▼                                                          │
+//!   1 poll the tasks that are ready, first in first out, a batch of them │
+//!   2 decide how long the kernel may keep us: not at all if a task is    │
+//!     ready or mail has come; until the next deadline; or for as long    │
+//!     as it takes                                                        │
+//!   3 ask the kernel which sources are ready      ──► wakes              │
+//!   4 take the mail of other threads              ──► wakes, new tasks   │
+//!   5 ask the timers which deadlines have passed  ──► wakes ─────────────┘
+//! ```
+//!
+//! Facts. One thread does everything, so whatever runs, everything else waits. All there is to decide is when
+//! to look where.
+//!
+//! What follows. [`Runtime::turn`] is that picture as code. The future given to `block_on` is a task like any
+//! other: it has a number and its turn in the queue; only its storage is the caller's stack.
+//!
+//! Invariants. 5: tasks are polled, then the OS is looked at once, and everything it has to say becomes a wake
+//! before any task is polled again. 6: the decision to park is the inbox's. 12: see [`Runtime`]'s `Drop`.
+//!
+//! Virtual time. Step 3 only looks, and if after step 4 nothing is ready, the clock jumps to the next deadline.
+
+use std::cell::Cell;
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::Duration;
+
+use crate::builder::{Builder, Options};
+use crate::clock::{Clock, NEVER};
+use crate::context::{self, Context};
+use crate::executor::Executor;
+use crate::id::TaskId;
+use crate::inbox::{Inbox, Mail, TABLE};
+use crate::pace::Pace;
+use crate::panics::{Payload, swallow};
+use crate::probe::{End, Event, Probe};
+use crate::reactor::{Poller, Wait};
+use crate::ready::Ready;
+use crate::remote::Remote;
+use crate::timers::{Key, Timers};
+use crate::waker::waker;
+
+/// Builds a [`Runtime`] with default options, runs `main` on it, and shuts it down.
+///
+/// ```
+/// assert_eq!(roundel::run(async { 6 * 7 }), 42);
+/// ```
+///
+/// # Panics
+///
+/// If `main` panics; if the operating system refuses the three descriptors that a loop needs; inside a
+/// running loop.
+#[track_caller]
+pub fn run<F: Future>(main: F) -> F::Output {
+    refuse_nesting("run");
+    match Runtime::new() {
+        Ok(runtime) => runtime.block_on(main),
+        Err(error) => panic!("`roundel::run` could not build its loop: {error}"),
+    }
+}
+
+/// A loop, its tasks, timers and sources.
+///
+/// It may be run any number of times; tasks that were spawned and did not end stay where they are in between.
+/// Dropping it is the *shutdown*: every task is cancelled, in the order of their slots. What destructors spawn
+/// meanwhile may run until the [`shutdown_timeout`](Builder::shutdown_timeout); then that is dropped, too.
+/// A handle, waker or source that outlives its runtime harms nobody.
+///
+/// A runtime does not survive `fork`: in the child, `block_on` panics, and dropping it does nothing.
+///
+/// ```
+/// let runtime = roundel::Runtime::new().unwrap();
+/// let handle = runtime.block_on(async { roundel::spawn(async { 1 + 1 }) });
+/// assert_eq!(runtime.block_on(handle).unwrap(), 2);
+/// ```
+pub struct Runtime {
+    context: Rc<Context>,
+    pace: Pace,
+    /// Taken out while the loop runs.
+    engine: Cell<Option<Engine>>,
+    shutdown_timeout: Duration,
+    /// The process that built it.
+    process: u32,
+}
+
+/// What only the loop itself uses: the poll, and buffers kept for their memory.
+struct Engine {
+    poller: Poller,
+    due: Vec<(Key, Waker)>,
+    mail: Mail,
+}
+
+impl Runtime {
+    /// A runtime with default options.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system refuses the descriptors, or 65,536 runtimes exist already.
+    pub fn new() -> io::Result<Runtime> {
+        Runtime::builder().build()
+    }
+
+    /// Options for a runtime.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn build(options: Options) -> io::Result<Runtime> {
+        let probe = Rc::new(Probe::new(options.probe));
+        let (poller, reactor) = Poller::new(Rc::clone(&probe))?;
+        let inbox = Arc::new(Inbox::new(poller.bell()?));
+        let Some((number, serial)) = TABLE.enter(Arc::clone(&inbox)) else {
+            return Err(io::Error::other("this process has 65,536 runtimes already: drop one first"));
+        };
+        let ready = Rc::new(Ready::new(number, serial, options.shuffle));
+        let context = Context::new(
+            Clock::new(options.virtual_time),
+            Rc::clone(&ready),
+            Rc::new(Executor::new(ready, Rc::clone(&probe))),
+            Rc::new(Timers::new(Rc::clone(&probe))),
+            Rc::new(reactor),
+            inbox,
+            probe,
+        );
+        Ok(Runtime {
+            context: Rc::new(context),
+            pace: Pace::new(),
+            engine: Cell::new(Some(Engine { poller, due: Vec::new(), mail: Mail::default() })),
+            shutdown_timeout: options.shutdown_timeout,
+            process: std::process::id(),
+        })
+    }
+
+    /// How other threads reach this loop, also while it does not run: it will find the work when it does.
+    #[must_use]
+    pub fn remote(&self) -> Remote {
+        Remote::new(&self.context.inbox)
+    }
+
+    /// Runs the loop until `main` is done. Tasks that are not done by then wait for the next `block_on`.
+    ///
+    /// # Panics
+    ///
+    /// If `main` panics; inside a running loop; in a forked child.
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, main: F) -> F::Output {
+        refuse_nesting("block_on");
+        let forked = self.process != std::process::id();
+        assert!(
+            !forked,
+            "`block_on` was called on a runtime that was built before a `fork`: build a new one in the child"
+        );
+        let mut output = None;
+        let mut main = pin!(main);
+        let mut poll = |cx: &mut TaskContext<'_>| main.as_mut().poll(cx).map(|value| output = Some(value));
+        let panicked =
+            self.run_root(&mut Root { id: self.context.executor.open_root(), poll: &mut poll, end: None });
+        if let Some(payload) = panicked {
+            std::panic::resume_unwind(payload);
+        }
+        output.expect("the loop runs until its main future is done")
+    }
+
+    /// Runs the loop until its root is done; gives back what the root panicked with, if it did.
+    fn run_root(&self, root: &mut Root<'_>) -> Option<Payload> {
+        let _entered = context::enter(Rc::clone(&self.context));
+        let mut engine = self.engine.take().expect("a loop that is not running has its engine");
+        while root.end.is_none() {
+            self.turn(&mut engine, root);
+        }
+        self.engine.set(Some(engine));
+        let panicked = root.end.take().and_then(Result::err);
+        let end = if panicked.is_some() { End::Panicked } else { End::Returned };
+        self.context.executor.close_root(root.id, end);
+        panicked
+    }
+
+    /// One turn of the loop.
+    fn turn(&self, engine: &mut Engine, root: &mut Root<'_>) {
+        self.poll_ready_tasks(root); // 1
+        if root.end.is_some() {
+            return;
+        }
+        let wait = self.how_long(); // 2
+        self.ask_the_kernel(engine, wait); // 3
+        self.take_mail(engine); // 4
+        self.fire_timers(engine); // 5
+    }
+
+    fn poll_ready_tasks(&self, root: &mut Root<'_>) {
+        for _ in 0..self.pace.batch() {
+            let Some(id) = self.context.ready.pop() else { return self.pace.ran_dry() };
+            self.poll_task(id, root);
+            if root.end.is_some() {
+                return;
+            }
+        }
+        self.pace.ran_full(&self.context.clock);
+    }
+
+    fn poll_task(&self, id: TaskId, root: &mut Root<'_>) {
+        let waker = waker(id);
+        let mut cx = TaskContext::from_waker(&waker);
+        self.context.refill_budget();
+        if id == root.id {
+            root.poll(&self.context.executor, &mut cx);
+        } else {
+            self.context.executor.poll(id, &mut cx);
+        }
+    }
+
+    /// Zero while anything can be done. The last question is the inbox's, for its answer binds (invariant 6).
+    fn how_long(&self) -> Wait {
+        let Context { ready, timers, clock, inbox, .. } = &*self.context;
+        if !ready.is_empty() {
+            return Wait::No;
+        }
+        let wait = match timers.next() {
+            None => Wait::Forever,
+            Some(_) if clock.is_virtual() => return Wait::No,
+            Some(deadline) => Wait::until(deadline, clock.now()),
+        };
+        if wait == Wait::No || !inbox.park() { Wait::No } else { wait }
+    }
+
+    fn ask_the_kernel(&self, engine: &mut Engine, wait: Wait) {
+        let Context { reactor, probe, .. } = &*self.context;
+        if wait != Wait::No {
+            probe.emit(|| Event::Park);
+        }
+        if let Err(error) = engine.poller.wait(wait, reactor) {
+            panic!("the kernel refused to wait for events: {error}");
+        }
+        if wait != Wait::No {
+            probe.emit(|| Event::Unpark);
+        }
+    }
+
+    fn fire_timers(&self, engine: &mut Engine) {
+        let Context { ready, timers, clock, .. } = &*self.context;
+        let Some(next) = timers.next() else { return };
+        if ready.is_empty() {
+            // Nothing else can happen: this is where virtual time passes.
+            clock.jump(next);
+        }
+        timers.fire(clock.now(), &mut engine.due);
+    }
+
+    fn take_mail(&self, engine: &mut Engine) {
+        self.context.inbox.collect(&mut engine.mail);
+        engine.mail.wakes.drain(..).for_each(|id| self.context.wake(id));
+        engine.mail.errands.drain(..).for_each(|errand| swallow(errand));
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").field("live_tasks", &self.context.executor.live()).finish_non_exhaustive()
+    }
+}
+
+/// The future of a `block_on`, as the loop sees it.
+struct Root<'a> {
+    id: TaskId,
+    poll: &'a mut dyn FnMut(&mut TaskContext<'_>) -> Poll<()>,
+    /// How it ended: well, or with a panic.
+    end: Option<Result<(), Payload>>,
+}
+
+impl Root<'_> {
+    fn poll(&mut self, executor: &Executor, cx: &mut TaskContext<'_>) {
+        self.end = match executor.run_poll(self.id, || (self.poll)(cx)) {
+            Ok(Poll::Pending) => None,
+            Ok(Poll::Ready(())) => Some(Ok(())),
+            Err(payload) => Some(Err(payload)),
+        };
+    }
+}
+
+#[track_caller]
+fn refuse_nesting(what: &str) {
+    assert!(
+        context::current().is_none(),
+        "`{what}` was called inside a running roundel loop, which would stop all its tasks: `.await` the future, or `spawn` it"
+    );
+}
+
+impl Drop for Runtime {
+    /// Invariant 12: every future is dropped, once, whatever the others do in their destructors.
+    fn drop(&mut self) {
+        if self.process != std::process::id() {
+            return self.abandon();
+        }
+        let context = Rc::clone(&self.context);
+        let _entered = context::enter(Rc::clone(&context));
+        context.executor.cancel_all();
+        if context.executor.live() > 0 {
+            self.run_last_wishes();
+        }
+        // From here on nothing new lives: what the destructors spawn is dropped at once.
+        context.executor.close();
+        context.executor.cancel_all();
+        context.timers.close();
+        context.reactor.close();
+        let mail = context.inbox.close();
+        mail.errands.into_iter().for_each(|errand| swallow(|| drop(errand)));
+        TABLE.leave(context.ready.runtime(), context.ready.last_serial());
+    }
+}
+
+impl Runtime {
+    /// What was spawned by destructors gets its time.
+    fn run_last_wishes(&self) {
+        let Context { executor, timers, clock, .. } = &*self.context;
+        let Some(mut engine) = self.engine.take() else { return };
+        let deadline = clock.after(self.shutdown_timeout);
+        // Wakes nobody, but no wait in the kernel is longer than this.
+        let limit = (deadline != NEVER).then(|| timers.insert(deadline, Waker::noop().clone()));
+        let mut nobody = Root { id: executor.open_root(), poll: &mut |_| Poll::Pending, end: None };
+        while executor.live() > 1 && clock.now() < deadline {
+            self.turn(&mut engine, &mut nobody);
+        }
+        executor.close_root(nobody.id, End::Returned);
+        limit.into_iter().for_each(|limit| timers.cancel(limit));
+        self.engine.set(Some(engine));
+    }
+
+    /// A forked child has a copy of everything, but shares the poll in the kernel with its parent: the copy
+    /// must not be touched, nor may what it holds be told to say good-bye to anybody.
+    fn abandon(&mut self) {
+        self.context.reactor.disown();
+        std::mem::forget(Rc::clone(&self.context));
+        std::mem::forget(self.engine.take());
+    }
+}

@@ -1,0 +1,405 @@
+//! Anything the kernel can report on, made awaitable: the seam under every socket.
+//!
+//! Facts. A non-blocking operation either does its work or says `WouldBlock`. Trying costs one system call;
+//! asking first costs one more.
+//!
+//! Contract. An operation is tried first. Only if it says `WouldBlock` does the task wait, and it is woken when
+//! the kernel reports the source again; then the operation is tried once more. `Interrupted` is tried again
+//! at once. Any number of tasks may wait for one source, in either direction; all of them are woken, and
+//! those who find nothing wait again. Errors come back as they are.
+//!
+//! Invariants. 7 and 8 of the reactor. An operation that always succeeds gives way after 128 times (the budget
+//! of a poll).
+//!
+//! What is not promised. Readiness is a hint: after `readable().await`, a read may still say `WouldBlock`.
+//! Making the descriptor non-blocking is its owner's business.
+//!
+//! | method | cancel safe |
+//! |---|---|
+//! | `readable`, `writable` | yes |
+//! | `io` | yes: the operation runs within one poll, so either it was done and returned, or it was not done |
+//!
+//! What it does not know: sockets.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+
+use crate::context;
+use crate::probe::{Event, Resource};
+pub use crate::reactor::Direction;
+use crate::reactor::{Place, Reactor, Registration, gone};
+
+/// An I/O object registered with the running loop.
+///
+/// Made from anything that implements [`mio::event::Source`]; for a plain descriptor see [`AsyncFd`].
+///
+/// ```
+/// use std::io::Read;
+/// use roundel::source::{Direction, Source};
+///
+/// # #[cfg(not(miri))]
+/// roundel::run(async {
+///     let (ours, theirs) = mio::net::UnixStream::pair()?;
+///     let (ours, theirs) = (Source::new(ours)?, Source::new(theirs)?);
+///     let reader = roundel::spawn(async move {
+///         let mut byte = [0];
+///         ours.io(Direction::Read, |mut stream| stream.read(&mut byte)).await?;
+///         std::io::Result::Ok(byte)
+///     });
+///     theirs.io(Direction::Write, |mut stream| std::io::Write::write(&mut stream, b"x")).await?;
+///     assert_eq!(reader.await.unwrap()?, *b"x");
+///     std::io::Result::Ok(())
+/// })
+/// .unwrap();
+/// ```
+pub struct Source<S: mio::event::Source> {
+    /// `None` only after `into_inner`.
+    io: Option<S>,
+    reactor: Rc<Reactor>,
+    registration: Rc<Registration>,
+}
+
+impl<S: mio::event::Source> Source<S> {
+    /// Registers with the running loop.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says: `EPERM` for a file on disk (which [`AsyncFd`] takes), `EBADF` for a descriptor
+    /// that is closed.
+    ///
+    /// # Panics
+    ///
+    /// Outside a loop.
+    #[track_caller]
+    pub fn new(mut io: S) -> io::Result<Source<S>> {
+        let reactor = Rc::clone(&context::expect("Source::new").reactor);
+        let registration = reactor.register(&mut io)?;
+        Ok(Source { io: Some(io), reactor, registration })
+    }
+
+    /// The object inside.
+    #[must_use]
+    pub fn get_ref(&self) -> &S {
+        self.io.as_ref().expect("a source holds its object until `into_inner`")
+    }
+
+    /// Deregisters, and gives the object back.
+    #[must_use]
+    pub fn into_inner(mut self) -> S {
+        self.leave().expect("a source holds its object until `into_inner`")
+    }
+
+    /// Invariant 8: out of the poll first, closed afterwards.
+    fn leave(&mut self) -> Option<S> {
+        let mut io = self.io.take()?;
+        self.reactor.deregister(&mut io, &self.registration);
+        Some(io)
+    }
+
+    /// Waits until reading is worth a try.
+    pub fn readable(&self) -> Ready<'_, S> {
+        Ready { waiting: Waiting::new(self, Direction::Read) }
+    }
+
+    /// Waits until writing is worth a try.
+    pub fn writable(&self) -> Ready<'_, S> {
+        Ready { waiting: Waiting::new(self, Direction::Write) }
+    }
+
+    /// Tries `operation` until it says something else than `WouldBlock`, waiting in between.
+    pub fn io<R, Op>(&self, direction: Direction, operation: Op) -> Io<'_, S, Op>
+    where
+        Op: FnMut(&S) -> io::Result<R>,
+    {
+        Io { waiting: Waiting::new(self, direction), operation }
+    }
+
+    /// One try of [`io`](Source::io), for those who implement a `poll` of their own.
+    ///
+    /// The task waits until the next report even if it loses interest: a waker is kept, not a future.
+    pub fn poll_io<R>(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        mut operation: impl FnMut(&S) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        self.attempt(cx, direction, &mut None, &mut operation)
+    }
+
+    /// Tells that a transfer moved fewer bytes than it could have: the next one would block. Saves a system
+    /// call, and is ignored when the kernel has reported more than data (the end may be behind it).
+    pub fn fell_short(&self, direction: Direction) {
+        self.registration.fell_short(direction);
+    }
+
+    fn attempt<R>(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        place: &mut Option<Place>,
+        operation: &mut impl FnMut(&S) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        ready!(context::spend(cx.waker()));
+        if !self.registration.is_ready(direction) {
+            return self.wait(cx, direction, place).map(Err);
+        }
+        loop {
+            match operation(self.get_ref()) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.registration.would_block(direction);
+                    return self.wait(cx, direction, place).map(Err);
+                }
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    /// Leaves word to be woken at the next report. Ready, with an error, only if there will be none.
+    fn wait(&self, cx: &mut Context<'_>, direction: Direction, place: &mut Option<Place>) -> Poll<io::Error> {
+        if self.reactor.is_closed() {
+            return Poll::Ready(gone());
+        }
+        let waiters = self.registration.waiters(direction);
+        if !waiters.borrow().find(*place, cx.waker()) {
+            let waker = cx.waker().clone();
+            let old = place.take().and_then(|place| waiters.borrow_mut().remove(place));
+            drop(old);
+            *place = Some(waiters.borrow_mut().add(waker));
+            self.report(true);
+        }
+        Poll::Pending
+    }
+
+    /// Tells the probe that a wait begins or ends.
+    fn report(&self, begins: bool) {
+        let on = Resource::Source(self.registration.number());
+        self.reactor.probe().emit(|| {
+            let task = crate::task::current();
+            if begins { Event::WaitOn { task, on } } else { Event::WaitDone { task, on } }
+        });
+    }
+}
+
+impl<S: mio::event::Source> Drop for Source<S> {
+    fn drop(&mut self) {
+        drop(self.leave());
+    }
+}
+
+impl<S: mio::event::Source + fmt::Debug> fmt::Debug for Source<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("io", &self.io).finish_non_exhaustive()
+    }
+}
+
+/// A future's place among the waiters, given up when the future is dropped.
+struct Waiting<'a, S: mio::event::Source> {
+    source: &'a Source<S>,
+    direction: Direction,
+    place: Option<Place>,
+}
+
+impl<'a, S: mio::event::Source> Waiting<'a, S> {
+    fn new(source: &'a Source<S>, direction: Direction) -> Waiting<'a, S> {
+        Waiting { source, direction, place: None }
+    }
+
+    fn give_up(&mut self) {
+        if let Some(place) = self.place.take() {
+            let waker = self.source.registration.waiters(self.direction).borrow_mut().remove(place);
+            drop(waker);
+            self.source.report(false);
+        }
+    }
+}
+
+impl<S: mio::event::Source> Drop for Waiting<'_, S> {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}
+
+/// See [`Source::readable`] and [`Source::writable`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Ready<'a, S: mio::event::Source> {
+    waiting: Waiting<'a, S>,
+}
+
+impl<S: mio::event::Source> Future for Ready<'_, S> {
+    type Output = io::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Waiting { source, direction, place } = &mut self.waiting;
+        source.attempt(cx, *direction, place, &mut |_| Ok(()))
+    }
+}
+
+/// See [`Source::io`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Io<'a, S: mio::event::Source, Op> {
+    waiting: Waiting<'a, S>,
+    operation: Op,
+}
+
+// The operation is called, never polled: it does not have to stay where it is.
+impl<S: mio::event::Source, Op> Unpin for Io<'_, S, Op> {}
+
+impl<R, S: mio::event::Source, Op: FnMut(&S) -> io::Result<R>> Future for Io<'_, S, Op> {
+    type Output = io::Result<R>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<R>> {
+        let Io { waiting: Waiting { source, direction, place }, operation } = &mut *self;
+        source.attempt(cx, *direction, place, operation)
+    }
+}
+
+impl<S: mio::event::Source> fmt::Debug for Ready<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ready").field("direction", &self.waiting.direction).finish_non_exhaustive()
+    }
+}
+
+impl<S: mio::event::Source, Op> fmt::Debug for Io<'_, S, Op> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Io").field("direction", &self.waiting.direction).finish_non_exhaustive()
+    }
+}
+
+/// A descriptor of any kind, registered with the running loop: what asyncio calls `add_reader`.
+///
+/// The descriptor should be non-blocking, or every operation on it may block the whole loop. A file on
+/// disk, or `/dev/null`, of which `epoll` says that it cannot wait for it, counts as always ready: its
+/// operations run at once, as the kernel would have them.
+///
+/// ```
+/// use std::io::Read;
+/// use roundel::source::AsyncFd;
+///
+/// # #[cfg(not(miri))]
+/// roundel::run(async {
+///     let (mut ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+///     ours.set_nonblocking(true)?;
+///     drop(theirs);
+///     let fd = AsyncFd::new(&ours)?;
+///     fd.readable().await?;
+///     drop(fd);
+///     assert_eq!(ours.read(&mut [0])?, 0, "the other end is closed");
+///     std::io::Result::Ok(())
+/// })
+/// .unwrap();
+/// ```
+pub struct AsyncFd<T: AsFd> {
+    source: Source<Descriptor<T>>,
+}
+
+impl<T: AsFd> AsyncFd<T> {
+    /// Registers the descriptor with the running loop.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, for example `EMFILE` or `EBADF`.
+    ///
+    /// # Panics
+    ///
+    /// Outside a loop.
+    #[track_caller]
+    pub fn new(inner: T) -> io::Result<AsyncFd<T>> {
+        let reactor = Rc::clone(&context::expect("AsyncFd::new").reactor);
+        let mut io = Descriptor(inner);
+        let registration = match reactor.register(&mut io) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => reactor.always_ready(),
+            result => result?,
+        };
+        Ok(AsyncFd { source: Source { io: Some(io), reactor, registration } })
+    }
+
+    /// The object inside.
+    #[must_use]
+    pub fn get_ref(&self) -> &T {
+        &self.source.get_ref().0
+    }
+
+    /// Deregisters, and gives the object back.
+    #[must_use]
+    pub fn into_inner(self) -> T {
+        self.source.into_inner().0
+    }
+
+    /// Waits until reading is worth a try.
+    ///
+    /// # Errors
+    ///
+    /// If the loop is gone.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.source.readable().await
+    }
+
+    /// Waits until writing is worth a try.
+    ///
+    /// # Errors
+    ///
+    /// If the loop is gone.
+    pub async fn writable(&self) -> io::Result<()> {
+        self.source.writable().await
+    }
+
+    /// Tries `operation` until it says something else than `WouldBlock`, waiting in between.
+    ///
+    /// # Errors
+    ///
+    /// The operation's.
+    pub async fn io<R>(
+        &self,
+        direction: Direction,
+        mut operation: impl FnMut(&T) -> io::Result<R>,
+    ) -> io::Result<R> {
+        self.source.io(direction, |inner: &Descriptor<T>| operation(&inner.0)).await
+    }
+
+    /// One try of [`io`](AsyncFd::io); see [`Source::poll_io`].
+    pub fn poll_io<R>(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        mut operation: impl FnMut(&T) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        self.source.poll_io(cx, direction, |inner| operation(&inner.0))
+    }
+}
+
+impl<T: AsFd + fmt::Debug> fmt::Debug for AsyncFd<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AsyncFd").field(self.get_ref()).finish()
+    }
+}
+
+/// Lets mio register a descriptor by its number.
+struct Descriptor<T>(T);
+
+impl<T: AsFd> Descriptor<T> {
+    fn raw(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
+}
+
+impl<T: AsFd> mio::event::Source for Descriptor<T> {
+    fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        SourceFd(&self.raw()).register(registry, token, interest)
+    }
+
+    fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        SourceFd(&self.raw()).reregister(registry, token, interest)
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        SourceFd(&self.raw()).deregister(registry)
+    }
+}

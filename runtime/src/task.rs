@@ -1,0 +1,163 @@
+//! Starting tasks, giving way, and asking who one is.
+//!
+//! Facts. A future does nothing until somebody polls it; a *task* is a future that the loop polls. Calling an
+//! `async fn` starts nothing, [`spawn`](crate::spawn) does.
+//!
+//! Contract. `spawn` returns at once; the task is first polled in its turn, behind all that are ready now.
+//! The loop owns it: it runs whether or not somebody keeps the handle. [`yield_now`](crate::yield_now) goes
+//! to the back of the queue and nothing more: awaiting anything that is ready does not give way at all.
+//!
+//! What it does not know: how a task is stored or polled.
+
+use std::borrow::Cow;
+use std::panic::Location;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use crate::context;
+pub use crate::id::TaskId;
+use crate::join::JoinHandle;
+pub use crate::local::LocalKey;
+#[doc(inline)]
+pub use crate::task_local;
+
+/// Starts a task on the running loop and returns at once. The future need not be `Send`.
+///
+/// ```
+/// roundel::run(async {
+///     let shared = std::rc::Rc::new(std::cell::Cell::new(1));
+///     let theirs = shared.clone();
+///     let handle = roundel::spawn(async move { theirs.set(theirs.get() + 1) });
+///     assert_eq!(shared.get(), 1, "it has not run yet");
+///     handle.await.unwrap();
+///     assert_eq!(shared.get(), 2);
+/// });
+/// ```
+///
+/// # Panics
+///
+/// Outside a loop.
+#[track_caller]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future<Output: 'static> + 'static,
+{
+    let executor = Rc::clone(&context::expect("spawn").executor);
+    let id = executor.spawn(future, Location::caller());
+    JoinHandle::new(executor, id)
+}
+
+/// Like [`spawn`], with a name by which people will recognise the task.
+///
+/// ```
+/// roundel::run(async {
+///     let handle = roundel::spawn_named("fetcher", async {
+///         roundel::task::name(roundel::task::current().unwrap())
+///     });
+///     assert_eq!(handle.await.unwrap().as_deref(), Some("fetcher"));
+/// });
+/// ```
+///
+/// # Panics
+///
+/// Outside a loop.
+#[track_caller]
+pub fn spawn_named<F>(name: impl Into<Cow<'static, str>>, future: F) -> JoinHandle<F::Output>
+where
+    F: Future<Output: 'static> + 'static,
+{
+    let executor = Rc::clone(&context::expect("spawn_named").executor);
+    let id = executor.spawn(future, Location::caller());
+    executor.set_name(id, name.into());
+    JoinHandle::new(executor, id)
+}
+
+/// The task whose code runs now; `None` outside a loop.
+///
+/// While a future is being dropped, that is the task the future belongs to.
+#[must_use]
+pub fn current() -> Option<TaskId> {
+    context::current()?.executor.running()
+}
+
+/// The name that a task of the running loop was given by [`spawn_named`].
+#[must_use]
+pub fn name(task: TaskId) -> Option<Cow<'static, str>> {
+    context::current()?.executor.name(task)
+}
+
+/// Where in the program a task of the running loop was spawned. `None` for a task that is gone or is
+/// running right now.
+///
+/// ```
+/// roundel::run(async {
+///     let line = line!() + 1;
+///     let handle = roundel::spawn(async {});
+///     assert_eq!(roundel::task::spawned_at(handle.id()).unwrap().line(), line);
+/// });
+/// ```
+#[must_use]
+pub fn spawned_at(task: TaskId) -> Option<&'static Location<'static>> {
+    context::current()?.executor.spawned_at(task)
+}
+
+/// How many tasks of the running loop have not ended; the future of the `block_on` counts as one.
+///
+/// ```
+/// roundel::run(async {
+///     let _handle = roundel::spawn(std::future::pending::<()>());
+///     assert_eq!(roundel::task::count(), 2);
+/// });
+/// ```
+#[must_use]
+pub fn count() -> usize {
+    context::current().map_or(0, |context| context.executor.live())
+}
+
+/// Lets every other task that is ready run first.
+///
+/// ```
+/// use std::{cell::RefCell, rc::Rc};
+/// let order = Rc::new(RefCell::new(String::new()));
+/// roundel::run(async {
+///     let tasks = ["a", "b", "c"].map(|name| {
+///         let order = order.clone();
+///         roundel::spawn(async move {
+///             for _ in 0..3 {
+///                 order.borrow_mut().push_str(name);
+///                 roundel::yield_now().await;
+///             }
+///         })
+///     });
+///     for task in tasks {
+///         task.await.unwrap();
+///     }
+/// });
+/// assert_eq!(*order.borrow(), "abcabcabc");
+/// ```
+///
+/// Cancel safety: yes; there is nothing to lose.
+pub fn yield_now() -> YieldNow {
+    YieldNow { yielded: false }
+}
+
+/// See [`yield_now`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct YieldNow {
+    yielded: bool,
+}
+
+impl Future for YieldNow {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.yielded {
+            return Poll::Ready(());
+        }
+        self.yielded = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

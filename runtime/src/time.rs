@@ -1,0 +1,403 @@
+//! Sleeping, timeouts and intervals.
+//!
+//! Facts. A sleep is a deadline and a waker; nothing runs meanwhile. Most timeouts are dropped before they
+//! end. A duration can be longer than any clock can count.
+//!
+//! Contract. Invariant 9: a sleep never ends early, whatever `Duration` it is given. Nothing is registered
+//! before the first poll, and a dropped sleep leaves nothing behind. A sleep always gives way at least once,
+//! a sleep of zero too, so a loop of them starves nobody. A deadline is kept in nanoseconds; on a quiet
+//! machine a task runs some ten microseconds after it. With `Builder::virtual_time` it runs exactly then.
+//!
+//! What is not promised. Time goes on while one task computes: a deadline that passes then is noticed after.
+//! A deadline more than 584 years after the runtime was built does not come.
+//!
+//! | method | cancel safe |
+//! |---|---|
+//! | `sleep`, `sleep_until` | yes |
+//! | `timeout`, `timeout_at` | as the inner future: it is dropped with the timeout |
+//! | `Interval::tick` | yes: a tick that was not returned is the next to be returned |
+
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures_core::Stream;
+use pin_project_lite::pin_project;
+
+use crate::clock::{NEVER, Nanos, saturating_nanos};
+use crate::context;
+use crate::probe::{Event, Resource};
+use crate::timers::{Key, Timers};
+
+/// What time it is for the running loop: virtual time, if that is what it runs on.
+///
+/// # Panics
+///
+/// Outside a loop.
+#[track_caller]
+#[must_use]
+pub fn now() -> Instant {
+    let context = context::expect("time::now");
+    context.clock.instant(context.clock.now())
+}
+
+/// Waits for `duration`, and not a nanosecond less.
+///
+/// ```
+/// use std::time::Duration;
+/// use roundel::{Runtime, time};
+///
+/// let runtime = Runtime::builder().virtual_time(true).build().unwrap();
+/// runtime.block_on(async {
+///     let start = time::now();
+///     time::sleep(Duration::from_secs(50 * 365 * 24 * 3600)).await;
+///     assert_eq!(time::now() - start, Duration::from_secs(50 * 365 * 24 * 3600));
+/// });
+/// ```
+///
+/// # Panics
+///
+/// Outside a loop.
+#[track_caller]
+pub fn sleep(duration: Duration) -> Sleep {
+    let context = context::expect("time::sleep");
+    let now = context.clock.now();
+    Sleep::new(&context.timers, now.saturating_add(saturating_nanos(duration)), now)
+}
+
+/// Waits until `deadline`; gives way once if that has passed already.
+///
+/// # Panics
+///
+/// Outside a loop.
+#[track_caller]
+pub fn sleep_until(deadline: Instant) -> Sleep {
+    let context = context::expect("time::sleep_until");
+    Sleep::new(&context.timers, context.clock.nanos(deadline), context.clock.now())
+}
+
+/// See [`sleep`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Sleep {
+    timers: Rc<Timers>,
+    deadline: Nanos,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    /// Not polled yet; `due` if the deadline had passed when the sleep was made.
+    New {
+        due: bool,
+    },
+    Pending(Key),
+    Over,
+}
+
+impl Sleep {
+    fn new(timers: &Rc<Timers>, deadline: Nanos, now: Nanos) -> Sleep {
+        Sleep { timers: Rc::clone(timers), deadline, stage: Stage::New { due: deadline <= now } }
+    }
+
+    /// Gives the sleep another deadline, whether or not it is over.
+    ///
+    /// # Panics
+    ///
+    /// Outside a loop.
+    #[track_caller]
+    pub fn reset(&mut self, deadline: Instant) {
+        let context = context::expect("Sleep::reset");
+        let deadline = context.clock.nanos(deadline);
+        self.stop();
+        *self = Sleep::new(&self.timers, deadline, context.clock.now());
+    }
+
+    fn is_due(&self) -> bool {
+        matches!(self.stage, Stage::New { due: true })
+    }
+
+    fn stop(&mut self) {
+        if let Stage::Pending(key) = self.stage {
+            self.timers.cancel(key);
+            self.report(key, false);
+        }
+        self.stage = Stage::Over;
+    }
+
+    #[track_caller]
+    fn start(&mut self, cx: &mut Context<'_>) {
+        assert!(
+            !self.timers.is_closed(),
+            "a sleep was awaited whose runtime had been dropped: make it on the loop that awaits it"
+        );
+        if self.deadline != NEVER {
+            let key = self.timers.insert(self.deadline, cx.waker().clone());
+            self.stage = Stage::Pending(key);
+            self.report(key, true);
+        }
+    }
+
+    /// Tells the probe that a wait begins or ends.
+    fn report(&self, key: Key, begins: bool) {
+        let on = Resource::Timer(key.number());
+        self.timers.probe().emit(|| {
+            let task = crate::task::current();
+            if begins { Event::WaitOn { task, on } } else { Event::WaitDone { task, on } }
+        });
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    #[track_caller]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match self.stage {
+            Stage::Over => return Poll::Ready(()),
+            Stage::New { .. } => self.start(cx),
+            Stage::Pending(key) => {
+                if !self.timers.renew(key, cx.waker()) {
+                    self.stage = Stage::Over;
+                    self.report(key, false);
+                    return Poll::Ready(());
+                }
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl fmt::Debug for Sleep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let over = matches!(self.stage, Stage::Over);
+        f.debug_struct("Sleep")
+            .field("deadline_ns", &self.deadline)
+            .field("over", &over)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Gives `future` this long; after that it is dropped.
+///
+/// The future is polled first: a result that is ready at the deadline wins, also with a timeout of zero.
+///
+/// ```
+/// use std::time::Duration;
+/// use roundel::{Runtime, time};
+///
+/// let runtime = Runtime::builder().virtual_time(true).build().unwrap();
+/// runtime.block_on(async {
+///     let slow = time::sleep(Duration::from_secs(10));
+///     assert!(time::timeout(Duration::from_secs(2), slow).await.is_err());
+///     assert_eq!(time::timeout(Duration::ZERO, async { 7 }).await, Ok(7));
+/// });
+/// ```
+///
+/// # Panics
+///
+/// Outside a loop.
+#[track_caller]
+pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
+    Timeout { future, sleep: sleep(duration) }
+}
+
+/// Gives `future` until `deadline`. See [`timeout`].
+///
+/// # Panics
+///
+/// Outside a loop.
+#[track_caller]
+pub fn timeout_at<F: Future>(deadline: Instant, future: F) -> Timeout<F> {
+    Timeout { future, sleep: sleep_until(deadline) }
+}
+
+pin_project! {
+    /// See [`timeout`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct Timeout<F> {
+        #[pin]
+        future: F,
+        sleep: Sleep,
+    }
+}
+
+impl<F> Timeout<F> {
+    /// Moves the deadline.
+    ///
+    /// # Panics
+    ///
+    /// Outside a loop.
+    #[track_caller]
+    pub fn reset(self: Pin<&mut Self>, deadline: Instant) {
+        self.project().sleep.reset(deadline);
+    }
+}
+
+impl<F: Future> Future for Timeout<F> {
+    type Output = Result<F::Output, Elapsed>;
+
+    #[track_caller]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        // First the future, and only then the clock.
+        if let Poll::Ready(output) = this.future.poll(cx) {
+            return Poll::Ready(Ok(output));
+        }
+        if this.sleep.is_due() {
+            return Poll::Ready(Err(Elapsed(())));
+        }
+        Pin::new(this.sleep).poll(cx).map(|()| Err(Elapsed(())))
+    }
+}
+
+/// The deadline of a [`timeout`] has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elapsed(());
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the deadline has passed")
+    }
+}
+
+impl std::error::Error for Elapsed {}
+
+impl From<Elapsed> for std::io::Error {
+    fn from(elapsed: Elapsed) -> std::io::Error {
+        std::io::Error::new(std::io::ErrorKind::TimedOut, elapsed)
+    }
+}
+
+/// Ticks at once, and then every `period`.
+///
+/// ```
+/// use std::time::Duration;
+/// use roundel::{Runtime, time};
+///
+/// let runtime = Runtime::builder().virtual_time(true).build().unwrap();
+/// runtime.block_on(async {
+///     let start = time::now();
+///     let mut interval = time::interval(Duration::from_millis(100));
+///     for _ in 0..4 {
+///         interval.tick().await;
+///     }
+///     assert_eq!(time::now() - start, Duration::from_millis(300));
+/// });
+/// ```
+///
+/// # Panics
+///
+/// Outside a loop.
+#[track_caller]
+pub fn interval(period: Duration) -> Interval {
+    interval_at(now(), period)
+}
+
+/// Ticks at `start`, and then every `period`.
+///
+/// # Panics
+///
+/// Outside a loop.
+#[track_caller]
+pub fn interval_at(start: Instant, period: Duration) -> Interval {
+    let sleep = sleep_until(start);
+    Interval { next: sleep.deadline, sleep, period, missed: MissedTick::Burst }
+}
+
+/// What an [`Interval`] does when it was not asked in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissedTick {
+    /// Gives the missed ticks one after the other until it has caught up: the number of ticks is right.
+    #[default]
+    Burst,
+    /// Counts anew from the late tick: there is always a whole period between two ticks.
+    Delay,
+    /// Leaves out what was missed and stays in step with the start.
+    Skip,
+}
+
+/// See [`interval`].
+#[derive(Debug)]
+pub struct Interval {
+    sleep: Sleep,
+    next: Nanos,
+    period: Duration,
+    missed: MissedTick,
+}
+
+impl Interval {
+    /// Waits for the next tick; returns the time for which it was due.
+    pub async fn tick(&mut self) -> Instant {
+        std::future::poll_fn(|cx| self.poll_tick(cx)).await
+    }
+
+    /// The same by hand.
+    pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
+        if Pin::new(&mut self.sleep).poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let clock = &context::expect("Interval::tick").clock;
+        let (due, now) = (self.next, clock.now());
+        self.next = self.after(due, now);
+        self.sleep = Sleep::new(&self.sleep.timers, self.next, now);
+        Poll::Ready(clock.instant(due))
+    }
+
+    /// The tick after the one that was `due`, and was given `now`.
+    fn after(&self, due: Nanos, now: Nanos) -> Nanos {
+        let period = saturating_nanos(self.period);
+        let next = due.saturating_add(period);
+        match self.missed {
+            _ if next > now => next,
+            MissedTick::Burst => next,
+            MissedTick::Delay => now.saturating_add(period),
+            MissedTick::Skip => {
+                // A period of zero misses nothing: it is due all the time.
+                let late = (now - due).checked_rem(period).unwrap_or(0);
+                (now - late).saturating_add(period)
+            }
+        }
+    }
+
+    /// The same interval with another policy for ticks that were missed.
+    #[must_use]
+    pub fn missed(mut self, policy: MissedTick) -> Interval {
+        self.missed = policy;
+        self
+    }
+
+    /// The time between two ticks.
+    #[must_use]
+    pub fn period(&self) -> Duration {
+        self.period
+    }
+
+    /// Begins anew: the next tick comes a period from now.
+    ///
+    /// # Panics
+    ///
+    /// Outside a loop.
+    #[track_caller]
+    pub fn reset(&mut self) {
+        let now = context::expect("Interval::reset").clock.now();
+        self.next = now.saturating_add(saturating_nanos(self.period));
+        self.sleep = Sleep::new(&self.sleep.timers, self.next, now);
+    }
+}
+
+impl Stream for Interval {
+    type Item = Instant;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Instant>> {
+        self.poll_tick(cx).map(Some)
+    }
+}

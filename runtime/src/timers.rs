@@ -1,0 +1,236 @@
+//! Who wants to be woken when: all pending deadlines of a loop.
+//!
+//! Facts. Most timers never fire: they are timeouts, dropped long before. The loop asks for the nearest
+//! deadline each time it parks. Deadlines are exact, so there are no ticks to round to.
+//!
+//! What follows. A 4-ary heap ordered by (deadline, order of insertion), and beside it a slab that knows
+//! where in the heap each timer stands, so that any timer can be taken out, for real, in O(log n). A
+//! new deadline is mostly the latest, so inserting it at the bottom costs one comparison. Four children
+//! rather than two: half the levels, and the four stand in one cache line.
+//!
+//! ```text
+//!   heap   [(5 ms, #7, slot 2)] [(8 ms, #4, slot 0)] [(9 ms, #9, slot 1)] …      by deadline
+//!               │                    │                    │
+//!   slab   0: at 1, waker      1: at 2, waker       2: at 0, waker               by key
+//! ```
+//!
+//! Invariants. 4: wakers are taken out, the borrow is released, and only then are they woken or dropped.
+//! 9: a timer fires only if its deadline is not later than the time given. Timers that are due at the same
+//! time fire in the order of their deadlines, then of their insertion. A timer fires at most once.
+//!
+//! What it does not know: tasks, clocks, the kernel. It is told the time.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::Waker;
+
+use slab::Slab;
+
+use crate::clock::{NEVER, Nanos};
+use crate::panics;
+use crate::probe::{Event, Probe};
+
+/// Names one pending timer. Once the timer has fired or was cancelled, the key fits nothing any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    slot: u32,
+    serial: u32,
+}
+
+impl Key {
+    /// The timer's number for the probe.
+    pub(crate) fn number(self) -> u64 {
+        u64::from(self.serial) << 32 | u64::from(self.slot)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Timers {
+    heap: RefCell<Heap>,
+    closed: Cell<bool>,
+    probe: Rc<Probe>,
+}
+
+impl Timers {
+    pub(crate) fn new(probe: Rc<Probe>) -> Timers {
+        Timers { heap: RefCell::default(), closed: Cell::new(false), probe }
+    }
+
+    pub(crate) fn insert(&self, deadline: Nanos, waker: Waker) -> Key {
+        self.heap.borrow_mut().insert(deadline, waker)
+    }
+
+    /// Whether the timer is still pending; if it is, it will wake `waker`.
+    pub(crate) fn renew(&self, key: Key, waker: &Waker) -> bool {
+        match self.heap.borrow().get(key) {
+            None => return false,
+            Some(timer) if timer.waker.will_wake(waker) => return true,
+            Some(_) => {}
+        }
+        // The borrow is over: `clone` may run anything, even something that cancels this very timer.
+        let mut waker = waker.clone();
+        let pending = match self.heap.borrow_mut().get_mut(key) {
+            Some(timer) => {
+                std::mem::swap(&mut timer.waker, &mut waker);
+                true
+            }
+            None => false,
+        };
+        drop(waker);
+        pending
+    }
+
+    /// Takes the timer out, if it is still pending.
+    pub(crate) fn cancel(&self, key: Key) {
+        let waker = self.heap.borrow_mut().remove(key);
+        drop(waker);
+    }
+
+    /// The nearest deadline, if there is any.
+    pub(crate) fn next(&self) -> Option<Nanos> {
+        self.heap.borrow().entries.first().map(|entry| entry.deadline)
+    }
+
+    /// Wakes all that are due at `now`. `due` is a buffer the caller keeps, so that nothing is allocated.
+    pub(crate) fn fire(&self, now: Nanos, due: &mut Vec<(Key, Waker)>) {
+        // First take all of them out, then wake: what a waker inserts or drops meanwhile is another matter.
+        while let Some(timer) = self.heap.borrow_mut().pop_due(now) {
+            due.push(timer);
+        }
+        for (key, waker) in due.drain(..) {
+            self.probe.emit(|| Event::TimerFired { timer: key.number() });
+            panics::wake(waker);
+        }
+    }
+
+    /// The runtime is gone: nothing fires any more.
+    pub(crate) fn close(&self) {
+        self.closed.set(true);
+        let heap = self.heap.take();
+        panics::swallow(|| drop(heap));
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    pub(crate) fn probe(&self) -> &Probe {
+        &self.probe
+    }
+}
+
+#[derive(Debug, Default)]
+struct Heap {
+    /// A 4-ary heap: the children of entry i are entries 4i+1 to 4i+4.
+    entries: Vec<Entry>,
+    timers: Slab<Timer>,
+    serial: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    deadline: Nanos,
+    serial: u32,
+    slot: u32,
+}
+
+#[derive(Debug)]
+struct Timer {
+    waker: Waker,
+    /// Where in `entries` this timer stands.
+    place: u32,
+    serial: u32,
+}
+
+const CHILDREN: usize = 4;
+
+impl Entry {
+    /// Serials wrap around, so the older of two is told by the sign of their difference.
+    fn before(&self, other: &Entry) -> bool {
+        self.deadline < other.deadline
+            || self.deadline == other.deadline && (self.serial.wrapping_sub(other.serial) as i32) < 0
+    }
+}
+
+impl Heap {
+    fn insert(&mut self, deadline: Nanos, waker: Waker) -> Key {
+        debug_assert!(deadline != NEVER);
+        let serial = self.serial;
+        self.serial = serial.wrapping_add(1);
+        let place = self.entries.len();
+        let slot = self.timers.insert(Timer { waker, place: place as u32, serial }) as u32;
+        self.entries.push(Entry { deadline, serial, slot });
+        self.rise(place);
+        Key { slot, serial }
+    }
+
+    fn get(&self, key: Key) -> Option<&Timer> {
+        self.timers.get(key.slot as usize).filter(|timer| timer.serial == key.serial)
+    }
+
+    fn get_mut(&mut self, key: Key) -> Option<&mut Timer> {
+        self.timers.get_mut(key.slot as usize).filter(|timer| timer.serial == key.serial)
+    }
+
+    fn remove(&mut self, key: Key) -> Option<Waker> {
+        let place = self.get(key)?.place as usize;
+        Some(self.take(place).1)
+    }
+
+    fn pop_due(&mut self, now: Nanos) -> Option<(Key, Waker)> {
+        self.entries.first().filter(|entry| entry.deadline <= now)?;
+        Some(self.take(0))
+    }
+
+    /// Takes out the entry at `place` and lets the last one fill the gap.
+    fn take(&mut self, place: usize) -> (Key, Waker) {
+        let entry = self.entries.swap_remove(place);
+        if place < self.entries.len() {
+            // The one that moved in came from the bottom, though maybe from under another branch.
+            let place = self.rise(place);
+            self.sink(place);
+        }
+        let timer = self.timers.remove(entry.slot as usize);
+        (Key { slot: entry.slot, serial: entry.serial }, timer.waker)
+    }
+
+    /// Moves the entry at `place` up to where it belongs; returns where that is.
+    fn rise(&mut self, mut place: usize) -> usize {
+        let entry = self.entries[place];
+        while place > 0 {
+            let parent = (place - 1) / CHILDREN;
+            if !entry.before(&self.entries[parent]) {
+                break;
+            }
+            self.put(place, self.entries[parent]);
+            place = parent;
+        }
+        self.put(place, entry);
+        place
+    }
+
+    /// Moves the entry at `place` down to where it belongs.
+    fn sink(&mut self, mut place: usize) {
+        let entry = self.entries[place];
+        while let Some(child) = self.first_child(place) {
+            if !self.entries[child].before(&entry) {
+                break;
+            }
+            self.put(place, self.entries[child]);
+            place = child;
+        }
+        self.put(place, entry);
+    }
+
+    /// The child that comes first among the (at most four) children of `place`.
+    fn first_child(&self, place: usize) -> Option<usize> {
+        let start = place * CHILDREN + 1;
+        let end = (start + CHILDREN).min(self.entries.len());
+        (start..end).reduce(|a, b| if self.entries[b].before(&self.entries[a]) { b } else { a })
+    }
+
+    fn put(&mut self, place: usize, entry: Entry) {
+        self.entries[place] = entry;
+        self.timers[entry.slot as usize].place = place as u32;
+    }
+}
