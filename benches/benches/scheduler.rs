@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use benches::{monoio, roundel, smol, tokio, tokio_local};
-use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime};
+use criterion::{
+    BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
+};
 
 type Group<'a> = BenchmarkGroup<'a, WallTime>;
 
@@ -42,7 +44,10 @@ fn yielding(criterion: &mut Criterion) {
 }
 
 fn config() -> Criterion {
-    Criterion::default().sample_size(15).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1))
+    Criterion::default()
+        .sample_size(15)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1))
 }
 
 criterion_group! { name = scheduler; config = config(); targets = spawning, yielding }

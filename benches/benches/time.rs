@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use benches::{monoio, roundel, smol, tokio, tokio_local};
-use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime};
+use criterion::{
+    BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
+};
 
 fn bench(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, program: impl Fn(u64) -> Duration) {
     group.bench_function(name, |bencher| bencher.iter_custom(&program));
@@ -56,7 +58,10 @@ fn latencies(criterion: &mut Criterion) {
 }
 
 fn config() -> Criterion {
-    Criterion::default().sample_size(15).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1))
+    Criterion::default()
+        .sample_size(15)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1))
 }
 
 criterion_group! { name = time; config = config(); targets = timers, million, latencies }

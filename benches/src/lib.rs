@@ -313,9 +313,9 @@ async fn remote_wakes(n: u64) -> Vec<Duration> {
 
 pub mod roundel {
     use super::*;
-    use LocalBaton as Baton;
     pub use ::roundel::time::{sleep, timeout};
     pub use ::roundel::{spawn, yield_now};
+    use LocalBaton as Baton;
 
     pub fn block_on<F: Future>(main: F) -> F::Output {
         ::roundel::run(main)
@@ -339,7 +339,7 @@ pub mod tokio {
     pub use ::tokio::spawn;
 
     pub fn block_on<F: Future>(main: F) -> F::Output {
-        ::tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(main)
+        ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(main)
     }
 
     async fn join<T>(handle: JoinHandle<T>) -> T {
@@ -361,7 +361,7 @@ pub mod tokio_local {
 
     pub fn block_on<F: Future>(main: F) -> F::Output {
         ::tokio::runtime::Builder::new_current_thread()
-            .enable_time()
+            .enable_all()
             .build_local(::tokio::runtime::LocalOptions::default())
             .unwrap()
             .block_on(main)

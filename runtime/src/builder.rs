@@ -23,7 +23,7 @@ pub(crate) struct Options {
 /// ```
 /// use std::time::Duration;
 /// let runtime = roundel::Runtime::builder().virtual_time(true).shuffle(7).build().unwrap();
-/// runtime.block_on(roundel::time::sleep(Duration::from_secs(3600))); // at once
+/// runtime.block_on(async { roundel::time::sleep(Duration::from_secs(3600)).await }); // at once
 /// ```
 #[must_use = "a builder does nothing until `build`"]
 pub struct Builder {

@@ -15,6 +15,7 @@
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use crate::clock::Clock;
@@ -23,20 +24,23 @@ use crate::id::TaskId;
 use crate::inbox::Inbox;
 use crate::probe::{Event, Probe};
 use crate::reactor::Reactor;
-use crate::ready::Ready;
 use crate::timers::Timers;
 
 /// What of a loop can be reached from inside it.
 pub(crate) struct Context {
+    /// The runtime's number, in every task's number.
+    pub(crate) runtime: u16,
     pub(crate) clock: Clock,
-    pub(crate) ready: Rc<Ready>,
     pub(crate) executor: Rc<Executor>,
     pub(crate) timers: Rc<Timers>,
     pub(crate) reactor: Rc<Reactor>,
-    pub(crate) inbox: std::sync::Arc<Inbox>,
+    pub(crate) inbox: Arc<Inbox>,
     pub(crate) probe: Rc<Probe>,
-    budget: Cell<u32>,
+    pub(crate) budget: Budget,
 }
+
+/// How much the running poll may still do.
+pub(crate) struct Budget(Cell<u32>);
 
 /// How many operations one poll may do. Enough for a burst, not enough to be noticed by the others.
 const BUDGET: u32 = 128;
@@ -51,6 +55,16 @@ thread_local! {
 #[inline]
 pub(crate) fn current() -> Option<Rc<Context>> {
     CURRENT.with(|current| current.borrow().as_deref().cloned())
+}
+
+/// The executor of the loop that runs on this thread.
+#[inline]
+#[track_caller]
+pub(crate) fn executor(what: &str) -> Rc<Executor> {
+    match CURRENT.with(|current| current.borrow().as_deref().map(|context| Rc::clone(&context.executor))) {
+        Some(executor) => executor,
+        None => no_loop(what),
+    }
 }
 
 /// The loop that runs on this thread; `what` is what was called in vain if there is none.
@@ -91,41 +105,51 @@ impl Drop for Entered {
 /// Wakes a task of the loop that runs on this thread. False if it belongs to another one.
 #[inline]
 pub(crate) fn wake_here(id: TaskId) -> bool {
-    match current() {
-        Some(context) if context.ready.runtime() == id.runtime() => {
-            context.wake(id);
-            true
-        }
-        _ => false,
+    // Invariant 3: this only enqueues, so the loop may stay borrowed. A watcher is told afterwards.
+    let woken = CURRENT.with(|current| {
+        let current = current.borrow();
+        let context = current.as_deref().filter(|context| context.runtime == id.runtime())?;
+        Some(context.executor.wake(id) && context.executor.is_watched())
+    });
+    if woken == Some(true) {
+        report_wake(id);
+    }
+    woken.is_some()
+}
+
+#[cold]
+#[inline(never)]
+fn report_wake(id: TaskId) {
+    if let Some(context) = current() {
+        context.probe.emit(|| Event::Wake { task: id, by: context.executor.running() });
     }
 }
 
 impl Context {
-    #[allow(clippy::too_many_arguments)]
-    pub(crate) fn new(
-        clock: Clock,
-        ready: Rc<Ready>,
-        executor: Rc<Executor>,
-        timers: Rc<Timers>,
-        reactor: Rc<Reactor>,
-        inbox: std::sync::Arc<Inbox>,
-        probe: Rc<Probe>,
-    ) -> Context {
-        Context { clock, ready, executor, timers, reactor, inbox, probe, budget: Cell::new(BUDGET) }
-    }
-
-    /// Invariant 3: this only enqueues.
-    #[inline]
-    pub(crate) fn wake(&self, id: TaskId) {
-        if self.ready.wake(id) {
+    /// Wakes a task of this loop.
+    pub(crate) fn wake_task(&self, id: TaskId) {
+        if self.executor.wake(id) {
             self.probe.emit(|| Event::Wake { task: id, by: self.executor.running() });
         }
+    }
+}
+
+impl Budget {
+    pub(crate) fn new() -> Budget {
+        Budget(Cell::new(BUDGET))
     }
 
     /// A poll begins: it may do this much.
     #[inline]
-    pub(crate) fn refill_budget(&self) {
-        self.budget.set(BUDGET);
+    pub(crate) fn refill(&self) {
+        self.0.set(BUDGET);
+    }
+
+    #[inline]
+    fn spend(&self) -> bool {
+        let left = self.0.get();
+        self.0.set(left.saturating_sub(1));
+        left > 0
     }
 }
 
@@ -133,15 +157,11 @@ impl Context {
 /// and is to return, so that others get their turn. Outside a loop there is no budget.
 #[inline]
 pub(crate) fn spend(waker: &Waker) -> Poll<()> {
-    let Some(context) = current() else { return Poll::Ready(()) };
-    match context.budget.get().checked_sub(1) {
-        Some(left) => {
-            context.budget.set(left);
-            Poll::Ready(())
-        }
-        None => {
-            waker.wake_by_ref();
-            Poll::Pending
-        }
+    let may_go_on =
+        CURRENT.with(|current| current.borrow().as_deref().is_none_or(|context| context.budget.spend()));
+    if may_go_on {
+        return Poll::Ready(());
     }
+    waker.wake_by_ref();
+    Poll::Pending
 }

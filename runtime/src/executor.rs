@@ -10,14 +10,16 @@
 //! natural mistake: a drop inside a drop only adds to the list.
 //!
 //! ```text
-//!   spawn ──► Idle ◄──────────┐
-//!              │ poll         │ Pending
-//!              ▼              │
-//!           Running ──────────┘
-//!              │ Ready: settle               cancel:  Idle ──────► Dying ──► Cancelled
-//!              │ panic: bury, settle                  Running ──► (after its poll) Dying
-//!              ▼
-//!           Returned / Panicked / Cancelled ── the handle: collect, or drop ──► vacant
+//!                      poll
+//!   spawn ──► in its slot ───► out ──► Ready: settle ─────────────► over: returned
+//!                 ▲  │          │ └──► panic: bury, settle ───────► over: panicked
+//!                 │  │ cancel   │ Pending
+//!                 │  │          ├─ doomed (cancelled itself) ─┐
+//!                 │  ▼          │                             ▼
+//!                 │ out: bury, settle ◄─────────────────── cancel ► over: cancelled
+//!                 └─────────────┘ put_back
+//!
+//!   over, and the handle has collected (take_outcome) or is gone (discard) ──► vacant
 //! ```
 //!
 //! Invariants. 2: marked Running, and not queued, before the poll. 4: no borrow across foreign code.
@@ -28,26 +30,23 @@
 //! What it does not know: mio, time, how a waker is made. It is given the `Context` to poll with.
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell, RefMut};
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
-use std::panic::Location;
+use std::panic::{Location, resume_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use slab::Slab;
-
 use crate::cell::{BoxedTask, TaskCell, Wreck};
-use crate::id::{MAX_SLOTS, TaskId};
+use crate::id::TaskId;
 use crate::panics::{self, Payload, contain, swallow};
 use crate::probe::{End, Event, Probe};
-use crate::ready::Ready;
+use crate::ready::{self, Mark, Ready};
 
 pub(crate) struct Executor {
-    slots: RefCell<Slab<Slot>>,
-    ready: Rc<Ready>,
+    state: RefCell<State>,
     probe: Rc<Probe>,
-    /// How many tasks have not ended.
-    live: Cell<usize>,
+    /// Whether anybody watches: the probe's answer, kept at hand.
+    watched: bool,
     /// The task whose code runs right now.
     running: Cell<Option<TaskId>>,
     /// What waits to be dropped while something else is being dropped.
@@ -57,32 +56,37 @@ pub(crate) struct Executor {
     closed: Cell<bool>,
     /// What few tasks have, so that the others need no room for it.
     extras: RefCell<HashMap<TaskId, Extras>>,
+    has_extras: Cell<bool>,
 }
 
+struct State {
+    ready: Ready<Slot>,
+    /// How many tasks have not ended.
+    live: usize,
+}
+
+/// Half a cache line.
+#[derive(Default)]
 struct Slot {
     /// The future, the output or the wreck; out while it is polled or dropped.
     task: Option<BoxedTask>,
-    /// Who awaits the handle.
-    waiter: Option<Waker>,
-    phase: Phase,
+    /// The task that awaits the handle. Anybody else's waker is among the extras.
+    waiter: Option<TaskId>,
+    mark: Mark,
+    /// Set when the task is over.
+    end: Option<End>,
     /// The handle is gone.
     detached: bool,
     /// Cancelled in the middle of its own poll.
     doomed: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Idle,
-    Running,
-    Dying,
-    Over(End),
-}
-
 #[derive(Default)]
 struct Extras {
     name: Option<Cow<'static, str>>,
     locals: Option<Locals>,
+    /// Awaits the handle, and is not a task of this loop.
+    waiter: Option<Waker>,
 }
 
 /// The values of a task's `task_local!` keys; shared with its children until one of them sets another.
@@ -102,30 +106,24 @@ enum Cause {
     Unwanted,
 }
 
-/// How a task ended, for its handle.
-pub(crate) enum Outcome {
-    /// The box, with the output in it.
-    Returned(BoxedTask),
-    Panicked(Payload),
-    Cancelled,
-}
-
 impl Executor {
-    pub(crate) fn new(ready: Rc<Ready>, probe: Rc<Probe>) -> Executor {
+    pub(crate) fn new(runtime: u16, first_serial: u32, seed: Option<u64>, probe: Rc<Probe>) -> Executor {
+        let ready = Ready::new(runtime, first_serial, seed);
         Executor {
-            slots: RefCell::default(),
-            ready,
+            state: RefCell::new(State { ready, live: 0 }),
+            watched: probe.is_on(),
             probe,
-            live: Cell::default(),
             running: Cell::default(),
             graves: RefCell::default(),
             digging: Cell::default(),
             closed: Cell::default(),
             extras: RefCell::default(),
+            has_extras: Cell::default(),
         }
     }
 
     /// Takes a future in; it is first polled when its turn comes. One allocation: the box.
+    #[inline]
     pub(crate) fn spawn<F>(&self, future: F, spawned_at: &'static Location<'static>) -> TaskId
     where
         F: Future<Output: 'static> + 'static,
@@ -134,9 +132,11 @@ impl Executor {
     }
 
     fn admit(&self, task: BoxedTask) -> TaskId {
-        let id = self.open(Phase::Idle, Some(task));
-        self.inherit(id);
-        self.probe.emit(|| Event::Spawn { task: id, by: self.running.get() });
+        let id = self.state.borrow_mut().open(Some(task));
+        self.emit(|| Event::Spawn { task: id, by: self.running.get() });
+        if self.has_extras.get() {
+            self.inherit(id);
+        }
         if self.closed.get() {
             self.cancel(id);
         }
@@ -145,89 +145,119 @@ impl Executor {
 
     /// Gives the future of a `block_on` a number; the future itself stays on its caller's stack.
     pub(crate) fn open_root(&self) -> TaskId {
-        let id = self.open(Phase::Running, None);
+        let id = self.state.borrow_mut().open(None);
         self.probe.emit(|| Event::Spawn { task: id, by: None });
         id
     }
 
     /// The `block_on` is over.
     pub(crate) fn close_root(&self, id: TaskId, end: End) {
-        self.ready.close(id);
-        self.live.update(|live| live - 1);
-        self.vacate(id);
-        self.probe.emit(|| Event::Done { task: id, end });
+        self.settle(id, end, None);
+        self.discard(id);
     }
 
-    fn open(&self, phase: Phase, task: Option<BoxedTask>) -> TaskId {
-        let mut slots = self.slots.borrow_mut();
-        assert!(slots.len() < MAX_SLOTS, "a roundel loop holds at most {MAX_SLOTS} tasks at once");
-        self.live.update(|live| live + 1);
-        self.ready.open(slots.insert(Slot { task, waiter: None, phase, detached: false, doomed: false }))
+    /// Invariant 3: this only enqueues. Whether it changed anything.
+    #[inline]
+    pub(crate) fn wake(&self, id: TaskId) -> bool {
+        self.state.borrow_mut().ready.wake(id)
     }
 
-    fn slot(&self, id: TaskId) -> RefMut<'_, Slot> {
-        RefMut::map(self.slots.borrow_mut(), |slots| &mut slots[id.slot()])
+    /// Whose turn it is. The task is taken out of its slot; a root has nothing there to be taken.
+    #[inline]
+    pub(crate) fn next(&self) -> Option<(TaskId, Option<BoxedTask>)> {
+        let mut state = self.state.borrow_mut();
+        let (id, slot) = state.ready.pop()?;
+        Some((id, slot.task.take()))
     }
 
-    /// Gives a task its turn.
-    pub(crate) fn poll(&self, id: TaskId, cx: &mut Context<'_>) {
-        let Some(mut task) = self.take_out(id) else { return };
-        let result = self.run_poll(id, || task.as_mut().poll(cx));
-        match result {
-            Ok(Poll::Pending) => self.put_back(id, task),
-            Ok(Poll::Ready(())) => self.settle(id, End::Returned, Some(task)),
-            Err(payload) => self.bury(Grave { id, task, cause: Cause::Panicked(payload) }),
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.state.borrow().ready.is_empty()
+    }
+
+    /// Polls what `next` has taken out. It stays in the caller's hand, so that a panic does not drop it:
+    /// then the caller has to go on with [`crash`](Executor::crash).
+    #[inline]
+    pub(crate) fn poll(&self, id: TaskId, hand: &mut Option<BoxedTask>, cx: &mut Context<'_>) {
+        let task = hand.as_mut().expect("a task that is polled has been taken out");
+        match self.run_poll(id, || task.as_mut().poll(cx)) {
+            Poll::Pending => self.put_back(id, hand.take()),
+            Poll::Ready(()) => self.settle(id, End::Returned, hand.take()),
         }
     }
 
     /// Polls in a task's name, and says so.
-    pub(crate) fn run_poll(&self, id: TaskId, poll: impl FnOnce() -> Poll<()>) -> Result<Poll<()>, Payload> {
-        self.probe.emit(|| Event::PollBegin { task: id });
-        let result = self.run_as(id, poll);
-        self.probe.emit(|| Event::PollEnd { task: id, ready: !matches!(result, Ok(Poll::Pending)) });
-        result
+    #[inline]
+    pub(crate) fn run_poll(&self, id: TaskId, poll: impl FnOnce() -> Poll<()>) -> Poll<()> {
+        self.emit(|| Event::PollBegin { task: id });
+        self.running.set(Some(id));
+        let poll = poll();
+        self.running.set(None);
+        self.emit(|| Event::PollEnd { task: id, ready: poll.is_ready() });
+        poll
     }
 
-    /// Runs foreign code in a task's name.
-    fn run_as<R>(&self, id: TaskId, f: impl FnOnce() -> R) -> Result<R, Payload> {
-        let before = self.running.replace(Some(id));
-        let result = contain(f);
-        self.running.set(before);
-        result
+    /// The poll that was under way has panicked. Returns the payload if it was the root's, which has
+    /// somebody to go to.
+    #[cold]
+    pub(crate) fn crash(&self, hand: Option<BoxedTask>, payload: Payload) -> Option<Payload> {
+        let Some(id) = self.running.take() else { resume_unwind(payload) };
+        self.probe.emit(|| Event::PollEnd { task: id, ready: true });
+        let Some(task) = hand else { return Some(payload) };
+        self.bury(Grave { id, task, cause: Cause::Panicked(payload) });
+        None
     }
 
-    fn take_out(&self, id: TaskId) -> Option<BoxedTask> {
-        let mut slot = self.slot(id);
-        slot.phase = Phase::Running;
-        slot.task.take()
-    }
-
-    fn put_back(&self, id: TaskId, task: BoxedTask) {
-        let mut slot = self.slot(id);
+    #[inline]
+    fn put_back(&self, id: TaskId, task: Option<BoxedTask>) {
+        let mut state = self.state.borrow_mut();
+        let slot = state.ready.get(id);
+        slot.put(task);
         if slot.doomed {
-            slot.phase = Phase::Dying;
-            drop(slot);
-            return self.bury(Grave { id, task, cause: Cause::Cancelled });
+            drop(state);
+            self.cancel(id);
         }
-        slot.phase = Phase::Idle;
-        slot.task = Some(task);
     }
 
     /// The task is over, its future is dropped; `task` holds what its handle may want.
+    #[inline]
     fn settle(&self, id: TaskId, end: End, task: Option<BoxedTask>) {
-        self.ready.close(id);
-        self.live.update(|live| live - 1);
-        let mut slot = self.slot(id);
-        slot.phase = Phase::Over(end);
-        slot.task = task;
-        let (waiter, detached) = (slot.waiter.take(), slot.detached);
-        drop(slot);
-        self.probe.emit(|| Event::Done { task: id, end });
-        if let Some(waiter) = waiter {
-            panics::wake(waiter);
+        let mut state = self.state.borrow_mut();
+        state.live -= 1;
+        let slot = state.ready.close(id);
+        slot.end = Some(end);
+        slot.put(task);
+        let detached = slot.detached;
+        let woken = slot.waiter.take().filter(|waiter| state.ready.wake(*waiter));
+        drop(state);
+        if self.watched {
+            self.report_end(id, end, woken);
+        }
+        if self.has_extras.get() {
+            self.settle_extras(id);
         }
         if detached {
             self.discard(id);
+        }
+    }
+
+    #[cold]
+    fn report_end(&self, task: TaskId, end: End, woken: Option<TaskId>) {
+        self.probe.emit(|| Event::Done { task, end });
+        if let Some(task) = woken {
+            self.probe.emit(|| Event::Wake { task, by: self.running.get() });
+        }
+    }
+
+    /// A foreign waker is woken; locals end with their task. Both are foreign code.
+    #[cold]
+    fn settle_extras(&self, id: TaskId) {
+        let mut extras = self.extras.borrow_mut();
+        let Some(extra) = extras.get_mut(&id) else { return };
+        let (waiter, locals) = (extra.waiter.take(), extra.locals.take());
+        drop(extras);
+        swallow(|| drop(locals));
+        if let Some(waker) = waiter {
+            panics::wake(waker);
         }
     }
 
@@ -237,31 +267,62 @@ impl Executor {
 
     /// Empties the slot of a task that is over and has no handle.
     fn discard(&self, id: TaskId) {
-        if let Some(task) = self.vacate(id).task {
+        if let Some((_, Some(task))) = self.take_outcome(id) {
             self.bury(Grave { id, task, cause: Cause::Unwanted });
         }
     }
 
-    fn vacate(&self, id: TaskId) -> Slot {
-        let slot = self.slots.borrow_mut().remove(id.slot());
-        if !self.extras.borrow().is_empty() {
-            let extras = self.extras.borrow_mut().remove(&id);
-            swallow(|| drop(extras));
+    /// How the task ended, if it has, and the box with what is left of it. The slot is vacant from here on.
+    #[inline(always)]
+    pub(crate) fn take_outcome(&self, id: TaskId) -> Option<(End, Option<BoxedTask>)> {
+        let mut state = self.state.borrow_mut();
+        let slot = state.ready.get(id);
+        let end = slot.end?;
+        let task = slot.task.take();
+        state.ready.vacate(id);
+        drop(state);
+        if self.has_extras.get() {
+            self.drop_extras(id);
         }
-        slot
+        Some((end, task))
+    }
+
+    #[cold]
+    fn drop_extras(&self, id: TaskId) {
+        let extras = self.extras.borrow_mut().remove(&id);
+        self.has_extras.set(!self.extras.borrow().is_empty());
+        swallow(|| drop(extras));
+    }
+
+    /// Changes what few tasks have.
+    fn with_extras<R>(&self, id: TaskId, change: impl FnOnce(&mut Extras) -> R) -> R {
+        self.has_extras.set(true);
+        change(self.extras.borrow_mut().entry(id).or_default())
+    }
+
+    /// Leaves word to wake a task of this loop when the task `id` is over.
+    #[inline]
+    pub(crate) fn set_waiter(&self, id: TaskId, waiter: TaskId) {
+        self.state.borrow_mut().ready.get(id).waiter = Some(waiter);
+    }
+
+    /// Leaves word to wake somebody else; returns who was to be woken until now.
+    pub(crate) fn set_foreign_waiter(&self, id: TaskId, waker: Waker) -> Option<Waker> {
+        self.with_extras(id, |extras| extras.waiter.replace(waker))
     }
 
     /// Drops a future *now*, so that what it held is free when this returns. The two exceptions: a task
     /// that cancels itself goes after its poll, and one that is cancelled by a drop goes after that drop.
     pub(crate) fn cancel(&self, id: TaskId) {
-        let mut slot = self.slot(id);
-        match slot.phase {
-            Phase::Dying | Phase::Over(_) => return,
-            Phase::Running => slot.doomed = true,
-            Phase::Idle => slot.phase = Phase::Dying,
+        let mut state = self.state.borrow_mut();
+        let slot = state.ready.get(id);
+        if slot.end.is_some() {
+            return;
         }
         let task = slot.task.take();
-        drop(slot);
+        // It is out: put_back will see this. (Or it is being dropped, and nobody looks.)
+        slot.doomed = task.is_none();
+        drop(state);
         if let Some(task) = task {
             self.bury(Grave { id, task, cause: Cause::Cancelled });
         }
@@ -282,7 +343,9 @@ impl Executor {
 
     fn dig(&self, grave: Grave) {
         let Grave { id, task, cause } = grave;
-        let dropped = self.run_as(id, || drop(task));
+        let before = self.running.replace(Some(id));
+        let dropped = contain(|| drop(task));
+        self.running.set(before);
         match (cause, dropped) {
             (Cause::Cancelled, Ok(())) => self.settle(id, End::Cancelled, None),
             (Cause::Cancelled, Err(payload)) => self.settle_wreck(id, payload),
@@ -296,71 +359,55 @@ impl Executor {
         }
     }
 
-    /// For the handle: how the task ended; or leaves word whom to wake when it has.
-    pub(crate) fn collect(&self, id: TaskId, waker: &Waker) -> Poll<Outcome> {
-        if self.is_over(id) {
-            return Poll::Ready(self.take_outcome(id));
-        }
-        let known = self.slot(id).waiter.as_ref().is_some_and(|waiter| waiter.will_wake(waker));
-        if !known {
-            let waker = waker.clone();
-            let old = self.slot(id).waiter.replace(waker);
-            drop(old);
-            // To clone and to drop a waker is foreign code, and the task may be over by now.
-            if self.is_over(id) {
-                return Poll::Ready(self.take_outcome(id));
-            }
-        }
-        Poll::Pending
-    }
-
-    fn take_outcome(&self, id: TaskId) -> Outcome {
-        let slot = self.vacate(id);
-        match (slot.phase, slot.task) {
-            (Phase::Over(End::Returned), Some(task)) => Outcome::Returned(task),
-            (Phase::Over(End::Panicked), Some(mut wreck)) => {
-                let payload = wreck.as_mut().output().downcast_mut::<Option<Payload>>();
-                Outcome::Panicked(payload.and_then(Option::take).expect("a wreck holds its payload"))
-            }
-            _ => Outcome::Cancelled,
-        }
-    }
-
     pub(crate) fn is_over(&self, id: TaskId) -> bool {
-        matches!(self.slot(id).phase, Phase::Over(_))
+        self.state.borrow_mut().ready.get(id).end.is_some()
     }
 
-    /// The handle is dropped: nobody will collect.
+    /// The handle is dropped: nobody will collect, and whoever awaited it does so no more.
     pub(crate) fn detach(&self, id: TaskId) {
-        let mut slot = self.slot(id);
-        slot.detached = true;
-        let (over, waiter) = (matches!(slot.phase, Phase::Over(_)), slot.waiter.take());
-        drop(slot);
-        if let Some(waiter) = waiter {
-            swallow(|| drop(waiter));
-        }
+        let mut state = self.state.borrow_mut();
+        let slot = state.ready.get(id);
+        (slot.detached, slot.waiter) = (true, None);
+        let over = slot.end.is_some();
+        drop(state);
         if over {
             self.discard(id);
+        } else if self.has_extras.get() {
+            let waiter = self.with_extras(id, |extras| extras.waiter.take());
+            swallow(|| drop(waiter));
         }
     }
 
+    #[inline]
     pub(crate) fn running(&self) -> Option<TaskId> {
         self.running.get()
     }
 
+    /// A probe point.
+    #[inline(always)]
+    pub(crate) fn emit(&self, event: impl FnOnce() -> Event) {
+        if self.watched {
+            self.probe.emit(event);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watched
+    }
+
     /// How many tasks have not ended.
     pub(crate) fn live(&self) -> usize {
-        self.live.get()
+        self.state.borrow().live
     }
 
     /// Cancels all tasks there are, in the order of their slots.
     pub(crate) fn cancel_all(&self) {
-        let slots: Vec<usize> = self.slots.borrow().iter().map(|(slot, _)| slot).collect();
-        for id in slots.into_iter().map(|slot| self.ready.tenant(slot)) {
-            // It may have gone with one of those before it.
-            if self.slots.borrow().contains(id.slot()) {
-                self.cancel(id);
-            }
+        let slots = self.state.borrow().ready.slots();
+        for slot in 0..slots {
+            // In a vacant slot there is nothing to be taken out.
+            let id = self.state.borrow_mut().ready.number(slot);
+            self.cancel(id);
         }
     }
 
@@ -369,12 +416,19 @@ impl Executor {
         self.closed.set(true);
     }
 
+    /// A serial for the loop's successor: see [`Ready::last_serial`].
+    pub(crate) fn last_serial(&self) -> u32 {
+        self.state.borrow_mut().ready.last_serial()
+    }
+
     pub(crate) fn spawned_at(&self, id: TaskId) -> Option<&'static Location<'static>> {
-        self.slot(id).task.as_ref().and_then(|task| task.spawned_at())
+        let mut state = self.state.borrow_mut();
+        let lives = id.slot() < state.ready.slots() && state.ready.number(id.slot()) == id;
+        if lives { state.ready.get(id).task.as_ref()?.spawned_at() } else { None }
     }
 
     pub(crate) fn set_name(&self, id: TaskId, name: Cow<'static, str>) {
-        self.extras.borrow_mut().entry(id).or_default().name = Some(name);
+        self.with_extras(id, |extras| extras.name = Some(name));
     }
 
     pub(crate) fn name(&self, id: TaskId) -> Option<Cow<'static, str>> {
@@ -389,16 +443,43 @@ impl Executor {
     /// Gives the running task other locals; returns those it had.
     pub(crate) fn replace_locals(&self, locals: Option<Locals>) -> Option<Locals> {
         let id = self.running.get()?;
-        std::mem::replace(&mut self.extras.borrow_mut().entry(id).or_default().locals, locals)
+        self.with_extras(id, |extras| std::mem::replace(&mut extras.locals, locals))
     }
 
     /// A child begins with its parent's locals.
+    #[cold]
     fn inherit(&self, child: TaskId) {
-        if self.extras.borrow().is_empty() {
-            return;
-        }
         if let Some(locals) = self.locals() {
-            self.extras.borrow_mut().entry(child).or_default().locals = Some(locals);
+            self.with_extras(child, |extras| extras.locals = Some(locals));
+        }
+    }
+}
+
+impl State {
+    #[inline]
+    fn open(&mut self, task: Option<BoxedTask>) -> TaskId {
+        self.live += 1;
+        let (id, slot) = self.ready.open();
+        slot.put(task);
+        (slot.end, slot.detached, slot.doomed) = (None, false, false);
+        id
+    }
+}
+
+impl ready::Slot for Slot {
+    #[inline]
+    fn mark(&mut self) -> &mut Mark {
+        &mut self.mark
+    }
+}
+
+impl Slot {
+    /// Puts a task into the place that was kept for it. (Assigning would first ask what to drop.)
+    #[inline]
+    fn put(&mut self, task: Option<BoxedTask>) {
+        match &mut self.task {
+            place @ None => *place = task,
+            Some(_) => unreachable!("a task's place is kept while it is out"),
         }
     }
 }

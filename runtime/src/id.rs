@@ -14,21 +14,22 @@
 //! next, and the *runtime* tells one loop from another. Together they fit the pointer-sized word that a
 //! [`std::task::Waker`] carries, so a waker needs no memory of its own.
 //!
-//! What is not promised. A serial returns after 2²⁰ tenants of its slot. A waker kept that long wakes a
+//! What is not promised. A serial returns after a million tenants of its slot. A waker kept that long wakes a
 //! stranger: one poll too many, which every future has to tolerate anyway. Memory safety never depends
 //! on a serial.
 //!
 //! This file knows nothing but arithmetic.
 
 use std::fmt;
+use std::num::NonZeroU64;
 
 const SLOT_BITS: u32 = 28;
 const SERIAL_BITS: u32 = 20;
 
 /// How many tasks one loop can hold at once: 268 million.
 pub(crate) const MAX_SLOTS: usize = 1 << SLOT_BITS;
-/// Serials count modulo this.
-pub(crate) const SERIALS: u32 = 1 << SERIAL_BITS;
+/// The highest serial; the next is 1. Zero is never given out, so no number is zero.
+pub(crate) const MAX_SERIAL: u32 = (1 << SERIAL_BITS) - 1;
 
 /// The number by which a task is known, unique among the tasks alive in this process.
 ///
@@ -40,33 +41,42 @@ pub(crate) const SERIALS: u32 = 1 << SERIAL_BITS;
 /// });
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TaskId(u64);
+pub struct TaskId(NonZeroU64);
 
 impl TaskId {
+    #[inline]
     pub(crate) fn new(runtime: u16, serial: u32, slot: usize) -> TaskId {
-        debug_assert!(serial < SERIALS && slot < MAX_SLOTS);
-        TaskId(u64::from(runtime) << (SLOT_BITS + SERIAL_BITS) | u64::from(serial) << SLOT_BITS | slot as u64)
+        debug_assert!(serial != 0 && serial <= MAX_SERIAL && slot < MAX_SLOTS);
+        let word =
+            u64::from(runtime) << (SLOT_BITS + SERIAL_BITS) | u64::from(serial) << SLOT_BITS | slot as u64;
+        TaskId(NonZeroU64::new(word).unwrap_or(NonZeroU64::MIN))
     }
 
+    /// The number in a waker's word; any other word gives a number that nobody has.
+    #[inline]
     pub(crate) fn from_word(word: usize) -> TaskId {
-        TaskId(word as u64)
+        TaskId(NonZeroU64::new(word as u64).unwrap_or(NonZeroU64::MIN))
     }
 
     /// The whole number as one word: what a waker carries.
+    #[inline]
     pub(crate) fn word(self) -> usize {
-        self.0 as usize
+        self.0.get() as usize
     }
 
+    #[inline]
     pub(crate) fn runtime(self) -> u16 {
-        (self.0 >> (SLOT_BITS + SERIAL_BITS)) as u16
+        (self.0.get() >> (SLOT_BITS + SERIAL_BITS)) as u16
     }
 
+    #[inline]
     pub(crate) fn serial(self) -> u32 {
-        (self.0 >> SLOT_BITS) as u32 % SERIALS
+        (self.0.get() >> SLOT_BITS) as u32 & MAX_SERIAL
     }
 
+    #[inline]
     pub(crate) fn slot(self) -> usize {
-        self.0 as usize % MAX_SLOTS
+        self.0.get() as usize % MAX_SLOTS
     }
 }
 
@@ -93,7 +103,7 @@ mod tests {
     #[test]
     fn every_field_survives_the_word() {
         for runtime in [0, 1, u16::MAX] {
-            for serial in [0, 1, SERIALS - 1] {
+            for serial in [1, 2, MAX_SERIAL] {
                 for slot in [0, 1, MAX_SLOTS - 1] {
                     let id = TaskId::from_word(TaskId::new(runtime, serial, slot).word());
                     assert_eq!((id.runtime(), id.serial(), id.slot()), (runtime, serial, slot));

@@ -55,7 +55,7 @@ struct State {
     /// Gone when the loop is gone, with the descriptor that it is.
     bell: Option<std::sync::Arc<dyn Bell>>,
     mail: Mail,
-    /// For each slot the serial of the wake that is in the box, plus one; zero for none.
+    /// For each slot the serial of the wake that is in the box; zero for none.
     waiting: Vec<u32>,
     parked: bool,
 }
@@ -143,8 +143,7 @@ impl State {
         if id.slot() >= self.waiting.len() {
             self.waiting.resize(id.slot() + 1, 0);
         }
-        let serial = id.serial() + 1;
-        std::mem::replace(&mut self.waiting[id.slot()], serial) != serial
+        std::mem::replace(&mut self.waiting[id.slot()], id.serial()) != id.serial()
     }
 }
 

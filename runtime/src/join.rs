@@ -16,9 +16,11 @@ use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use crate::executor::{Executor, Outcome};
+use crate::executor::Executor;
 use crate::id::TaskId;
 use crate::panics::{self, Payload};
+use crate::probe::{End, Event, Resource};
+use crate::waker;
 
 /// A spawned task, as its spawner sees it. Awaiting it gives the task's output.
 ///
@@ -38,16 +40,15 @@ use crate::panics::{self, Payload};
 /// Cancel safety: a `JoinHandle` that was polled and is polled no more loses nothing; await it again.
 #[must_use = "dropping a JoinHandle detaches its task; to mean that, say `.detach()`"]
 pub struct JoinHandle<T> {
-    executor: Rc<Executor>,
+    /// `None` when the output has been handed out: the slot is not ours any more.
+    executor: Option<Rc<Executor>>,
     id: TaskId,
-    /// The output has been handed out: the slot is not ours any more.
-    spent: bool,
     output: PhantomData<fn() -> T>,
 }
 
 impl<T> JoinHandle<T> {
     pub(crate) fn new(executor: Rc<Executor>, id: TaskId) -> JoinHandle<T> {
-        JoinHandle { executor, id, spent: false, output: PhantomData }
+        JoinHandle { executor: Some(executor), id, output: PhantomData }
     }
 
     /// Drops the task's future, now: when this returns, everything the future held has been released.
@@ -57,15 +58,15 @@ impl<T> JoinHandle<T> {
     /// that is cancelled by the destructor of another task is dropped when that destructor has returned;
     /// otherwise a chain of them would be as deep as the stack.
     pub fn cancel(&self) {
-        if !self.spent {
-            self.executor.cancel(self.id);
+        if let Some(executor) = &self.executor {
+            executor.cancel(self.id);
         }
     }
 
     /// Whether the task is over: it returned, panicked or was cancelled.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.spent || self.executor.is_over(self.id)
+        self.executor.as_ref().is_none_or(|executor| executor.is_over(self.id))
     }
 
     /// The task's number.
@@ -82,30 +83,57 @@ impl<T: 'static> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     #[track_caller]
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        assert!(!self.spent, "a JoinHandle was polled again after it had given the task's result");
-        if self.executor.running() == Some(self.id) {
-            panic!("a task awaits its own JoinHandle, which can never finish: await it from another task");
-        }
-        let Poll::Ready(outcome) = self.executor.collect(self.id, cx.waker()) else { return Poll::Pending };
-        self.spent = true;
-        Poll::Ready(match outcome {
-            Outcome::Returned(mut task) => Ok(take(task.as_mut().output())),
-            Outcome::Panicked(payload) => Err(JoinError::panicked(self.id, payload)),
-            Outcome::Cancelled => Err(JoinError::cancelled(self.id)),
+        let Some(executor) = &self.executor else { spent() };
+        let Some((end, task)) = executor.take_outcome(self.id) else { return self.wait(cx) };
+        self.executor = None;
+        Poll::Ready(match (end, task) {
+            (End::Returned, Some(mut task)) => Ok(take(task.as_mut().output())),
+            (End::Panicked, Some(mut wreck)) => {
+                Err(JoinError::panicked(self.id, take(wreck.as_mut().output())))
+            }
+            _ => Err(JoinError::cancelled(self.id)),
         })
     }
 }
 
+#[inline]
 fn take<T: 'static>(output: &mut dyn Any) -> T {
     let output = output.downcast_mut::<Option<T>>().and_then(Option::take);
     output.expect("a handle's type is its task's, and it takes the output once")
 }
 
+#[cold]
+#[track_caller]
+fn spent() -> ! {
+    panic!("a JoinHandle was polled again after it had given the task's result")
+}
+
+impl<T: 'static> JoinHandle<T> {
+    #[track_caller]
+    fn wait(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
+        let Some(executor) = &self.executor else { spent() };
+        let id = self.id;
+        if executor.running() == Some(id) {
+            panic!("a task awaits its own JoinHandle, which can never finish: await it from another task");
+        }
+        executor.emit(|| Event::WaitOn { task: executor.running(), on: Resource::Task(id) });
+        if let Some(waiter) = waker::number(cx.waker()).filter(|waiter| waiter.runtime() == id.runtime()) {
+            executor.set_waiter(id, waiter);
+            return Poll::Pending;
+        }
+        let waker = cx.waker().clone();
+        drop(executor.set_foreign_waiter(id, waker));
+        // To clone and to drop a waker is foreign code: the task may be over by now, and nobody woken.
+        if executor.is_over(id) { self.poll(cx) } else { Poll::Pending }
+    }
+}
+
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        if !self.spent {
-            self.executor.detach(self.id);
+        if let Some(executor) = self.executor.take() {
+            executor.detach(self.id);
         }
     }
 }

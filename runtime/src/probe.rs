@@ -124,6 +124,11 @@ impl Probe {
         Probe { on: Cell::new(sink.is_some()), sink: RefCell::new(sink) }
     }
 
+    #[inline]
+    pub(crate) fn is_on(&self) -> bool {
+        self.on.get()
+    }
+
     /// A probe point. The event is built only if somebody watches.
     #[inline(always)]
     pub(crate) fn emit(&self, event: impl FnOnce() -> Event) {

@@ -38,7 +38,6 @@ use slab::Slab;
 use crate::alarm::Alarm;
 use crate::clock::Nanos;
 use crate::inbox::Bell;
-use crate::panics;
 use crate::probe::{Event, Probe};
 
 /// Which way the bytes go.
@@ -83,8 +82,6 @@ pub(crate) struct Reactor {
 pub(crate) struct Poller {
     poll: Poll,
     events: Events,
-    /// The wakers of one batch; kept for its memory.
-    woken: Vec<Waker>,
     #[cfg(target_os = "linux")]
     alarm: Alarm,
 }
@@ -104,7 +101,6 @@ impl Poller {
         let poller = Poller {
             poll,
             events: Events::with_capacity(EVENTS),
-            woken: Vec::new(),
             #[cfg(target_os = "linux")]
             alarm,
         };
@@ -116,8 +112,8 @@ impl Poller {
         Ok(Arc::new(mio::Waker::new(self.poll.registry(), BELL)?))
     }
 
-    /// Waits for the kernel, notes what it reports, and wakes those who wait for it.
-    pub(crate) fn wait(&mut self, wait: Wait, reactor: &Reactor) -> io::Result<()> {
+    /// Waits for the kernel, notes what it reports, and collects the wakers of those who wait for it.
+    pub(crate) fn wait(&mut self, wait: Wait, reactor: &Reactor, woken: &mut Vec<Waker>) -> io::Result<()> {
         let limit = self.limit(wait)?;
         match self.poll.poll(&mut self.events, limit) {
             // A signal came: nothing was reported, and the loop will be back.
@@ -129,10 +125,9 @@ impl Poller {
                 BELL => {}
                 #[cfg(target_os = "linux")]
                 ALARM => self.alarm.rang(),
-                token => reactor.note(token, report, &mut self.woken),
+                token => reactor.note(token, report, woken),
             }
         }
-        self.woken.drain(..).for_each(panics::wake);
         Ok(())
     }
 

@@ -3,116 +3,137 @@
 //! Facts. A task may be woken many times before it runs, and once more after it is gone. To poll it
 //! twice for two wakes is waste; to poll it zero times for one is a hang.
 //!
-//! What follows. Beside the queue there is one *mark* per slot: the serial of the task that lives there,
-//! and whether its number is in the queue. A wake compares its number with the mark, and that single
-//! comparison answers "does this task still live?" and "is it queued already?" at once.
+//! What follows. Tasks live in slots, and each slot has a *mark*: the serial of its tenant, and whether the
+//! tenant's number is in the queue. A wake compares its number with the mark, and that single comparison
+//! answers "does this task still live?" and "is it queued already?" at once.
 //!
 //! ```text
-//!            open(slot)                  wake(id)
-//!   vacant ─────────────► idle mark ──────────────► queued mark
-//!     ▲                     │  ▲                        │
-//!     └─────── close(id) ───┘  └───────── pop() ────────┘
+//!                          wake
+//!              idle mark ─────────► queued mark ◄───── open ───── vacant slot
+//!                │   ▲                  │ │                            ▲
+//!                │   └────── pop ───────┘ │                            │
+//!                └────────► close ◄───────┘                            │
+//!                             │ the serial goes up: wakes miss         │
+//!                             └──────────────── vacate ────────────────┘
 //! ```
 //!
 //! Invariants. 1: a number is in the queue at most once. A number whose task is gone may still stand in
 //! the queue; `pop` passes over it. Order is first in, first out, unless a seed asks for disorder.
 //!
-//! What it does not know: futures, time, I/O, threads. It is a list of numbers.
+//! What it does not know: what is in a slot (`T`), futures, time, I/O, threads.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 
-use crate::id::{SERIALS, TaskId};
+use crate::id::{MAX_SERIAL, MAX_SLOTS, TaskId};
 
 #[derive(Debug)]
-pub(crate) struct Ready {
+pub(crate) struct Ready<T> {
     runtime: u16,
     first_serial: u32,
-    state: RefCell<State>,
-}
-
-#[derive(Debug)]
-struct State {
     queue: VecDeque<TaskId>,
-    marks: Vec<u32>,
+    slots: Vec<T>,
+    vacant: Vec<u32>,
     dice: Option<Dice>,
 }
 
-/// Set in a mark while the task's number is in the queue. Serials are shorter than this bit is high.
-const QUEUED: u32 = 1 << 31;
+/// What a slot keeps for us: the serial of its tenant (of the next one, if it is vacant), and [`QUEUED`].
+pub(crate) type Mark = u32;
 
-impl Ready {
+/// Set in a mark while the tenant's number is in the queue; higher than any serial.
+const QUEUED: Mark = 1 << 31;
+
+/// A slot, with room for a mark where its other fields leave some.
+pub(crate) trait Slot: Default {
+    fn mark(&mut self) -> &mut Mark;
+}
+
+impl<T: Slot> Ready<T> {
     /// `first_serial` is where the serials of fresh slots begin; a `seed` shuffles the order of `pop`.
-    pub(crate) fn new(runtime: u16, first_serial: u32, seed: Option<u64>) -> Ready {
-        let state = State { queue: VecDeque::new(), marks: Vec::new(), dice: seed.map(Dice) };
-        Ready { runtime, first_serial, state: RefCell::new(state) }
+    pub(crate) fn new(runtime: u16, first_serial: u32, seed: Option<u64>) -> Ready<T> {
+        let (queue, slots, vacant) = (VecDeque::new(), Vec::new(), Vec::new());
+        Ready { runtime, first_serial: first_serial.max(1), queue, slots, vacant, dice: seed.map(Dice) }
     }
 
-    pub(crate) fn runtime(&self) -> u16 {
-        self.runtime
+    /// A task moves in: it gets a slot, as the last tenant left it, and a number; and is queued at once.
+    #[inline]
+    pub(crate) fn open(&mut self) -> (TaskId, &mut T) {
+        let place = match self.vacant.pop() {
+            Some(slot) => slot as usize,
+            None => self.build_slot(),
+        };
+        let slot = &mut self.slots[place];
+        let id = TaskId::new(self.runtime, *slot.mark(), place);
+        *slot.mark() |= QUEUED;
+        self.queue.push_back(id);
+        (id, slot)
     }
 
-    /// A task moves into `slot` and gets its number; it is queued at once.
-    pub(crate) fn open(&self, slot: usize) -> TaskId {
-        let mut state = self.state.borrow_mut();
-        if slot >= state.marks.len() {
-            state.marks.resize(slot + 1, self.first_serial);
-        }
-        let mark = state.marks[slot] & !QUEUED;
-        let id = TaskId::new(self.runtime, mark, slot);
-        state.marks[slot] = mark | QUEUED;
-        state.queue.push_back(id);
-        id
+    #[cold]
+    #[inline(never)]
+    fn build_slot(&mut self) -> usize {
+        assert!(self.slots.len() < MAX_SLOTS, "a roundel loop holds at most {MAX_SLOTS} tasks at once");
+        let mut slot = T::default();
+        *slot.mark() = self.first_serial;
+        self.slots.push(slot);
+        self.slots.len() - 1
     }
 
-    /// The task is over. Its number will not be popped any more, and the slot's next tenant gets another.
-    pub(crate) fn close(&self, id: TaskId) {
-        self.state.borrow_mut().marks[id.slot()] = (id.serial() + 1) % SERIALS;
+    /// The slot of a number that is known to be good: it has not been vacated.
+    #[inline]
+    pub(crate) fn get(&mut self, id: TaskId) -> &mut T {
+        &mut self.slots[id.slot()]
     }
 
-    /// The number of the task that lives in `slot`.
-    pub(crate) fn tenant(&self, slot: usize) -> TaskId {
-        TaskId::new(self.runtime, self.state.borrow().marks[slot] & !QUEUED, slot)
+    /// The task is over: its number will not be popped any more, and wakes nobody.
+    #[inline]
+    pub(crate) fn close(&mut self, id: TaskId) -> &mut T {
+        let slot = &mut self.slots[id.slot()];
+        *slot.mark() = if id.serial() == MAX_SERIAL { 1 } else { id.serial() + 1 };
+        slot
+    }
+
+    /// The slot of a task that is over can be used again.
+    #[inline]
+    pub(crate) fn vacate(&mut self, id: TaskId) {
+        self.vacant.push(id.slot() as u32);
+    }
+
+    /// How many slots there are, vacant ones too.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The number of the task in `slot`, or, if it is over or vacant, one that nobody has yet.
+    pub(crate) fn number(&mut self, slot: usize) -> TaskId {
+        TaskId::new(self.runtime, *self.slots[slot].mark() & !QUEUED, slot)
     }
 
     /// Queues a task. Whether that changed anything: not if it is queued already, not if it is gone.
     #[inline]
-    pub(crate) fn wake(&self, id: TaskId) -> bool {
-        let mut state = self.state.borrow_mut();
-        match state.marks.get_mut(id.slot()) {
-            Some(mark) if *mark == id.serial() => *mark |= QUEUED,
-            _ => return false,
+    pub(crate) fn wake(&mut self, id: TaskId) -> bool {
+        let Some(slot) = self.slots.get_mut(id.slot()) else { return false };
+        if *slot.mark() != id.serial() {
+            return false;
         }
-        state.queue.push_back(id);
+        *slot.mark() |= QUEUED;
+        self.queue.push_back(id);
         true
     }
 
     /// Takes the next task out of the queue. From here on a wake queues it again (invariant 2).
     #[inline]
-    pub(crate) fn pop(&self) -> Option<TaskId> {
-        let mut state = self.state.borrow_mut();
-        loop {
-            let id = state.next()?;
-            let mark = &mut state.marks[id.slot()];
-            if *mark == id.serial() | QUEUED {
-                *mark = id.serial();
-                return Some(id);
+    pub(crate) fn pop(&mut self) -> Option<(TaskId, &mut T)> {
+        let id = loop {
+            let id = self.next()?;
+            if *self.slots[id.slot()].mark() == id.serial() | QUEUED {
+                break id;
             }
-        }
+        };
+        let slot = &mut self.slots[id.slot()];
+        *slot.mark() = id.serial();
+        Some((id, slot))
     }
 
-    /// Whether the queue is empty. A queue of the gone counts as not empty: one look too many at most.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.state.borrow().queue.is_empty()
-    }
-
-    /// The serial from which a successor of this loop may start, so that our last wakers miss its tasks.
-    pub(crate) fn last_serial(&self) -> u32 {
-        self.state.borrow().marks.iter().map(|mark| mark & !QUEUED).max().unwrap_or(self.first_serial)
-    }
-}
-
-impl State {
     #[inline]
     fn next(&mut self) -> Option<TaskId> {
         match &mut self.dice {
@@ -122,6 +143,16 @@ impl State {
                 self.queue.swap_remove_front(chosen)
             }
         }
+    }
+
+    /// Whether the queue is empty. Numbers of the gone count: they cost one look too many at most.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// The serial from which a successor of this loop may start, so that our last wakers miss its tasks.
+    pub(crate) fn last_serial(&mut self) -> u32 {
+        self.slots.iter_mut().map(|slot| *slot.mark() & !QUEUED).max().unwrap_or(self.first_serial)
     }
 }
 

@@ -25,6 +25,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -32,19 +33,19 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
 use crate::builder::{Builder, Options};
+use crate::cell::BoxedTask;
 use crate::clock::{Clock, NEVER};
-use crate::context::{self, Context};
+use crate::context::{self, Budget, Context};
 use crate::executor::Executor;
 use crate::id::TaskId;
 use crate::inbox::{Inbox, Mail, TABLE};
 use crate::pace::Pace;
-use crate::panics::{Payload, swallow};
+use crate::panics::{self, Payload, contain, swallow};
 use crate::probe::{End, Event, Probe};
 use crate::reactor::{Poller, Wait};
-use crate::ready::Ready;
 use crate::remote::Remote;
-use crate::timers::{Key, Timers};
-use crate::waker::waker;
+use crate::timers::Timers;
+use crate::waker::{number, waker};
 
 /// Builds a [`Runtime`] with default options, runs `main` on it, and shuts it down.
 ///
@@ -92,7 +93,7 @@ pub struct Runtime {
 /// What only the loop itself uses: the poll, and buffers kept for their memory.
 struct Engine {
     poller: Poller,
-    due: Vec<(Key, Waker)>,
+    woken: Vec<Waker>,
     mail: Mail,
 }
 
@@ -107,7 +108,6 @@ impl Runtime {
     }
 
     /// Options for a runtime.
-    #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -119,20 +119,20 @@ impl Runtime {
         let Some((number, serial)) = TABLE.enter(Arc::clone(&inbox)) else {
             return Err(io::Error::other("this process has 65,536 runtimes already: drop one first"));
         };
-        let ready = Rc::new(Ready::new(number, serial, options.shuffle));
-        let context = Context::new(
-            Clock::new(options.virtual_time),
-            Rc::clone(&ready),
-            Rc::new(Executor::new(ready, Rc::clone(&probe))),
-            Rc::new(Timers::new(Rc::clone(&probe))),
-            Rc::new(reactor),
+        let context = Context {
+            runtime: number,
+            clock: Clock::new(options.virtual_time),
+            executor: Rc::new(Executor::new(number, serial, options.shuffle, Rc::clone(&probe))),
+            timers: Rc::new(Timers::new(Rc::clone(&probe))),
+            reactor: Rc::new(reactor),
             inbox,
             probe,
-        );
+            budget: Budget::new(),
+        };
         Ok(Runtime {
             context: Rc::new(context),
             pace: Pace::new(),
-            engine: Cell::new(Some(Engine { poller, due: Vec::new(), mail: Mail::default() })),
+            engine: Cell::new(Some(Engine { poller, woken: Vec::new(), mail: Mail::default() })),
             shutdown_timeout: options.shutdown_timeout,
             process: std::process::id(),
         })
@@ -194,32 +194,42 @@ impl Runtime {
         self.fire_timers(engine); // 5
     }
 
+    /// Polls a batch. The net for panics is hung once for all of them; what fell is buried, and on it goes.
     fn poll_ready_tasks(&self, root: &mut Root<'_>) {
-        for _ in 0..self.pace.batch() {
-            let Some(id) = self.context.ready.pop() else { return self.pace.ran_dry() };
-            self.poll_task(id, root);
-            if root.end.is_some() {
+        let mut batch = self.pace.batch();
+        let mut hand = None;
+        while let Err(payload) = contain(|| self.poll_batch(&mut batch, &mut hand, root)) {
+            if let Some(payload) = self.context.executor.crash(hand.take(), payload) {
+                root.end = Some(Err(payload));
                 return;
             }
         }
-        self.pace.ran_full(&self.context.clock);
     }
 
-    fn poll_task(&self, id: TaskId, root: &mut Root<'_>) {
-        let waker = waker(id);
-        let mut cx = TaskContext::from_waker(&waker);
-        self.context.refill_budget();
-        if id == root.id {
-            root.poll(&self.context.executor, &mut cx);
-        } else {
-            self.context.executor.poll(id, &mut cx);
+    fn poll_batch(&self, batch: &mut u32, hand: &mut Option<BoxedTask>, root: &mut Root<'_>) {
+        let Context { executor, budget, clock, .. } = &*self.context;
+        while *batch > 0 {
+            let Some((id, task)) = executor.next() else { return self.pace.ran_dry() };
+            *batch -= 1;
+            *hand = task;
+            budget.refill();
+            // To drop a waker of ours is nothing, so do not even call it.
+            let waker = ManuallyDrop::new(waker(id));
+            let mut cx = TaskContext::from_waker(&waker);
+            if id != root.id {
+                executor.poll(id, hand, &mut cx);
+            } else if executor.run_poll(id, || (root.poll)(&mut cx)).is_ready() {
+                root.end = Some(Ok(()));
+                return;
+            }
         }
+        self.pace.ran_full(clock);
     }
 
     /// Zero while anything can be done. The last question is the inbox's, for its answer binds (invariant 6).
     fn how_long(&self) -> Wait {
-        let Context { ready, timers, clock, inbox, .. } = &*self.context;
-        if !ready.is_empty() {
+        let Context { executor, timers, clock, inbox, .. } = &*self.context;
+        if executor.has_ready() {
             return Wait::No;
         }
         let wait = match timers.next() {
@@ -235,28 +245,40 @@ impl Runtime {
         if wait != Wait::No {
             probe.emit(|| Event::Park);
         }
-        if let Err(error) = engine.poller.wait(wait, reactor) {
+        if let Err(error) = engine.poller.wait(wait, reactor, &mut engine.woken) {
             panic!("the kernel refused to wait for events: {error}");
         }
         if wait != Wait::No {
             probe.emit(|| Event::Unpark);
         }
+        self.wake_all(&mut engine.woken);
     }
 
     fn fire_timers(&self, engine: &mut Engine) {
-        let Context { ready, timers, clock, .. } = &*self.context;
+        let Context { executor, timers, clock, .. } = &*self.context;
         let Some(next) = timers.next() else { return };
-        if ready.is_empty() {
+        if !executor.has_ready() {
             // Nothing else can happen: this is where virtual time passes.
             clock.jump(next);
         }
-        timers.fire(clock.now(), &mut engine.due);
+        timers.take_due(clock.now(), &mut engine.woken);
+        self.wake_all(&mut engine.woken);
+    }
+
+    /// Wakes our own tasks by their numbers, and whoever else by calling foreign code.
+    fn wake_all(&self, woken: &mut Vec<Waker>) {
+        for waker in woken.drain(..) {
+            match number(&waker).filter(|id| id.runtime() == self.context.runtime) {
+                Some(id) => self.context.wake_task(id),
+                None => panics::wake(waker),
+            }
+        }
     }
 
     fn take_mail(&self, engine: &mut Engine) {
         self.context.inbox.collect(&mut engine.mail);
-        engine.mail.wakes.drain(..).for_each(|id| self.context.wake(id));
-        engine.mail.errands.drain(..).for_each(|errand| swallow(errand));
+        engine.mail.wakes.drain(..).for_each(|id| self.context.wake_task(id));
+        engine.mail.errands.drain(..).for_each(swallow);
     }
 }
 
@@ -272,16 +294,6 @@ struct Root<'a> {
     poll: &'a mut dyn FnMut(&mut TaskContext<'_>) -> Poll<()>,
     /// How it ended: well, or with a panic.
     end: Option<Result<(), Payload>>,
-}
-
-impl Root<'_> {
-    fn poll(&mut self, executor: &Executor, cx: &mut TaskContext<'_>) {
-        self.end = match executor.run_poll(self.id, || (self.poll)(cx)) {
-            Ok(Poll::Pending) => None,
-            Ok(Poll::Ready(())) => Some(Ok(())),
-            Err(payload) => Some(Err(payload)),
-        };
-    }
 }
 
 #[track_caller]
@@ -311,7 +323,7 @@ impl Drop for Runtime {
         context.reactor.close();
         let mail = context.inbox.close();
         mail.errands.into_iter().for_each(|errand| swallow(|| drop(errand)));
-        TABLE.leave(context.ready.runtime(), context.ready.last_serial());
+        TABLE.leave(context.runtime, context.executor.last_serial());
     }
 }
 

@@ -36,6 +36,12 @@ use crate::probe::{Event, Resource};
 pub use crate::reactor::Direction;
 use crate::reactor::{Place, Reactor, Registration, gone};
 
+/// How many sources are registered with the running loop; zero outside a loop.
+#[must_use]
+pub fn count() -> usize {
+    context::current().map_or(0, |context| context.reactor.sources())
+}
+
 /// An I/O object registered with the running loop.
 ///
 /// Made from anything that implements [`mio::event::Source`]; for a plain descriptor see [`AsyncFd`].

@@ -12,7 +12,6 @@
 use std::borrow::Cow;
 use std::panic::Location;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::context;
@@ -43,7 +42,7 @@ pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where
     F: Future<Output: 'static> + 'static,
 {
-    let executor = Rc::clone(&context::expect("spawn").executor);
+    let executor = context::executor("spawn");
     let id = executor.spawn(future, Location::caller());
     JoinHandle::new(executor, id)
 }
@@ -67,7 +66,7 @@ pub fn spawn_named<F>(name: impl Into<Cow<'static, str>>, future: F) -> JoinHand
 where
     F: Future<Output: 'static> + 'static,
 {
-    let executor = Rc::clone(&context::expect("spawn_named").executor);
+    let executor = context::executor("spawn_named");
     let id = executor.spawn(future, Location::caller());
     executor.set_name(id, name.into());
     JoinHandle::new(executor, id)

@@ -14,7 +14,7 @@
 //!   slab   0: at 1, waker      1: at 2, waker       2: at 0, waker               by key
 //! ```
 //!
-//! Invariants. 4: wakers are taken out, the borrow is released, and only then are they woken or dropped.
+//! Invariants. 4: wakers are taken out, the borrow is released, and then the loop wakes them.
 //! 9: a timer fires only if its deadline is not later than the time given. Timers that are due at the same
 //! time fire in the order of their deadlines, then of their insertion. A timer fires at most once.
 //!
@@ -91,15 +91,12 @@ impl Timers {
         self.heap.borrow().entries.first().map(|entry| entry.deadline)
     }
 
-    /// Wakes all that are due at `now`. `due` is a buffer the caller keeps, so that nothing is allocated.
-    pub(crate) fn fire(&self, now: Nanos, due: &mut Vec<(Key, Waker)>) {
-        // First take all of them out, then wake: what a waker inserts or drops meanwhile is another matter.
-        while let Some(timer) = self.heap.borrow_mut().pop_due(now) {
-            due.push(timer);
-        }
-        for (key, waker) in due.drain(..) {
+    /// Takes out all that are due at `now`, in order, for the caller to wake.
+    pub(crate) fn take_due(&self, now: Nanos, due: &mut Vec<Waker>) {
+        loop {
+            let Some((key, waker)) = self.heap.borrow_mut().pop_due(now) else { return };
             self.probe.emit(|| Event::TimerFired { timer: key.number() });
-            panics::wake(waker);
+            due.push(waker);
         }
     }
 

@@ -38,7 +38,13 @@ fn from_number(id: TaskId) -> Waker {
     unsafe { Waker::from_raw(raw(id.word())) }
 }
 
-static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake, drop);
+/// The task that a waker wakes, if the waker is one of ours: then its number can be kept instead of it.
+#[inline]
+pub(crate) fn number(waker: &Waker) -> Option<TaskId> {
+    ptr::eq(waker.vtable(), &VTABLE).then(|| TaskId::from_word(waker.data().addr()))
+}
+
+static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake, nothing);
 
 #[inline]
 fn raw(word: usize) -> RawWaker {
@@ -53,14 +59,20 @@ fn wake(word: *const ()) {
     wake_task(TaskId::from_word(word.addr()));
 }
 
-fn drop(_: *const ()) {}
+fn nothing(_: *const ()) {}
 
 /// Here if the task's loop runs on this thread, through its inbox otherwise.
 #[inline]
 fn wake_task(id: TaskId) {
     if !context::wake_here(id) {
-        TABLE.wake(id);
+        wake_elsewhere(id);
     }
+}
+
+#[cold]
+#[inline(never)]
+fn wake_elsewhere(id: TaskId) {
+    TABLE.wake(id);
 }
 
 /// The textbook's waker: an allocation, a reference count, no `unsafe`.
