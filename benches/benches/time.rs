@@ -34,8 +34,9 @@ fn timers(criterion: &mut Criterion) {
 
 fn million(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("million_sleepers");
-    group.sample_size(10).warm_up_time(Duration::from_millis(1));
-    group.throughput(Throughput::Elements(1_000_000));
+    // One run a measurement: with more, this row alone would take ten minutes.
+    group.sample_size(10).warm_up_time(Duration::from_millis(1)).sampling_mode(SamplingMode::Flat);
+    group.measurement_time(Duration::from_millis(1)).throughput(Throughput::Elements(1_000_000));
     row!(group, |n, contender| (0..n).map(|_| contender::many_sleepers(1_000_000)).sum());
     group.finish();
 }
@@ -48,11 +49,13 @@ fn median(mut samples: Vec<Duration>) -> Duration {
 /// Lateness and wakes are latencies: one measurement is the median of 200.
 fn latencies(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("sleep_1ms_late");
-    group.sample_size(10).warm_up_time(Duration::from_millis(1));
+    group.sample_size(10).warm_up_time(Duration::from_millis(1)).sampling_mode(SamplingMode::Flat);
+    group.measurement_time(Duration::from_millis(1));
     row!(group, |n, contender| median(contender::lateness(200)).mul_f64(n as f64));
     group.finish();
     let mut group = criterion.benchmark_group("wake_from_thread");
-    group.sample_size(10).warm_up_time(Duration::from_millis(1));
+    group.sample_size(10).warm_up_time(Duration::from_millis(1)).sampling_mode(SamplingMode::Flat);
+    group.measurement_time(Duration::from_millis(1));
     row!(group, |n, contender| median(contender::remote_wake(200)).mul_f64(n as f64));
     group.finish();
 }

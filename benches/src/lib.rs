@@ -5,7 +5,7 @@
 //! it blocks, spawns, yields, sleeps. Every program returns a number that its caller checks.
 
 #![forbid(unsafe_code)]
-#![allow(missing_docs, reason = "a bench, read as source")]
+#![allow(missing_docs, missing_debug_implementations, reason = "a bench, read as source")]
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -252,23 +252,21 @@ macro_rules! programs {
             block_on(crate::remote_wakes(n))
         }
 
-        /// Spawns `n` tasks that wait for ever, and holds them while `look` looks.
-        pub fn idle_tasks(n: usize, look: impl FnOnce()) {
+        /// Spawns `n` tasks that wait for ever, or, `asleep`, for an hour; calls `before` and `after` it.
+        pub fn hold_tasks(n: usize, asleep: bool, before: impl FnOnce(), after: impl FnOnce()) {
             block_on(async move {
-                let handles: Vec<_> = (0..n).map(|_| spawn(std::future::pending::<()>())).collect();
+                let mut handles = Vec::with_capacity(n);
+                before();
+                if asleep {
+                    let nap = || async { sleep(Duration::from_secs(3600)).await };
+                    handles.extend((0..n).map(|_| spawn(nap())));
+                } else {
+                    handles.extend((0..n).map(|_| spawn(std::future::pending::<()>())));
+                }
+                // Behind all of them in the queue: when this is over, each has been polled.
                 SelfWake::new().await;
-                look();
-                drop(handles);
-            });
-        }
-
-        /// Spawns `n` tasks that sleep for an hour, and holds them while `look` looks.
-        pub fn sleeping_tasks(n: usize, look: impl FnOnce()) {
-            block_on(async move {
-                let nap = || async { sleep(Duration::from_secs(3600)).await };
-                let handles: Vec<_> = (0..n).map(|_| spawn(nap())).collect();
                 SelfWake::new().await;
-                look();
+                after();
                 drop(handles);
             });
         }

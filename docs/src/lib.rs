@@ -1,1 +1,67 @@
-//! Placeholder.
+//! Reads the workspace's own sources, for the tests that hold what the text promises.
+
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A source file: its path below the workspace's root, and its text.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// For example `runtime/src/waker.rs`.
+    pub path: String,
+    /// The whole of it.
+    pub text: String,
+}
+
+/// The workspace's root.
+#[must_use]
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate is one below the root").to_owned()
+}
+
+/// All files below `folder` whose names end in one of `endings`, in the order of their paths.
+///
+/// # Panics
+///
+/// If a file cannot be read.
+#[must_use]
+pub fn sources(folder: &str, endings: &[&str]) -> Vec<Source> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder of the workspace") {
+            let path = entry.expect("an entry of a folder").path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if path.is_dir() && name != "target" && name != ".git" {
+                folders.push(path);
+            } else if endings.iter().any(|ending| name.ends_with(ending)) {
+                found.push(read(&path));
+            }
+        }
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found
+}
+
+fn read(path: &Path) -> Source {
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let below = path.strip_prefix(root()).unwrap_or(path);
+    Source { path: below.to_string_lossy().into_owned(), text }
+}
+
+impl Source {
+    /// The file's name without its ending: `waker`.
+    #[must_use]
+    pub fn module(&self) -> &str {
+        let name = self.path.rsplit('/').next().unwrap_or_default();
+        name.strip_suffix(".rs").unwrap_or(name)
+    }
+
+    /// The lines of code, numbered from one: no comments, nothing after the line that begins the tests.
+    pub fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        let lines = self.text.lines().enumerate().map(|(index, line)| (index + 1, line));
+        let code = lines.take_while(|(_, line)| !line.starts_with("mod tests {"));
+        code.filter(|(_, line)| !line.trim_start().starts_with("//"))
+    }
+}

@@ -241,10 +241,10 @@ impl Executor {
     }
 
     #[cold]
-    fn report_end(&self, task: TaskId, end: End, woken: Option<TaskId>) {
-        self.probe.emit(|| Event::Done { task, end });
+    fn report_end(&self, ended: TaskId, end: End, woken: Option<TaskId>) {
+        self.probe.emit(|| Event::Done { task: ended, end });
         if let Some(task) = woken {
-            self.probe.emit(|| Event::Wake { task, by: self.running.get() });
+            self.probe.emit(|| Event::Wake { task, by: Some(ended) });
         }
     }
 
@@ -257,7 +257,9 @@ impl Executor {
         drop(extras);
         swallow(|| drop(locals));
         if let Some(waker) = waiter {
+            let before = self.running.replace(Some(id));
             panics::wake(waker);
+            self.running.set(before);
         }
     }
 

@@ -3,15 +3,15 @@
 //! Facts. Most timers never fire: they are timeouts, dropped long before. The loop asks for the nearest
 //! deadline each time it parks. Deadlines are exact, so there are no ticks to round to.
 //!
-//! What follows. A 4-ary heap ordered by (deadline, order of insertion), and beside it a slab that knows
-//! where in the heap each timer stands, so that any timer can be taken out, for real, in O(log n). A
+//! What follows. A 4-ary heap ordered by (deadline, order of insertion), and beside it, for each timer,
+//! where in the heap it stands, so that any timer can be taken out, for real, in O(log n). A
 //! new deadline is mostly the latest, so inserting it at the bottom costs one comparison. Four children
 //! rather than two: half the levels, and the four stand in one cache line.
 //!
 //! ```text
-//!   heap   [(5 ms, #7, slot 2)] [(8 ms, #4, slot 0)] [(9 ms, #9, slot 1)] …      by deadline
-//!               │                    │                    │
-//!   slab   0: at 1, waker      1: at 2, waker       2: at 0, waker               by key
+//!   heap     [(5 ms, #7, slot 2)] [(8 ms, #4, slot 0)] [(9 ms, #9, slot 1)] …    by deadline
+//!   places   0: at 1               1: at 2              2: at 0                  by slot
+//!   slab     0: #4, waker          1: #9, waker         2: #7, waker             by slot
 //! ```
 //!
 //! Invariants. 4: wakers are taken out, the borrow is released, and then the loop wakes them.
@@ -121,6 +121,8 @@ struct Heap {
     /// A 4-ary heap: the children of entry i are entries 4i+1 to 4i+4.
     entries: Vec<Entry>,
     timers: Slab<Timer>,
+    /// Where in `entries` each timer stands; apart from the wakers, since every move in the heap writes here.
+    places: Vec<u32>,
     serial: u32,
 }
 
@@ -134,8 +136,6 @@ struct Entry {
 #[derive(Debug)]
 struct Timer {
     waker: Waker,
-    /// Where in `entries` this timer stands.
-    place: u32,
     serial: u32,
 }
 
@@ -155,8 +155,11 @@ impl Heap {
         let serial = self.serial;
         self.serial = serial.wrapping_add(1);
         let place = self.entries.len();
-        let slot = self.timers.insert(Timer { waker, place: place as u32, serial }) as u32;
+        let slot = self.timers.insert(Timer { waker, serial }) as u32;
         self.entries.push(Entry { deadline, serial, slot });
+        if slot as usize == self.places.len() {
+            self.places.push(0);
+        }
         self.rise(place);
         Key { slot, serial }
     }
@@ -170,8 +173,8 @@ impl Heap {
     }
 
     fn remove(&mut self, key: Key) -> Option<Waker> {
-        let place = self.get(key)?.place as usize;
-        Some(self.take(place).1)
+        self.get(key)?;
+        Some(self.take(self.places[key.slot as usize] as usize).1)
     }
 
     fn pop_due(&mut self, now: Nanos) -> Option<(Key, Waker)> {
@@ -228,6 +231,6 @@ impl Heap {
 
     fn put(&mut self, place: usize, entry: Entry) {
         self.entries[place] = entry;
-        self.timers[entry.slot as usize].place = place as u32;
+        self.places[entry.slot as usize] = place as u32;
     }
 }

@@ -1,0 +1,271 @@
+//! What the module headers promise about the sources, and what can be checked without understanding them.
+//!
+//! A rule that nobody checks is a wish. Each rule here was broken once on purpose to see it complain.
+
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+
+use docs::{Source, root, sources};
+
+/// The layers of `runtime/src`, from the ground up. A file may use what is in lower layers, and in its own
+/// where that layer says so.
+const LAYERS: &[(&str, &[&str], Siblings)] = &[
+    ("leaves", &["id", "clock", "panics", "probe"], Siblings::Some(&[("probe", "id")])),
+    (
+        "strangers",
+        &["ready", "timers", "alarm", "inbox", "reactor"],
+        Siblings::Some(&[
+            ("reactor", "alarm"),
+            ("reactor", "inbox"), // for the trait `Bell` only, which mio's waker implements
+        ]),
+    ),
+    ("slab", &["cell", "executor"], Siblings::Some(&[("executor", "cell")])),
+    ("here", &["context", "waker"], Siblings::Some(&[("waker", "context")])),
+    ("pace", &["pace"], Siblings::None),
+    ("handles", &["join", "task", "local", "source", "time", "remote"], Siblings::All),
+    ("loop", &["runtime", "builder"], Siblings::All),
+];
+
+#[derive(Clone, Copy)]
+enum Siblings {
+    None,
+    All,
+    Some(&'static [(&'static str, &'static str)]),
+}
+
+/// What a file must not even mention, outside of its comments: the absences its header states.
+const ABSENCES: &[(&str, &[&str])] = &[
+    ("id", &["crate::"]),
+    ("ready", &["Waker", "Future", "mio", "Instant", "Duration", "std::thread", "RefCell"]),
+    ("timers", &["mio", "TaskId", "Instant", "Executor", "std::thread"]),
+    ("reactor", &["TaskId", "Timers", "Executor", "Instant"]),
+    ("inbox", &["mio", "Future", "Waker", "RefCell", "Rc<"]),
+    ("cell", &["TaskId", "Waker", "mio"]),
+    ("executor", &["mio", "Instant", "Duration", "Clock", "RawWaker", "crate::waker"]),
+    ("source", &["TcpStream", "UdpSocket", "TaskId"]),
+    ("waker", &["Executor", "mio", "Box"]),
+];
+
+/// Everything below "what users call".
+const CORE: &[&str] = &[
+    "id", "clock", "panics", "probe", "ready", "timers", "alarm", "inbox", "reactor", "cell", "executor",
+    "context", "waker", "pace", "runtime", "builder", "join", "source", "lib",
+];
+const MOST_LINES_OF_CORE: usize = 3_500;
+const LONGEST_FUNCTION: usize = 70;
+const LONGEST_FILE: usize = 500;
+
+fn runtime() -> Vec<Source> {
+    let mut files = sources("runtime/src", &[".rs"]);
+    files.retain(|file| !file.path.contains("/tests/"));
+    files
+}
+
+fn all_rust() -> Vec<Source> {
+    ["runtime", "net", "examples", "benches", "docs"]
+        .iter()
+        .flat_map(|folder| sources(folder, &[".rs"]))
+        .collect()
+}
+
+fn layer(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|(_, modules, _)| modules.contains(&module))
+}
+
+/// The modules of this crate that a line of code names: `crate::a` and `crate::{a, b}`.
+fn used(line: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for after in line.split("crate::").skip(1) {
+        let list = after.strip_prefix('{').map_or(after, |list| list.split('}').next().unwrap_or_default());
+        let parts: Vec<&str> = if after.starts_with('{') { list.split(',').collect() } else { vec![list] };
+        for part in parts {
+            names.push(part.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+        }
+    }
+    names
+}
+
+#[test]
+fn arrows_point_down() {
+    let mut wrong = Vec::new();
+    for file in runtime() {
+        if file.module() == "lib" {
+            continue;
+        }
+        let here =
+            layer(file.module()).unwrap_or_else(|| panic!("{} is in no layer: add it to LAYERS", file.path));
+        for (number, line) in file.code() {
+            for module in used(line) {
+                let Some(there) = layer(&module) else { continue };
+                let allowed = match (there.cmp(&here), LAYERS[here].2) {
+                    (std::cmp::Ordering::Less, _) | (std::cmp::Ordering::Equal, Siblings::All) => true,
+                    (std::cmp::Ordering::Equal, Siblings::Some(pairs)) => {
+                        pairs.contains(&(file.module(), &module))
+                    }
+                    _ => false,
+                };
+                if !allowed && module != file.module() {
+                    wrong.push(format!("{}:{number} uses {module}, which is not below it", file.path));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_is_said_to_be_absent_is_absent() {
+    let files: BTreeMap<String, Source> =
+        runtime().into_iter().map(|file| (file.module().to_owned(), file)).collect();
+    for (module, words) in ABSENCES {
+        for (number, line) in files[*module].code() {
+            // `#[cfg(test)]` parts may use anything.
+            if let Some(word) = words.iter().find(|word| line.contains(**word)) {
+                let oracle = *module == "waker" && number > line_of(&files[*module], "pub(crate) mod oracle");
+                let bell = *module == "reactor" && line.contains("mio::Waker");
+                assert!(oracle || bell, "runtime/src/{module}.rs:{number} mentions {word}: {line}");
+            }
+        }
+    }
+}
+
+fn line_of(file: &Source, text: &str) -> usize {
+    file.text.lines().position(|line| line.contains(text)).map_or(usize::MAX, |index| index + 1)
+}
+
+#[test]
+fn the_time_is_asked_for_in_one_file() {
+    let asks = |file: &Source| file.code().any(|(_, line)| line.contains("Instant::now"));
+    let files: Vec<String> = runtime().into_iter().filter(asks).map(|file| file.path).collect();
+    assert_eq!(files, ["runtime/src/clock.rs"]);
+}
+
+#[test]
+fn there_is_one_thread_local_and_one_unsafe() {
+    let mut unsafes = Vec::new();
+    for file in all_rust() {
+        let words =
+            |line: &str| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe");
+        let lines = file.code().filter(|(_, line)| words(line) && !line.contains('"'));
+        unsafes.extend(lines.map(|(number, _)| format!("{}:{number}", file.path)));
+    }
+    assert!(unsafes.len() == 1 && unsafes[0].starts_with("runtime/src/waker.rs:"), "{unsafes:?}");
+    let mut locals = Vec::new();
+    for file in runtime() {
+        let end = line_of(&file, "#[cfg(test)]\npub(crate) mod oracle")
+            .min(line_of(&file, "pub(crate) mod oracle"));
+        let lines = file.code().filter(|(number, line)| line.contains("thread_local!") && *number < end);
+        locals.extend(lines.map(|_| file.path.clone()));
+    }
+    assert_eq!(locals, ["runtime/src/context.rs"]);
+}
+
+#[test]
+fn every_crate_refuses_unsafe() {
+    for file in all_rust() {
+        let is_root = file.path.ends_with("src/lib.rs")
+            || file.path.contains("/tests/") && file.path.matches('/').count() == 2
+            || file.path.contains("/examples/")
+            || file.path.contains("/bin/")
+            || file.path.contains("/benches/benches/");
+        let refuses =
+            file.text.contains("#![forbid(unsafe_code)]") || file.text.contains("#![deny(unsafe_code)]");
+        assert!(!is_root || refuses, "{} does not refuse unsafe code", file.path);
+    }
+}
+
+#[test]
+fn every_file_opens_with_its_reasons() {
+    for file in all_rust() {
+        let first =
+            file.text.lines().find(|line| !line.starts_with("#!") && !line.is_empty()).unwrap_or_default();
+        assert!(first.starts_with("//! "), "{} has no header", file.path);
+    }
+    for file in runtime().iter().filter(|file| file.module() != "lib") {
+        let header: String = file.text.lines().take_while(|line| line.starts_with("//!")).collect();
+        let says = ["Facts", "facts", "Contract", "──►"].iter().any(|word| header.contains(word));
+        assert!(says, "{}: a header says the facts, or the contract", file.path);
+    }
+}
+
+#[test]
+fn no_file_is_an_orphan() {
+    let root = sources("runtime/src", &["lib.rs"]).remove(0).text;
+    for file in runtime().iter().filter(|file| file.module() != "lib") {
+        let mounted =
+            root.lines().any(|line| line.trim_start_matches("pub ") == format!("mod {};", file.module()));
+        assert!(mounted, "{} is not part of the crate", file.path);
+    }
+}
+
+/// The functions of a file with the number of lines each has, found by indentation, which rustfmt guarantees.
+fn functions(file: &Source) -> Vec<(usize, usize)> {
+    let lines: Vec<&str> = file.text.lines().collect();
+    let mut found = Vec::new();
+    for (start, line) in lines.iter().enumerate() {
+        let indent = line.len() - line.trim_start().len();
+        let is_function =
+            line.trim_start().split(' ').take(5).any(|word| word == "fn") && !line.trim_end().ends_with(';');
+        if !is_function || line.trim_start().starts_with("//") {
+            continue;
+        }
+        let end = format!("{}}}", " ".repeat(indent));
+        let length = lines[start..].iter().position(|line| **line == end).map_or(1, |length| length + 1);
+        found.push((start + 1, length));
+    }
+    found
+}
+
+#[test]
+fn functions_and_files_are_short() {
+    let mut counted = 0;
+    for file in all_rust() {
+        for (line, length) in functions(&file) {
+            counted += 1;
+            assert!(length <= LONGEST_FUNCTION, "{}:{line}: a function of {length} lines", file.path);
+        }
+        let lines = file.text.lines().count();
+        assert!(lines <= LONGEST_FILE, "{} has {lines} lines", file.path);
+    }
+    assert!(counted > 300, "only {counted} functions: does this test still find them?");
+}
+
+#[test]
+fn the_core_can_be_read_in_an_afternoon() {
+    let core = runtime().into_iter().filter(|file| CORE.contains(&file.module()));
+    let lines: usize = core.map(|file| file.text.lines().count()).sum();
+    assert!(lines <= MOST_LINES_OF_CORE, "the core has {lines} lines");
+}
+
+#[test]
+fn turn_fits_one_screen() {
+    let runtime = sources("runtime/src", &["runtime.rs"]).remove(0);
+    let at = line_of(&runtime, "fn turn(");
+    let length = functions(&runtime).into_iter().find(|(line, _)| *line == at).map(|(_, length)| length);
+    assert!(length.is_some_and(|length| length <= 24), "turn has {length:?} lines");
+}
+
+#[test]
+fn the_project_speaks_of_itself_alone() {
+    let mut texts = sources(".", &[".md", ".toml", ".rs", ".yml"]);
+    texts.retain(|text| !text.path.starts_with("target") && text.module() != "tidy");
+    assert!(texts.len() > 30, "{} files in {}", texts.len(), root().display());
+    for text in texts {
+        for (index, line) in text.text.lines().enumerate() {
+            let path = ["/work/", "/root/", "/home/"].iter().any(|path| line.contains(path));
+            assert!(!path, "{}:{}: a path of one machine: {line}", text.path, index + 1);
+        }
+    }
+}
+
+#[test]
+fn dependencies_have_a_reason_each() {
+    let design = std::fs::read_to_string(root().join("docs/design.md")).expect("docs/design.md");
+    let manifest = std::fs::read_to_string(root().join("runtime/Cargo.toml")).expect("a manifest");
+    let product = manifest.split("[dev-dependencies]").next().unwrap_or_default();
+    let names = product.lines().filter_map(|line| line.strip_suffix(".workspace = true"));
+    for name in names.filter(|name| !["version", "edition", "rust-version", "license"].contains(name)) {
+        assert!(design.contains(&format!("| `{name}` |")), "docs/design.md gives no reason for `{name}`");
+    }
+}

@@ -1,0 +1,396 @@
+//! The inbox under loom: every order in which threads can meet in it. `.ci/loom` runs this file, and then
+//! plants bugs in the inbox to show that the models notice.
+//!
+//! Facts. A lost wake needs two threads that meet at one certain instruction, so a test on real threads finds
+//! it once in a million runs, or on somebody else's machine. loom runs a model again and again until it has
+//! seen every order of the locks and every value that a weakly ordered load may return. A thread that waits
+//! for ever is a deadlock, and loom reports it.
+//!
+//! What is modelled. The sources are the real ones: `inbox.rs` and `id.rs` are mounted here, with loom's
+//! locks instead of `std`'s. The loop is [`Loop`]: park, wait for the bell, collect, as in `Runtime::turn`. The
+//! kernel is [`Doorbell`]: a ring is kept until somebody waits for it, and one wait may end without a ring,
+//! as it does when a socket has something to say.
+//!
+//! What is not modelled. The executor, which removes duplicates once more; a bell that cannot be rung; the
+//! moment *between* two instructions under one lock, because nobody can see it. The bell could be rung inside
+//! the lock and no model would mind: that costs time, not wakes.
+//!
+//! What a task waits for is counted with relaxed atomics on purpose: nothing but the inbox and its bell makes
+//! the task see it when it is polled. What only the models count is in `std`'s atomics, which loom does not
+//! explore.
+
+#![cfg(loom)]
+
+#[allow(dead_code, reason = "the inbox needs only a part of it")]
+#[path = "../src/id.rs"]
+mod id;
+#[path = "../src/inbox.rs"]
+mod inbox;
+
+use std::sync::Arc as Shared;
+use std::sync::atomic::AtomicUsize as Count;
+use std::sync::atomic::Ordering::Relaxed;
+
+use loom::sync::atomic::AtomicUsize;
+use loom::sync::{Arc, Notify};
+use loom::thread;
+
+use crate::id::TaskId;
+use crate::inbox::{Bell, Errand, Inbox, Mail, Table};
+
+/// What the loop waits for in the kernel.
+#[derive(Default)]
+struct Doorbell {
+    heard: Notify,
+    rings: Count,
+}
+
+impl Bell for Doorbell {
+    fn ring(&self) {
+        self.rings.fetch_add(1, Relaxed);
+        self.heard.notify();
+    }
+}
+
+/// A loop, as far as its inbox can tell.
+struct Loop {
+    inbox: Arc<Inbox>,
+    bell: Shared<Doorbell>,
+    parks: usize,
+    mail: Mail,
+}
+
+impl Loop {
+    fn new() -> Loop {
+        let bell = Shared::new(Doorbell::default());
+        Loop { inbox: Arc::new(Inbox::new(bell.clone())), bell, parks: 0, mail: Mail::default() }
+    }
+
+    /// Sleeps unless there is mail, then takes the mail: runs the errands and returns the wakes.
+    fn turn(&mut self) -> Vec<TaskId> {
+        if self.park() {
+            self.bell.heard.wait();
+        }
+        self.collect()
+    }
+
+    fn park(&mut self) -> bool {
+        let parked = self.inbox.park();
+        self.parks += usize::from(parked);
+        parked
+    }
+
+    fn collect(&mut self) -> Vec<TaskId> {
+        self.inbox.collect(&mut self.mail);
+        self.mail.errands.drain(..).for_each(|errand| errand());
+        std::mem::take(&mut self.mail.wakes)
+    }
+
+    fn rings(&self) -> usize {
+        self.bell.rings.load(Relaxed)
+    }
+
+    /// Invariant 6. To be asked when nobody is left who could ring.
+    fn rang_at_most_once_per_park(&self) {
+        assert!(self.rings() <= self.parks, "{} rings in {} parks", self.rings(), self.parks);
+    }
+}
+
+/// A task, as far as a wake can tell. The clones are the same task.
+#[derive(Clone)]
+struct Task {
+    id: TaskId,
+    work: Shared<AtomicUsize>,
+}
+
+impl Task {
+    fn new(serial: u32, slot: usize) -> Task {
+        Task { id: id(serial, slot), work: Shared::default() }
+    }
+
+    /// Gives it something to do, and wakes it, on another thread.
+    fn give(&self, wake: impl FnOnce(TaskId) + Send + 'static) -> thread::JoinHandle<()> {
+        let task = self.clone();
+        thread::spawn(move || {
+            task.work.fetch_add(1, Relaxed);
+            wake(task.id);
+        })
+    }
+}
+
+/// A task of the runtime with the number zero.
+fn id(serial: u32, slot: usize) -> TaskId {
+    TaskId::new(0, serial, slot)
+}
+
+/// Turns the loop until the tasks have found this much work. A task looks for work only if it is woken.
+fn turn_until_found(roundel: &mut Loop, tasks: &[Task], much: usize) {
+    let mut found = vec![0; tasks.len()];
+    while found.iter().sum::<usize>() < much {
+        for woken in roundel.turn() {
+            if let Some(index) = tasks.iter().position(|task| task.id == woken) {
+                found[index] = tasks[index].work.load(Relaxed);
+            }
+        }
+    }
+}
+
+/// Every task is woken this many times, each time by a thread of its own.
+fn no_wake_is_lost(tasks: &'static [(u32, usize)], times: usize) {
+    loom::model(move || {
+        let mut roundel = Loop::new();
+        let tasks: Vec<_> = tasks.iter().map(|&(serial, slot)| Task::new(serial, slot)).collect();
+        let mut posts = Vec::new();
+        for task in tasks.iter().cycle().take(tasks.len() * times) {
+            let inbox = roundel.inbox.clone();
+            posts.push(task.give(move |id| inbox.wake(id)));
+        }
+        turn_until_found(&mut roundel, &tasks, posts.len());
+        posts.into_iter().for_each(|post| post.join().unwrap());
+        roundel.rang_at_most_once_per_park();
+    });
+}
+
+#[test]
+fn one_wake_is_not_lost() {
+    no_wake_is_lost(&[(1, 0)], 1);
+}
+
+/// The second wake may be left out because the first is in the box. Then it must be in the box.
+#[test]
+fn two_wakes_of_one_task_are_not_lost() {
+    no_wake_is_lost(&[(1, 0)], 2);
+}
+
+#[test]
+fn two_wakes_of_different_tasks_are_not_lost() {
+    no_wake_is_lost(&[(1, 0), (1, 1)], 1);
+}
+
+/// A stale wake and a fresh one for the same slot.
+#[test]
+fn wakes_of_two_tenants_of_a_slot_are_not_lost() {
+    no_wake_is_lost(&[(1, 0), (2, 0)], 1);
+}
+
+/// What became of an errand.
+#[derive(Default)]
+struct Fate {
+    runs: Count,
+    /// How often it was dropped, which also follows when it was run.
+    ends: Count,
+}
+
+impl Fate {
+    fn runs(&self) -> usize {
+        self.runs.load(Relaxed)
+    }
+
+    fn ends(&self) -> usize {
+        self.ends.load(Relaxed)
+    }
+}
+
+/// What an errand carries, to tell its fate.
+struct Ticket(Shared<Fate>);
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.0.ends.fetch_add(1, Relaxed);
+    }
+}
+
+/// Sends an errand from another thread, which returns what it was given back.
+fn send(roundel: &Loop, fate: &Shared<Fate>) -> thread::JoinHandle<Option<Errand>> {
+    let (inbox, ticket) = (roundel.inbox.clone(), Ticket(fate.clone()));
+    thread::spawn(move || {
+        let errand = move || {
+            ticket.0.runs.fetch_add(1, Relaxed);
+        };
+        inbox.send(Box::new(errand)).err()
+    })
+}
+
+#[test]
+fn an_errand_is_not_lost() {
+    loom::model(|| {
+        let (mut roundel, fate) = (Loop::new(), Shared::new(Fate::default()));
+        let post = send(&roundel, &fate);
+        while fate.runs() == 0 {
+            roundel.turn();
+        }
+        assert!(post.join().unwrap().is_none(), "an errand was run and given back");
+        assert_eq!((fate.runs(), fate.ends()), (1, 1));
+        roundel.rang_at_most_once_per_park();
+    });
+}
+
+/// The loop parks and does not collect, so there is one park to be rung for.
+#[test]
+fn a_parked_loop_is_rung_once_for_everything() {
+    loom::model(|| {
+        let (mut roundel, fate) = (Loop::new(), Shared::new(Fate::default()));
+        let inbox = roundel.inbox.clone();
+        let wake = thread::spawn(move || inbox.wake(id(1, 0)));
+        let errand = send(&roundel, &fate);
+        let parked = roundel.park();
+        wake.join().unwrap();
+        assert!(errand.join().unwrap().is_none());
+        assert_eq!(roundel.rings(), usize::from(parked));
+        assert_eq!((roundel.collect().len(), fate.runs()), (1, 1));
+    });
+}
+
+/// A socket ends the park. The bell was rung if the wake came before that, and is silent if it came after.
+#[test]
+fn a_loop_that_is_awake_is_not_rung() {
+    loom::model(|| {
+        let mut roundel = Loop::new();
+        let inbox = roundel.inbox.clone();
+        let post = thread::spawn(move || inbox.wake(id(1, 0)));
+        let parked = roundel.park();
+        let came = !roundel.collect().is_empty();
+        post.join().unwrap();
+        assert_eq!(roundel.rings(), usize::from(parked && came));
+        assert_eq!(roundel.collect().is_empty(), came, "a wake was lost or came twice");
+    });
+}
+
+#[test]
+fn a_wake_is_in_the_box_once() {
+    loom::model(|| {
+        let mut roundel = Loop::new();
+        let (old, new) = (id(1, 0), id(2, 0));
+        for _ in 0..2 {
+            roundel.inbox.wake(old);
+            roundel.inbox.wake(old);
+            assert_eq!(roundel.collect(), [old]);
+        }
+        roundel.inbox.wake(old);
+        roundel.inbox.wake(new);
+        assert_eq!(roundel.collect(), [old, new], "another tenant of the slot was taken for the same task");
+        roundel.inbox.wake(new);
+        assert_eq!(roundel.collect(), [new]);
+    });
+}
+
+/// Nothing stays behind in the box, where it would be dropped by whoever has the last handle.
+#[test]
+fn an_errand_that_meets_the_end_is_run_or_comes_back() {
+    loom::model(|| {
+        let (mut roundel, fate) = (Loop::new(), Shared::new(Fate::default()));
+        let post = send(&roundel, &fate);
+        roundel.park();
+        roundel.collect();
+        let left = roundel.inbox.close().errands;
+        let back = post.join().unwrap();
+        assert_eq!(fate.runs() + left.len() + usize::from(back.is_some()), 1);
+        drop((left, back));
+        assert_eq!(fate.ends(), 1, "the inbox is still here, but its errand is not");
+        roundel.rang_at_most_once_per_park();
+    });
+}
+
+#[test]
+fn a_wake_that_meets_the_end_does_nothing() {
+    loom::model(|| {
+        let mut roundel = Loop::new();
+        let inbox = roundel.inbox.clone();
+        let post = thread::spawn(move || inbox.wake(id(1, 0)));
+        let parked = roundel.park();
+        let came = roundel.inbox.close().wakes.len();
+        post.join().unwrap();
+        assert!(roundel.rings() <= came * usize::from(parked), "a loop that is gone was rung");
+        assert!(roundel.collect().is_empty(), "a wake went into a closed box");
+        assert_eq!(Shared::strong_count(&roundel.bell), 1, "the descriptor outlives the loop");
+    });
+}
+
+/// Enters the table; as the only one, so with the number zero.
+fn enter(table: &Table, roundel: &Loop) -> u32 {
+    let (number, serial) = table.enter(roundel.inbox.clone()).unwrap();
+    assert_eq!(number, 0);
+    serial
+}
+
+fn leave(table: &Table, roundel: &Loop, last_serial: u32) -> Mail {
+    let mail = roundel.inbox.close();
+    table.leave(0, last_serial);
+    mail
+}
+
+#[test]
+fn a_wake_that_meets_a_leaving_loop_finds_it_or_nobody() {
+    loom::model(|| {
+        let (table, roundel) = (Shared::new(Table::new()), Loop::new());
+        enter(&table, &roundel);
+        let late = table.clone();
+        let post = thread::spawn(move || late.wake(id(1, 0)));
+        let came = leave(&table, &roundel, 1).wakes.len();
+        assert!(came <= 1);
+        // From here on the last handle on the inbox may be the waking thread's.
+        let bell = roundel.bell.clone();
+        drop(roundel);
+        table.wake(id(1, 0));
+        post.join().unwrap();
+        assert_eq!(bell.rings.load(Relaxed), 0);
+        assert_eq!(Shared::strong_count(&bell), 1);
+    });
+}
+
+/// The successor has the number and the slot; a wake for its predecessor may reach it, before its own or
+/// after, and is none of its business.
+#[test]
+fn a_late_wake_costs_the_successor_nothing() {
+    loom::model(|| {
+        let table = Shared::new(Table::new());
+        let (old, mut new) = (Loop::new(), Loop::new());
+        assert_eq!(enter(&table, &old), 0);
+        let late = table.clone();
+        let post = thread::spawn(move || late.wake(id(5, 0)));
+        leave(&table, &old, 5);
+        let first = enter(&table, &new);
+        assert_eq!(first, 5, "the serials continue where the predecessor stopped");
+
+        let elsewhere = table.clone();
+        let task = Task::new(first + 1, 0);
+        let own = task.give(move |id| elsewhere.wake(id));
+        turn_until_found(&mut new, &[task], 1);
+        post.join().unwrap();
+        own.join().unwrap();
+        new.rang_at_most_once_per_park();
+    });
+}
+
+#[test]
+fn two_loops_that_enter_at_once_get_two_numbers() {
+    loom::model(|| {
+        let table = Shared::new(Table::new());
+        let (here, there) = (Loop::new(), Loop::new());
+        let (other, inbox) = (table.clone(), there.inbox.clone());
+        let entered = thread::spawn(move || other.enter(inbox).unwrap().0);
+        let number = table.enter(here.inbox.clone()).unwrap().0;
+        assert_eq!(number + entered.join().unwrap(), 1, "the numbers are zero and one");
+    });
+}
+
+/// An inbox that nobody closed goes with what is in it, and that may be anything.
+#[test]
+fn what_goes_with_an_inbox_may_wake() {
+    struct Last(Shared<Table>);
+
+    impl Drop for Last {
+        fn drop(&mut self) {
+            self.0.wake(id(1, 0));
+        }
+    }
+
+    loom::model(|| {
+        let (table, roundel) = (Shared::new(Table::new()), Loop::new());
+        enter(&table, &roundel);
+        let last = Last(table.clone());
+        assert!(roundel.inbox.send(Box::new(move || drop(last))).is_ok());
+        drop(roundel);
+        table.leave(0, 1);
+    });
+}

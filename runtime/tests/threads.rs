@@ -1,0 +1,268 @@
+//! Other threads: wakes that come from outside are never lost, and cost the loop no more than they must.
+//!
+//! The protocol itself is model-checked with loom; here it runs for real, at full speed and with real rings.
+
+#![forbid(unsafe_code)]
+
+use std::future::{pending, poll_fn};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
+use std::thread;
+use std::time::Duration;
+
+use roundel::probe::Event;
+use roundel::{Runtime, spawn, time, yield_now};
+
+/// A counter that other threads raise and one task lowers.
+#[derive(Default)]
+struct Account {
+    waker: Mutex<Option<Waker>>,
+    sent: AtomicU64,
+}
+
+impl Account {
+    /// One more, and a wake.
+    fn send(&self) {
+        self.sent.fetch_add(1, SeqCst);
+        let waker = self.waker.lock().unwrap().clone();
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// Waits until `count` have been sent: if a wake were lost, for ever.
+    async fn receive(&self, count: u64) {
+        poll_fn(|cx| {
+            if self.waker.lock().unwrap().as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
+                self.waker.lock().unwrap().replace(cx.waker().clone());
+            }
+            if self.sent.load(SeqCst) == count { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}
+
+/// Aborts a test that hangs, so that a lost wake is a failure and not a timeout of the whole run.
+fn watchdog() -> impl Drop {
+    struct Watchdog(Arc<AtomicUsize>);
+    impl Drop for Watchdog {
+        fn drop(&mut self) {
+            self.0.store(1, SeqCst);
+        }
+    }
+    let done = Arc::new(AtomicUsize::new(0));
+    let theirs = Arc::clone(&done);
+    thread::spawn(move || {
+        for _ in 0..1200 {
+            thread::sleep(Duration::from_millis(100));
+            if theirs.load(SeqCst) == 1 {
+                return;
+            }
+        }
+        eprintln!("a wake was lost: the loop has been asleep for two minutes");
+        std::process::abort();
+    });
+    Watchdog(done)
+}
+
+#[test]
+fn hazard_01_ten_million_wakes_from_four_threads() {
+    let _watchdog = watchdog();
+    let each: u64 = if cfg!(miri) { 20 } else { 2_500_000 };
+    let account = Arc::new(Account::default());
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let account = Arc::clone(&account);
+            thread::spawn(move || (0..each).for_each(|_| account.send()))
+        })
+        .collect();
+    roundel::run(async {
+        let tasks: Vec<_> = (0..1).map(|_| spawn(wait_for(Arc::clone(&account), 4 * each))).collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    assert_eq!(account.sent.load(SeqCst), 4 * each);
+}
+
+async fn wait_for(account: Arc<Account>, count: u64) {
+    account.receive(count).await;
+}
+
+#[test]
+fn hazard_01_every_wake_of_a_sleeping_loop_arrives() {
+    let _watchdog = watchdog();
+    let rounds = if cfg!(miri) { 5 } else { 20_000 };
+    let account = Arc::new(Account::default());
+    let theirs = Arc::clone(&account);
+    let (turn, received) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (their_turn, seen) = (Arc::clone(&turn), Arc::clone(&received));
+    // One wake at a time, sent when the last has been seen: the loop is falling asleep just then.
+    let thread = thread::spawn(move || {
+        for round in 0..rounds {
+            while seen.load(SeqCst) != round {
+                std::hint::spin_loop();
+                if cfg!(miri) {
+                    thread::yield_now();
+                }
+            }
+            their_turn.store(round + 1, SeqCst);
+            theirs.send();
+        }
+    });
+    roundel::run(async {
+        for round in 1..=rounds {
+            account.receive(round).await;
+            received.store(round, SeqCst);
+        }
+    });
+    thread.join().unwrap();
+    assert_eq!(turn.load(SeqCst), rounds);
+}
+
+#[test]
+fn hazard_01_wakes_of_many_tasks_from_many_threads() {
+    let _watchdog = watchdog();
+    let (tasks, wakes) = if cfg!(miri) { (3, 5) } else { (100, 2_000) };
+    roundel::run(async {
+        let mut threads = Vec::new();
+        let handles: Vec<_> = (0..tasks)
+            .map(|_| {
+                let account = Arc::new(Account::default());
+                threads.push(Arc::clone(&account));
+                spawn(wait_for(account, 4 * wakes))
+            })
+            .collect();
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let accounts = threads.clone();
+                thread::spawn(move || {
+                    (0..wakes).for_each(|_| accounts.iter().for_each(|account| account.send()))
+                })
+            })
+            .collect();
+        for handle in handles {
+            handle.await.unwrap();
+        }
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+}
+
+#[test]
+fn a_wake_that_comes_twice_before_it_is_read_is_one() {
+    let runtime = Runtime::new().unwrap();
+    let account = Arc::new(Account::default());
+    let polls = Arc::new(AtomicUsize::new(0));
+    let (theirs, count) = (Arc::clone(&account), Arc::clone(&polls));
+    runtime.block_on(async {
+        spawn(poll_fn(move |cx| {
+            count.fetch_add(1, SeqCst);
+            theirs.waker.lock().unwrap().replace(cx.waker().clone());
+            Poll::<()>::Pending
+        }))
+        .detach();
+        yield_now().await;
+    });
+    // The loop does not run: the mail waits, without growing.
+    (0..1_000).for_each(|_| account.send());
+    runtime.block_on(async {
+        // One turn to collect the mail, another to run the task.
+        time::sleep(Duration::ZERO).await;
+        yield_now().await;
+    });
+    assert_eq!(polls.load(SeqCst), 2);
+}
+
+#[test]
+fn work_is_sent_to_a_loop_and_its_result_comes_back() {
+    let runtime = Runtime::new().unwrap();
+    let remote = runtime.remote();
+    // Sent before the loop runs, awaited on another loop.
+    let early = remote.spawn(|| async { 5_u32.checked_add(*std::rc::Rc::new(1)) });
+    let other = thread::spawn(move || {
+        roundel::run(async move { (remote.spawn(|| async { 7 }).await.unwrap(), early.await.unwrap()) })
+    });
+    runtime.block_on(async {
+        while !other.is_finished() {
+            time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    assert_eq!(other.join().unwrap(), (7, Some(6)));
+}
+
+#[test]
+fn work_for_a_loop_that_goes_away_is_cancelled_not_lost() {
+    let runtime = Runtime::new().unwrap();
+    let remote = runtime.remote();
+    let begun = remote.spawn(pending::<()>);
+    runtime.block_on(async {
+        time::sleep(Duration::ZERO).await;
+        yield_now().await;
+    });
+    let unread = remote.spawn(|| async {});
+    drop(runtime);
+    let late = remote.spawn(|| async {});
+    assert!(begun.wait().unwrap_err().to_string().ends_with("was cancelled"));
+    for handle in [unread, late] {
+        assert_eq!(
+            handle.wait().unwrap_err().to_string(),
+            "the runtime was gone before the task could begin"
+        );
+    }
+}
+
+#[test]
+fn a_busy_loop_is_never_rung() {
+    // Rings are system calls; what the loop itself can tell is that it did not park.
+    let parks = std::rc::Rc::new(std::cell::Cell::new(0));
+    let count = std::rc::Rc::clone(&parks);
+    let sink = move |event| {
+        if event == Event::Park {
+            count.set(count.get() + 1);
+        }
+    };
+    let runtime = Runtime::builder().probe(sink).build().unwrap();
+    let account = Arc::new(Account::default());
+    let theirs = Arc::clone(&account);
+    let wakes = if cfg!(miri) { 20 } else { 10_000 };
+    let thread = thread::spawn(move || (0..wakes).for_each(|_| theirs.send()));
+    runtime.block_on(async {
+        let task = spawn(wait_for(Arc::clone(&account), wakes));
+        while !task.is_finished() {
+            yield_now().await;
+        }
+    });
+    thread.join().unwrap();
+    assert_eq!(parks.get(), 0);
+}
+
+#[test]
+fn several_runtimes_on_several_threads_wake_one_another() {
+    let _watchdog = watchdog();
+    let rounds = if cfg!(miri) { 3 } else { 1_000 };
+    let accounts: Arc<Vec<Account>> = Arc::new((0..4).map(|_| Account::default()).collect());
+    let threads: Vec<_> = (0..4)
+        .map(|i| {
+            let accounts = Arc::clone(&accounts);
+            thread::spawn(move || {
+                roundel::run(async {
+                    for round in 1..=rounds {
+                        accounts[(i + 1) % 4].send();
+                        accounts[i].receive_at_least(round).await;
+                    }
+                });
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+impl Account {
+    async fn receive_at_least(&self, count: u64) {
+        poll_fn(|cx| {
+            self.waker.lock().unwrap().replace(cx.waker().clone());
+            if self.sent.load(SeqCst) >= count { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}

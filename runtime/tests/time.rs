@@ -1,0 +1,322 @@
+//! Sleeps, timeouts, intervals: exact under the virtual clock, never early under the real one.
+
+#![forbid(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::future::{pending, poll_fn};
+use std::pin::{Pin, pin};
+use std::process::{Command, Stdio};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use roundel::time::{self, MissedTick};
+use roundel::{Runtime, spawn, yield_now};
+
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+fn virtually<F: Future>(main: F) -> F::Output {
+    Runtime::builder().virtual_time(true).build().unwrap().block_on(main)
+}
+
+/// Polls once, with a waker that does nothing.
+fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn hazard_23_no_duration_panics_and_none_ends_early() {
+    let far = [Duration::MAX, Duration::from_secs(u64::MAX / 10), Duration::from_nanos(u64::MAX), 500 * YEAR];
+    for virtual_time in [true, false] {
+        let runtime = Runtime::builder().virtual_time(virtual_time).build().unwrap();
+        runtime.block_on(async {
+            for duration in far {
+                let mut sleep = time::sleep(duration);
+                assert!(poll_once(&mut sleep).is_pending());
+                let mut timeout = pin!(time::timeout(duration, pending::<()>()));
+                assert!(poll_once(&mut timeout).is_pending());
+                let mut interval = time::interval(duration);
+                interval.tick().await;
+                assert!(interval.poll_tick(&mut Context::from_waker(Waker::noop())).is_pending());
+                assert_eq!(interval.period(), duration);
+                for _ in 0..3 {
+                    yield_now().await;
+                }
+                assert!(poll_once(&mut sleep).is_pending());
+            }
+        });
+    }
+}
+
+#[test]
+fn hazard_23_a_deadline_in_the_past_gives_way_once() {
+    let past = Instant::now().checked_sub(SECOND).unwrap_or_else(Instant::now);
+    virtually(async {
+        let start = time::now();
+        let mut sleep = time::sleep_until(past);
+        assert!(poll_once(&mut sleep).is_pending());
+        time::sleep_until(past).await;
+        time::sleep(Duration::ZERO).await;
+        assert!(time::timeout_at(past, pending::<()>()).await.is_err());
+        assert_eq!(time::now(), start);
+    });
+}
+
+#[test]
+fn hazard_24_fifty_years_in_an_instant_and_exactly() {
+    virtually(async {
+        let start = time::now();
+        let mut forever = time::sleep(Duration::MAX);
+        assert!(poll_once(&mut forever).is_pending());
+        let mut days = time::interval(24 * 3600 * SECOND);
+        for day in 0..50 * 365 {
+            assert_eq!(days.tick().await, start + day * 24 * 3600 * SECOND);
+        }
+        assert_eq!(time::now() - start, 50 * YEAR - 24 * 3600 * SECOND);
+        assert!(poll_once(&mut forever).is_pending());
+    });
+}
+
+#[test]
+fn hazard_24_an_interval_beside_a_far_sleep_crosses_every_power_of_two() {
+    virtually(async {
+        let start = time::now();
+        let mut forever = time::sleep(400 * YEAR);
+        assert!(poll_once(&mut forever).is_pending());
+        for bits in [30, 31, 32, 36] {
+            time::sleep_until(start + MS * 10 + Duration::from_millis((1 << bits) - 2_000)).await;
+            let before = time::now();
+            let mut interval = time::interval(333 * MS);
+            for tick in 0..20 {
+                assert_eq!(interval.tick().await, before + tick * 333 * MS);
+            }
+        }
+    });
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn hazard_24_with_the_monotonic_clock_at_its_worst() {
+    const NAME: &str = "hazard_24_with_the_monotonic_clock_at_its_worst";
+    if std::env::var_os("ROUNDEL_SHIFTED_CLOCK").is_some() {
+        return roundel::run(async {
+            let mut forever = time::sleep(Duration::MAX);
+            assert!(poll_once(&mut forever).is_pending());
+            let mut interval = time::interval(3 * MS);
+            for _ in 0..100 {
+                interval.tick().await;
+            }
+        });
+    }
+    let exe = std::env::current_exe().unwrap();
+    // The clock two seconds before it passes a power of two of milliseconds, and 127 years up.
+    for seconds in [(1_u64 << 31) / 1000 - 1, (1 << 32) / 1000 - 1, (1 << 36) / 1000 - 1, 4_000_000_000] {
+        let mut command = Command::new("unshare");
+        command.args(["-T", "-f", "--monotonic", &seconds.to_string()]).arg(&exe).args(["--exact", NAME]);
+        match command.env("ROUNDEL_SHIFTED_CLOCK", "1").output() {
+            Ok(output) if output.status.success() => {}
+            Ok(output) if String::from_utf8_lossy(&output.stderr).contains("unshare") => {
+                return eprintln!("SKIPPED: {NAME}: `unshare -T` is not allowed here");
+            }
+            Ok(output) => panic!("at {seconds} s: {}", String::from_utf8_lossy(&output.stdout)),
+            Err(error) => return eprintln!("SKIPPED: {NAME}: no `unshare`: {error}"),
+        }
+    }
+}
+
+#[test]
+fn hazard_25_real_sleeps_are_never_early() {
+    roundel::run(async {
+        let tasks: Vec<_> = (0..200_u64)
+            .map(|i| {
+                spawn(async move {
+                    let duration = Duration::from_nanos(i * i * 977 % 3_000_000);
+                    let start = Instant::now();
+                    time::sleep(duration).await;
+                    assert!(start.elapsed() >= duration, "{:?} instead of {duration:?}", start.elapsed());
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn hazard_26_a_timer_dropped_or_moved_by_another_of_the_same_tick() {
+    virtually(async {
+        let victim: Rc<RefCell<Option<time::Sleep>>> = Rc::default();
+        let moved: Rc<RefCell<Option<time::Sleep>>> = Rc::default();
+        let (theirs, others) = (Rc::clone(&victim), Rc::clone(&moved));
+        let start = time::now();
+        let murderer = spawn(async move {
+            time::sleep(SECOND).await;
+            theirs.take();
+            others.borrow_mut().as_mut().unwrap().reset(start + 3 * SECOND);
+        });
+        yield_now().await;
+        for slot in [&victim, &moved] {
+            slot.replace(Some(time::sleep(SECOND)));
+        }
+        let (slot, fired) = (Rc::clone(&victim), Rc::new(Cell::new(false)));
+        let noted = Rc::clone(&fired);
+        let waits = spawn(poll_fn(move |cx| match slot.borrow_mut().as_mut() {
+            Some(sleep) => Pin::new(sleep).poll(cx).map(|()| noted.set(true)),
+            None => Poll::Ready(()),
+        }));
+        let late = spawn(poll_fn(move |cx| Pin::new(moved.borrow_mut().as_mut().unwrap()).poll(cx)));
+        murderer.await.unwrap();
+        waits.await.unwrap();
+        assert!(!fired.get(), "it was dropped in the tick in which it was due");
+        late.await.unwrap();
+        assert_eq!(time::now(), start + 3 * SECOND);
+    });
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn hazard_28_stopped_and_continued_with_ten_thousand_timers() {
+    const NAME: &str = "hazard_28_stopped_and_continued_with_ten_thousand_timers";
+    if std::env::var_os("ROUNDEL_STOPPED").is_some() {
+        return ten_thousand_timers();
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    let child = child.args(["--exact", NAME]).env("ROUNDEL_STOPPED", "1");
+    let mut child = child.stdout(Stdio::null()).spawn().unwrap();
+    let signal = |name: &str| Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    std::thread::sleep(200 * MS);
+    signal("-STOP");
+    std::thread::sleep(800 * MS);
+    signal("-CONT");
+    assert!(child.wait().unwrap().success());
+}
+
+#[cfg(target_os = "linux")]
+fn ten_thousand_timers() {
+    roundel::run(async {
+        let fired: Rc<RefCell<Vec<u32>>> = Rc::default();
+        let start = time::now();
+        let tasks: Vec<_> = (0..10_000_u32)
+            .map(|i| {
+                let fired = Rc::clone(&fired);
+                spawn(async move {
+                    time::sleep_until(start + 50 * MS + i * Duration::from_micros(50)).await;
+                    fired.borrow_mut().push(i);
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(
+            *fired.borrow(),
+            (0..10_000).collect::<Vec<_>>(),
+            "all, once, in the order of their deadlines"
+        );
+    });
+}
+
+#[test]
+fn hazard_28_an_interval_that_was_not_asked_in_time() {
+    // Periods of 100 ms; the second tick is asked for at 350.
+    let ticks = |policy| {
+        virtually(async move {
+            let start = time::now();
+            let mut interval = time::interval(100 * MS).missed(policy);
+            interval.tick().await;
+            time::sleep(350 * MS).await;
+            let mut ticks = Vec::new();
+            for _ in 0..5 {
+                let due = interval.tick().await;
+                ticks.push(((due - start).as_millis(), (time::now() - start).as_millis()));
+            }
+            ticks
+        })
+    };
+    // (due, given)
+    assert_eq!(ticks(MissedTick::Burst), [(100, 350), (200, 350), (300, 350), (400, 400), (500, 500)]);
+    assert_eq!(ticks(MissedTick::Delay), [(100, 350), (450, 450), (550, 550), (650, 650), (750, 750)]);
+    assert_eq!(ticks(MissedTick::Skip), [(100, 350), (400, 400), (500, 500), (600, 600), (700, 700)]);
+}
+
+#[test]
+fn a_timeout_is_exact_and_a_ready_result_wins() {
+    virtually(async {
+        let start = time::now();
+        assert!(time::timeout(2 * SECOND, time::sleep(10 * SECOND)).await.is_err());
+        assert_eq!(time::now() - start, 2 * SECOND);
+        // Ready at the very deadline.
+        assert!(time::timeout(SECOND, time::sleep(SECOND)).await.is_ok());
+        // A timeout of zero still polls once, and only once.
+        assert_eq!(time::timeout(Duration::ZERO, async { 7 }).await, Ok(7));
+        let polls = Cell::new(0);
+        let counts = poll_fn(|_| {
+            polls.set(polls.get() + 1);
+            Poll::<()>::Pending
+        });
+        let error = time::timeout(Duration::ZERO, counts).await.unwrap_err();
+        assert_eq!((polls.get(), error.to_string().as_str()), (1, "the deadline has passed"));
+        assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::TimedOut);
+    });
+}
+
+#[test]
+fn a_dropped_sleep_leaves_nothing_behind() {
+    let timers: Rc<Cell<u32>> = Rc::default();
+    let count = Rc::clone(&timers);
+    let sink = move |event| {
+        if let roundel::probe::Event::TimerFired { .. } = event {
+            count.set(count.get() + 1);
+        }
+    };
+    let runtime = Runtime::builder().virtual_time(true).probe(sink).build().unwrap();
+    runtime.block_on(async {
+        let start = time::now();
+        for _ in 0..1_000 {
+            time::timeout(SECOND, yield_now()).await.unwrap();
+        }
+        time::sleep(2 * SECOND).await;
+        assert_eq!(time::now() - start, 2 * SECOND);
+    });
+    assert_eq!(timers.get(), 1, "a thousand timeouts were dropped, one sleep fired");
+}
+
+#[test]
+fn one_after_the_other_and_all_at_once() {
+    virtually(async {
+        let start = time::now();
+        for _ in 0..3 {
+            time::sleep(SECOND).await;
+        }
+        assert_eq!(time::now() - start, 3 * SECOND);
+        let tasks = [1, 2, 3].map(|seconds| spawn(time::sleep(seconds * SECOND)));
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(time::now() - start, 6 * SECOND, "the longest, not the sum");
+    });
+}
+
+#[test]
+fn equal_deadlines_end_in_the_order_of_their_sleeps() {
+    let order: Rc<RefCell<Vec<u32>>> = Rc::default();
+    virtually(async {
+        let deadline = time::now() + SECOND;
+        let tasks: Vec<_> = (0..100)
+            .map(|i| {
+                let order = Rc::clone(&order);
+                spawn(async move {
+                    time::sleep_until(deadline).await;
+                    order.borrow_mut().push(i);
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+    assert_eq!(*order.borrow(), (0..100).collect::<Vec<_>>());
+}
