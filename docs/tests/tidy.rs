@@ -50,7 +50,7 @@ const ABSENCES: &[(&str, &[&str])] = &[
 /// Everything below "what users call".
 const CORE: &[&str] = &[
     "id", "clock", "panics", "probe", "ready", "timers", "alarm", "inbox", "reactor", "cell", "executor",
-    "context", "waker", "pace", "runtime", "builder", "join", "source", "lib",
+    "context", "waker", "pace", "runtime", "builder", "join", "source",
 ];
 const MOST_LINES_OF_CORE: usize = 3_500;
 const LONGEST_FUNCTION: usize = 70;
@@ -234,7 +234,8 @@ fn functions_and_files_are_short() {
 #[test]
 fn the_core_can_be_read_in_an_afternoon() {
     let core = runtime().into_iter().filter(|file| CORE.contains(&file.module()));
-    let lines: usize = core.map(|file| file.text.lines().count()).sum();
+    let lines: usize =
+        core.map(|file| file.text.lines().take_while(|line| *line != "mod tests {").count()).sum();
     assert!(lines <= MOST_LINES_OF_CORE, "the core has {lines} lines");
 }
 

@@ -9,7 +9,8 @@
 //! waking once for nothing. So a server that renews ten thousand timeouts a second sets it rarely.
 //! The file is never read: it is registered edge-triggered, and each expiry is an edge.
 //!
-//! Elsewhere (kqueue) the poll itself takes nanoseconds, and this file is not compiled.
+//! Elsewhere (kqueue) the poll itself takes nanoseconds, and this file is not compiled; nor is it under Miri,
+//! which has no such file.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};

@@ -302,10 +302,10 @@ impl Executor {
         change(self.extras.borrow_mut().entry(id).or_default())
     }
 
-    /// Leaves word to wake a task of this loop when the task `id` is over.
+    /// Leaves word to wake a task of this loop when the task `id` is over; returns who was to be until now.
     #[inline]
-    pub(crate) fn set_waiter(&self, id: TaskId, waiter: TaskId) {
-        self.state.borrow_mut().ready.get(id).waiter = Some(waiter);
+    pub(crate) fn set_waiter(&self, id: TaskId, waiter: TaskId) -> Option<TaskId> {
+        self.state.borrow_mut().ready.get(id).waiter.replace(waiter)
     }
 
     /// Leaves word to wake somebody else; returns who was to be woken until now.
@@ -365,19 +365,21 @@ impl Executor {
         self.state.borrow_mut().ready.get(id).end.is_some()
     }
 
-    /// The handle is dropped: nobody will collect, and whoever awaited it does so no more.
-    pub(crate) fn detach(&self, id: TaskId) {
+    /// The handle is dropped: nobody will collect. Returns whether somebody was waiting, who does so no more.
+    pub(crate) fn detach(&self, id: TaskId) -> bool {
         let mut state = self.state.borrow_mut();
         let slot = state.ready.get(id);
-        (slot.detached, slot.waiter) = (true, None);
-        let over = slot.end.is_some();
+        slot.detached = true;
+        let (over, mut awaited) = (slot.end.is_some(), slot.waiter.take().is_some());
         drop(state);
         if over {
             self.discard(id);
         } else if self.has_extras.get() {
             let waiter = self.with_extras(id, |extras| extras.waiter.take());
+            awaited |= waiter.is_some();
             swallow(|| drop(waiter));
         }
+        awaited
     }
 
     #[inline]

@@ -23,7 +23,9 @@
 //!
 //! Invariants. 6: a foreign wake rings only a parked loop, and at most once per park. The bell is rung and
 //! refused mail is dropped outside the lock. A wake that is in the box already is not put in twice, so
-//! the box is never longer than the loop has slots, however often it is hit. Lock order: table, then inbox.
+//! the box grows with the tasks that are woken, not with how often each is. (The box remembers one serial for
+//! each slot: wakers of a task that is gone, used in turn with those of its successor, are put in each time.)
+//! Lock order: table, then inbox.
 //!
 //! What it does not know: tasks, futures, mio. A bell is anything that can be rung, which is also what lets
 //! loom take this file apart (`.ci/loom`), with planted bugs to show that it would notice.

@@ -87,6 +87,7 @@ impl<T: 'static> Future for JoinHandle<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(executor) = &self.executor else { spent() };
         let Some((end, task)) = executor.take_outcome(self.id) else { return self.wait(cx) };
+        self.report(false);
         self.executor = None;
         Poll::Ready(match (end, task) {
             (End::Returned, Some(mut task)) => Ok(take(task.as_mut().output())),
@@ -118,22 +119,35 @@ impl<T: 'static> JoinHandle<T> {
         if executor.running() == Some(id) {
             panic!("a task awaits its own JoinHandle, which can never finish: await it from another task");
         }
-        executor.emit(|| Event::WaitOn { task: executor.running(), on: Resource::Task(id) });
         if let Some(waiter) = waker::number(cx.waker()).filter(|waiter| waiter.runtime() == id.runtime()) {
-            executor.set_waiter(id, waiter);
+            if executor.set_waiter(id, waiter) != Some(waiter) {
+                self.report(true);
+            }
             return Poll::Pending;
         }
         let waker = cx.waker().clone();
-        drop(executor.set_foreign_waiter(id, waker));
+        let old = executor.set_foreign_waiter(id, waker);
+        if !old.is_some_and(|old| old.will_wake(cx.waker())) {
+            self.report(true);
+        }
         // To clone and to drop a waker is foreign code: the task may be over by now, and nobody woken.
         if executor.is_over(id) { self.poll(cx) } else { Poll::Pending }
     }
 }
 
+impl<T> JoinHandle<T> {
+    /// Tells the probe that a wait for this task begins or ends.
+    fn report(&self, begins: bool) {
+        let Some(executor) = &self.executor else { return };
+        let (task, on) = (executor.running(), Resource::Task(self.id));
+        executor.emit(|| if begins { Event::WaitOn { task, on } } else { Event::WaitDone { task, on } });
+    }
+}
+
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        if let Some(executor) = self.executor.take() {
-            executor.detach(self.id);
+        if self.executor.as_ref().is_some_and(|executor| executor.detach(self.id)) {
+            self.report(false);
         }
     }
 }

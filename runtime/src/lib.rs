@@ -57,7 +57,7 @@ mod clock;
 mod panics;
 pub mod probe;
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(miri)))]
 mod alarm;
 mod inbox;
 mod reactor;

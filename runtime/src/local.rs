@@ -81,10 +81,14 @@ impl<T: 'static> LocalKey<T> {
     ///
     /// # Panics
     ///
-    /// Outside a loop.
+    /// Outside a task.
     #[track_caller]
     pub fn set(&'static self, value: T) {
-        context::expect("LocalKey::set");
+        let task = context::expect("LocalKey::set").executor.running();
+        assert!(
+            task.is_some(),
+            "`LocalKey::set` was called where no task runs: there is nobody to keep the value"
+        );
         let old = self.replace(Some(Rc::new(value)));
         drop(old);
     }

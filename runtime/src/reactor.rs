@@ -34,7 +34,7 @@ use mio::event::Event as Report;
 use mio::{Events, Interest, Poll, Registry, Token};
 use slab::Slab;
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(miri)))]
 use crate::alarm::Alarm;
 use crate::clock::Nanos;
 use crate::inbox::Bell;
@@ -82,12 +82,12 @@ pub(crate) struct Reactor {
 pub(crate) struct Poller {
     poll: Poll,
     events: Events,
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(miri)))]
     alarm: Alarm,
 }
 
 const BELL: Token = Token(usize::MAX);
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(miri)))]
 const ALARM: Token = Token(usize::MAX - 1);
 /// One batch of events. More only means another look.
 const EVENTS: usize = 1024;
@@ -96,12 +96,12 @@ impl Poller {
     pub(crate) fn new(probe: Rc<Probe>) -> io::Result<(Poller, Reactor)> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
-        #[cfg(target_os = "linux")]
+        #[cfg(all(target_os = "linux", not(miri)))]
         let alarm = Alarm::new(&registry, ALARM)?;
         let poller = Poller {
             poll,
             events: Events::with_capacity(EVENTS),
-            #[cfg(target_os = "linux")]
+            #[cfg(all(target_os = "linux", not(miri)))]
             alarm,
         };
         Ok((poller, Reactor::new(registry, probe)))
@@ -123,7 +123,7 @@ impl Poller {
         for report in &self.events {
             match report.token() {
                 BELL => {}
-                #[cfg(target_os = "linux")]
+                #[cfg(all(target_os = "linux", not(miri)))]
                 ALARM => self.alarm.rang(),
                 token => reactor.note(token, report, woken),
             }
@@ -132,7 +132,7 @@ impl Poller {
     }
 
     /// What to tell the kernel, in whose milliseconds a deadline would be lost.
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(miri)))]
     fn limit(&mut self, wait: Wait) -> io::Result<Option<Duration>> {
         match wait {
             Wait::No => Ok(Some(Duration::ZERO)),
@@ -141,7 +141,7 @@ impl Poller {
         }
     }
 
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(not(all(target_os = "linux", not(miri))))]
     fn limit(&mut self, wait: Wait) -> io::Result<Option<Duration>> {
         Ok(match wait {
             Wait::No => Some(Duration::ZERO),

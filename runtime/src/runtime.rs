@@ -196,9 +196,9 @@ impl Runtime {
 
     /// Polls a batch. The net for panics is hung once for all of them; what fell is buried, and on it goes.
     fn poll_ready_tasks(&self, root: &mut Root<'_>) {
-        let mut batch = self.pace.batch();
+        let mut left = self.pace.stretch();
         let mut hand = None;
-        while let Err(payload) = contain(|| self.poll_batch(&mut batch, &mut hand, root)) {
+        while let Err(payload) = contain(|| self.poll_batch(&mut left, &mut hand, root)) {
             if let Some(payload) = self.context.executor.crash(hand.take(), payload) {
                 root.end = Some(Err(payload));
                 return;
@@ -206,24 +206,29 @@ impl Runtime {
         }
     }
 
-    fn poll_batch(&self, batch: &mut u32, hand: &mut Option<BoxedTask>, root: &mut Root<'_>) {
+    fn poll_batch(&self, left: &mut u32, hand: &mut Option<BoxedTask>, root: &mut Root<'_>) {
         let Context { executor, budget, clock, .. } = &*self.context;
-        while *batch > 0 {
-            let Some((id, task)) = executor.next() else { return self.pace.ran_dry() };
-            *batch -= 1;
-            *hand = task;
-            budget.refill();
-            // To drop a waker of ours is nothing, so do not even call it.
-            let waker = ManuallyDrop::new(waker(id));
-            let mut cx = TaskContext::from_waker(&waker);
-            if id != root.id {
-                executor.poll(id, hand, &mut cx);
-            } else if executor.run_poll(id, || (root.poll)(&mut cx)).is_ready() {
-                root.end = Some(Ok(()));
+        loop {
+            while *left > 0 {
+                let Some((id, task)) = executor.next() else { return self.pace.ran_dry() };
+                *left -= 1;
+                *hand = task;
+                budget.refill();
+                // To drop a waker of ours is nothing, so do not even call it.
+                let waker = ManuallyDrop::new(waker(id));
+                let mut cx = TaskContext::from_waker(&waker);
+                if id != root.id {
+                    executor.poll(id, hand, &mut cx);
+                } else if executor.run_poll(id, || (root.poll)(&mut cx)).is_ready() {
+                    root.end = Some(Ok(()));
+                    return;
+                }
+            }
+            if !self.pace.may_go_on(clock) {
                 return;
             }
+            *left = self.pace.stretch();
         }
-        self.pace.ran_full(clock);
     }
 
     /// Zero while anything can be done. The last question is the inbox's, for its answer binds (invariant 6).

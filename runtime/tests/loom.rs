@@ -20,6 +20,7 @@
 //! explore.
 
 #![cfg(loom)]
+#![forbid(unsafe_code)]
 
 #[allow(dead_code, reason = "the inbox needs only a part of it")]
 #[path = "../src/id.rs"]

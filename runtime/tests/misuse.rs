@@ -4,6 +4,7 @@
 //! that drifts, or points into this crate, is a regression like any other.
 
 #![forbid(unsafe_code)]
+#![allow(clippy::async_yields_async, reason = "handles are carried out of a `block_on`")]
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -2,6 +2,7 @@
 //! nothing else (invariant 11).
 
 #![forbid(unsafe_code)]
+#![allow(clippy::async_yields_async, reason = "handles are carried out of a `block_on`")]
 
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
@@ -152,7 +153,7 @@ fn hazard_10_a_panic_in_the_drop_of_a_future() {
 #[test]
 fn hazard_10_a_panic_in_a_poll_and_another_in_the_drop() {
     quiet();
-    struct Twice(#[expect(dead_code, reason = "it is there to be dropped")] SureBomb);
+    struct Twice(#[allow(dead_code, reason = "it is there to be dropped")] SureBomb);
     impl Future for Twice {
         type Output = ();
         fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {

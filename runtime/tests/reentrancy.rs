@@ -5,6 +5,7 @@
 //! `BorrowMutError`, no deadlock, everything dropped once.
 
 #![forbid(unsafe_code)]
+#![allow(clippy::async_yields_async, reason = "handles are carried out of a `block_on`")]
 
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};

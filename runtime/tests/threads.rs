@@ -137,7 +137,7 @@ fn hazard_01_wakes_of_many_tasks_from_many_threads() {
             .map(|_| {
                 let accounts = threads.clone();
                 thread::spawn(move || {
-                    (0..wakes).for_each(|_| accounts.iter().for_each(|account| account.send()))
+                    (0..wakes).for_each(|_| accounts.iter().for_each(|account| account.send()));
                 })
             })
             .collect();
