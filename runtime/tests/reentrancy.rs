@@ -121,6 +121,59 @@ fn hazard_05_a_waker_that_calls_back_from_a_join_handle() {
     });
 }
 
+/// Counts how often it is woken, and passes nothing on.
+#[derive(Default)]
+struct Counter(AtomicUsize);
+
+impl Wake for Counter {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+#[test]
+fn a_handle_wakes_wakers_of_any_kind_and_only_the_last() {
+    roundel::run(async {
+        let counters = [Arc::new(Counter::default()), Arc::new(Counter::default())];
+        let mut handle = spawn(yield_now());
+        for counter in &counters {
+            let waker = Waker::from(Arc::clone(counter));
+            assert!(std::pin::Pin::new(&mut handle).poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        yield_now().await;
+        yield_now().await;
+        assert!(handle.is_finished());
+        assert_eq!(counters.map(|counter| counter.0.load(Relaxed)), [0, 1]);
+    });
+}
+
+#[test]
+fn a_stale_waker_does_not_wake_the_slots_next_tenant() {
+    roundel::run(async {
+        let stale: Rc<RefCell<Option<Waker>>> = Rc::default();
+        let theirs = Rc::clone(&stale);
+        let first = spawn(poll_fn(move |cx| {
+            theirs.replace(Some(cx.waker().clone()));
+            Poll::Ready(())
+        }));
+        let slot = first.id().to_string();
+        first.await.unwrap();
+        let polls: Rc<Cell<u32>> = Rc::default();
+        let count = Rc::clone(&polls);
+        let second = spawn(poll_fn(move |_| {
+            count.set(count.get() + 1);
+            Poll::<()>::Pending
+        }));
+        let same_slot = second.id().to_string();
+        assert_eq!(slot.split('.').next(), same_slot.split('.').next(), "the slot is used again");
+        assert_ne!(slot, same_slot, "under another number");
+        yield_now().await;
+        stale.take().unwrap().wake();
+        yield_now().await;
+        assert_eq!(polls.get(), 1);
+    });
+}
+
 #[test]
 fn hazard_05_a_waker_that_calls_back_from_a_timer() {
     let runtime = Runtime::builder().virtual_time(true).build().unwrap();
