@@ -25,6 +25,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
@@ -38,6 +39,7 @@ use slab::Slab;
 use crate::alarm::Alarm;
 use crate::clock::Nanos;
 use crate::inbox::Bell;
+use crate::panics::contain;
 use crate::probe::{Event, Probe};
 
 /// Which way the bytes go.
@@ -73,7 +75,8 @@ pub(crate) struct Reactor {
     registrations: RefCell<Slab<Rc<Registration>>>,
     generation: Cell<u32>,
     closed: Cell<bool>,
-    disowned: Cell<bool>,
+    /// The process that built it.
+    process: u32,
     probe: Rc<Probe>,
 }
 
@@ -161,8 +164,8 @@ impl Bell for mio::Waker {
 impl Reactor {
     fn new(registry: Registry, probe: Rc<Probe>) -> Reactor {
         let (registrations, generation) = (RefCell::default(), Cell::default());
-        let (closed, disowned) = (Cell::default(), Cell::default());
-        Reactor { registry, registrations, generation, closed, disowned, probe }
+        let (closed, process) = (Cell::default(), std::process::id());
+        Reactor { registry, registrations, generation, closed, process, probe }
     }
 
     /// Registers a source for both directions, for as long as it lives.
@@ -171,28 +174,45 @@ impl Reactor {
             return Err(gone());
         }
         let registration = self.reserve();
-        // Foreign code: a source may register several others. Nothing is borrowed here.
-        if let Err(error) = self.registry.register(source, registration.token, interest()) {
-            self.forget(&registration);
-            return Err(error);
+        // Foreign code: a source may register several others, and may panic. Nothing is borrowed here.
+        let result = contain(|| self.registry.register(source, registration.token, interest()));
+        if matches!(result, Ok(Ok(()))) {
+            return Ok(registration);
         }
-        Ok(registration)
+        self.forget(&registration);
+        result.unwrap_or_else(|payload| resume_unwind(payload)).map(|()| registration)
     }
 
     /// A registration for something of which the kernel says that it is always ready.
     pub(crate) fn always_ready(&self) -> Rc<Registration> {
         let registration = self.reserve();
-        registration.state.set(READABLE | WRITABLE | CLOSED);
+        registration.state.set(READABLE | WRITABLE | CLOSED | ALWAYS);
         registration
     }
 
     /// Takes a source out. To be called before its descriptor is closed (invariant 8).
     pub(crate) fn deregister<S: mio::event::Source>(&self, source: &mut S, registration: &Registration) {
-        if !self.disowned.get() {
+        // In a forked child the poll is still the parent's, and so is what is registered there.
+        if self.process == std::process::id() {
             // A descriptor that is closed already has left the poll by itself.
             let _ = self.registry.deregister(source);
         }
         self.forget(registration);
+    }
+
+    /// Asks the kernel for a new report of what is ready, for whoever has read or written behind our back:
+    /// to register again is to be told again. What is always ready needs no asking.
+    pub(crate) fn ask_again<S: mio::event::Source>(
+        &self,
+        source: &mut S,
+        registration: &Registration,
+        direction: Direction,
+    ) -> io::Result<()> {
+        if registration.state.get() & ALWAYS != 0 {
+            return Ok(());
+        }
+        registration.would_block(direction);
+        self.registry.reregister(source, registration.token, interest())
     }
 
     fn reserve(&self) -> Rc<Registration> {
@@ -242,11 +262,6 @@ impl Reactor {
     pub(crate) fn probe(&self) -> &Probe {
         &self.probe
     }
-
-    /// This process is a forked copy: the poll in the kernel is shared with the parent, so hands off.
-    pub(crate) fn disown(&self) {
-        self.disowned.set(true);
-    }
 }
 
 /// What an operation gets that would have to wait for a loop that does not exist any more.
@@ -271,6 +286,8 @@ const READABLE: u8 = 1;
 const WRITABLE: u8 = 2;
 /// The peer has closed, or urgent data has come: a short transfer says nothing any more.
 const CLOSED: u8 = 4;
+/// Not registered, since the kernel never makes anybody wait for it.
+const ALWAYS: u8 = 8;
 
 /// One source: what the kernel has said about it, and who waits to hear more.
 #[derive(Debug)]
@@ -340,7 +357,10 @@ fn bit(direction: Direction) -> u8 {
 /// Those who wait for one source in one direction; all are woken at once.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
+    /// Who waits at a place of their own, which they may give up.
     wakers: Slab<Waker>,
+    /// Who has only left word: to be woken once, whatever becomes of them.
+    words: Vec<Waker>,
     /// How often all have been woken: a place is good for one round.
     round: u32,
 }
@@ -353,12 +373,18 @@ pub(crate) struct Place {
 }
 
 impl Waiters {
-    /// Whether this waker waits already, at `place` or anywhere if there is no place.
-    pub(crate) fn find(&self, place: Option<Place>, waker: &Waker) -> bool {
-        match place {
-            Some(place) => self.at(place).is_some_and(|found| found.will_wake(waker)),
-            None => self.wakers.iter().any(|(_, found)| found.will_wake(waker)),
-        }
+    /// Whether this waker waits at `place`.
+    pub(crate) fn holds(&self, place: Option<Place>, waker: &Waker) -> bool {
+        place.and_then(|place| self.at(place)).is_some_and(|found| found.will_wake(waker))
+    }
+
+    /// Whether word was left for this waker.
+    pub(crate) fn has_word(&self, waker: &Waker) -> bool {
+        self.words.iter().any(|found| found.will_wake(waker))
+    }
+
+    pub(crate) fn leave_word(&mut self, waker: Waker) {
+        self.words.push(waker);
     }
 
     fn at(&self, place: Place) -> Option<&Waker> {
@@ -377,5 +403,6 @@ impl Waiters {
     fn take_into(&mut self, woken: &mut Vec<Waker>) {
         self.round = self.round.wrapping_add(1);
         woken.extend(self.wakers.drain());
+        woken.append(&mut self.words);
     }
 }

@@ -352,7 +352,6 @@ impl Runtime {
     /// A forked child has a copy of everything, but shares the poll in the kernel with its parent: the copy
     /// must not be touched, nor may what it holds be told to say good-bye to anybody.
     fn abandon(&mut self) {
-        self.context.reactor.disown();
         std::mem::forget(Rc::clone(&self.context));
         std::mem::forget(self.engine.take());
     }

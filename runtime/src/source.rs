@@ -90,7 +90,8 @@ impl<S: mio::event::Source> Source<S> {
         Ok(Source { io: Some(io), reactor, registration })
     }
 
-    /// The object inside.
+    /// The object inside. Whoever reads or writes it directly has to report a `WouldBlock` with
+    /// [`would_block`](Source::would_block), or `readable` and `writable` will go on saying yes.
     #[must_use]
     pub fn get_ref(&self) -> &S {
         self.io.as_ref().expect("a source holds its object until `into_inner`")
@@ -136,7 +137,7 @@ impl<S: mio::event::Source> Source<S> {
         direction: Direction,
         mut operation: impl FnMut(&S) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        self.attempt(cx, direction, &mut None, &mut operation)
+        self.attempt(cx, direction, None, &mut operation)
     }
 
     /// Tells that a transfer moved fewer bytes than it could have: the next one would block. Saves a system
@@ -145,11 +146,16 @@ impl<S: mio::event::Source> Source<S> {
         self.registration.fell_short(direction);
     }
 
+    /// Tells that an operation on [`get_ref`](Source::get_ref) said `WouldBlock`: the next report is news.
+    pub fn would_block(&self, direction: Direction) {
+        self.registration.would_block(direction);
+    }
+
     fn attempt<R>(
         &self,
         cx: &mut Context<'_>,
         direction: Direction,
-        place: &mut Option<Place>,
+        place: Option<&mut Option<Place>>,
         operation: &mut impl FnMut(&S) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
         ready!(context::spend(cx.waker()));
@@ -169,12 +175,25 @@ impl<S: mio::event::Source> Source<S> {
     }
 
     /// Leaves word to be woken at the next report. Ready, with an error, only if there will be none.
-    fn wait(&self, cx: &mut Context<'_>, direction: Direction, place: &mut Option<Place>) -> Poll<io::Error> {
+    fn wait(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        place: Option<&mut Option<Place>>,
+    ) -> Poll<io::Error> {
         if self.reactor.is_closed() {
             return Poll::Ready(gone());
         }
         let waiters = self.registration.waiters(direction);
-        if !waiters.borrow().find(*place, cx.waker()) {
+        let Some(place) = place else {
+            if !waiters.borrow().has_word(cx.waker()) {
+                let waker = cx.waker().clone();
+                waiters.borrow_mut().leave_word(waker);
+                self.report(true);
+            }
+            return Poll::Pending;
+        };
+        if !waiters.borrow().holds(*place, cx.waker()) {
             let waker = cx.waker().clone();
             let old = place.take().and_then(|place| waiters.borrow_mut().remove(place));
             drop(old);
@@ -244,7 +263,7 @@ impl<S: mio::event::Source> Future for Ready<'_, S> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Waiting { source, direction, place } = &mut self.waiting;
-        source.attempt(cx, *direction, place, &mut |_| Ok(()))
+        source.attempt(cx, *direction, Some(place), &mut |_| Ok(()))
     }
 }
 
@@ -263,7 +282,7 @@ impl<R, S: mio::event::Source, Op: FnMut(&S) -> io::Result<R>> Future for Io<'_,
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<R>> {
         let Io { waiting: Waiting { source, direction, place }, operation } = &mut *self;
-        source.attempt(cx, *direction, place, operation)
+        source.attempt(cx, *direction, Some(place), operation)
     }
 }
 
@@ -339,22 +358,31 @@ impl<T: AsFd> AsyncFd<T> {
         self.source.into_inner().0
     }
 
-    /// Waits until reading is worth a try.
+    /// Waits until reading is worth a try. The kernel is asked anew each time (one system call), so the
+    /// descriptor may be read in any way.
     ///
     /// # Errors
     ///
-    /// If the loop is gone.
+    /// What the kernel says; or that the loop is gone.
     pub async fn readable(&self) -> io::Result<()> {
+        self.ask_again(Direction::Read)?;
         self.source.readable().await
     }
 
-    /// Waits until writing is worth a try.
+    /// Waits until writing is worth a try. The kernel is asked anew each time, as in
+    /// [`readable`](AsyncFd::readable).
     ///
     /// # Errors
     ///
-    /// If the loop is gone.
+    /// What the kernel says; or that the loop is gone.
     pub async fn writable(&self) -> io::Result<()> {
+        self.ask_again(Direction::Write)?;
         self.source.writable().await
+    }
+
+    fn ask_again(&self, direction: Direction) -> io::Result<()> {
+        let (raw, Source { reactor, registration, .. }) = (self.source.get_ref().raw(), &self.source);
+        reactor.ask_again(&mut SourceFd(&raw), registration, direction)
     }
 
     /// Tries `operation` until it says something else than `WouldBlock`, waiting in between.

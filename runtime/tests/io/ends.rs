@@ -1,0 +1,317 @@
+//! The end of a stream, in its many forms: behind the last bytes (hazard 33), as an error or a hang-up (hazard 34),
+//! and in one direction only (hazard 35).
+
+use std::cell::Cell;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use mio::event;
+use mio::unix::pipe;
+use roundel::source::{Direction, Source};
+use roundel::spawn;
+use socket2::SockRef;
+
+use super::common::{Log, everywhere, read, really, settle, tcp, unix, write_all};
+use super::{drain, fill};
+
+// Hazard 33: a short read that means more than "that was all".
+
+/// Three bytes, and then the end.
+async fn abc_and_the_end<S>(source: Source<S>)
+where
+    S: event::Source,
+    for<'a> &'a S: Read,
+{
+    let mut buffer = [0; 64];
+    assert_eq!(read(&source, &mut buffer).await.unwrap(), 3);
+    assert_eq!(&buffer[..3], b"abc");
+    assert_eq!(read(&source, &mut buffer).await.unwrap(), 0);
+    assert_eq!(read(&source, &mut buffer).await.unwrap(), 0, "the end stays the end");
+}
+
+#[test]
+fn hazard_33_fin_in_the_same_event_as_data() {
+    everywhere(async |log| {
+        let (ours, mut theirs) = unix();
+        let reader = spawn(abc_and_the_end(ours));
+        settle().await;
+        log.clear();
+        theirs.write_all(b"abc").unwrap();
+        drop(theirs);
+        reader.await.unwrap();
+        assert_eq!(log.reports().len(), 1, "the data and the end came at once");
+    });
+    really(async |_| {
+        let (ours, mut theirs) = tcp();
+        let reader = spawn(abc_and_the_end(ours));
+        settle().await;
+        theirs.write_all(b"abc").unwrap();
+        drop(theirs);
+        reader.await.unwrap();
+    });
+}
+
+#[test]
+fn hazard_33_fin_before_the_first_look() {
+    everywhere(async |_| {
+        let (ours, mut theirs) = unix();
+        theirs.write_all(b"abc").unwrap();
+        drop(theirs);
+        abc_and_the_end(ours).await;
+    });
+    really(async |_| {
+        let (ours, mut theirs) = tcp();
+        theirs.write_all(b"abc").unwrap();
+        drop(theirs);
+        abc_and_the_end(ours).await;
+    });
+}
+
+#[test]
+fn hazard_33_fin_right_after_a_short_read() {
+    everywhere(async |_| {
+        let (ours, mut theirs) = unix();
+        let mut buffer = [0; 64];
+        theirs.write_all(b"abc").unwrap();
+        assert_eq!(ours.io(Direction::Read, |mut stream| stream.read(&mut buffer)).await.unwrap(), 3);
+        theirs.shutdown(Shutdown::Write).unwrap();
+        ours.fell_short(Direction::Read);
+        assert_eq!(read(&ours, &mut buffer).await.unwrap(), 0);
+    });
+}
+
+/// "abc", an urgent byte, "def": a read stops at the mark, short, with more behind it.
+fn write_with_an_urgent_byte(mut stream: &std::net::TcpStream) {
+    stream.write_all(b"abc").unwrap();
+    SockRef::from(stream).send_out_of_band(b"!").unwrap();
+    stream.write_all(b"def").unwrap();
+}
+
+/// The six bytes, while the peer is still there.
+async fn abc_def<S>(source: &Source<S>)
+where
+    S: event::Source,
+    for<'a> &'a S: Read,
+{
+    let (mut buffer, mut got) = ([0; 64], Vec::new());
+    while got.len() < 6 {
+        let count = read(source, &mut buffer).await.unwrap();
+        assert_ne!(count, 0);
+        got.extend_from_slice(&buffer[..count]);
+    }
+    assert_eq!(got, b"abcdef");
+}
+
+#[test]
+fn hazard_33_urgent_data_in_the_same_event_as_data() {
+    really(async |_| {
+        let (ours, theirs) = tcp();
+        let ours = Rc::new(ours);
+        for _ in 0..3 {
+            let reading = Rc::clone(&ours);
+            let reader = spawn(async move { abc_def(&reading).await });
+            settle().await;
+            write_with_an_urgent_byte(&theirs);
+            reader.await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn hazard_33_urgent_data_before_the_first_look() {
+    really(async |_| {
+        let (ours, theirs) = tcp();
+        write_with_an_urgent_byte(&theirs);
+        abc_def(&ours).await;
+        drop(theirs);
+        assert_eq!(read(&ours, &mut [0; 64]).await.unwrap(), 0);
+    });
+}
+
+/// Settles until the kernel has nothing more to report: over TCP, news takes its time.
+async fn quiet(log: &Log) {
+    loop {
+        log.clear();
+        settle().await;
+        if log.reports().is_empty() {
+            return;
+        }
+    }
+}
+
+// Hazard 34: an error or a hang-up, and no word of reading or writing.
+
+#[test]
+fn hazard_34_a_pipe_whose_writer_closes_ends_the_read() {
+    everywhere(async |_| {
+        let (sender, receiver) = pipe::new().unwrap();
+        let receiver = Source::new(receiver).unwrap();
+        let reader = spawn(async move { read(&receiver, &mut [0; 16]).await });
+        settle().await;
+        assert!(!reader.is_finished());
+        drop(sender);
+        assert_eq!(reader.await.unwrap().unwrap(), 0);
+    });
+}
+
+#[test]
+fn hazard_34_a_pipe_whose_reader_closes_ends_the_write() {
+    everywhere(async |_| {
+        let (sender, receiver) = pipe::new().unwrap();
+        fill(&sender);
+        let sender = Source::new(sender).unwrap();
+        let writer = spawn(async move { write_all(&sender, b"x").await });
+        settle().await;
+        assert!(!writer.is_finished());
+        drop(receiver);
+        assert_eq!(writer.await.unwrap().unwrap_err().kind(), ErrorKind::BrokenPipe);
+    });
+}
+
+/// On Linux, a datagram to a port where nobody listens is answered, and the answer is an error of the socket.
+#[cfg(target_os = "linux")]
+#[test]
+fn hazard_34_a_refused_datagram_wakes_the_reader() {
+    really(async |log| {
+        // It holds the port, but would only hear what comes from where nobody is: to all others it is closed.
+        let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        closed.connect(closed.local_addr().unwrap()).unwrap();
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(closed.local_addr().unwrap()).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let socket = Rc::new(Source::new(mio::net::UdpSocket::from_std(socket)).unwrap());
+        let reading = Rc::clone(&socket);
+        let reader =
+            spawn(async move { reading.io(Direction::Read, |socket| socket.recv(&mut [0; 16])).await });
+        settle().await;
+        log.clear();
+        socket.io(Direction::Write, |socket| socket.send(b"hello")).await.unwrap();
+        assert_eq!(reader.await.unwrap().unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        assert!(log.reports().contains(&(true, true)), "an error concerns both directions");
+    });
+}
+
+/// Writes for ever, so until there is an error.
+async fn write_until_error<S>(source: &Source<S>) -> io::Error
+where
+    S: event::Source,
+    for<'a> &'a S: Write,
+{
+    loop {
+        if let Err(error) = write_all(source, &[0; 4096]).await {
+            return error;
+        }
+    }
+}
+
+/// Closes a connection with a reset instead of an end.
+fn reset(stream: std::net::TcpStream) {
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+#[test]
+fn hazard_34_a_reset_wakes_a_task_that_only_writes() {
+    really(async |log| {
+        let (ours, theirs) = tcp();
+        let writer = spawn(async move { write_until_error(&ours).await });
+        quiet(&log).await;
+        assert!(!writer.is_finished(), "the buffers are full, and it waits");
+        reset(theirs);
+        let error = writer.await.unwrap();
+        assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
+    });
+}
+
+#[test]
+fn hazard_34_a_reset_wakes_both_directions() {
+    really(async |log| {
+        let (ours, theirs) = tcp();
+        let ours = Rc::new(ours);
+        let (reading, writing) = (Rc::clone(&ours), Rc::clone(&ours));
+        let reader = spawn(async move { read(&reading, &mut [0; 16]).await });
+        let writer = spawn(async move { write_until_error(&writing).await });
+        quiet(&log).await;
+        assert!(!reader.is_finished() && !writer.is_finished());
+        reset(theirs);
+        // The error of a socket is told once; who comes second finds the stream closed.
+        let (read, written) = (reader.await.unwrap(), writer.await.unwrap().kind());
+        let told = [read.as_ref().err().map(io::Error::kind), Some(written)];
+        assert!(told.contains(&Some(ErrorKind::ConnectionReset)), "{read:?}, {written:?}");
+        assert!(log.reports().contains(&(true, true)), "an error concerns both directions");
+    });
+}
+
+// Hazard 35: half-closed is not closed.
+
+/// A peer says that it will send no more, but does not read what we send either.
+async fn writes_to_a_half_closed_peer<S, T>(log: Log, ours: Source<S>, theirs: T, total: usize)
+where
+    S: event::Source + 'static,
+    for<'a> &'a S: Read + Write,
+    T: AsFd,
+    for<'a> &'a T: Read,
+{
+    let (ours, tries) = (Rc::new(ours), Rc::new(Cell::new(0)));
+    let (writing, counted) = (Rc::clone(&ours), Rc::clone(&tries));
+    let writer = spawn(async move {
+        let (chunk, mut left) = (vec![0; 65536], total);
+        while left > 0 {
+            let size = chunk.len().min(left);
+            let count = writing.io(Direction::Write, |mut stream| {
+                counted.set(counted.get() + 1);
+                stream.write(&chunk[..size])
+            });
+            left -= count.await.unwrap();
+        }
+    });
+    quiet(&log).await;
+    SockRef::from(&theirs).shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read(&*ours, &mut [0]).await.unwrap(), 0);
+    quiet(&log).await;
+    let tried = tries.get();
+    log.clear();
+    for _ in 0..20 {
+        settle().await;
+    }
+    assert!(!writer.is_finished(), "{total} bytes are more than the buffers hold");
+    // Not one is needed; over TCP, a late acknowledgement may make a little room.
+    assert!(tries.get() - tried < 20, "{} tries to write into a full buffer", tries.get() - tried);
+    assert!(log.polls(writer.id()) < 20, "{} polls of a task that waits", log.polls(writer.id()));
+    let mut received = 0;
+    while received < total {
+        received += drain(&theirs);
+        settle().await;
+    }
+    writer.await.unwrap();
+}
+
+#[test]
+fn hazard_35_a_half_closed_peer_does_not_make_the_writer_spin() {
+    everywhere(async |log| {
+        let (ours, theirs) = unix();
+        writes_to_a_half_closed_peer(log, ours, theirs, 2 << 20).await;
+    });
+    really(async |log| {
+        let (ours, theirs) = tcp();
+        writes_to_a_half_closed_peer(log, ours, theirs, 32 << 20).await;
+    });
+}
+
+#[test]
+fn hazard_35_a_peer_that_is_half_closed_from_the_start_gets_everything() {
+    everywhere(async |_| {
+        let (ours, theirs) = unix();
+        theirs.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(read(&ours, &mut [0; 16]).await.unwrap(), 0);
+        let writer = spawn(async move { write_all(&ours, &vec![0; 1 << 20]).await });
+        let mut received = 0;
+        while received < 1 << 20 {
+            received += drain(&theirs);
+            settle().await;
+        }
+        writer.await.unwrap().unwrap();
+    });
+}
