@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use benches::{monoio, roundel, smol, tokio, tokio_local};
 use criterion::{
-    BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
+    BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
+    measurement::WallTime,
 };
 
 fn bench(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, program: impl Fn(u64) -> Duration) {

@@ -20,7 +20,11 @@ const LAYERS: &[(&str, &[&str], Siblings)] = &[
             ("reactor", "inbox"), // for the trait `Bell` only, which mio's waker implements
         ]),
     ),
-    ("slab", &["cell", "executor"], Siblings::Some(&[("executor", "cell")])),
+    (
+        "slab",
+        &["cell", "extras", "executor"],
+        Siblings::Some(&[("executor", "cell"), ("executor", "extras")]),
+    ),
     ("here", &["context", "waker"], Siblings::Some(&[("waker", "context")])),
     ("pace", &["pace"], Siblings::None),
     ("handles", &["join", "task", "local", "source", "time", "remote"], Siblings::All),
@@ -49,8 +53,8 @@ const ABSENCES: &[(&str, &[&str])] = &[
 
 /// Everything below "what users call".
 const CORE: &[&str] = &[
-    "id", "clock", "panics", "probe", "ready", "timers", "alarm", "inbox", "reactor", "cell", "executor",
-    "context", "waker", "pace", "runtime", "builder", "join", "source",
+    "id", "clock", "panics", "probe", "ready", "timers", "alarm", "inbox", "reactor", "cell", "extras",
+    "executor", "context", "waker", "pace", "runtime", "join", "source",
 ];
 const MOST_LINES_OF_CORE: usize = 3_500;
 const LONGEST_FUNCTION: usize = 70;
@@ -226,7 +230,9 @@ fn functions_and_files_are_short() {
             assert!(length <= LONGEST_FUNCTION, "{}:{line}: a function of {length} lines", file.path);
         }
         let lines = file.text.lines().count();
-        assert!(lines <= LONGEST_FILE, "{} has {lines} lines", file.path);
+        // Tables of tests may be long; what is read from top to bottom may not.
+        let is_test = file.path.contains("/tests/");
+        assert!(is_test || lines <= LONGEST_FILE, "{} has {lines} lines", file.path);
     }
     assert!(counted > 300, "only {counted} functions: does this test still find them?");
 }
@@ -235,7 +241,7 @@ fn functions_and_files_are_short() {
 fn the_core_can_be_read_in_an_afternoon() {
     let core = runtime().into_iter().filter(|file| CORE.contains(&file.module()));
     let lines: usize =
-        core.map(|file| file.text.lines().take_while(|line| *line != "mod tests {").count()).sum();
+        core.map(|file| file.text.lines().take_while(|line| *line != "#[cfg(test)]").count()).sum();
     assert!(lines <= MOST_LINES_OF_CORE, "the core has {lines} lines");
 }
 

@@ -31,12 +31,13 @@
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::panic::{Location, resume_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use crate::cell::{BoxedTask, TaskCell, Wreck};
+use crate::extras::{Extras, Locals};
 use crate::id::TaskId;
 use crate::panics::{self, Payload, contain, swallow};
 use crate::probe::{End, Event, Probe};
@@ -52,11 +53,9 @@ pub(crate) struct Executor {
     /// What waits to be dropped while something else is being dropped.
     graves: RefCell<VecDeque<Grave>>,
     digging: Cell<bool>,
-    /// Set by the shutdown: what is spawned from now on is dropped at once.
-    closed: Cell<bool>,
-    /// What few tasks have, so that the others need no room for it.
-    extras: RefCell<HashMap<TaskId, Extras>>,
-    has_extras: Cell<bool>,
+    /// Set by the shutdown: how many of those that are spawned from now on are still dropped at once.
+    closed: Cell<Option<u32>>,
+    extras: Extras,
 }
 
 struct State {
@@ -70,7 +69,7 @@ struct State {
 struct Slot {
     /// The future, the output or the wreck; out while it is polled or dropped.
     task: Option<BoxedTask>,
-    /// The task that awaits the handle. Anybody else's waker is among the extras.
+    /// The task that awaits the handle; anybody else's waker is among the extras.
     waiter: Option<TaskId>,
     mark: Mark,
     /// Set when the task is over.
@@ -80,17 +79,6 @@ struct Slot {
     /// Cancelled in the middle of its own poll.
     doomed: bool,
 }
-
-#[derive(Default)]
-struct Extras {
-    name: Option<Cow<'static, str>>,
-    locals: Option<Locals>,
-    /// Awaits the handle, and is not a task of this loop.
-    waiter: Option<Waker>,
-}
-
-/// The values of a task's `task_local!` keys; shared with its children until one of them sets another.
-pub(crate) type Locals = Rc<Vec<(usize, Rc<dyn std::any::Any>)>>;
 
 /// Something to be dropped with care, and in whose name.
 struct Grave {
@@ -106,6 +94,9 @@ enum Cause {
     Unwanted,
 }
 
+/// More than honest destructors spawn, and few enough to be over in no time.
+const SPAWNS_AFTER_THE_END: u32 = 100_000;
+
 impl Executor {
     pub(crate) fn new(runtime: u16, first_serial: u32, seed: Option<u64>, probe: Rc<Probe>) -> Executor {
         let ready = Ready::new(runtime, first_serial, seed);
@@ -117,8 +108,7 @@ impl Executor {
             graves: RefCell::default(),
             digging: Cell::default(),
             closed: Cell::default(),
-            extras: RefCell::default(),
-            has_extras: Cell::default(),
+            extras: Extras::default(),
         }
     }
 
@@ -134,13 +124,26 @@ impl Executor {
     fn admit(&self, task: BoxedTask) -> TaskId {
         let id = self.state.borrow_mut().open(Some(task));
         self.emit(|| Event::Spawn { task: id, by: self.running.get() });
-        if self.has_extras.get() {
+        if self.extras.any() {
             self.inherit(id);
         }
-        if self.closed.get() {
-            self.cancel(id);
+        if let Some(left) = self.closed.get() {
+            self.refuse(id, left);
         }
         id
+    }
+
+    /// Drops what was spawned after the end. A destructor that spawns its like would keep this going for ever:
+    /// sooner or later one is leaked instead.
+    #[cold]
+    fn refuse(&self, id: TaskId, left: u32) {
+        self.closed.set(Some(left.saturating_sub(1)));
+        if left == 0 {
+            std::mem::forget(self.state.borrow_mut().ready.get(id).task.take());
+            self.settle(id, End::Cancelled, None);
+        } else {
+            self.cancel(id);
+        }
     }
 
     /// Gives the future of a `block_on` a number; the future itself stays on its caller's stack.
@@ -232,7 +235,7 @@ impl Executor {
         if self.watched {
             self.report_end(id, end, woken);
         }
-        if self.has_extras.get() {
+        if self.extras.any() {
             self.settle_extras(id);
         }
         if detached {
@@ -251,16 +254,12 @@ impl Executor {
     /// A foreign waker is woken; locals end with their task. Both are foreign code.
     #[cold]
     fn settle_extras(&self, id: TaskId) {
-        let mut extras = self.extras.borrow_mut();
-        let Some(extra) = extras.get_mut(&id) else { return };
-        let (waiter, locals) = (extra.waiter.take(), extra.locals.take());
-        drop(extras);
+        let taken = self.extras.get(id, |extra| Some((extra.waiter.take(), extra.locals.take())));
+        let Some((waiter, locals)) = taken else { return };
+        let before = self.running.replace(Some(id));
         swallow(|| drop(locals));
-        if let Some(waker) = waiter {
-            let before = self.running.replace(Some(id));
-            panics::wake(waker);
-            self.running.set(before);
-        }
+        waiter.into_iter().for_each(panics::wake);
+        self.running.set(before);
     }
 
     fn settle_wreck(&self, id: TaskId, payload: Payload) {
@@ -283,7 +282,7 @@ impl Executor {
         let task = slot.task.take();
         state.ready.vacate(id);
         drop(state);
-        if self.has_extras.get() {
+        if self.extras.any() {
             self.drop_extras(id);
         }
         Some((end, task))
@@ -291,15 +290,8 @@ impl Executor {
 
     #[cold]
     fn drop_extras(&self, id: TaskId) {
-        let extras = self.extras.borrow_mut().remove(&id);
-        self.has_extras.set(!self.extras.borrow().is_empty());
-        swallow(|| drop(extras));
-    }
-
-    /// Changes what few tasks have.
-    fn with_extras<R>(&self, id: TaskId, change: impl FnOnce(&mut Extras) -> R) -> R {
-        self.has_extras.set(true);
-        change(self.extras.borrow_mut().entry(id).or_default())
+        let extra = self.extras.remove(id);
+        swallow(|| drop(extra));
     }
 
     /// Leaves word to wake a task of this loop when the task `id` is over; returns who was to be until now.
@@ -310,7 +302,7 @@ impl Executor {
 
     /// Leaves word to wake somebody else; returns who was to be woken until now.
     pub(crate) fn set_foreign_waiter(&self, id: TaskId, waker: Waker) -> Option<Waker> {
-        self.with_extras(id, |extras| extras.waiter.replace(waker))
+        self.extras.with(id, |extra| extra.waiter.replace(waker))
     }
 
     /// Drops a future *now*, so that what it held is free when this returns. The two exceptions: a task
@@ -374,8 +366,8 @@ impl Executor {
         drop(state);
         if over {
             self.discard(id);
-        } else if self.has_extras.get() {
-            let waiter = self.with_extras(id, |extras| extras.waiter.take());
+        } else if self.extras.any() {
+            let waiter = self.extras.get(id, |extra| extra.waiter.take());
             awaited |= waiter.is_some();
             swallow(|| drop(waiter));
         }
@@ -417,7 +409,7 @@ impl Executor {
 
     /// From here on, whatever is spawned is dropped at once.
     pub(crate) fn close(&self) {
-        self.closed.set(true);
+        self.closed.set(Some(SPAWNS_AFTER_THE_END));
     }
 
     /// A serial for the loop's successor: see [`Ready::last_serial`].
@@ -432,29 +424,28 @@ impl Executor {
     }
 
     pub(crate) fn set_name(&self, id: TaskId, name: Cow<'static, str>) {
-        self.with_extras(id, |extras| extras.name = Some(name));
+        self.extras.with(id, |extra| extra.name = Some(name));
     }
 
     pub(crate) fn name(&self, id: TaskId) -> Option<Cow<'static, str>> {
-        self.extras.borrow().get(&id)?.name.clone()
+        self.extras.get(id, |extra| extra.name.clone())
     }
 
     /// The locals of the running task.
     pub(crate) fn locals(&self) -> Option<Locals> {
-        self.extras.borrow().get(&self.running.get()?)?.locals.clone()
+        self.extras.get(self.running.get()?, |extra| extra.locals.clone())
     }
 
     /// Gives the running task other locals; returns those it had.
     pub(crate) fn replace_locals(&self, locals: Option<Locals>) -> Option<Locals> {
-        let id = self.running.get()?;
-        self.with_extras(id, |extras| std::mem::replace(&mut extras.locals, locals))
+        self.extras.with(self.running.get()?, |extra| std::mem::replace(&mut extra.locals, locals))
     }
 
     /// A child begins with its parent's locals.
     #[cold]
     fn inherit(&self, child: TaskId) {
         if let Some(locals) = self.locals() {
-            self.with_extras(child, |extras| extras.locals = Some(locals));
+            self.extras.with(child, |extra| extra.locals = Some(locals));
         }
     }
 }

@@ -120,14 +120,14 @@ impl<T: 'static> JoinHandle<T> {
             panic!("a task awaits its own JoinHandle, which can never finish: await it from another task");
         }
         if let Some(waiter) = waker::number(cx.waker()).filter(|waiter| waiter.runtime() == id.runtime()) {
-            if executor.set_waiter(id, waiter) != Some(waiter) {
+            if executor.set_waiter(id, waiter).is_none() {
                 self.report(true);
             }
             return Poll::Pending;
         }
         let waker = cx.waker().clone();
         let old = executor.set_foreign_waiter(id, waker);
-        if !old.is_some_and(|old| old.will_wake(cx.waker())) {
+        if old.is_none() {
             self.report(true);
         }
         // To clone and to drop a waker is foreign code: the task may be over by now, and nobody woken.

@@ -23,7 +23,7 @@
 //! 1. `id` (a task's number), `clock`, `probe`, `panics`: the leaves.
 //! 2. `ready`, `timers`, `alarm`, `reactor`, `inbox`: who may run, when, why, and who says so. They do not know
 //!    one another.
-//! 3. `cell`, `executor`: the slab of tasks; take one out, poll it, put it back.
+//! 3. `cell`, `extras`, `executor`: the slab of tasks; take one out, poll it, put it back.
 //! 4. `context` (the one thread-local), `waker` (the one `unsafe`).
 //! 5. `pace`, `runtime`: the loop. Read `Runtime::turn` first if you read only one thing.
 //! 6. `join`, `task`, `local`, `source`, `time`, `remote`, `builder`: what programs call.
@@ -66,6 +66,7 @@ mod timers;
 
 mod cell;
 mod executor;
+mod extras;
 
 mod context;
 mod waker;
@@ -80,6 +81,9 @@ mod remote;
 pub mod source;
 pub mod task;
 pub mod time;
+
+#[cfg(test)]
+mod tests;
 
 pub use builder::Builder;
 pub use join::{JoinError, JoinHandle};

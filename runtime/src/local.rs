@@ -21,7 +21,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use crate::context;
-use crate::executor::Locals;
+use crate::extras::Locals;
 
 /// A key declared by [`task_local!`](crate::task_local).
 pub struct LocalKey<T: 'static> {

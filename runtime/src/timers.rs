@@ -234,3 +234,25 @@ impl Heap {
         self.places[entry.slot as usize] = place as u32;
     }
 }
+
+#[cfg(test)]
+impl Timers {
+    /// Begins to count in the middle, or shortly before the serials wrap around.
+    pub(crate) fn starting_at(serial: u32, probe: Probe) -> Timers {
+        let timers = Timers::new(Rc::new(probe));
+        timers.heap.borrow_mut().serial = serial;
+        timers
+    }
+
+    /// No child stands before its parent, and the places are the right ones.
+    pub(crate) fn check(&self) {
+        let heap = self.heap.borrow();
+        assert_eq!(heap.entries.len(), heap.timers.len());
+        for (place, entry) in heap.entries.iter().enumerate() {
+            let parent = &heap.entries[place.saturating_sub(1) / CHILDREN];
+            assert!(!entry.before(parent), "entry {place} stands below a later one");
+            assert_eq!(heap.places[entry.slot as usize] as usize, place);
+            assert_eq!(heap.timers[entry.slot as usize].serial, entry.serial);
+        }
+    }
+}

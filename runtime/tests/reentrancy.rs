@@ -257,6 +257,54 @@ fn hazard_06_destructors_that_wake_spawn_and_cancel_during_the_shutdown() {
     std::thread::spawn(move || late.into_iter().for_each(Waker::wake)).join().unwrap();
 }
 
+/// Spawns another of its kind when it is dropped, `left` times over.
+struct Undead {
+    drops: Rc<Cell<u32>>,
+    left: u32,
+}
+
+impl Drop for Undead {
+    fn drop(&mut self) {
+        self.drops.set(self.drops.get() + 1);
+        if self.left > 0 {
+            let next = Undead { drops: Rc::clone(&self.drops), left: self.left - 1 };
+            spawn(async move {
+                let _next = next;
+                pending::<()>().await;
+            })
+            .detach();
+        }
+    }
+}
+
+/// How many of a chain of undead are dropped by the shutdown.
+fn bury_the_undead(generations: u32) -> u32 {
+    let drops: Rc<Cell<u32>> = Rc::default();
+    let runtime = Runtime::builder().shutdown_timeout(Duration::ZERO).build().unwrap();
+    let first = Undead { drops: Rc::clone(&drops), left: generations };
+    runtime.block_on(async {
+        spawn(async move {
+            let _first = first;
+            pending::<()>().await;
+        })
+        .detach();
+    });
+    drop(runtime);
+    drops.get()
+}
+
+#[test]
+fn hazard_06_destructors_that_spawn_their_like() {
+    let generations = if cfg!(miri) { 20 } else { 10_000 };
+    assert_eq!(bury_the_undead(generations), generations + 1, "each is dropped, in the shutdown itself");
+    if !cfg!(miri) {
+        assert!(
+            bury_the_undead(u32::MAX) < 1_000_000,
+            "and if there is no end to them, the shutdown makes one"
+        );
+    }
+}
+
 #[test]
 fn what_a_destructor_spawns_may_finish_within_the_shutdown_timeout() {
     let said: Rc<RefCell<Vec<&str>>> = Rc::default();

@@ -1,0 +1,61 @@
+//! What few tasks have, so that the others need no room for it: a name, locals, a waiter from elsewhere.
+//!
+//! Facts. A slot is half a cache line, and there may be a million of them. A name is rare and long.
+//!
+//! What follows. A map beside the slab, and a flag that says whether anything is in it: a program that uses none
+//! of this pays for it with the look at the flag.
+//!
+//! Invariant 4: what is taken out is handed to the caller, who drops it when nothing is borrowed.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::task::Waker;
+
+use crate::id::TaskId;
+
+/// The values of a task's `task_local!` keys; shared with its children until one of them sets another.
+pub(crate) type Locals = Rc<Vec<(usize, Rc<dyn Any>)>>;
+
+#[derive(Default)]
+pub(crate) struct Extra {
+    pub(crate) name: Option<Cow<'static, str>>,
+    pub(crate) locals: Option<Locals>,
+    /// Awaits the handle, and is not a task of this loop.
+    pub(crate) waiter: Option<Waker>,
+}
+
+#[derive(Default)]
+pub(crate) struct Extras {
+    map: RefCell<HashMap<TaskId, Extra>>,
+    any: Cell<bool>,
+}
+
+impl Extras {
+    /// Whether any task has any.
+    #[inline]
+    pub(crate) fn any(&self) -> bool {
+        self.any.get()
+    }
+
+    /// Reads, changes or takes out what a task has. Nothing foreign is to run in here.
+    pub(crate) fn with<R>(&self, id: TaskId, change: impl FnOnce(&mut Extra) -> R) -> R {
+        self.any.set(true);
+        change(self.map.borrow_mut().entry(id).or_default())
+    }
+
+    /// Reads, changes or takes out what a task has, if it has anything.
+    pub(crate) fn get<R>(&self, id: TaskId, change: impl FnOnce(&mut Extra) -> Option<R>) -> Option<R> {
+        self.map.borrow_mut().get_mut(&id).and_then(change)
+    }
+
+    /// Takes all of it out.
+    pub(crate) fn remove(&self, id: TaskId) -> Option<Extra> {
+        let mut map = self.map.borrow_mut();
+        let extra = map.remove(&id);
+        self.any.set(!map.is_empty());
+        extra
+    }
+}

@@ -1,0 +1,112 @@
+//! Tests from the inside: each part against a model that is too simple to be wrong.
+//!
+//! The tests in `runtime/tests` see what every user sees. Those in this directory need what only this crate sees:
+//! the queue, the heap, the executor without its loop, the other waker.
+//!
+//! | file | what is compared | with what |
+//! |---|---|---|
+//! | `timers` | the heap of timers | a sorted list |
+//! | `ready` | the queue of ready tasks | a list of those that live and were woken |
+//! | `tasks` | every short life of one task or two | the rules of a life, written down once more |
+//! | `oracle` | programs that run with number wakers | the same programs with `Arc<impl Wake>` |
+//!
+//! Everything random comes from a fixed seed, so a test that passes passes again, and one that fails can be
+//! looked at. Under Miri, where everything is slow, there are fewer cases of everything.
+
+mod oracle;
+mod ready;
+mod tasks;
+mod timers;
+
+use std::collections::HashSet;
+
+use proptest::strategy::Strategy;
+use proptest::test_runner::{Config, RngSeed, TestRunner};
+
+use crate::id::TaskId;
+use crate::probe::Event;
+
+/// So many cases; more in a release build, where they are cheap, and few under Miri, where nothing is.
+pub(crate) const fn cases(many: u32) -> u32 {
+    if cfg!(miri) {
+        4
+    } else if cfg!(debug_assertions) {
+        many
+    } else {
+        10 * many
+    }
+}
+
+/// Tries `test` with so many values of `strategy`; the smallest that fails is shown.
+pub(crate) fn property<S: Strategy>(many: u32, strategy: S, test: impl Fn(S::Value)) {
+    let (cases, rng_seed) = (cases(many), RngSeed::Fixed(0x5eed));
+    let config = Config { cases, rng_seed, failure_persistence: None, ..Config::default() };
+    let tried = TestRunner::new(config).run(&strategy, |value| {
+        test(value);
+        Ok(())
+    });
+    if let Err(failure) = tried {
+        panic!("{failure}");
+    }
+}
+
+/// A random number from which choices are taken, one after the other, until it is used up and all that is left to
+/// choose is the first. Programs are lists of such words: to make and to shrink a number costs proptest a tenth of
+/// what a tree of its own choices does, and in a debug build or under Miri that was most of the time.
+pub(crate) struct Word(u64);
+
+impl Word {
+    pub(crate) fn new(word: u64) -> Word {
+        Word(word)
+    }
+
+    /// One of so many.
+    pub(crate) fn take(&mut self, choices: u64) -> u64 {
+        let choice = self.0 % choices;
+        self.0 /= choices;
+        choice
+    }
+
+    /// Any of those that there will be: they are counted when the time comes.
+    pub(crate) fn which(&mut self) -> usize {
+        self.take(1 << 12) as usize
+    }
+}
+
+/// A small random number generator (xorshift64*), for where a strategy would be too slow.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Random {
+        Random(seed.max(1))
+    }
+
+    /// A number below `end`.
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16) % end
+    }
+}
+
+/// What every run of every program has to obey: a task is in the queue at most once (invariant 1), it is polled
+/// only if it was in the queue, and when it is over it is neither queued nor polled.
+pub(crate) fn assert_lawful(events: &[Event]) {
+    let (mut queued, mut over) = (HashSet::<TaskId>::new(), HashSet::<TaskId>::new());
+    for event in events {
+        match *event {
+            Event::Spawn { task, .. } => assert!(queued.insert(task), "{task} came to be twice"),
+            Event::Wake { task, .. } => {
+                assert!(!over.contains(&task), "{task} was queued although it is over");
+                assert!(queued.insert(task), "{task} was queued twice");
+            }
+            Event::PollBegin { task } => assert!(queued.remove(&task), "{task} was polled unasked"),
+            Event::Done { task, .. } => {
+                assert!(over.insert(task), "{task} ended twice");
+                queued.remove(&task);
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,525 @@
+//! Number wakers against the textbook's `Arc<impl Wake>`: the same programs have to take the same course.
+//!
+//! What a waker is made of must not matter to anybody. So random programs are run twice, each on a fresh runtime
+//! with virtual time: once as they would run anywhere, and once with every waker of the loop being an allocation
+//! with a reference count, as safe Rust has it. Compared are the *trace* (which task did what, at which virtual
+//! time, and what came of it; which future and which output was dropped when) and the loop's own account of it
+//! to the probe, event by event. Half of the programs run with a shuffled queue, which makes the course depend
+//! on every single wake: one too many, and the dice fall differently.
+//!
+//! The two take different paths inside: a number is kept as a number by whoever awaits a task, and woken without
+//! calling anybody; a foreign waker is cloned, kept among the extras and called. Yet even the order of the events
+//! has to be the same. Only what a number means may differ: two runtimes that follow one another have the same
+//! number but other serials, so they are counted from the first one.
+//!
+//! By the way each run is checked for what holds of all programs: the laws of the queue (`assert_lawful`), and
+//! that every future and every output that came to be was dropped, once, by the end of it all.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::{Just, Strategy, any};
+
+use super::{Word, assert_lawful, property};
+use crate::clock::Nanos;
+use crate::context;
+use crate::id::{MAX_SERIAL, TaskId};
+use crate::join::{JoinError, JoinHandle};
+use crate::probe::{Event, Resource};
+use crate::runtime::Runtime;
+use crate::task::{spawn, yield_now};
+use crate::{time, waker};
+
+/// How many handles and wakers the tasks of a program share.
+const SHARED: usize = 3;
+/// How many tasks a program may have.
+const CROWD: u32 = 30;
+
+/// A place among the shared handles or wakers, or a script; modulo how many there are.
+type Which = usize;
+
+/// One step of a task.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// Runs a later script as a new task, and shares its handle.
+    Spawn(Which, Which),
+    Yield,
+    Sleep(u64),
+    /// Shares a waker, and gives way until anybody wakes it.
+    Park(Which),
+    Wake(Which),
+    /// Wakes, and leaves the waker for others: it may be used long after its task is gone.
+    WakeByRef(Which),
+    /// Any task, also itself.
+    Cancel(Which),
+    Detach(Which),
+    Join(Which),
+    /// Polls a handle once and puts it back: somebody else may await it next.
+    Glance(Which),
+    /// Awaits a task for so long.
+    JoinWithin(Which, u64),
+    Panic,
+    /// Does this when the future is dropped.
+    AtLast(Last),
+}
+
+/// What a destructor does.
+#[derive(Clone, Copy, Debug)]
+enum Last {
+    Wake(Which),
+    Spawn(Which, Which),
+    Cancel(Which),
+    Detach(Which),
+    Panic,
+}
+
+#[derive(Clone, Debug)]
+struct Program {
+    scripts: Vec<Vec<Step>>,
+    seed: Option<u64>,
+}
+
+/// What happened, in whose name, and when; after the end of the loop there is no time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Entry {
+    label: u32,
+    what: What,
+    at: Option<Nanos>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum What {
+    Begins,
+    Does(usize),
+    /// What came of it.
+    Sees(Found),
+    Returns,
+    FutureDropped,
+    OutputDropped,
+    Last(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Found {
+    Nothing,
+    NotYet,
+    Itself,
+    Returned(u32),
+    Panicked(u32),
+    Cancelled,
+}
+
+/// What the tasks of one run share.
+struct World {
+    scripts: Vec<Vec<Step>>,
+    labels: Cell<u32>,
+    handles: [RefCell<Option<JoinHandle<Output>>>; SHARED],
+    wakers: [RefCell<Option<Waker>>; SHARED],
+    trace: RefCell<Vec<Entry>>,
+}
+
+/// What a task returns: its label.
+struct Output(Mourner);
+
+/// Says when it is dropped, and in whose name.
+struct Mourner {
+    world: Rc<World>,
+    label: u32,
+    what: What,
+}
+
+impl Drop for Mourner {
+    fn drop(&mut self) {
+        self.world.note(self.label, self.what);
+    }
+}
+
+/// A wish of a task for the time when its future is dropped.
+struct Will {
+    world: Rc<World>,
+    label: u32,
+    script: usize,
+    step: usize,
+    last: Last,
+}
+
+impl Drop for Will {
+    fn drop(&mut self) {
+        self.world.note(self.label, What::Last(self.step));
+        match self.last {
+            Last::Wake(which) => self.world.wake(which),
+            Last::Spawn(script, place) => self.world.spawn(self.script, script, place),
+            Last::Cancel(which) => self.world.cancel(which),
+            Last::Detach(which) => drop(self.world.take_handle(which)),
+            // A second panic while the first is on its way would end the process.
+            Last::Panic if !std::thread::panicking() => resume_unwind(Box::new(self.label)),
+            Last::Panic => {}
+        }
+    }
+}
+
+impl World {
+    fn new(scripts: &[Vec<Step>]) -> Rc<World> {
+        Rc::new(World {
+            scripts: scripts.to_vec(),
+            labels: Cell::new(0),
+            handles: Default::default(),
+            wakers: Default::default(),
+            trace: RefCell::default(),
+        })
+    }
+
+    fn note(&self, label: u32, what: What) {
+        let at = context::current().map(|context| context.clock.now());
+        self.trace.borrow_mut().push(Entry { label, what, at });
+    }
+
+    // Whatever is taken out of a cell is woken, cancelled or dropped when the cell is free again: the world
+    // itself has to keep invariant 4.
+
+    fn wake(&self, which: Which) {
+        let waker = self.wakers[which % SHARED].take();
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    fn wake_by_ref(&self, which: Which) {
+        let waker = self.wakers[which % SHARED].borrow().clone();
+        waker.iter().for_each(Waker::wake_by_ref);
+    }
+
+    fn take_handle(&self, which: Which) -> Option<JoinHandle<Output>> {
+        self.handles[which % SHARED].take()
+    }
+
+    /// If the place is taken meanwhile, its holder has to go: it is detached.
+    fn put_handle(&self, which: Which, handle: JoinHandle<Output>) {
+        let before = self.handles[which % SHARED].replace(Some(handle));
+        drop(before);
+    }
+
+    fn cancel(&self, which: Which) {
+        if let Some(handle) = self.take_handle(which) {
+            handle.cancel();
+            self.put_handle(which, handle);
+        }
+    }
+
+    /// Spawns a script that comes later than `mine`, so that there is an end to it.
+    fn spawn(self: &Rc<World>, mine: usize, script: Which, place: Which) {
+        let later = self.scripts.len() - mine - 1;
+        if later > 0 && self.labels.get() < CROWD {
+            let handle = self.spawn_script(mine + 1 + script % later);
+            self.put_handle(place, handle);
+        }
+    }
+
+    fn spawn_script(self: &Rc<World>, script: usize) -> JoinHandle<Output> {
+        let label = self.labels.get();
+        self.labels.set(label + 1);
+        let wills = Rc::default();
+        let life = Box::pin(live(Rc::clone(self), label, script, Rc::clone(&wills)));
+        spawn(Play { life, _mourner: self.mourner(label, What::FutureDropped), _wills: wills })
+    }
+
+    fn mourner(self: &Rc<World>, label: u32, what: What) -> Mourner {
+        Mourner { world: Rc::clone(self), label, what }
+    }
+}
+
+/// The future of a task. The wills are its own, not its inner future's: if they were, and one of them panicked
+/// when the inner future returns, then the language would forget the output, and the loop could not drop it.
+struct Play {
+    life: Pin<Box<dyn Future<Output = Output>>>,
+    _mourner: Mourner,
+    _wills: Rc<RefCell<Vec<Will>>>,
+}
+
+impl Future for Play {
+    type Output = Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Output> {
+        self.life.as_mut().poll(cx)
+    }
+}
+
+async fn live(world: Rc<World>, label: u32, script: usize, wills: Rc<RefCell<Vec<Will>>>) -> Output {
+    world.note(label, What::Begins);
+    for (number, step) in world.scripts[script].iter().enumerate() {
+        world.note(label, What::Does(number));
+        match *step {
+            Step::AtLast(last) => {
+                let world = Rc::clone(&world);
+                wills.borrow_mut().push(Will { world, label, script, step: number, last });
+            }
+            Step::Spawn(child, place) => world.spawn(script, child, place),
+            Step::Panic => resume_unwind(Box::new(label)),
+            step => {
+                if let Some(found) = perform(&world, step).await {
+                    world.note(label, What::Sees(found));
+                }
+            }
+        }
+    }
+    world.note(label, What::Returns);
+    Output(world.mourner(label, What::OutputDropped))
+}
+
+/// The steps that need nothing of their task.
+async fn perform(world: &Rc<World>, step: Step) -> Option<Found> {
+    match step {
+        Step::Yield => yield_now().await,
+        Step::Sleep(millis) => time::sleep(Duration::from_millis(millis)).await,
+        Step::Park(which) => park(world, which).await,
+        Step::Wake(which) => world.wake(which),
+        Step::WakeByRef(which) => world.wake_by_ref(which),
+        Step::Cancel(which) => world.cancel(which),
+        Step::Detach(which) => drop(world.take_handle(which)),
+        Step::Join(which) => return Some(join(world, which).await),
+        Step::Glance(which) => return Some(glance(world, which).await),
+        Step::JoinWithin(which, millis) => return Some(join_within(world, which, millis).await),
+        Step::Spawn(..) | Step::Panic | Step::AtLast(_) => unreachable!("its task does this"),
+    }
+    None
+}
+
+async fn park(world: &World, which: Which) {
+    let mut parked = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut parked, true) {
+            return Poll::Ready(());
+        }
+        let before = world.wakers[which % SHARED].replace(Some(cx.waker().clone()));
+        drop(before);
+        Poll::Pending
+    })
+    .await;
+}
+
+/// The handle, unless it is missing or the task's own, which it may not await.
+fn take_other(world: &World, which: Which) -> Result<JoinHandle<Output>, Found> {
+    let handle = world.take_handle(which).ok_or(Found::Nothing)?;
+    if Some(handle.id()) == context::current().and_then(|context| context.executor.running()) {
+        world.put_handle(which, handle);
+        return Err(Found::Itself);
+    }
+    Ok(handle)
+}
+
+async fn join(world: &World, which: Which) -> Found {
+    match take_other(world, which) {
+        Ok(handle) => found(handle.await),
+        Err(found) => found,
+    }
+}
+
+async fn glance(world: &World, which: Which) -> Found {
+    let mut handle = match take_other(world, which) {
+        Ok(handle) => handle,
+        Err(found) => return found,
+    };
+    match poll_fn(|cx| Poll::Ready(Pin::new(&mut handle).poll(cx))).await {
+        Poll::Ready(result) => found(result),
+        Poll::Pending => {
+            world.put_handle(which, handle);
+            Found::NotYet
+        }
+    }
+}
+
+async fn join_within(world: &World, which: Which, millis: u64) -> Found {
+    let mut handle = match take_other(world, which) {
+        Ok(handle) => handle,
+        Err(found) => return found,
+    };
+    match time::timeout(Duration::from_millis(millis), &mut handle).await {
+        Ok(result) => found(result),
+        Err(_) => {
+            world.put_handle(which, handle);
+            Found::NotYet
+        }
+    }
+}
+
+fn found(result: Result<Output, JoinError>) -> Found {
+    match result {
+        Ok(output) => Found::Returned(output.0.label),
+        Err(error) if error.is_cancelled() => Found::Cancelled,
+        Err(error) => match error.into_panic().downcast::<u32>() {
+            Ok(label) => Found::Panicked(*label),
+            Err(payload) => resume_unwind(payload),
+        },
+    }
+}
+
+/// All that can be said of a run.
+struct Run {
+    trace: Vec<Entry>,
+    events: Vec<Event>,
+}
+
+/// Runs a program from its first spawn to the last destructor.
+fn run(program: &Program) -> Run {
+    let events = Rc::new(RefCell::new(Vec::new()));
+    let sink = Rc::clone(&events);
+    let builder = Runtime::builder().virtual_time(true).probe(move |event| sink.borrow_mut().push(event));
+    let builder = match program.seed {
+        Some(seed) => builder.shuffle(seed),
+        None => builder,
+    };
+    let runtime = builder.build().unwrap();
+    let world = World::new(&program.scripts);
+    runtime.block_on(async {
+        let first = world.spawn_script(0);
+        // A program may come to a standstill; then time passes quickly.
+        let ended = time::timeout(Duration::from_secs(1000), first).await;
+        world.note(u32::MAX, What::Sees(ended.map_or(Found::NotYet, found)));
+        time::sleep(Duration::from_millis(20)).await;
+    });
+    drop(runtime);
+    // Whoever is awake after the end of the world wakes nobody.
+    (0..SHARED).for_each(|which| world.wake_by_ref(which));
+    (0..SHARED).for_each(|which| drop(world.take_handle(which)));
+    (0..SHARED).for_each(|which| world.wake(which));
+    let run = Run { trace: world.trace.take(), events: normal(&events.borrow()) };
+    assert_eq!(Rc::strong_count(&world), 1, "somebody lives on");
+    assert_lawful(&run.events);
+    assert_conserved(&run.trace, world.labels.get());
+    run
+}
+
+/// Each future that came to be was dropped once, and so was each output.
+fn assert_conserved(trace: &[Entry], tasks: u32) {
+    let count = |label, what| trace.iter().filter(|entry| entry.label == label && entry.what == what).count();
+    for label in 0..tasks {
+        assert_eq!(count(label, What::FutureDropped), 1, "the future of task {label}");
+        let (returned, dropped) = (count(label, What::Returns), count(label, What::OutputDropped));
+        assert_eq!(returned, dropped, "the output of task {label}");
+    }
+}
+
+/// The same events as a runtime would have told that had the number 0 and began with the serial 1.
+fn normal(events: &[Event]) -> Vec<Event> {
+    let Some(Event::Spawn { task: first, .. }) = events.first() else { return Vec::new() };
+    let shift = MAX_SERIAL - first.serial();
+    let id = |task: TaskId| TaskId::new(0, (task.serial() + shift) % MAX_SERIAL + 1, task.slot());
+    let resource = |on| if let Resource::Task(task) = on { Resource::Task(id(task)) } else { on };
+    let normal = |event: &Event| match *event {
+        Event::Spawn { task, by } => Event::Spawn { task: id(task), by: by.map(id) },
+        Event::Wake { task, by } => Event::Wake { task: id(task), by: by.map(id) },
+        Event::PollBegin { task } => Event::PollBegin { task: id(task) },
+        Event::PollEnd { task, ready } => Event::PollEnd { task: id(task), ready },
+        Event::Done { task, end } => Event::Done { task: id(task), end },
+        Event::WaitOn { task, on } => Event::WaitOn { task: task.map(id), on: resource(on) },
+        Event::WaitDone { task, on } => Event::WaitDone { task: task.map(id), on: resource(on) },
+        other => other,
+    };
+    events.iter().map(normal).collect()
+}
+
+/// Runs a program with wakers of the other make. A panic waits until they are switched off again.
+fn run_with_oracle(program: &Program) -> Run {
+    let run = waker::oracle::with(|| catch_unwind(AssertUnwindSafe(|| run(program))));
+    run.unwrap_or_else(|payload| resume_unwind(payload))
+}
+
+fn assert_same(program: &Program) {
+    let (ours, theirs) = (run(program), run_with_oracle(program));
+    assert_eq!(ours.trace, theirs.trace, "numbers (left) against the oracle");
+    assert_eq!(ours.events, theirs.events, "numbers (left) against the oracle");
+}
+
+fn last(word: &mut Word) -> Last {
+    match word.take(9) {
+        0..=2 => Last::Wake(word.which()),
+        3 | 4 => Last::Spawn(word.which(), word.which()),
+        5 | 6 => Last::Cancel(word.which()),
+        7 => Last::Detach(word.which()),
+        _ => Last::Panic,
+    }
+}
+
+fn step(mut word: Word) -> Step {
+    match word.take(35) {
+        0..=2 => Step::Yield,
+        3..=6 => Step::Spawn(word.which(), word.which()),
+        7 | 8 => Step::Sleep(word.take(4)),
+        9..=11 => Step::Park(word.which()),
+        12..=14 => Step::Wake(word.which()),
+        15 | 16 => Step::WakeByRef(word.which()),
+        17..=19 => Step::Cancel(word.which()),
+        20 => Step::Detach(word.which()),
+        21..=24 => Step::Join(word.which()),
+        25 | 26 => Step::Glance(word.which()),
+        27 | 28 => Step::JoinWithin(word.which(), word.take(4)),
+        29 => Step::Panic,
+        _ => Step::AtLast(last(&mut word)),
+    }
+}
+
+/// The first script begins with spawning some others, so that there is company.
+fn programs(seed: impl Strategy<Value = Option<u64>>) -> impl Strategy<Value = Program> {
+    let scripts = vec(vec(any::<u64>(), 0..10), 1..8);
+    (scripts, 0..6_usize, seed).prop_map(|(words, company, seed)| {
+        let script = |words: Vec<u64>| words.into_iter().map(|word| step(Word::new(word))).collect();
+        let mut scripts: Vec<Vec<Step>> = words.into_iter().map(script).collect();
+        scripts[0].splice(0..0, (0..company).map(|which| Step::Spawn(which, which)));
+        Program { scripts, seed }
+    })
+}
+
+#[test]
+fn programs_do_not_know_what_a_waker_is_made_of() {
+    property(4000, programs(Just(None)), |program| assert_same(&program));
+}
+
+#[test]
+fn shuffled_programs_do_not_know_it_either() {
+    property(4000, programs(any::<u64>().prop_map(Some)), |program| assert_same(&program));
+}
+
+#[test]
+fn a_program_takes_the_same_course_twice() {
+    property(200, programs(option::of(any::<u64>())), |program| {
+        let (once, again) = (run(&program), run(&program));
+        assert_eq!(once.trace, again.trace);
+        assert_eq!(once.events, again.events);
+    });
+}
+
+/// The generator is worth something only if its programs do things. Here it has to show that they do.
+#[test]
+fn the_programs_are_not_idle() {
+    let seen = RefCell::new(Vec::<(u32, &str)>::new());
+    let count = |what: &'static str, times: usize| {
+        let mut seen = seen.borrow_mut();
+        match seen.iter_mut().find(|(_, other)| *other == what) {
+            Some((sum, _)) => *sum += times as u32,
+            None => seen.push((times as u32, what)),
+        }
+    };
+    property(200, programs(Just(None)), |program| {
+        let run = run(&program);
+        let found = |wanted: fn(&What) -> bool| run.trace.iter().filter(|entry| wanted(&entry.what)).count();
+        count("a task returned", found(|what| *what == What::Returns));
+        count("a join gave a result", found(|what| matches!(what, What::Sees(Found::Returned(_)))));
+        count("a join gave a panic", found(|what| matches!(what, What::Sees(Found::Panicked(_)))));
+        count("a join found it cancelled", found(|what| *what == What::Sees(Found::Cancelled)));
+        count("a join was given up", found(|what| *what == What::Sees(Found::NotYet)));
+        count("a destructor did something", found(|what| matches!(what, What::Last(_))));
+        let wakes = run.events.iter().filter(|event| matches!(event, Event::Wake { by: Some(_), .. }));
+        count("a task woke another", wakes.count());
+        let timers = run.events.iter().filter(|event| matches!(event, Event::TimerFired { .. }));
+        count("a timer fired", timers.count());
+    });
+    for (times, what) in seen.take() {
+        eprintln!("{what}: {times}");
+        assert!(times >= 20 || cfg!(miri), "{what}: {times} times in 200 programs");
+    }
+}

@@ -1,0 +1,302 @@
+//! `Ready` against a list of those that live and were woken.
+//!
+//! The model knows who lives, who waits in the queue, and which number each slot's next tenant has to get; it
+//! forgets at once who is gone, where `Ready` leaves numbers in the queue and passes over them later. Wakes are
+//! tried with every number that was ever given out, so with those that are queued, those whose task is over and
+//! those whose slot has a new tenant, and with numbers that nobody was given. The order is first in, first out;
+//! with a seed it is the seed's, and then `pop` may give whoever is in the model's queue.
+//!
+//! Serials end after 2²⁰ - 1 tenants of a slot and begin anew; the programs run across that point as well.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use proptest::collection::vec;
+use proptest::prelude::{Just, Strategy, any};
+
+use super::{Word, property};
+use crate::id::{MAX_SERIAL, MAX_SLOTS, TaskId};
+use crate::ready::{Mark, Ready, Slot};
+
+const RUNTIME: u16 = 3;
+
+/// A slot that remembers who was there.
+#[derive(Debug, Default)]
+struct Room {
+    mark: Mark,
+    tenant: Option<TaskId>,
+}
+
+impl Slot for Room {
+    fn mark(&mut self) -> &mut Mark {
+        &mut self.mark
+    }
+}
+
+/// What is done with the queue. A task is named by how many came before it, modulo.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Open,
+    /// Any number that was ever given out.
+    Wake(usize),
+    /// A number that was not: another serial of a slot that there is, or a slot that there is not.
+    WakeNobody(usize),
+    Pop,
+    Close(usize),
+    Vacate(usize),
+}
+use Step::*;
+
+#[derive(Clone, Debug)]
+struct Program {
+    first_serial: u32,
+    seed: Option<u64>,
+    steps: Vec<Step>,
+}
+
+/// Both, side by side.
+struct Both {
+    ready: Ready<Room>,
+    first_serial: u32,
+    given: Vec<TaskId>,
+    live: Vec<TaskId>,
+    /// Over, but the slot is still theirs.
+    over: Vec<TaskId>,
+    vacant: Vec<usize>,
+    queue: VecDeque<TaskId>,
+    /// The serial that the next tenant of a slot has to get.
+    serials: HashMap<usize, u32>,
+    shuffled: bool,
+    popped: Vec<Option<TaskId>>,
+}
+
+impl Both {
+    fn new(program: &Program) -> Both {
+        Both {
+            ready: Ready::new(RUNTIME, program.first_serial, program.seed),
+            first_serial: program.first_serial.max(1),
+            given: Vec::new(),
+            live: Vec::new(),
+            over: Vec::new(),
+            vacant: Vec::new(),
+            queue: VecDeque::new(),
+            serials: HashMap::new(),
+            shuffled: program.seed.is_some(),
+            popped: Vec::new(),
+        }
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Open => self.open(),
+            Wake(which) => self.wake(which),
+            WakeNobody(which) => self.wake_nobody(which),
+            Pop => self.pop(),
+            Close(which) => self.close(which),
+            Vacate(which) => self.vacate(which),
+        }
+        self.check();
+    }
+
+    fn open(&mut self) {
+        let (id, room) = self.ready.open();
+        let before = room.tenant.replace(id);
+        if let Some(place) = self.vacant.iter().position(|slot| *slot == id.slot()) {
+            self.vacant.swap_remove(place);
+            assert_eq!(before.map(TaskId::slot), Some(id.slot()), "a room is left as it was");
+        } else {
+            assert!(self.vacant.is_empty() && before.is_none(), "vacant rooms come first");
+            assert_eq!(id.slot(), self.ready.slots() - 1);
+        }
+        let expected = *self.serials.get(&id.slot()).unwrap_or(&self.first_serial);
+        assert_eq!((id.runtime(), id.serial()), (RUNTIME, expected));
+        self.given.push(id);
+        self.live.push(id);
+        self.queue.push_back(id);
+    }
+
+    fn wake(&mut self, which: usize) {
+        let Some(id) = pick(&self.given, which) else { return };
+        let changes = self.live.contains(&id) && !self.queue.contains(&id);
+        assert_eq!(self.ready.wake(id), changes, "{id}");
+        if changes {
+            self.queue.push_back(id);
+        }
+    }
+
+    fn wake_nobody(&mut self, which: usize) {
+        let slots = self.ready.slots();
+        assert!(!self.ready.wake(TaskId::new(RUNTIME, 1, MAX_SLOTS - 1)));
+        assert!(!self.ready.wake(TaskId::new(RUNTIME, 1, slots)));
+        if slots > 0 {
+            // Two tenants ahead of the one to come: nobody has got that far.
+            let slot = which % slots;
+            let next = self.ready.number(slot).serial();
+            assert!(!self.ready.wake(TaskId::new(RUNTIME, after(after(next)), slot)));
+        }
+    }
+
+    fn pop(&mut self) {
+        let popped = self.ready.pop().map(|(id, room)| {
+            assert_eq!(room.tenant, Some(id), "it comes with its own slot");
+            id
+        });
+        if self.shuffled {
+            assert_eq!(popped.is_none(), self.queue.is_empty());
+            let place = self.queue.iter().position(|id| Some(*id) == popped);
+            assert_eq!(place.is_none(), popped.is_none(), "only who is in the queue is popped");
+            place.map(|place| self.queue.remove(place));
+        } else {
+            assert_eq!(popped, self.queue.pop_front());
+        }
+        self.popped.push(popped);
+    }
+
+    fn close(&mut self, which: usize) {
+        let Some(id) = pick(&self.live, which) else { return };
+        assert_eq!(self.ready.close(id).tenant, Some(id));
+        self.live.retain(|live| *live != id);
+        self.queue.retain(|queued| *queued != id);
+        self.over.push(id);
+        self.serials.insert(id.slot(), after(id.serial()));
+    }
+
+    fn vacate(&mut self, which: usize) {
+        let Some(id) = pick(&self.over, which) else { return };
+        self.ready.vacate(id);
+        self.over.retain(|over| *over != id);
+        self.vacant.push(id.slot());
+    }
+
+    fn check(&mut self) {
+        for live in &self.live {
+            assert_eq!(self.ready.number(live.slot()), *live);
+            assert_eq!(self.ready.get(*live).tenant, Some(*live));
+        }
+        // An empty queue is empty; one that says it is not may hold only numbers of the gone.
+        assert!(!self.ready.is_empty() || self.queue.is_empty());
+        if self.live.is_empty() {
+            let last = self.ready.last_serial();
+            let wrapped = self.given.iter().any(|id| id.serial() == MAX_SERIAL);
+            assert!(wrapped || self.given.iter().all(|id| id.serial() < last), "a successor is safe");
+        }
+    }
+}
+
+fn pick(from: &[TaskId], which: usize) -> Option<TaskId> {
+    from.get(which % from.len().max(1)).copied()
+}
+
+/// The serial after this one, as the format says it: 1 to 2²⁰ - 1, round and round.
+fn after(serial: u32) -> u32 {
+    serial % MAX_SERIAL + 1
+}
+
+/// Performs a program and then drains the queue; returns what was popped.
+fn perform(program: &Program) -> Vec<Option<TaskId>> {
+    let mut both = Both::new(program);
+    program.steps.iter().for_each(|step| both.step(*step));
+    both.step(Pop);
+    while both.popped.last() != Some(&None) {
+        both.step(Pop);
+    }
+    assert!(both.queue.is_empty() && both.ready.is_empty());
+    both.popped
+}
+
+fn step(mut word: Word) -> Step {
+    match word.take(15) {
+        0..=2 => Open,
+        3..=5 => Pop,
+        6 | 7 => Close(word.which()),
+        8 | 9 => Vacate(word.which()),
+        10 => WakeNobody(word.which()),
+        _ => Wake(word.which()),
+    }
+}
+
+fn programs(seed: impl Strategy<Value = Option<u64>>) -> impl Strategy<Value = Program> {
+    (any::<u32>(), seed, vec(any::<u64>(), 0..120)).prop_map(|(serial, seed, words)| Program {
+        // Half of them begin where the serials end.
+        first_serial: if serial % 2 == 0 { serial % MAX_SERIAL } else { MAX_SERIAL - serial % 8 },
+        seed,
+        steps: words.into_iter().map(|word| step(Word::new(word))).collect(),
+    })
+}
+
+#[test]
+fn without_a_seed_it_is_a_queue() {
+    property(1000, programs(Just(None)), |program| drop(perform(&program)));
+}
+
+#[test]
+fn with_a_seed_the_same_tasks_come_in_the_order_of_the_seed() {
+    property(1000, programs(any::<u64>().prop_map(Some)), |program| {
+        assert_eq!(perform(&program), perform(&program), "the same seed, the same order");
+    });
+}
+
+/// The order in which so many tasks are popped.
+fn order(tasks: usize, seed: u64) -> Vec<usize> {
+    let mut ready = Ready::<Room>::new(RUNTIME, 1, Some(seed));
+    for _ in 0..tasks {
+        ready.open();
+    }
+    std::iter::from_fn(|| ready.pop().map(|(id, _)| id.slot())).collect()
+}
+
+#[test]
+fn the_seeds_find_every_order() {
+    let seeds = if cfg!(miri) { 40 } else { 400 };
+    for (tasks, orders) in [(1, 1), (2, 2), (3, 6), (4, 24)].into_iter().take(if cfg!(miri) { 3 } else { 4 })
+    {
+        let found: BTreeSet<_> = (0..seeds).map(|seed| order(tasks, seed)).collect();
+        assert_eq!(found.len(), orders, "{tasks} tasks");
+    }
+}
+
+#[test]
+fn the_seeds_prefer_no_order() {
+    let seeds = if cfg!(miri) { 60 } else { 6000 };
+    let mut times = HashMap::new();
+    (0..seeds).for_each(|seed| *times.entry(order(3, seed)).or_insert(0) += 1);
+    // Each of the six about a sixth of the time; eight standard deviations would be a miracle.
+    let (least, most) = (times.values().min().unwrap(), times.values().max().unwrap());
+    assert!(cfg!(miri) || (*least > 770 && *most < 1230), "{times:?}");
+}
+
+#[test]
+fn a_slot_has_a_million_tenants_before_a_number_comes_back() {
+    let tenants = if cfg!(miri) { 20 } else { MAX_SERIAL + 10 };
+    let mut ready = Ready::<Room>::new(RUNTIME, MAX_SERIAL - 9, None);
+    let mut before = None;
+    for tenant in 0..tenants {
+        let id = ready.open().0;
+        let expected = (MAX_SERIAL - 9 - 1 + tenant) % MAX_SERIAL + 1;
+        assert_eq!((id.slot(), id.serial()), (0, expected), "all serials in turn, and never zero");
+        assert!(before != Some(id) && before.is_none_or(|before| !ready.wake(before)));
+        assert_eq!(ready.pop().map(|(id, _)| id), Some(id));
+        ready.close(id);
+        ready.vacate(id);
+        before = Some(id);
+    }
+}
+
+#[test]
+fn hazard_03_many_wakes_are_one_place_in_the_queue() {
+    let mut ready = Ready::<Room>::new(RUNTIME, 1, None);
+    let ids = [(); 3].map(|()| ready.open().0);
+    for _ in 0..3 {
+        assert!(ids.iter().all(|id| !ready.wake(*id)), "they are queued by `open`");
+        assert!(ids.iter().all(|id| ready.pop().map(|(id, _)| id) == Some(*id)));
+        assert!(ready.pop().is_none());
+        assert!(ids.iter().all(|id| ready.wake(*id)), "once popped, a wake counts again (invariant 2)");
+    }
+    // The one in the middle goes while it is queued, and its successor is queued behind the others.
+    ready.close(ids[1]);
+    ready.vacate(ids[1]);
+    let tenant = ready.open().0;
+    assert_eq!((tenant.slot(), tenant.serial()), (ids[1].slot(), ids[1].serial() + 1));
+    assert!(!ready.wake(ids[1]) && !ready.wake(tenant));
+    let popped: Vec<_> = std::iter::from_fn(|| ready.pop().map(|(id, _)| id)).collect();
+    assert_eq!(popped, [ids[0], ids[2], tenant]);
+}

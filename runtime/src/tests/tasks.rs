@@ -1,0 +1,828 @@
+//! Every short life of a task, against the rules of a life written down once more.
+//!
+//! Hazard 3. A *script* is a sequence of steps: wake a task, poll whoever is next, cancel a task, drop its handle,
+//! await it; and, while a future is being polled or dropped, also complete, panic or leave. The steps after a
+//! `Poll` happen inside that poll until one of these three ends it, and likewise those after a step that drops a
+//! future happen inside its destructor. So "a wake during the poll", "a handle dropped by the destructor of
+//! another task that is being cancelled" and all the rest are scripts among others. *All* scripts up to a length
+//! are performed, on a bare executor, and in the [`Model`], which has no futures, wakers or slots: both keep a
+//! log of what can be observed, and the logs have to be equal. Besides, of every life: the future is polled only
+//! while it is there, and dropped once; its output is dropped once, whoever had it last; and no task is queued
+//! twice.
+//!
+//! Each script is performed with number wakers, for which the executor keeps numbers, and with wakers of another
+//! make, which it has to keep and call.
+//!
+//! Hazard 14. What is awaited with changing wakers wakes the last of them; and programs in which every task is
+//! woken ten times for nothing at every step give the same results as without.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::{pending, poll_fn};
+use std::io::{self, Read, Write};
+use std::panic::{Location, resume_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use mio::unix::pipe::{self, Receiver, Sender};
+use proptest::collection::vec;
+use proptest::prelude::{Strategy, any};
+
+use super::{Word, property};
+use crate::executor::Executor;
+use crate::id::TaskId;
+use crate::join::{JoinError, JoinHandle};
+use crate::panics::contain;
+use crate::probe::{End, Probe};
+use crate::runtime::Runtime;
+use crate::source::{Direction, Source};
+use crate::task::{spawn, yield_now};
+use crate::{time, waker};
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Step {
+    Wake(usize),
+    /// Takes the next task out of the queue and polls it.
+    Poll,
+    Cancel(usize),
+    DropHandle(usize),
+    Join(usize),
+    /// These three end a poll or, except `Complete`, a destructor.
+    Complete,
+    Panic,
+    Leave,
+}
+
+/// What can be observed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Seen {
+    /// Whether it changed anything.
+    Woken(usize, bool),
+    QueueEmpty,
+    /// Whoever awaits from outside has been woken.
+    RootPolled,
+    Polled(usize),
+    /// `cancel` has returned; whether the task is over.
+    Cancelled(usize, bool),
+    JoinPending(usize),
+    Joined(usize, End),
+    FutureDropped(usize),
+    OutputDropped(usize),
+}
+
+/// Where the next step comes from. Steps are read from inside polls and destructors.
+struct Script {
+    steps: Vec<Step>,
+    at: Cell<usize>,
+}
+
+impl Script {
+    fn new(steps: &[Step]) -> Script {
+        Script { steps: steps.to_vec(), at: Cell::new(0) }
+    }
+
+    fn next(&self) -> Option<Step> {
+        let step = self.steps.get(self.at.get()).copied();
+        self.at.set(self.at.get() + 1);
+        step
+    }
+}
+
+// The model.
+
+/// A task as far as the rules speak of it.
+#[derive(Default)]
+struct Life {
+    end: Option<End>,
+    /// The future is being polled or dropped, waits to be dropped, or is gone.
+    out: bool,
+    doomed: bool,
+    handle: bool,
+    /// There is an output or a payload to be fetched.
+    outcome: Option<End>,
+    waiter: Option<Who>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Who {
+    Root,
+    Task(usize),
+}
+
+/// What has to be dropped, in whose name.
+#[derive(Clone, Copy)]
+enum Grave {
+    Cancelled(usize),
+    Panicked(usize),
+    /// The future is gone already: its destructor panicked, and the output it had left is dropped instead.
+    Unfinished(usize),
+    Unwanted(usize),
+}
+
+struct Model {
+    script: Script,
+    lives: Vec<Life>,
+    queue: VecDeque<Who>,
+    graves: VecDeque<Grave>,
+    digging: bool,
+    seen: Vec<Seen>,
+}
+
+/// The script asks for what cannot be: to complete outside a poll, to await what one has no handle of.
+struct Senseless;
+
+type Sensible<T = ()> = Result<T, Senseless>;
+
+impl Model {
+    /// What has to be seen, or that the script makes no sense.
+    fn perform(tasks: usize, steps: &[Step]) -> Sensible<Vec<Seen>> {
+        let lives = (0..tasks).map(|_| Life { handle: true, ..Life::default() }).collect();
+        let queue = (0..tasks).map(Who::Task).collect();
+        let (graves, seen) = (VecDeque::new(), Vec::new());
+        let mut model = Model { script: Script::new(steps), lives, queue, graves, digging: false, seen };
+        while let Some(step) = model.script.next() {
+            match step {
+                Step::Poll => model.poll()?,
+                step => model.common(step, Who::Root, None)?,
+            }
+        }
+        while model.seen.last() != Some(&Seen::QueueEmpty) {
+            model.poll()?;
+        }
+        Ok(model.seen)
+    }
+
+    /// The steps that are possible everywhere, on behalf of `who`, in the code of the task `me`.
+    fn common(&mut self, step: Step, who: Who, me: Option<usize>) -> Sensible {
+        match step {
+            Step::Wake(task) => {
+                let changed = self.wake(Who::Task(task));
+                self.seen.push(Seen::Woken(task, changed));
+            }
+            Step::Cancel(task) if self.lives[task].handle => {
+                self.cancel(task)?;
+                self.seen.push(Seen::Cancelled(task, self.lives[task].end.is_some()));
+            }
+            Step::DropHandle(task) => self.drop_handle(task)?,
+            Step::Join(task) if me != Some(task) => self.join(task, who)?,
+            _ => return Err(Senseless),
+        }
+        Ok(())
+    }
+
+    fn wake(&mut self, who: Who) -> bool {
+        let alive = match who {
+            Who::Root => true,
+            Who::Task(task) => self.lives[task].end.is_none(),
+        };
+        let changes = alive && !self.queue.contains(&who);
+        if changes {
+            self.queue.push_back(who);
+        }
+        changes
+    }
+
+    fn poll(&mut self) -> Sensible {
+        match self.queue.pop_front() {
+            None => self.seen.push(Seen::QueueEmpty),
+            Some(Who::Root) => self.seen.push(Seen::RootPolled),
+            Some(Who::Task(task)) => self.poll_task(task)?,
+        }
+        Ok(())
+    }
+
+    fn poll_task(&mut self, task: usize) -> Sensible {
+        self.seen.push(Seen::Polled(task));
+        self.lives[task].out = true;
+        loop {
+            match self.script.next() {
+                Some(Step::Complete) => return self.complete(task),
+                Some(Step::Panic) => return self.bury(Grave::Panicked(task)),
+                None | Some(Step::Leave) => break,
+                Some(step) => self.common(step, Who::Task(task), Some(task))?,
+            }
+        }
+        self.lives[task].out = false;
+        if self.lives[task].doomed { self.cancel(task) } else { Ok(()) }
+    }
+
+    /// The future is dropped within its last poll.
+    fn complete(&mut self, task: usize) -> Sensible {
+        let panicked = self.destroy(task)?;
+        if panicked { self.bury(Grave::Unfinished(task)) } else { self.settle(task, End::Returned) }
+    }
+
+    /// Drops a future; whether its destructor panics.
+    fn destroy(&mut self, task: usize) -> Sensible<bool> {
+        self.seen.push(Seen::FutureDropped(task));
+        loop {
+            match self.script.next() {
+                None | Some(Step::Leave) => return Ok(false),
+                Some(Step::Panic) => return Ok(true),
+                Some(step) => self.common(step, Who::Root, Some(task))?,
+            }
+        }
+    }
+
+    fn cancel(&mut self, task: usize) -> Sensible {
+        let life = &mut self.lives[task];
+        if std::mem::replace(&mut life.out, true) {
+            life.doomed = true;
+            return Ok(());
+        }
+        self.bury(Grave::Cancelled(task))
+    }
+
+    /// What is to be dropped inside a drop waits until that is over; else a chain would be as deep as the stack.
+    fn bury(&mut self, grave: Grave) -> Sensible {
+        self.graves.push_back(grave);
+        if std::mem::replace(&mut self.digging, true) {
+            return Ok(());
+        }
+        while let Some(grave) = self.graves.pop_front() {
+            match grave {
+                Grave::Cancelled(task) => {
+                    let end = if self.destroy(task)? { End::Panicked } else { End::Cancelled };
+                    self.settle(task, end)?;
+                }
+                Grave::Panicked(task) => {
+                    self.destroy(task)?;
+                    self.settle(task, End::Panicked)?;
+                }
+                Grave::Unfinished(task) => {
+                    self.seen.push(Seen::OutputDropped(task));
+                    self.settle(task, End::Panicked)?;
+                }
+                Grave::Unwanted(task) => self.seen.push(Seen::OutputDropped(task)),
+            }
+        }
+        self.digging = false;
+        Ok(())
+    }
+
+    fn settle(&mut self, task: usize, end: End) -> Sensible {
+        self.queue.retain(|who| *who != Who::Task(task));
+        let life = &mut self.lives[task];
+        (life.end, life.outcome) = (Some(end), Some(end));
+        if let Some(waiter) = life.waiter.take() {
+            self.wake(waiter);
+        }
+        if self.lives[task].handle { Ok(()) } else { self.discard(task) }
+    }
+
+    fn discard(&mut self, task: usize) -> Sensible {
+        match self.lives[task].outcome.take() {
+            Some(End::Returned) => self.bury(Grave::Unwanted(task)),
+            _ => Ok(()),
+        }
+    }
+
+    fn drop_handle(&mut self, task: usize) -> Sensible {
+        let life = &mut self.lives[task];
+        if !std::mem::take(&mut life.handle) {
+            return Err(Senseless);
+        }
+        life.waiter = None;
+        self.discard(task)
+    }
+
+    fn join(&mut self, task: usize, who: Who) -> Sensible {
+        let life = &mut self.lives[task];
+        if !life.handle {
+            return Err(Senseless);
+        }
+        let Some(end) = life.outcome.take() else {
+            life.waiter = Some(who);
+            self.seen.push(Seen::JoinPending(task));
+            return Ok(());
+        };
+        life.handle = false;
+        self.seen.push(Seen::Joined(task, end));
+        if end == End::Returned {
+            self.seen.push(Seen::OutputDropped(task));
+        }
+        Ok(())
+    }
+}
+
+// The same on an executor.
+
+/// One performance: the executor, and what the futures in it have to know.
+struct Stage {
+    script: Script,
+    executor: Rc<Executor>,
+    /// The task that stands for everybody outside.
+    root: TaskId,
+    /// Whether tasks are polled with number wakers.
+    numbers: bool,
+    handles: RefCell<Vec<Option<JoinHandle<Output>>>>,
+    ids: RefCell<Vec<TaskId>>,
+    seen: RefCell<Vec<Seen>>,
+}
+
+thread_local!(static ON_STAGE: RefCell<Option<Rc<Stage>>> = const { RefCell::new(None) });
+
+/// A waker of another make. It is `Send`, so it finds its stage by itself.
+struct Foreign(TaskId);
+
+impl Wake for Foreign {
+    fn wake(self: Arc<Self>) {
+        let stage = ON_STAGE.with_borrow(Clone::clone);
+        stage.expect("nobody is woken behind the curtain").executor.wake(self.0);
+    }
+}
+
+/// A future that does what the script says.
+struct Actor {
+    stage: Rc<Stage>,
+    task: usize,
+    done: bool,
+}
+
+struct Output {
+    stage: Rc<Stage>,
+    task: usize,
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.stage.note(Seen::OutputDropped(self.task));
+    }
+}
+
+/// What the script's panics carry. They are raised past the panic hook, which would write a book.
+struct Expected;
+
+impl Future for Actor {
+    type Output = Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Output> {
+        assert!(!self.done, "polled after it was done");
+        let (stage, task) = (Rc::clone(&self.stage), self.task);
+        stage.note(Seen::Polled(task));
+        loop {
+            match stage.script.next() {
+                Some(Step::Complete) => {
+                    self.done = true;
+                    return Poll::Ready(Output { stage, task });
+                }
+                Some(Step::Panic) => {
+                    self.done = true;
+                    resume_unwind(Box::new(Expected));
+                }
+                None | Some(Step::Leave) => return Poll::Pending,
+                Some(step) => stage.common(step, cx.waker()),
+            }
+        }
+    }
+}
+
+impl Drop for Actor {
+    fn drop(&mut self) {
+        let stage = &self.stage;
+        stage.note(Seen::FutureDropped(self.task));
+        loop {
+            match stage.script.next() {
+                None | Some(Step::Leave) => return,
+                Some(Step::Panic) => resume_unwind(Box::new(Expected)),
+                Some(step) => stage.common(step, &stage.waker(stage.root)),
+            }
+        }
+    }
+}
+
+impl Stage {
+    fn new(tasks: usize, steps: &[Step], numbers: bool) -> Rc<Stage> {
+        let executor = Rc::new(Executor::new(0, 1, None, Rc::new(Probe::default())));
+        let root = executor.open_root();
+        // It begins behind the scene, waiting.
+        executor.next();
+        let (handles, ids, seen) = (RefCell::default(), RefCell::default(), RefCell::default());
+        let stage =
+            Rc::new(Stage { script: Script::new(steps), executor, root, numbers, handles, ids, seen });
+        for task in 0..tasks {
+            let actor = Actor { stage: Rc::clone(&stage), task, done: false };
+            let id = stage.executor.spawn(actor, Location::caller());
+            stage.ids.borrow_mut().push(id);
+            let handle = JoinHandle::new(Rc::clone(&stage.executor), id);
+            stage.handles.borrow_mut().push(Some(handle));
+        }
+        stage
+    }
+
+    fn perform(tasks: usize, steps: &[Step], numbers: bool) -> Vec<Seen> {
+        let stage = Stage::new(tasks, steps, numbers);
+        ON_STAGE.set(Some(Rc::clone(&stage)));
+        while let Some(step) = stage.script.next() {
+            match step {
+                Step::Poll => stage.poll(),
+                step => stage.common(step, &stage.waker(stage.root)),
+            }
+        }
+        while stage.seen.borrow().last() != Some(&Seen::QueueEmpty) {
+            stage.poll();
+        }
+        let seen = stage.seen.borrow().clone();
+        stage.clear();
+        ON_STAGE.set(None);
+        seen
+    }
+
+    /// Lets everything go, and counts: each future and each output is dropped once.
+    fn clear(&self) {
+        self.executor.cancel_all();
+        let handles = self.handles.take();
+        drop(handles);
+        self.executor.close_root(self.root, End::Returned);
+        assert_eq!(self.executor.live(), 0);
+        let seen = self.seen.borrow();
+        let count = |what: Seen| seen.iter().filter(|seen| **seen == what).count();
+        for task in 0..self.ids.borrow().len() {
+            assert_eq!(count(Seen::FutureDropped(task)), 1, "how often the future was dropped");
+            let delivered = count(Seen::Joined(task, End::Returned));
+            let outputs = count(Seen::OutputDropped(task));
+            assert!(outputs <= 1 && delivered <= outputs, "the output was dropped {outputs} times");
+            let dropped = seen.iter().position(|seen| *seen == Seen::FutureDropped(task));
+            let polled = seen.iter().rposition(|seen| *seen == Seen::Polled(task));
+            assert!(polled < dropped, "polled after its end");
+        }
+    }
+
+    fn note(&self, seen: Seen) {
+        self.seen.borrow_mut().push(seen);
+    }
+
+    fn waker(&self, id: TaskId) -> Waker {
+        if self.numbers { waker::waker(id) } else { Waker::from(Arc::new(Foreign(id))) }
+    }
+
+    /// What the loop does with one task.
+    fn poll(&self) {
+        let Some((id, mut hand)) = self.executor.next() else { return self.note(Seen::QueueEmpty) };
+        if id == self.root {
+            return self.note(Seen::RootPolled);
+        }
+        let waker = self.waker(id);
+        let mut cx = Context::from_waker(&waker);
+        if let Err(payload) = contain(|| self.executor.poll(id, &mut hand, &mut cx)) {
+            assert!(payload.is::<Expected>(), "the script did not ask for this panic");
+            self.executor.crash(hand, payload);
+        }
+    }
+
+    fn common(&self, step: Step, waker: &Waker) {
+        match step {
+            Step::Wake(task) => {
+                let id = self.ids.borrow()[task];
+                let changed = self.executor.wake(id);
+                self.note(Seen::Woken(task, changed));
+            }
+            Step::Cancel(task) => {
+                let id = self.ids.borrow()[task];
+                self.executor.cancel(id);
+                self.note(Seen::Cancelled(task, self.executor.is_over(id)));
+            }
+            Step::DropHandle(task) => {
+                let handle = self.handles.borrow_mut()[task].take();
+                drop(handle);
+            }
+            Step::Join(task) => self.join(task, &mut Context::from_waker(waker)),
+            _ => unreachable!("the model has refused such a script"),
+        }
+    }
+
+    fn join(&self, task: usize, cx: &mut Context<'_>) {
+        let mut handle = self.handles.borrow_mut()[task].take().expect("the model has looked");
+        let end = match Pin::new(&mut handle).poll(cx) {
+            Poll::Pending => {
+                self.handles.borrow_mut()[task] = Some(handle);
+                return self.note(Seen::JoinPending(task));
+            }
+            Poll::Ready(Ok(output)) => {
+                self.note(Seen::Joined(task, End::Returned));
+                return drop(output);
+            }
+            Poll::Ready(Err(error)) if error.is_cancelled() => End::Cancelled,
+            Poll::Ready(Err(error)) => panicked(error),
+        };
+        self.note(Seen::Joined(task, end));
+    }
+}
+
+fn panicked(error: JoinError) -> End {
+    assert!(error.into_panic().is::<Expected>());
+    End::Panicked
+}
+
+/// Performs `script` and all scripts that begin with it and are not longer than `length`; counts them.
+fn perform_all(tasks: usize, script: &mut Vec<Step>, alphabet: &[Step], length: usize) -> usize {
+    // What makes no sense does not begin to when something is added.
+    let Ok(expected) = Model::perform(tasks, script) else { return 0 };
+    for numbers in [true, false] {
+        let seen = Stage::perform(tasks, script, numbers);
+        assert_eq!(seen, expected, "the executor (left) and the rules; number wakers: {numbers}, {script:?}");
+    }
+    let mut count = 1;
+    if script.len() < length {
+        for step in alphabet {
+            script.push(*step);
+            count += perform_all(tasks, script, alphabet, length);
+            script.pop();
+        }
+    }
+    count
+}
+
+fn alphabet(tasks: usize) -> Vec<Step> {
+    let of_task = |task| [Step::Wake(task), Step::Cancel(task), Step::DropHandle(task), Step::Join(task)];
+    let anybody = [Step::Poll, Step::Complete, Step::Panic, Step::Leave];
+    (0..tasks).flat_map(of_task).chain(anybody).collect()
+}
+
+/// One step longer in a release build, which has time for ten times as many.
+const LONGER: usize = if cfg!(debug_assertions) { 0 } else { 1 };
+
+#[test]
+fn hazard_03_every_short_life_of_one_task() {
+    let length = if cfg!(miri) { 3 } else { 7 + LONGER };
+    let count = perform_all(1, &mut Vec::new(), &alphabet(1), length);
+    assert!(cfg!(miri) || count > 30_000, "only {count} scripts");
+}
+
+#[test]
+fn hazard_03_every_short_life_of_two_tasks() {
+    let length = if cfg!(miri) { 2 } else { 5 + LONGER };
+    let count = perform_all(2, &mut Vec::new(), &alphabet(2), length);
+    assert!(cfg!(miri) || count > 30_000, "only {count} scripts");
+}
+
+// Wakers that change, and wakes for nothing.
+
+/// Counts how often it is woken: a waker of another make, or a task of the loop that counts its polls.
+enum Witness {
+    Foreign(Arc<AtomicUsize>),
+    Number(JoinHandle<()>, Arc<AtomicUsize>),
+}
+
+struct Count(Arc<AtomicUsize>);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+impl Witness {
+    /// To be called on a loop; a task begins to count when it has had its first poll.
+    fn new(number: bool) -> Witness {
+        let count = Arc::new(AtomicUsize::new(0));
+        if !number {
+            return Witness::Foreign(count);
+        }
+        let polls = Arc::clone(&count);
+        let counter = spawn(poll_fn(move |_| {
+            polls.fetch_add(1, Relaxed);
+            Poll::Pending
+        }));
+        Witness::Number(counter, count)
+    }
+
+    fn waker(&self) -> Waker {
+        match self {
+            Witness::Foreign(count) => Waker::from(Arc::new(Count(Arc::clone(count)))),
+            Witness::Number(counter, _) => waker::waker(counter.id()),
+        }
+    }
+
+    fn woken(&self) -> usize {
+        match self {
+            Witness::Foreign(count) => count.load(Relaxed),
+            Witness::Number(_, polls) => polls.load(Relaxed) - 1,
+        }
+    }
+}
+
+/// Polls `future` with one waker after the other, lets `event` complete it, and returns how often each waker
+/// was woken.
+async fn poll_with_each<F: Future + Unpin>(
+    numbers: [bool; 3],
+    future: &mut F,
+    event: impl AsyncFnOnce(),
+) -> [usize; 3] {
+    let witnesses = numbers.map(Witness::new);
+    yield_now().await;
+    for witness in &witnesses {
+        let waker = witness.waker();
+        let mut cx = Context::from_waker(&waker);
+        assert!(Pin::new(&mut *future).poll(&mut cx).is_pending());
+        // For nothing, and with the same waker once more.
+        assert!(Pin::new(&mut *future).poll(&mut cx).is_pending());
+    }
+    event().await;
+    yield_now().await;
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(Pin::new(future).poll(&mut cx).is_ready(), "what was awaited has come");
+    witnesses.each_ref().map(Witness::woken)
+}
+
+/// All ways in which three wakers can be of one make or the other.
+fn all_makes() -> impl Iterator<Item = [bool; 3]> {
+    (0..8).map(|bits| [1, 2, 4].map(|bit| bits & bit != 0))
+}
+
+#[test]
+fn hazard_14_a_task_awaited_with_changing_wakers_wakes_the_last() {
+    let runtime = Runtime::builder().virtual_time(true).build().unwrap();
+    for numbers in all_makes() {
+        let woken = runtime.block_on(async {
+            let mut handle = spawn(time::sleep(Duration::from_millis(1)));
+            poll_with_each(numbers, &mut handle, async || time::sleep(Duration::from_millis(2)).await).await
+        });
+        assert_eq!(woken[2], 1, "{numbers:?}: {woken:?}");
+        // One of each make may be kept: the one that is not the last is woken for nothing.
+        let [a, b, c] = numbers;
+        assert!(woken[1] == 0 || b != c, "{numbers:?}: {woken:?}");
+        assert!(woken[0] == 0 || a != b && a != c, "{numbers:?}: {woken:?}");
+    }
+}
+
+#[test]
+fn hazard_14_a_sleep_polled_with_changing_wakers_wakes_only_the_last() {
+    let runtime = Runtime::builder().virtual_time(true).build().unwrap();
+    for numbers in all_makes() {
+        let woken = runtime.block_on(async {
+            let mut sleep = time::sleep(Duration::from_millis(1));
+            poll_with_each(numbers, &mut sleep, async || time::sleep(Duration::from_millis(2)).await).await
+        });
+        assert_eq!(woken, [0, 0, 1], "{numbers:?}");
+    }
+}
+
+/// Two ends of a pipe; the first is registered, and nothing has come yet.
+fn a_pipe() -> (Source<Receiver>, Sender) {
+    let (theirs, ours) = pipe::new().unwrap();
+    (Source::new(ours).unwrap(), theirs)
+}
+
+async fn send(mut to: &Sender) {
+    to.write_all(b"x").unwrap();
+    // The kernel has it; the loop has to look.
+    time::sleep(Duration::from_millis(1)).await;
+}
+
+fn read(mut from: &Receiver) -> io::Result<usize> {
+    from.read(&mut [0; 8])
+}
+
+#[test]
+fn hazard_14_a_source_awaited_with_changing_wakers_wakes_only_the_last() {
+    let runtime = Runtime::new().unwrap();
+    for numbers in all_makes() {
+        let woken = runtime.block_on(async {
+            let (ours, theirs) = a_pipe();
+            let mut read = ours.io(Direction::Read, read);
+            poll_with_each(numbers, &mut read, async || send(&theirs).await).await
+        });
+        assert_eq!(woken, [0, 0, 1], "{numbers:?}");
+    }
+}
+
+#[test]
+fn hazard_14_a_source_polled_by_hand_wakes_all_who_polled() {
+    let runtime = Runtime::new().unwrap();
+    for numbers in all_makes() {
+        let woken = runtime.block_on(async {
+            let (ours, theirs) = a_pipe();
+            let mut read = poll_fn(|cx| ours.poll_io(cx, Direction::Read, read));
+            poll_with_each(numbers, &mut read, async || send(&theirs).await).await
+        });
+        // There is no future whose place it could be. And two wakers need not know that they are the same.
+        assert!(woken.iter().all(|times| *times > 0), "{numbers:?}: {woken:?}");
+    }
+}
+
+/// What a task of a family does; its children do theirs meanwhile.
+#[derive(Clone, Copy, Debug)]
+enum Doing {
+    Yield,
+    Sleep(u64),
+    /// A sleep with a limit.
+    Limited(u64, u64),
+    Tick(u64),
+    /// Awaits the next child.
+    Join,
+    /// Spawns a task that has no end, and cancels it.
+    Cancel,
+}
+
+/// For each task its parent, modulo the tasks before it, and what it does.
+type Family = Vec<(usize, Vec<Doing>)>;
+
+struct Home {
+    family: Family,
+    /// Whether everybody is woken for nothing all the time.
+    restless: bool,
+    wakers: RefCell<Vec<Waker>>,
+    /// Who ended when, and with what.
+    results: RefCell<Vec<(usize, Duration, u64)>>,
+    start: std::time::Instant,
+}
+
+impl Home {
+    fn disturb(&self) {
+        let wakers = if self.restless { self.wakers.borrow().clone() } else { Vec::new() };
+        for waker in wakers.iter().flat_map(|waker| [waker; 10]) {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+fn live(home: Rc<Home>, me: usize) -> Pin<Box<dyn Future<Output = u64>>> {
+    Box::pin(async move {
+        poll_fn(|cx| {
+            home.wakers.borrow_mut().push(cx.waker().clone());
+            Poll::Ready(())
+        })
+        .await;
+        let children = (me + 1..home.family.len()).filter(|child| home.family[*child].0 % child == me);
+        let mut children =
+            children.map(|child| spawn(live(Rc::clone(&home), child))).collect::<VecDeque<_>>();
+        let mut sum = me as u64;
+        for doing in &home.family[me].1 {
+            home.disturb();
+            sum = sum * 3 + act(*doing, &mut children).await;
+        }
+        for child in children {
+            home.disturb();
+            sum += child.await.unwrap();
+        }
+        home.results.borrow_mut().push((me, time::now() - home.start, sum));
+        sum
+    })
+}
+
+async fn act(doing: Doing, children: &mut VecDeque<JoinHandle<u64>>) -> u64 {
+    let millis = Duration::from_millis;
+    match doing {
+        Doing::Yield => yield_now().await,
+        Doing::Sleep(time) => time::sleep(millis(time)).await,
+        Doing::Limited(limit, time) => {
+            return u64::from(time::timeout(millis(limit), time::sleep(millis(time))).await.is_ok());
+        }
+        Doing::Tick(period) => {
+            let mut interval = time::interval(millis(period));
+            for _ in 0..3 {
+                interval.tick().await;
+            }
+        }
+        Doing::Join => match children.pop_front() {
+            Some(child) => return child.await.unwrap(),
+            None => return 1,
+        },
+        Doing::Cancel => {
+            let endless = spawn(pending::<()>());
+            yield_now().await;
+            endless.cancel();
+            return u64::from(endless.await.is_err_and(|error| error.is_cancelled()));
+        }
+    }
+    0
+}
+
+fn results(family: &Family, restless: bool) -> Vec<(usize, Duration, u64)> {
+    let runtime = Runtime::builder().virtual_time(true).build().unwrap();
+    runtime.block_on(async {
+        let (wakers, results, start) = (RefCell::default(), RefCell::default(), time::now());
+        let home = Rc::new(Home { family: family.clone(), restless, wakers, results, start });
+        live(Rc::clone(&home), 0).await;
+        let mut results = home.results.take();
+        results.sort();
+        results
+    })
+}
+
+fn doing(mut word: Word) -> Doing {
+    match word.take(6) {
+        0 => Doing::Yield,
+        1 => Doing::Sleep(word.take(30)),
+        2 => Doing::Limited(word.take(9), word.take(9)),
+        3 => Doing::Tick(1 + word.take(9)),
+        4 => Doing::Join,
+        _ => Doing::Cancel,
+    }
+}
+
+#[test]
+fn hazard_14_ten_wakes_for_nothing_at_every_step_change_no_result() {
+    let doings = vec(any::<u64>(), 0..6)
+        .prop_map(|words| words.into_iter().map(|word| doing(Word::new(word))).collect::<Vec<_>>());
+    property(300, vec((any::<usize>(), doings), 1..9), |family| {
+        let quiet = results(&family, false);
+        assert_eq!(quiet.len(), family.len());
+        assert_eq!(results(&family, true), quiet, "with wakes for nothing (left) and without");
+    });
+}

@@ -1,0 +1,532 @@
+//! `Timers` against a sorted list.
+//!
+//! A program inserts, renews and cancels timers and lets time pass; it is performed twice, once on `Timers` and
+//! once on [`Sorted`], a `Vec` kept in order by `sort`. All that can be observed goes into a log: who is woken
+//! and in which order, when each waker is dropped, what `renew` says, and the nearest deadline after each step.
+//! Equal logs mean: the order is that of the deadlines, then of the insertions; a timer fires at most once, with
+//! its latest waker; a key whose timer is gone does nothing; and nothing keeps a waker longer than it has to.
+//! After each step the heap is looked at from the inside as well.
+//!
+//! The wakers are foreign code: in the same programs they insert, renew and cancel other timers while they are
+//! woken (hazard 26) or dropped (hazard 5). Their `clone` cannot meddle here: a safe waker is an `Arc`, whose
+//! clone is std's own, and this crate has its one `unsafe` elsewhere.
+//!
+//! Hazard 25, ten million timers of which none may be early, is too much for lists: there the reference is std's
+//! `BTreeSet`, and the probe says who fired.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, VecDeque};
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
+use std::task::{Wake, Waker};
+
+use proptest::collection::vec;
+use proptest::prelude::{Strategy, any};
+
+use crate::clock::{NEVER, Nanos};
+use crate::probe::{Event, Probe};
+use crate::tests::{Random, Word, property};
+use crate::timers::{Key, Timers};
+
+/// What `Timers` and its model have in common.
+trait Pending {
+    type Key: Copy;
+    fn insert(&self, deadline: Nanos, waker: Waker) -> Self::Key;
+    fn renew(&self, key: Self::Key, waker: &Waker) -> bool;
+    fn cancel(&self, key: Self::Key);
+    fn next(&self) -> Option<Nanos>;
+    fn take_due(&self, now: Nanos, due: &mut Vec<Waker>);
+    fn check(&self) {}
+}
+
+impl Pending for Timers {
+    type Key = Key;
+
+    fn insert(&self, deadline: Nanos, waker: Waker) -> Key {
+        Timers::insert(self, deadline, waker)
+    }
+
+    fn renew(&self, key: Key, waker: &Waker) -> bool {
+        Timers::renew(self, key, waker)
+    }
+
+    fn cancel(&self, key: Key) {
+        Timers::cancel(self, key);
+    }
+
+    fn next(&self) -> Option<Nanos> {
+        Timers::next(self)
+    }
+
+    fn take_due(&self, now: Nanos, due: &mut Vec<Waker>) {
+        Timers::take_due(self, now, due);
+    }
+}
+
+fn timers(first_serial: u32) -> Timers {
+    timers_with(first_serial, Probe::default())
+}
+
+fn timers_with(first_serial: u32, probe: Probe) -> Timers {
+    Timers::starting_at(first_serial, probe)
+}
+
+/// The model: deadlines in order, equal ones in the order of insertion.
+#[derive(Default)]
+struct Sorted {
+    list: RefCell<Vec<(Nanos, u64, Waker)>>,
+    inserted: Cell<u64>,
+}
+
+impl Sorted {
+    fn find(&self, key: u64) -> Option<usize> {
+        self.list.borrow().iter().position(|(_, other, _)| *other == key)
+    }
+}
+
+impl Pending for Sorted {
+    type Key = u64;
+
+    fn insert(&self, deadline: Nanos, waker: Waker) -> u64 {
+        let key = self.inserted.get();
+        self.inserted.set(key + 1);
+        self.list.borrow_mut().push((deadline, key, waker));
+        self.list.borrow_mut().sort_by_key(|(deadline, key, _)| (*deadline, *key));
+        key
+    }
+
+    fn renew(&self, key: u64, waker: &Waker) -> bool {
+        let Some(place) = self.find(key) else { return false };
+        let old = std::mem::replace(&mut self.list.borrow_mut()[place].2, waker.clone());
+        drop(old);
+        true
+    }
+
+    fn cancel(&self, key: u64) {
+        let Some(place) = self.find(key) else { return };
+        let cancelled = self.list.borrow_mut().remove(place);
+        drop(cancelled);
+    }
+
+    fn next(&self) -> Option<Nanos> {
+        self.list.borrow().first().map(|(deadline, ..)| *deadline)
+    }
+
+    fn take_due(&self, now: Nanos, due: &mut Vec<Waker>) {
+        let late = self.list.borrow().partition_point(|(deadline, ..)| *deadline <= now);
+        due.extend(self.list.borrow_mut().drain(..late).map(|(.., waker)| waker));
+    }
+}
+
+/// Something that is done with the timers. A timer is named by how many were inserted before it, modulo.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    InsertAt(Nanos),
+    InsertIn(Nanos),
+    Cancel(usize),
+    /// With the waker it has.
+    RenewSame(usize),
+    RenewOther(usize),
+}
+use Act::*;
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Do(Act),
+    Pass(Nanos),
+}
+use Step::*;
+
+/// What a waker does when it is woken, and when it is dropped.
+#[derive(Clone, Debug, Default)]
+struct Habits {
+    woken: Vec<Act>,
+    dropped: Vec<Act>,
+}
+
+#[derive(Clone, Debug)]
+struct Program {
+    /// Where the serials of the timers begin: near their end, so that they wrap around, or not.
+    first_serial: u32,
+    steps: Vec<Step>,
+    /// Of the wakers in turn; of none, if empty.
+    habits: Vec<Habits>,
+}
+
+/// What can be observed. Wakers are numbered as they are made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Seen {
+    Woken(usize),
+    Dropped(usize),
+    Renewed(bool),
+    Next(Option<Nanos>),
+}
+use Seen::*;
+
+/// One performance of a program.
+struct Stage<P: Pending> {
+    timers: P,
+    now: Cell<Nanos>,
+    /// For each timer its key, and the waker that it has or had last.
+    inserted: RefCell<Vec<(P::Key, Weak<Numbered>)>>,
+    wakers: Cell<usize>,
+    habits: Vec<Habits>,
+    /// How much the wakers may still do: two that renew one another would never come to an end.
+    patience: Cell<u32>,
+    seen: RefCell<Vec<Seen>>,
+}
+
+/// What a waker finds when it looks for the stage that it is on.
+trait Called {
+    fn called(&self, seen: Seen);
+}
+
+thread_local!(static ON_STAGE: RefCell<Option<Rc<dyn Called>>> = const { RefCell::new(None) });
+
+/// A waker that has no state but its number: its habits are the stage's, since a waker has to be `Send`.
+struct Numbered(usize);
+
+fn call(seen: Seen) {
+    let stage = ON_STAGE.with_borrow(Clone::clone);
+    if let Some(stage) = stage {
+        stage.called(seen);
+    }
+}
+
+impl Wake for Numbered {
+    fn wake(self: Arc<Self>) {
+        call(Woken(self.0));
+    }
+}
+
+impl Drop for Numbered {
+    fn drop(&mut self) {
+        call(Dropped(self.0));
+    }
+}
+
+impl<P: Pending> Called for Stage<P> {
+    fn called(&self, seen: Seen) {
+        self.note(seen);
+        let acts = match seen {
+            Woken(number) if !self.habits.is_empty() => &self.habits[number % self.habits.len()].woken,
+            Dropped(number) if !self.habits.is_empty() => &self.habits[number % self.habits.len()].dropped,
+            _ => return,
+        };
+        for act in acts {
+            if self.patience.get() == 0 {
+                return;
+            }
+            self.patience.set(self.patience.get() - 1);
+            self.act(*act);
+        }
+    }
+}
+
+impl<P: Pending> Stage<P> {
+    fn note(&self, seen: Seen) {
+        self.seen.borrow_mut().push(seen);
+    }
+
+    fn act(&self, act: Act) {
+        match act {
+            InsertAt(deadline) => self.insert(deadline),
+            InsertIn(nanos) => self.insert(self.now.get().saturating_add(nanos).min(NEVER - 1)),
+            Cancel(which) => {
+                if let Some((key, _)) = self.find(which) {
+                    self.timers.cancel(key);
+                }
+            }
+            RenewSame(which) => self.renew(which, true),
+            RenewOther(which) => self.renew(which, false),
+        }
+    }
+
+    fn insert(&self, deadline: Nanos) {
+        let numbered = self.make_waker();
+        let weak = Arc::downgrade(&numbered);
+        let key = self.timers.insert(deadline, Waker::from(numbered));
+        self.inserted.borrow_mut().push((key, weak));
+    }
+
+    fn renew(&self, which: usize, same: bool) {
+        let Some((key, weak)) = self.find(which) else { return };
+        let kept = if same { weak.upgrade() } else { None };
+        let numbered = kept.unwrap_or_else(|| self.make_waker());
+        let weak = Arc::downgrade(&numbered);
+        let renewed = self.timers.renew(key, &Waker::from(numbered));
+        self.note(Renewed(renewed));
+        let mut inserted = self.inserted.borrow_mut();
+        let place = which % inserted.len();
+        if renewed {
+            inserted[place].1 = weak;
+        }
+    }
+
+    fn make_waker(&self) -> Arc<Numbered> {
+        self.wakers.set(self.wakers.get() + 1);
+        Arc::new(Numbered(self.wakers.get() - 1))
+    }
+
+    fn find(&self, which: usize) -> Option<(P::Key, Weak<Numbered>)> {
+        let inserted = self.inserted.borrow();
+        inserted.get(which % inserted.len().max(1)).cloned()
+    }
+
+    /// Lets time pass as the loop does: first all that is due is taken out, then it is woken.
+    fn pass(&self, nanos: Nanos) {
+        self.now.set(self.now.get().saturating_add(nanos).min(NEVER - 1));
+        let mut due = Vec::new();
+        self.timers.take_due(self.now.get(), &mut due);
+        due.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Performs a program, and lets the curtain fall: what is still pending is dropped unseen.
+fn perform<P: Pending + 'static>(program: &Program, timers: P) -> Vec<Seen> {
+    let stage = Rc::new(Stage {
+        timers,
+        now: Cell::new(0),
+        inserted: RefCell::default(),
+        wakers: Cell::new(0),
+        habits: program.habits.clone(),
+        patience: Cell::new(100),
+        seen: RefCell::default(),
+    });
+    ON_STAGE.set(Some(Rc::<Stage<P>>::clone(&stage)));
+    for step in &program.steps {
+        match *step {
+            Do(act) => stage.act(act),
+            Pass(nanos) => stage.pass(nanos),
+        }
+        stage.note(Next(stage.timers.next()));
+        stage.timers.check();
+    }
+    ON_STAGE.set(None);
+    stage.seen.take()
+}
+
+fn assert_same(program: &Program) -> Vec<Seen> {
+    let seen = perform(program, timers(program.first_serial));
+    assert_eq!(seen, perform(program, Sorted::default()), "the timers (left) against the list (right)");
+    seen
+}
+
+fn act(word: &mut Word) -> Act {
+    match word.take(9) {
+        0..=2 => InsertIn(word.take(8)),
+        3 => InsertIn(word.take(1000)),
+        4 => InsertAt([0, 7, 50, NEVER / 2, NEVER - 1][word.take(5) as usize]),
+        5 => RenewSame(word.which()),
+        6 => RenewOther(word.which()),
+        _ => Cancel(word.which()),
+    }
+}
+
+fn step(word: &mut Word) -> Step {
+    match word.take(24) {
+        0..=2 => Pass(word.take(6)),
+        3 => Pass(word.take(500)),
+        4 => Pass(word.take(NEVER / 4)),
+        _ => Do(act(word)),
+    }
+}
+
+/// Programs whose wakers do up to so much when they are woken and when they are dropped.
+fn programs(woken: u64, dropped: u64) -> impl Strategy<Value = Program> {
+    let acts = |mut word: Word, most| (0..word.take(most + 1)).map(|_| act(&mut word)).collect();
+    let habits =
+        move |(a, b)| Habits { woken: acts(Word::new(a), woken), dropped: acts(Word::new(b), dropped) };
+    let words = (any::<u32>(), vec(any::<u64>(), 0..80), vec(any::<(u64, u64)>(), 7));
+    words.prop_map(move |(serial, steps, wakers)| Program {
+        // Half of them wrap around.
+        first_serial: if serial % 2 == 0 { serial } else { u32::MAX - serial % 64 },
+        steps: steps.into_iter().map(|word| step(&mut Word::new(word))).collect(),
+        habits: wakers.into_iter().map(habits).collect(),
+    })
+}
+
+#[test]
+fn timers_are_a_sorted_list() {
+    property(1000, programs(0, 0), |program| drop(assert_same(&program)));
+}
+
+#[test]
+fn hazard_26_wakers_that_change_the_timers_when_woken() {
+    property(1000, programs(3, 0), |program| drop(assert_same(&program)));
+}
+
+#[test]
+fn hazard_05_wakers_that_change_the_timers_when_dropped() {
+    property(1000, programs(0, 3), |program| drop(assert_same(&program)));
+    property(1000, programs(2, 2), |program| drop(assert_same(&program)));
+}
+
+/// A program whose first waker has habits; the others have none.
+fn with_habits(woken: &[Act], dropped: &[Act], steps: &[Step]) -> Program {
+    let mut habits = vec![Habits::default(); 10];
+    habits[0] = Habits { woken: woken.to_vec(), dropped: dropped.to_vec() };
+    Program { first_serial: 0, steps: steps.to_vec(), habits }
+}
+
+#[test]
+fn hazard_26_who_is_due_already_is_woken_once_whatever_his_neighbour_does() {
+    // Three at the same time. The first cancels the second, renews the third, and inserts a fourth that is due.
+    let start = [Do(InsertAt(5)), Do(InsertAt(5)), Do(InsertAt(5)), Pass(5), Pass(0), Pass(9)];
+    let seen = assert_same(&with_habits(&[Cancel(1), RenewOther(2), InsertIn(0)], &[], &start));
+    // Waker 3 was offered to the third timer, too late.
+    assert_eq!(seen[3..7], [Woken(0), Dropped(3), Renewed(false), Dropped(0)]);
+    assert_eq!(seen[7..12], [Woken(1), Dropped(1), Woken(2), Dropped(2), Next(Some(5))]);
+    // The fourth timer had to wait for the next look: otherwise timers that insert timers would never let go
+    // of the loop.
+    assert_eq!(seen[12..], [Woken(4), Dropped(4), Next(None), Next(None)]);
+}
+
+#[test]
+fn hazard_26_a_neighbour_that_is_not_due_can_be_taken_away() {
+    let start = [Do(InsertAt(5)), Do(InsertAt(6)), Do(InsertAt(7)), Pass(5), Pass(9)];
+    let seen = assert_same(&with_habits(&[Cancel(1), RenewOther(2)], &[], &start));
+    let woken: Vec<_> = seen.iter().filter(|seen| matches!(seen, Woken(_))).collect();
+    assert_eq!(woken, [&Woken(0), &Woken(3)], "the second was cancelled, the third wakes another");
+}
+
+#[test]
+fn hazard_05_a_waker_that_cancels_when_it_is_cancelled() {
+    // Timer 0 goes, and its waker takes the others along: also itself, which is gone by then.
+    let start = [Do(InsertAt(5)), Do(InsertAt(1)), Do(InsertAt(2)), Do(Cancel(0)), Pass(9)];
+    let seen = assert_same(&with_habits(&[], &[Cancel(0), Cancel(1), RenewOther(2), InsertAt(3)], &start));
+    assert_eq!(seen[3..6], [Dropped(0), Dropped(1), Dropped(2)]);
+    assert_eq!(
+        seen[6..],
+        [Renewed(true), Next(Some(2)), Woken(3), Dropped(3), Woken(4), Dropped(4), Next(None)]
+    );
+}
+
+#[test]
+fn hazard_05_a_waker_that_cancels_its_own_timer_when_it_is_replaced() {
+    let start = [Do(InsertAt(5)), Do(RenewOther(0)), Pass(9)];
+    let seen = assert_same(&with_habits(&[], &[Cancel(0)], &start));
+    // `renew` had done its work before the old waker was dropped, and says so.
+    assert_eq!(seen[1..], [Dropped(0), Dropped(1), Renewed(true), Next(None), Next(None)]);
+}
+
+/// Uses the timers from the drop of a waker while all timers are dropped.
+#[test]
+fn hazard_05_the_end_of_the_timers_is_not_borrowed() {
+    struct Late(Rc<Timers>, Cell<u32>);
+    impl Called for Late {
+        fn called(&self, _: Seen) {
+            self.1.set(self.1.get() + 1);
+            assert!(self.0.is_closed() && self.0.next().is_none());
+            let key = self.0.insert(1, Waker::noop().clone());
+            assert!(self.0.renew(key, Waker::noop()));
+            self.0.cancel(key);
+        }
+    }
+    let timers = Rc::new(timers(0));
+    for number in 0..10 {
+        timers.insert(number, Waker::from(Arc::new(Numbered(number as usize))));
+    }
+    let late = Rc::new(Late(Rc::clone(&timers), Cell::new(0)));
+    ON_STAGE.set(Some(Rc::<Late>::clone(&late)));
+    timers.close();
+    ON_STAGE.set(None);
+    assert_eq!(late.1.get(), 10, "each waker was dropped, once");
+}
+
+#[test]
+fn equal_deadlines_keep_their_order_while_the_serials_wrap_around() {
+    for first_serial in [0, i32::MAX as u32 - 20, u32::MAX - 20, u32::MAX] {
+        let mut steps: Vec<_> = (0..40).map(|i| Do(InsertAt(1000 + i % 2))).collect();
+        steps.extend([Do(Cancel(3)), Do(Cancel(30)), Pass(1000), Pass(1)]);
+        let seen = assert_same(&Program { first_serial, steps, habits: Vec::new() });
+        let woken: Vec<_> = seen.iter().filter(|seen| matches!(seen, Woken(_))).collect();
+        assert_eq!((woken.len(), woken[0], woken[37]), (38, &Woken(0), &Woken(39)));
+    }
+}
+
+#[test]
+fn a_key_fits_only_its_own_timer() {
+    let timers = timers(u32::MAX - 5);
+    let mut stale = Vec::new();
+    for deadline in 0..20 {
+        // All in one slot of the slab, one after the other.
+        let key = timers.insert(deadline, Waker::noop().clone());
+        stale.iter().for_each(|stale| timers.cancel(*stale));
+        assert!(stale.iter().all(|stale| !timers.renew(*stale, Waker::noop())));
+        assert_eq!(timers.next(), Some(deadline));
+        timers.cancel(key);
+        assert_eq!((key.number() as u32, timers.next()), (0, None), "the slot is used again");
+        stale.push(key);
+    }
+}
+
+/// A heap and a set, with the same timers in both.
+struct Both {
+    timers: Timers,
+    set: BTreeSet<(Nanos, u64, u64)>,
+    keys: VecDeque<(Key, Nanos, u64)>,
+    inserted: u64,
+    now: Nanos,
+    random: Random,
+}
+
+impl Both {
+    fn insert(&mut self) {
+        let range = [1, 50, 5_000, 1_000_000][self.random.below(4) as usize];
+        let deadline = self.now + self.random.below(range);
+        let key = self.timers.insert(deadline, Waker::noop().clone());
+        self.set.insert((deadline, self.inserted, key.number()));
+        self.keys.push_back((key, deadline, self.inserted));
+        self.inserted += 1;
+    }
+
+    /// Cancels one of the older timers; it may have fired long ago.
+    fn cancel(&mut self) {
+        let place = self.random.below(self.keys.len() as u64) as usize;
+        let Some((key, deadline, order)) = self.keys.swap_remove_front(place) else { return };
+        self.timers.cancel(key);
+        self.set.remove(&(deadline, order, key.number()));
+    }
+
+    /// What must fire now, and nothing else: in time, and in this order.
+    fn expect_due(&mut self) -> impl Iterator<Item = u64> {
+        let later = self.set.split_off(&(self.now + 1, 0, 0));
+        std::mem::replace(&mut self.set, later).into_iter().map(|(.., number)| number)
+    }
+}
+
+#[test]
+fn hazard_25_ten_million_timers_and_none_is_early() {
+    let total = if cfg!(miri) {
+        400
+    } else if cfg!(debug_assertions) {
+        200_000
+    } else {
+        10_000_000
+    };
+    let fired = Rc::new(RefCell::new(Vec::new()));
+    let theirs = Rc::clone(&fired);
+    let probe = Probe::new(Some(Box::new(move |event| match event {
+        Event::TimerFired { timer } => theirs.borrow_mut().push(timer),
+        other => panic!("timers report only what has fired, not {other:?}"),
+    })));
+    let timers = timers_with(u32::MAX - total / 2, probe);
+    let (set, keys, random) = (BTreeSet::new(), VecDeque::new(), Random::new(25));
+    let mut both = Both { timers, set, keys, inserted: 0, now: 0, random };
+    let mut due = Vec::new();
+    while both.inserted < u64::from(total) {
+        (0..both.random.below(60)).for_each(|_| both.insert());
+        (0..both.random.below(20)).for_each(|_| both.cancel());
+        both.now += both.random.below(100);
+        both.timers.take_due(both.now, &mut due);
+        assert_eq!(due.len(), fired.borrow().len());
+        assert!(both.expect_due().eq(fired.borrow_mut().drain(..)));
+        assert_eq!(both.timers.next(), both.set.first().map(|(deadline, ..)| *deadline));
+        due.clear();
+        // The oldest are forgotten, so that a cancel still finds timers that are pending.
+        both.keys.drain(..both.keys.len().saturating_sub(1000));
+    }
+    both.timers.check();
+    assert!(both.set.len() > 100 || cfg!(miri), "it was a crowd: {}", both.set.len());
+}
