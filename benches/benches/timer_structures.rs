@@ -8,6 +8,7 @@
     missing_docs,
     unreachable_pub,
     dead_code,
+    unused_imports,
     reason = "criterion makes functions; mounted files serve others too"
 )]
 
