@@ -57,20 +57,21 @@ pub(crate) fn current() -> Option<Rc<Context>> {
     CURRENT.with(|current| current.borrow().as_deref().cloned())
 }
 
-/// The executor of the loop that runs on this thread.
+/// Looks at the loop that runs on this thread; `what` is what was called in vain if there is none. For code of
+/// ours only: the loop is borrowed meanwhile.
 #[inline]
 #[track_caller]
-pub(crate) fn executor(what: &str) -> Rc<Executor> {
-    match CURRENT.with(|current| current.borrow().as_deref().map(|context| Rc::clone(&context.executor))) {
-        Some(executor) => executor,
+pub(crate) fn with<R>(what: &str, look: impl FnOnce(&Context) -> R) -> R {
+    match CURRENT.with(|current| current.borrow().as_deref().map(|context| look(context))) {
+        Some(result) => result,
         None => no_loop(what),
     }
 }
 
-/// The loop that runs on this thread; `what` is what was called in vain if there is none.
-#[inline]
+/// A reference to the loop that runs on this thread.
 #[track_caller]
 pub(crate) fn expect(what: &str) -> Rc<Context> {
+    // Not `unwrap_or_else`: a closure would not be at the caller's line.
     match current() {
         Some(context) => context,
         None => no_loop(what),

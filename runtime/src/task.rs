@@ -12,6 +12,7 @@
 use std::borrow::Cow;
 use std::panic::Location;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::context;
@@ -42,7 +43,7 @@ pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where
     F: Future<Output: 'static> + 'static,
 {
-    let executor = context::executor("spawn");
+    let executor = context::with("spawn", |context| Rc::clone(&context.executor));
     let id = executor.spawn(future, Location::caller());
     JoinHandle::new(executor, id)
 }
@@ -66,7 +67,7 @@ pub fn spawn_named<F>(name: impl Into<Cow<'static, str>>, future: F) -> JoinHand
 where
     F: Future<Output: 'static> + 'static,
 {
-    let executor = context::executor("spawn_named");
+    let executor = context::with("spawn_named", |context| Rc::clone(&context.executor));
     let id = executor.spawn(future, Location::caller());
     executor.set_name(id, name.into());
     JoinHandle::new(executor, id)

@@ -62,9 +62,10 @@ pub fn now() -> Instant {
 /// Outside a loop.
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
-    let context = context::expect("time::sleep");
-    let now = context.clock.now();
-    Sleep::new(&context.timers, now.saturating_add(saturating_nanos(duration)), now)
+    context::with("time::sleep", |context| {
+        let now = context.clock.now();
+        Sleep::new(&context.timers, now.saturating_add(saturating_nanos(duration)), now)
+    })
 }
 
 /// Waits until `deadline`; gives way once if that has passed already.
@@ -74,8 +75,9 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// Outside a loop.
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    let context = context::expect("time::sleep_until");
-    Sleep::new(&context.timers, context.clock.nanos(deadline), context.clock.now())
+    context::with("time::sleep_until", |context| {
+        Sleep::new(&context.timers, context.clock.nanos(deadline), context.clock.now())
+    })
 }
 
 /// See [`sleep`].

@@ -160,7 +160,10 @@ impl Heap {
         if slot as usize == self.places.len() {
             self.places.push(0);
         }
-        self.rise(place);
+        self.places[slot as usize] = place as u32;
+        if place > 0 {
+            self.rise(place);
+        }
         Key { slot, serial }
     }
 

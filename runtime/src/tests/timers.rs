@@ -61,6 +61,10 @@ impl Pending for Timers {
     fn take_due(&self, now: Nanos, due: &mut Vec<Waker>) {
         Timers::take_due(self, now, due);
     }
+
+    fn check(&self) {
+        Timers::check(self);
+    }
 }
 
 fn timers(first_serial: u32) -> Timers {
