@@ -186,7 +186,9 @@ fn hazard_28_stopped_and_continued_with_ten_thousand_timers() {
     let mut child = Command::new(std::env::current_exe().unwrap());
     let child = child.args(["--exact", NAME]).env("ROUNDEL_STOPPED", "1");
     let mut child = child.stdout(Stdio::null()).spawn().unwrap();
-    let signal = |name: &str| Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    // The shell's own `kill`, for not every system has it as a program.
+    let kill = |signal: &str| format!("kill {signal} {}", child.id());
+    let signal = |name: &str| Command::new("sh").args(["-c", &kill(name)]).status().unwrap();
     std::thread::sleep(200 * MS);
     signal("-STOP");
     std::thread::sleep(800 * MS);
