@@ -1,10 +1,10 @@
 //! Starting tasks, giving way, and asking who one is.
 //!
 //! Facts. A future does nothing until somebody polls it; a *task* is a future that the loop polls. Calling an
-//! `async fn` starts nothing, [`spawn`](crate::spawn) does.
+//! `async fn` starts nothing, [`spawn`] does.
 //!
 //! Contract. `spawn` returns at once; the task is first polled in its turn, behind all that are ready now.
-//! The loop owns it: it runs whether or not somebody keeps the handle. [`yield_now`](crate::yield_now) goes
+//! The loop owns it: it runs whether or not somebody keeps the handle. [`yield_now`] goes
 //! to the back of the queue and nothing more: awaiting anything that is ready does not give way at all.
 //!
 //! What it does not know: how a task is stored or polled.
