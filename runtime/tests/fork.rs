@@ -24,7 +24,7 @@ mod common;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod scenarios {
     use std::future::{pending, poll_fn};
-    use std::io::{Read, Write};
+    use std::io::{ErrorKind, Read, Write};
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::process::Command;
     use std::time::Duration;
@@ -39,6 +39,7 @@ mod scenarios {
     const SCENARIOS: &[(&str, fn())] = &[
         ("hazard_16_the_old_runtime_refuses_to_run_in_the_child", refuses_to_run),
         ("hazard_16_a_child_that_drops_the_runtime_leaves_the_parents_sources", drops_the_runtime),
+        ("hazard_16_a_child_that_drops_the_runtime_runs_no_destructors", runs_no_destructors),
         ("hazard_16_a_child_that_drops_a_source_first_leaves_the_parents", drops_a_source_first),
         ("hazard_16_a_child_that_drops_a_source_last_leaves_the_parents", drops_a_source_last),
         ("hazard_16_a_child_that_wakes_and_sends_reaches_nobody", wakes_and_sends),
@@ -133,6 +134,32 @@ mod scenarios {
         in_a_child(|| drop(runtime.take()));
         theirs.write_all(b"hello").unwrap();
         assert_eq!(block_on(runtime.as_ref().unwrap(), reader).unwrap().unwrap(), 5);
+    }
+
+    /// A task that says good-bye when it is dropped would say it twice, once in each process.
+    fn runs_no_destructors() {
+        struct Polite(UnixStream);
+        impl Drop for Polite {
+            fn drop(&mut self) {
+                self.0.write_all(b"good-bye").unwrap();
+            }
+        }
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let polite = Polite(ours);
+        let runtime = Runtime::new().unwrap();
+        runtime.block_on(async {
+            spawn(async move {
+                pending::<()>().await;
+                drop(polite);
+            })
+            .detach();
+            settle().await;
+        });
+        let mut runtime = Some(runtime);
+        in_a_child(|| drop(runtime.take()));
+        assert_eq!(theirs.read(&mut [0; 16]).unwrap_err().kind(), ErrorKind::WouldBlock);
+        drop(runtime);
+        assert_eq!(theirs.read(&mut [0; 16]).unwrap(), 8);
     }
 
     /// Two sources outside of any task, one of them by its descriptor, and both have been waited for.

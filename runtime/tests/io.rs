@@ -19,6 +19,9 @@ mod ends;
 mod files;
 #[path = "io/stale.rs"]
 mod stale;
+#[cfg(target_os = "linux")]
+#[path = "io/urgent.rs"]
+mod urgent;
 
 use std::cell::Cell;
 use std::fs::File;
@@ -71,6 +74,7 @@ fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
 
 // Hazard 13: a source that is always ready.
 
+#[cfg(target_os = "linux")]
 #[test]
 fn hazard_13_a_source_that_is_always_ready_gives_way() {
     everywhere(async |log| {
@@ -152,8 +156,11 @@ fn a_source_of_a_runtime_that_is_gone_says_so_on_another() {
     let runtime = Runtime::new().unwrap();
     let (ours, _theirs) = runtime.block_on(async { unix() });
     let file = runtime.block_on(async { AsyncFd::new(File::open("/dev/zero").unwrap()).unwrap() });
+    let (pipe, _writer) = io::pipe().unwrap();
+    let pipe = runtime.block_on(async { AsyncFd::new(pipe).unwrap() });
     drop(runtime);
     virtually(async |_| {
+        assert_eq!(pipe.readable().await.unwrap_err().to_string(), GONE);
         assert_eq!(one_byte(&ours).await.unwrap_err().to_string(), GONE);
         assert_eq!(file.io(Direction::Read, |mut file| file.read(&mut [0; 3])).await.unwrap(), 3);
         assert_eq!(source::count(), 0, "it does not belong here");

@@ -36,7 +36,8 @@ pub(crate) fn watchdog_of(limit: Duration) -> Watchdog {
     let (done, until) = mpsc::channel();
     let thread = std::thread::spawn(move || {
         if until.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
-            eprintln!("{name} hangs: it was given {limit:?}");
+            // Not by `eprintln`: the harness would keep it to itself, and is about to be aborted.
+            let _ = io::stderr().write_all(format!("{name} hangs: it was given {limit:?}\n").as_bytes());
             std::process::abort();
         }
     });

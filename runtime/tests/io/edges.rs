@@ -377,3 +377,93 @@ fn hazard_32_readable_and_a_read_of_ones_own_do_not_spin() {
         assert!(tries.get() < 10, "{} tries for one byte", tries.get());
     });
 }
+
+/// The same with a source, which is told what the read has said.
+#[test]
+fn hazard_32_a_would_block_that_is_told_is_waited_for() {
+    everywhere(async |_| {
+        let (ours, mut theirs) = unix();
+        let reader = spawn(async move {
+            let mut tries = 0;
+            loop {
+                ours.readable().await.unwrap();
+                tries += 1;
+                assert!(tries < 1000, "it spins: nothing has come, and it is told to try again");
+                match ours.get_ref().read(&mut [0]) {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => ours.would_block(Direction::Read),
+                    result => return (result.unwrap(), tries),
+                }
+            }
+        });
+        settle().await;
+        theirs.write_all(b"x").unwrap();
+        let (count, tries) = reader.await.unwrap();
+        assert!(count == 1 && tries <= 2, "{tries} tries for one byte");
+    });
+}
+
+/// What was not read makes no new edge; who asks again has to be told of it all the same.
+#[test]
+fn hazard_32_a_descriptor_is_ready_as_long_as_there_is_more() {
+    everywhere(async |_| {
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        let fd = Rc::new(AsyncFd::new(ours).unwrap());
+        theirs.write_all(b"abc").unwrap();
+        for expected in b"abc" {
+            let mut byte = [0];
+            fd.readable().await.unwrap();
+            assert_eq!(fd.get_ref().read(&mut byte).unwrap(), 1);
+            assert_eq!(byte, [*expected]);
+        }
+        fill(fd.get_ref());
+        let (reading, writing) = (Rc::clone(&fd), Rc::clone(&fd));
+        let reader = spawn(async move { reading.readable().await });
+        let writer = spawn(async move { writing.writable().await });
+        settle().await;
+        assert!(!reader.is_finished() && !writer.is_finished());
+        drain(&theirs);
+        writer.await.unwrap().unwrap();
+        fd.writable().await.unwrap();
+        settle().await;
+        assert!(!reader.is_finished());
+        theirs.write_all(b"x").unwrap();
+        reader.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn hazard_32_tasks_that_ask_about_one_descriptor_do_not_disturb_each_other() {
+    everywhere(async |_| {
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let fd = Rc::new(AsyncFd::new(ours).unwrap());
+        let readers = [(); 3].map(|()| {
+            let fd = Rc::clone(&fd);
+            spawn(async move {
+                let mut bytes = 0;
+                loop {
+                    fd.readable().await.unwrap();
+                    match fd.get_ref().read(&mut [0; 2]) {
+                        Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                        Ok(0) => return bytes,
+                        count => bytes += count.unwrap(),
+                    }
+                }
+            })
+        });
+        for size in 1..20 {
+            theirs.write_all(&vec![0; size]).unwrap();
+            if size % 3 == 0 {
+                settle().await;
+            }
+        }
+        drop(theirs);
+        let mut bytes = 0;
+        for reader in readers {
+            bytes += reader.await.unwrap();
+        }
+        assert_eq!(bytes, (1..20).sum());
+    });
+}

@@ -218,6 +218,7 @@ fn hazard_37_a_hundred_thousand_registrations_that_fail() {
     });
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn hazard_37_a_descriptor_that_is_registered_already() {
     virtually(async |_| {
