@@ -18,13 +18,13 @@ mod ready;
 mod tasks;
 mod timers;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
 use crate::id::TaskId;
-use crate::probe::Event;
+use crate::probe::{Event, Resource};
 
 /// So many cases; more in a release build, where they are cheap, and few under Miri, where nothing is.
 pub(crate) const fn cases(many: u32) -> u32 {
@@ -90,23 +90,64 @@ impl Random {
     }
 }
 
-/// What every run of every program has to obey: a task is in the queue at most once (invariant 1), it is polled
-/// only if it was in the queue, and when it is over it is neither queued nor polled.
-pub(crate) fn assert_lawful(events: &[Event]) {
-    let (mut queued, mut over) = (HashSet::<TaskId>::new(), HashSet::<TaskId>::new());
-    for event in events {
-        match *event {
-            Event::Spawn { task, .. } => assert!(queued.insert(task), "{task} came to be twice"),
+/// What every run of every program has to obey, as far as the probe can tell.
+#[derive(Default)]
+struct Laws {
+    queued: HashSet<TaskId>,
+    over: HashSet<TaskId>,
+    /// Who waits for which timer.
+    sleepers: HashMap<u64, Option<TaskId>>,
+    /// Those whose timers have fired and who were not woken yet.
+    due: VecDeque<TaskId>,
+}
+
+impl Laws {
+    /// A task is in the queue at most once (invariant 1), it is polled only if it was in the queue, and when it
+    /// is over it is neither queued nor polled.
+    fn queue(&mut self, event: Event) {
+        match event {
+            Event::Spawn { task, .. } => assert!(self.queued.insert(task), "{task} came to be twice"),
             Event::Wake { task, .. } => {
-                assert!(!over.contains(&task), "{task} was queued although it is over");
-                assert!(queued.insert(task), "{task} was queued twice");
+                assert!(!self.over.contains(&task), "{task} was queued although it is over");
+                assert!(self.queued.insert(task), "{task} was queued twice");
             }
-            Event::PollBegin { task } => assert!(queued.remove(&task), "{task} was polled unasked"),
+            Event::PollBegin { task } => assert!(self.queued.remove(&task), "{task} was polled unasked"),
             Event::Done { task, .. } => {
-                assert!(over.insert(task), "{task} ended twice");
-                queued.remove(&task);
+                assert!(self.over.insert(task), "{task} ended twice");
+                self.queued.remove(&task);
             }
             _ => {}
         }
+    }
+
+    /// A timer fires only while somebody waits for it, and those whose timers fire are woken in that order.
+    fn timers(&mut self, event: Event) {
+        match event {
+            Event::WaitOn { task, on: Resource::Timer(timer) } => {
+                assert!(self.sleepers.insert(timer, task).is_none(), "timer {timer} was begun twice");
+            }
+            Event::WaitDone { on: Resource::Timer(timer), .. } => drop(self.sleepers.remove(&timer)),
+            Event::TimerFired { timer } => {
+                let sleeper = self.sleepers.get(&timer).expect("a timer fires only if it is waited for");
+                self.due.extend(*sleeper);
+            }
+            // Nobody's wake comes from the timers; who was queued already is not woken again.
+            Event::Wake { task, by: None } => {
+                let first = self.due.iter().position(|due| !self.queued.contains(due));
+                assert_eq!(first.map(|first| self.due[first]), Some(task), "woken out of turn");
+                self.due.drain(..=first.unwrap_or(0));
+            }
+            Event::PollBegin { .. } => self.due.clear(),
+            _ => {}
+        }
+    }
+}
+
+/// For programs to which nobody wakes but tasks and timers: no other threads, no I/O.
+pub(crate) fn assert_lawful(events: &[Event]) {
+    let mut laws = Laws::default();
+    for event in events {
+        laws.timers(*event);
+        laws.queue(*event);
     }
 }

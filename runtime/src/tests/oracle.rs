@@ -394,7 +394,7 @@ fn run(program: &Program) -> Run {
     run
 }
 
-/// Each future that came to be was dropped once, and so was each output.
+/// Each future that came to be was dropped once, with its runtime at the latest, and each output was dropped once.
 fn assert_conserved(trace: &[Entry], tasks: u32) {
     let count = |label, what| trace.iter().filter(|entry| entry.label == label && entry.what == what).count();
     for label in 0..tasks {
@@ -402,6 +402,8 @@ fn assert_conserved(trace: &[Entry], tasks: u32) {
         let (returned, dropped) = (count(label, What::Returns), count(label, What::OutputDropped));
         assert_eq!(returned, dropped, "the output of task {label}");
     }
+    let late = |entry: &&Entry| entry.what == What::FutureDropped && entry.at.is_none();
+    assert_eq!(trace.iter().find(late), None, "a future outlived its runtime");
 }
 
 /// The same events as a runtime would have told that had the number 0 and began with the serial 1.

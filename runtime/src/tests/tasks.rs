@@ -7,8 +7,8 @@
 //! another task that is being cancelled" and all the rest are scripts among others. *All* scripts up to a length
 //! are performed, on a bare executor, and in the [`Model`], which has no futures, wakers or slots: both keep a
 //! log of what can be observed, and the logs have to be equal. Besides, of every life: the future is polled only
-//! while it is there, and dropped once; its output is dropped once, whoever had it last; and no task is queued
-//! twice.
+//! while it is there, and dropped once; its output is dropped once, whoever had it last; no task is queued twice;
+//! and when all is over, the slots are as good as new.
 //!
 //! Each script is performed with number wakers, for which the executor keeps numbers, and with wakers of another
 //! make, which it has to keep and call.
@@ -408,6 +408,10 @@ impl Stage {
             let actor = Actor { stage: Rc::clone(&stage), task, done: false };
             let id = stage.executor.spawn(actor, Location::caller());
             stage.ids.borrow_mut().push(id);
+            if !numbers {
+                // Then each has extras from the beginning, and not only if a waker is kept there.
+                stage.executor.set_name(id, "actor".into());
+            }
             let handle = JoinHandle::new(Rc::clone(&stage.executor), id);
             stage.handles.borrow_mut().push(Some(handle));
         }
@@ -428,6 +432,7 @@ impl Stage {
         }
         let seen = stage.seen.borrow().clone();
         stage.clear();
+        stage.move_in();
         ON_STAGE.set(None);
         seen
     }
@@ -439,6 +444,7 @@ impl Stage {
         drop(handles);
         self.executor.close_root(self.root, End::Returned);
         assert_eq!(self.executor.live(), 0);
+        assert!(self.ids.borrow().iter().all(|id| self.executor.name(*id).is_none()));
         let seen = self.seen.borrow();
         let count = |what: Seen| seen.iter().filter(|seen| **seen == what).count();
         for task in 0..self.ids.borrow().len() {
@@ -450,6 +456,24 @@ impl Stage {
             let polled = seen.iter().rposition(|seen| *seen == Seen::Polled(task));
             assert!(polled < dropped, "polled after its end");
         }
+    }
+
+    /// The next tenants of the slots find room, and nothing of those who were there.
+    fn move_in(&self) {
+        let slots = self.ids.borrow().len() + 1;
+        let spawn = |_| self.executor.spawn(pending::<()>(), Location::caller());
+        let tenants: Vec<_> = (0..slots).map(spawn).collect();
+        while let Some((id, mut hand)) = self.executor.next() {
+            self.executor.poll(id, &mut hand, &mut Context::from_waker(Waker::noop()));
+        }
+        for id in &tenants {
+            assert!(id.slot() < slots, "a slot was not used again");
+            assert!(!self.executor.is_over(*id), "the next tenant was cancelled");
+            assert_eq!(self.executor.name(*id), None);
+        }
+        self.executor.cancel_all();
+        assert!(tenants.iter().all(|id| self.executor.is_over(*id) && !self.executor.detach(*id)));
+        assert_eq!(self.executor.live(), 0);
     }
 
     fn note(&self, seen: Seen) {
