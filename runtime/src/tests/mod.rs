@@ -95,7 +95,7 @@ impl Random {
 struct Laws {
     queued: HashSet<TaskId>,
     over: HashSet<TaskId>,
-    /// Who waits for which timer.
+    /// For each timer that was waited for, who waits; nobody, when that is over.
     sleepers: HashMap<u64, Option<TaskId>>,
     /// Those whose timers have fired and who were not woken yet.
     due: VecDeque<TaskId>,
@@ -126,10 +126,12 @@ impl Laws {
             Event::WaitOn { task, on: Resource::Timer(timer) } => {
                 assert!(self.sleepers.insert(timer, task).is_none(), "timer {timer} was begun twice");
             }
-            Event::WaitDone { on: Resource::Timer(timer), .. } => drop(self.sleepers.remove(&timer)),
+            Event::WaitDone { on: Resource::Timer(timer), .. } => drop(self.sleepers.insert(timer, None)),
             Event::TimerFired { timer } => {
-                let sleeper = self.sleepers.get(&timer).expect("a timer fires only if it is waited for");
-                self.due.extend(*sleeper);
+                // Nobody waits for the shutdown's own, which limits its waits.
+                if let Some(sleeper) = self.sleepers.get(&timer) {
+                    self.due.push_back(sleeper.expect("nobody waits any more"));
+                }
             }
             // Nobody's wake comes from the timers; who was queued already is not woken again.
             Event::Wake { task, by: None } => {

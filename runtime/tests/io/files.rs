@@ -1,13 +1,19 @@
-//! Hazard 38: files that no poll can wait for, and a standard input that may be anything.
+//! Hazard 38: files that no poll can wait for, and a standard input that may be anything. And hazard 13, of which
+//! they are the purest case: they are ready however often they are asked.
+//!
+//! On Linux only: which files those are is epoll's own business.
 
+use std::cell::Cell;
 use std::fs::File;
+use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::{Command, Stdio};
+use std::rc::Rc;
 
 use mio::unix::{SourceFd, pipe};
 use roundel::source::{self, AsyncFd, Direction, Source};
-use roundel::spawn;
+use roundel::{Runtime, spawn, yield_now};
 
 use super::common::{alone, everywhere, is_alone, really, rerun, settle, virtually, watchdog};
 
@@ -19,7 +25,6 @@ fn file_on_disk(name: &str) -> File {
     file
 }
 
-#[cfg(target_os = "linux")]
 #[test]
 fn hazard_38_a_file_on_disk_is_always_ready() {
     everywhere(async |log| {
@@ -41,7 +46,6 @@ fn hazard_38_a_file_on_disk_is_always_ready() {
     });
 }
 
-#[cfg(target_os = "linux")]
 #[test]
 fn hazard_38_null_and_zero_and_a_directory_are_always_ready() {
     everywhere(async |_| {
@@ -58,7 +62,6 @@ fn hazard_38_null_and_zero_and_a_directory_are_always_ready() {
     });
 }
 
-#[cfg(target_os = "linux")]
 #[test]
 fn hazard_38_a_source_says_that_it_cannot_wait_for_a_file() {
     virtually(async |_| {
@@ -156,4 +159,41 @@ fn hazard_38_standard_input_of_every_kind() {
         let output = command.env("ROUNDEL_TEST_STDIN", expected).stdin(stdin).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
+}
+
+#[test]
+fn hazard_38_a_file_outlives_its_runtime() {
+    let runtime = Runtime::new().unwrap();
+    let zero = runtime.block_on(async { AsyncFd::new(File::open("/dev/zero").unwrap()).unwrap() });
+    drop(runtime);
+    virtually(async |_| {
+        zero.readable().await.unwrap();
+        assert_eq!(zero.io(Direction::Read, |mut file| file.read(&mut [0; 3])).await.unwrap(), 3);
+        assert_eq!(source::count(), 0, "it does not belong here");
+    });
+}
+
+#[test]
+fn hazard_13_a_source_that_is_always_ready_gives_way() {
+    everywhere(async |log| {
+        let zero = AsyncFd::new(File::open("/dev/zero").unwrap()).unwrap();
+        let null = AsyncFd::new(File::options().write(true).open("/dev/null").unwrap()).unwrap();
+        let tries = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&tries);
+        let hog = spawn(async move {
+            loop {
+                zero.io(Direction::Read, |mut file| file.read(&mut [0; 8])).await.unwrap();
+                null.io(Direction::Write, |mut file| file.write(&[0; 8])).await.unwrap();
+                zero.readable().await.unwrap();
+                poll_fn(|cx| zero.poll_io(cx, Direction::Read, |_| Ok(()))).await.unwrap();
+                counted.set(counted.get() + 4);
+            }
+        });
+        for _ in 0..100 {
+            yield_now().await;
+            assert!(tries.get() <= 128 * log.polls(hog.id()), "{} operations", tries.get());
+        }
+        assert!(tries.get() >= 1000, "to give way is not to stop");
+        hog.cancel();
+    });
 }
