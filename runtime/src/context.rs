@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use crate::clock::Clock;
+use crate::dice::Dice;
 use crate::executor::Executor;
 use crate::id::TaskId;
 use crate::inbox::Inbox;
@@ -37,6 +38,8 @@ pub(crate) struct Context {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) probe: Rc<Probe>,
     pub(crate) budget: Budget,
+    /// For what programs leave to chance; the schedule has its own.
+    pub(crate) dice: Dice,
 }
 
 /// How much the running poll may still do.
@@ -154,6 +157,12 @@ impl Budget {
     }
 }
 
+/// Whether somebody watches the loop that runs on this thread.
+#[inline]
+pub(crate) fn is_watched() -> bool {
+    CURRENT.with(|current| current.borrow().as_deref().is_some_and(|context| context.executor.is_watched()))
+}
+
 /// Counts one operation against the poll's budget. `Pending` when it is used up: the task has been woken
 /// and is to return, so that others get their turn. Outside a loop there is no budget.
 #[inline]
@@ -165,4 +174,10 @@ pub(crate) fn spend(waker: &Waker) -> Poll<()> {
     }
     waker.wake_by_ref();
     Poll::Pending
+}
+
+/// A random number from zero up to, and without, one: from the running loop's dice, if there is one.
+pub(crate) fn roll() -> f64 {
+    let rolled = CURRENT.with(|current| current.borrow().as_deref().map(|context| context.dice.fraction()));
+    rolled.unwrap_or_else(|| Dice::unseeded().fraction())
 }

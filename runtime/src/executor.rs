@@ -17,7 +17,7 @@
 //!                 │  │          ├─ doomed (cancelled itself) ─┐
 //!                 │  ▼          │                             ▼
 //!                 │ out: bury, settle ◄─────────────────── cancel ► over: cancelled
-//!                 └─────────────┘ put_back
+//!                 └─────────────┘ put_back       (a cancelled task that leaves a cleanup goes on as that: execute)
 //!
 //!   over, and the handle has collected (take_outcome) or is gone (discard) ──► vacant
 //! ```
@@ -33,6 +33,7 @@ use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::panic::{Location, resume_unwind};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -53,6 +54,8 @@ pub(crate) struct Executor {
     /// What waits to be dropped while something else is being dropped.
     graves: RefCell<VecDeque<Grave>>,
     digging: Cell<bool>,
+    /// What the task that is being cancelled right now wants done after its end; `None` while none is.
+    will: RefCell<Option<Vec<Cleanup>>>,
     /// Set by the shutdown: how many of those that are spawned from now on are still dropped at once.
     closed: Cell<Option<u32>>,
     extras: Extras,
@@ -78,7 +81,12 @@ struct Slot {
     detached: bool,
     /// Cancelled in the middle of its own poll.
     doomed: bool,
+    /// Cancelled; what is polled now is the cleanup that it left.
+    cleaning: bool,
 }
+
+/// What a cancelled task leaves to be done.
+type Cleanup = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Something to be dropped with care, and in whose name.
 struct Grave {
@@ -107,6 +115,7 @@ impl Executor {
             running: Cell::default(),
             graves: RefCell::default(),
             digging: Cell::default(),
+            will: RefCell::default(),
             closed: Cell::default(),
             extras: Extras::default(),
         }
@@ -227,6 +236,11 @@ impl Executor {
         let mut state = self.state.borrow_mut();
         state.live -= 1;
         let slot = state.ready.close(id);
+        // A task that is over after its cleanup is cancelled all the same, unless the cleanup panicked.
+        let (end, task) = match end {
+            End::Returned if slot.cleaning => (End::Cancelled, None),
+            end => (end, task),
+        };
         slot.end = Some(end);
         slot.put(task);
         let detached = slot.detached;
@@ -338,9 +352,14 @@ impl Executor {
     fn dig(&self, grave: Grave) {
         let Grave { id, task, cause } = grave;
         let before = self.running.replace(Some(id));
+        let spawned_at = task.spawned_at();
+        let may_bequeath = matches!(cause, Cause::Cancelled) && self.closed.get().is_none();
+        *self.will.borrow_mut() = may_bequeath.then(Vec::new);
         let dropped = contain(|| drop(task));
+        let will = self.will.take().unwrap_or_default();
         self.running.set(before);
         match (cause, dropped) {
+            (Cause::Cancelled, Ok(())) if !will.is_empty() => self.execute(id, will, spawned_at),
             (Cause::Cancelled, Ok(())) => self.settle(id, End::Cancelled, None),
             (Cause::Cancelled, Err(payload)) => self.settle_wreck(id, payload),
             // Nobody wanted the output, nor will anybody hear of its panic.
@@ -350,6 +369,36 @@ impl Executor {
                 swallow(|| drop(dropped));
                 self.settle_wreck(id, first);
             }
+        }
+    }
+
+    /// Leaves a cleanup to be done before the task that is being cancelled is over. It comes back if none is.
+    pub(crate) fn bequeath(&self, cleanup: Cleanup) -> Result<(), Cleanup> {
+        match &mut *self.will.borrow_mut() {
+            Some(will) => {
+                will.push(cleanup);
+                Ok(())
+            }
+            None => Err(cleanup),
+        }
+    }
+
+    /// The task goes on as its own cleanup.
+    #[cold]
+    fn execute(&self, id: TaskId, will: Vec<Cleanup>, spawned_at: Option<&'static Location<'static>>) {
+        let cleanup = async move {
+            for cleanup in will {
+                cleanup.await;
+            }
+        };
+        let task = TaskCell::new(cleanup, spawned_at.unwrap_or(Location::caller()));
+        let mut state = self.state.borrow_mut();
+        let slot = state.ready.get(id);
+        (slot.cleaning, slot.doomed) = (true, false);
+        slot.put(Some(Box::pin(task)));
+        drop(state);
+        if self.wake(id) {
+            self.emit(|| Event::Wake { task: id, by: self.running() });
         }
     }
 
@@ -456,7 +505,7 @@ impl State {
         self.live += 1;
         let (id, slot) = self.ready.open();
         slot.put(task);
-        (slot.end, slot.detached, slot.doomed) = (None, false, false);
+        (slot.end, slot.detached, slot.doomed, slot.cleaning) = (None, false, false, false);
         id
     }
 }

@@ -139,8 +139,11 @@ impl<T> JoinHandle<T> {
     /// Tells the probe that a wait for this task begins or ends.
     fn report(&self, begins: bool) {
         let Some(executor) = &self.executor else { return };
-        let (task, on) = (executor.running(), Resource::Task(self.id));
-        executor.emit(|| if begins { Event::WaitOn { task, on } } else { Event::WaitDone { task, on } });
+        let (task, on, holder) = (executor.running(), Resource::Task(self.id), Some(self.id));
+        executor.emit(|| match begins {
+            true => Event::WaitOn { task, on, holder },
+            false => Event::WaitDone { task, on },
+        });
     }
 }
 
@@ -183,7 +186,12 @@ impl JoinError {
         JoinError { task: Some(task), panic: Some(Mutex::new(payload)) }
     }
 
-    /// The loop went away before the task could begin.
+    /// A panic of what may have been no task of its own.
+    pub(crate) fn panicked_in(task: Option<TaskId>, payload: Payload) -> JoinError {
+        JoinError { task, panic: Some(Mutex::new(payload)) }
+    }
+
+    /// What was to be run was no task, or did not become one: its scope or its loop was gone before.
     pub(crate) fn never_ran() -> JoinError {
         JoinError { task: None, panic: None }
     }
@@ -218,11 +226,15 @@ impl JoinError {
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.task, &self.panic) {
-            (None, _) => write!(f, "the runtime was gone before the task could begin"),
+            (None, None) => write!(f, "it was cancelled, or its runtime was gone before it could begin"),
             (Some(task), None) => write!(f, "task {task} was cancelled"),
-            (Some(task), Some(payload)) => {
+            (task, Some(payload)) => {
                 let payload = payload.lock().unwrap_or_else(PoisonError::into_inner);
-                write!(f, "task {task} panicked: {}", panics::message(&**payload))
+                let message = panics::message(&**payload);
+                match task {
+                    Some(task) => write!(f, "task {task} panicked: {message}"),
+                    None => write!(f, "it panicked: {message}"),
+                }
             }
         }
     }

@@ -54,6 +54,7 @@
 mod id;
 
 mod clock;
+mod dice;
 mod panics;
 pub mod probe;
 
@@ -81,6 +82,15 @@ mod remote;
 pub mod source;
 pub mod task;
 pub mod time;
+
+mod waiting;
+
+pub mod cancel;
+pub mod channel;
+pub mod group;
+pub mod retry;
+pub mod sync;
+pub mod testing;
 
 #[cfg(test)]
 mod tests;

@@ -78,6 +78,9 @@ pub enum Event {
         task: Option<TaskId>,
         /// For what.
         on: Resource,
+        /// Who has it, or has to bring it about: the task that is awaited, or (one of) those who hold the lock. `None`
+        /// if that is no task, or is not known.
+        holder: Option<TaskId>,
     },
     /// A task has what it waited for, or has stopped waiting.
     WaitDone {
@@ -109,6 +112,13 @@ pub enum Resource {
     Timer(u64),
     /// Readiness of an I/O source.
     Source(u64),
+    /// A place in line at a lock, a channel or the like.
+    Line {
+        /// At what: `"mutex"`, `"channel"`, …
+        what: &'static str,
+        /// Which of them.
+        number: u64,
+    },
 }
 
 type Sink = Box<dyn FnMut(Event)>;
@@ -116,17 +126,25 @@ type Sink = Box<dyn FnMut(Event)>;
 #[derive(Default)]
 pub(crate) struct Probe {
     on: Cell<bool>,
+    /// How many things have been given a number so that they can be told apart.
+    numbered: Cell<u64>,
     sink: RefCell<Option<Sink>>,
 }
 
 impl Probe {
     pub(crate) fn new(sink: Option<Sink>) -> Probe {
-        Probe { on: Cell::new(sink.is_some()), sink: RefCell::new(sink) }
+        Probe { on: Cell::new(sink.is_some()), numbered: Cell::new(0), sink: RefCell::new(sink) }
     }
 
     #[inline]
     pub(crate) fn is_on(&self) -> bool {
         self.on.get()
+    }
+
+    /// A number that nothing else has.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.numbered.set(self.numbered.get() + 1);
+        self.numbered.get()
     }
 
     /// A probe point. The event is built only if somebody watches.

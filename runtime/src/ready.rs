@@ -24,6 +24,7 @@
 
 use std::collections::VecDeque;
 
+use crate::dice::Dice;
 use crate::id::{MAX_SERIAL, MAX_SLOTS, TaskId};
 
 #[derive(Debug)]
@@ -51,7 +52,7 @@ impl<T: Slot> Ready<T> {
     /// `first_serial` is where the serials of fresh slots begin; a `seed` shuffles the order of `pop`.
     pub(crate) fn new(runtime: u16, first_serial: u32, seed: Option<u64>) -> Ready<T> {
         let (queue, slots, vacant) = (VecDeque::new(), Vec::new(), Vec::new());
-        Ready { runtime, first_serial: first_serial.max(1), queue, slots, vacant, dice: seed.map(Dice) }
+        Ready { runtime, first_serial: first_serial.max(1), queue, slots, vacant, dice: seed.map(Dice::new) }
     }
 
     /// A task moves in: it gets a slot, as the last tenant left it, and a number; and is queued at once.
@@ -136,7 +137,7 @@ impl<T: Slot> Ready<T> {
 
     #[inline]
     fn next(&mut self) -> Option<TaskId> {
-        match &mut self.dice {
+        match &self.dice {
             None => self.queue.pop_front(),
             Some(dice) => {
                 let chosen = dice.roll(self.queue.len().max(1));
@@ -153,19 +154,5 @@ impl<T: Slot> Ready<T> {
     /// The serial from which a successor of this loop may start, so that our last wakers miss its tasks.
     pub(crate) fn last_serial(&mut self) -> u32 {
         self.slots.iter_mut().map(|slot| *slot.mark() & !QUEUED).max().unwrap_or(self.first_serial)
-    }
-}
-
-/// A small random number generator (splitmix64): the same seed gives the same schedule, for ever.
-#[derive(Debug)]
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % sides as u64) as usize
     }
 }

@@ -36,6 +36,7 @@ use crate::builder::{Builder, Options};
 use crate::cell::BoxedTask;
 use crate::clock::{Clock, NEVER};
 use crate::context::{self, Budget, Context};
+use crate::dice::Dice;
 use crate::executor::Executor;
 use crate::id::TaskId;
 use crate::inbox::{Inbox, Mail, TABLE};
@@ -128,6 +129,12 @@ impl Runtime {
             inbox,
             probe,
             budget: Budget::new(),
+            // With virtual time, what leaves nothing to the world leaves nothing to chance either.
+            dice: match options.shuffle {
+                Some(seed) => Dice::new(seed),
+                None if options.virtual_time => Dice::new(0),
+                None => Dice::unseeded(),
+            },
         };
         Ok(Runtime {
             context: Rc::new(context),

@@ -208,7 +208,10 @@ impl<S: mio::event::Source> Source<S> {
         let on = Resource::Source(self.registration.number());
         self.reactor.probe().emit(|| {
             let task = crate::task::current();
-            if begins { Event::WaitOn { task, on } } else { Event::WaitDone { task, on } }
+            match begins {
+                true => Event::WaitOn { task, on, holder: None },
+                false => Event::WaitDone { task, on },
+            }
         });
     }
 }

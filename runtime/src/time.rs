@@ -146,7 +146,10 @@ impl Sleep {
         let on = Resource::Timer(key.number());
         self.timers.probe().emit(|| {
             let task = crate::task::current();
-            if begins { Event::WaitOn { task, on } } else { Event::WaitDone { task, on } }
+            match begins {
+                true => Event::WaitOn { task, on, holder: None },
+                false => Event::WaitDone { task, on },
+            }
         });
     }
 }

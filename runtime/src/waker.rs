@@ -17,6 +17,7 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 use crate::context;
 use crate::id::TaskId;
 use crate::inbox::TABLE;
+use crate::panics;
 
 /// The waker of a task.
 #[inline]
@@ -44,7 +45,16 @@ pub(crate) fn number(waker: &Waker) -> Option<TaskId> {
     ptr::eq(waker.vtable(), &VTABLE).then(|| TaskId::from_word(waker.data().addr()))
 }
 
-static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake, nothing);
+/// Wakes whoever it is: ours by the number, others by calling foreign code, which may panic.
+#[inline]
+pub(crate) fn wake(waker: Waker) {
+    match number(&waker) {
+        Some(id) => wake_task(id),
+        None => panics::wake(waker),
+    }
+}
+
+static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake_word, wake_word, nothing);
 
 #[inline]
 fn raw(word: usize) -> RawWaker {
@@ -55,7 +65,7 @@ fn clone(word: *const ()) -> RawWaker {
     raw(word.addr())
 }
 
-fn wake(word: *const ()) {
+fn wake_word(word: *const ()) {
     wake_task(TaskId::from_word(word.addr()));
 }
 

@@ -68,7 +68,9 @@ fn line(event: Event, names: &mut HashMap<TaskId, String>) -> String {
         Event::Park => "park".into(),
         Event::Unpark => "unpark".into(),
         Event::TimerFired { .. } => "timer".into(),
-        Event::WaitOn { task, on: Resource::Task(on) } => format!("{} awaits {}", name(task), name(Some(on))),
+        Event::WaitOn { task, on: Resource::Task(on), .. } => {
+            format!("{} awaits {}", name(task), name(Some(on)))
+        }
         Event::WaitOn { task, .. } => format!("{} awaits a timer", name(task)),
         Event::WaitDone { task, on: Resource::Task(on) } => format!("{} has {}", name(task), name(Some(on))),
         Event::WaitDone { task, .. } => format!("{} has its timer", name(task)),

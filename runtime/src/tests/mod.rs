@@ -123,7 +123,7 @@ impl Laws {
     /// A timer fires only while somebody waits for it, and those whose timers fire are woken in that order.
     fn timers(&mut self, event: Event) {
         match event {
-            Event::WaitOn { task, on: Resource::Timer(timer) } => {
+            Event::WaitOn { task, on: Resource::Timer(timer), .. } => {
                 assert!(self.sleepers.insert(timer, task).is_none(), "timer {timer} was begun twice");
             }
             Event::WaitDone { on: Resource::Timer(timer), .. } => drop(self.sleepers.insert(timer, None)),

@@ -418,7 +418,9 @@ fn normal(events: &[Event]) -> Vec<Event> {
         Event::PollBegin { task } => Event::PollBegin { task: id(task) },
         Event::PollEnd { task, ready } => Event::PollEnd { task: id(task), ready },
         Event::Done { task, end } => Event::Done { task: id(task), end },
-        Event::WaitOn { task, on } => Event::WaitOn { task: task.map(id), on: resource(on) },
+        Event::WaitOn { task, on, holder } => {
+            Event::WaitOn { task: task.map(id), on: resource(on), holder: holder.map(id) }
+        }
         Event::WaitDone { task, on } => Event::WaitDone { task: task.map(id), on: resource(on) },
         other => other,
     };

@@ -1,0 +1,186 @@
+//! One value, from one task to another.
+//!
+//! Facts. There is one who sends, once, and one who waits: no line is needed.
+//!
+//! Contract. The receiver gets the value, or hears that the sender is gone. A sender whose receiver is gone gets the
+//! value back, and can [wait](OneshotSender::closed) to hear of that, so as not to work in vain.
+//!
+//! | method | cancel safe |
+//! |---|---|
+//! | the receiver | yes: polled no more and polled again later, it has lost nothing |
+//! | `closed` | yes |
+
+use std::cell::Cell;
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use crate::channel::{Closed, TryRecvError};
+use crate::waiting::Watched;
+use crate::waker;
+
+/// A channel for a single value.
+///
+/// ```
+/// roundel::run(async {
+///     let (sender, receiver) = roundel::channel::oneshot();
+///     roundel::spawn(async move { sender.send(42).unwrap() }).detach();
+///     assert_eq!(receiver.await, Ok(42));
+/// });
+/// ```
+pub fn oneshot<T>() -> (OneshotSender<T>, OneshotReceiver<T>) {
+    let shared = Rc::new(Shared {
+        value: Cell::new(None),
+        receiver: Cell::new(None),
+        sender: Cell::new(None),
+        closed: Cell::new(false),
+        resource: Watched::new("oneshot"),
+    });
+    (OneshotSender { shared: Rc::clone(&shared) }, OneshotReceiver { shared, waiting: false })
+}
+
+struct Shared<T> {
+    value: Cell<Option<T>>,
+    /// The receiver, when it waits for the value.
+    receiver: Cell<Option<Waker>>,
+    /// The sender, when it waits for the receiver's end.
+    sender: Cell<Option<Waker>>,
+    /// One side has ended, or the value has been sent.
+    closed: Cell<bool>,
+    resource: Watched,
+}
+
+impl<T> Shared<T> {
+    /// One side is done: the other need not wait any more.
+    fn close(&self) {
+        self.closed.set(true);
+        let (receiver, sender) = (self.receiver.take(), self.sender.take());
+        receiver.into_iter().chain(sender).for_each(waker::wake);
+    }
+}
+
+/// Leaves a waker where it will be found.
+fn leave(waker: &Waker, place: &Cell<Option<Waker>>) {
+    let old = place.replace(Some(waker.clone()));
+    drop(old);
+}
+
+/// The end where the value goes in.
+pub struct OneshotSender<T> {
+    shared: Rc<Shared<T>>,
+}
+
+impl<T> OneshotSender<T> {
+    /// Sends the value. This never waits.
+    ///
+    /// # Errors
+    ///
+    /// If the receiver is gone. The value comes back.
+    #[inline]
+    pub fn send(self, value: T) -> Result<(), Closed<T>> {
+        if self.shared.closed.get() {
+            return Err(Closed(value));
+        }
+        self.shared.value.set(Some(value));
+        Ok(())
+        // To be dropped is what wakes the receiver.
+    }
+
+    /// Whether the receiver is gone.
+    pub fn is_closed(&self) -> bool {
+        self.shared.closed.get()
+    }
+
+    /// Waits until the receiver is gone.
+    pub async fn closed(&mut self) {
+        std::future::poll_fn(|cx| {
+            leave(cx.waker(), &self.shared.sender);
+            // Asked last: to clone and to drop a waker is foreign code.
+            if self.shared.closed.get() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}
+
+impl<T> Drop for OneshotSender<T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.shared.close();
+    }
+}
+
+/// The end where the value comes out: await it.
+#[must_use = "futures do nothing unless awaited"]
+pub struct OneshotReceiver<T> {
+    shared: Rc<Shared<T>>,
+    /// Whether the probe has been told of a wait.
+    waiting: bool,
+}
+
+impl<T> OneshotReceiver<T> {
+    /// The value, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// If it is not; if it is not and will not come.
+    pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
+        let nothing = if self.shared.closed.get() { TryRecvError::Closed } else { TryRecvError::Empty };
+        self.shared.value.take().ok_or(nothing)
+    }
+
+    /// Whether the value is there, or will not come.
+    pub(crate) fn is_over(&self) -> bool {
+        self.shared.closed.get()
+    }
+
+    /// Says that the value will not be wanted. If it was sent before, it can still be received.
+    pub fn close(&mut self) {
+        self.shared.close();
+    }
+}
+
+impl<T> Future for OneshotReceiver<T> {
+    type Output = Result<T, Closed>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, Closed>> {
+        if !self.shared.closed.get() {
+            leave(cx.waker(), &self.shared.receiver);
+        }
+        // Asked again: to clone and to drop a waker is foreign code.
+        let over = self.shared.closed.get();
+        self.announce(!over);
+        if over { Poll::Ready(self.shared.value.take().ok_or(Closed(()))) } else { Poll::Pending }
+    }
+}
+
+impl<T> OneshotReceiver<T> {
+    #[inline]
+    fn announce(&mut self, waits: bool) {
+        if std::mem::replace(&mut self.waiting, waits) != waits {
+            self.shared.resource.announce(waits);
+        }
+    }
+}
+
+impl<T> Drop for OneshotReceiver<T> {
+    fn drop(&mut self) {
+        self.announce(false);
+        drop(self.shared.receiver.take());
+        self.shared.close();
+        drop(self.shared.value.take());
+    }
+}
+
+impl<T> fmt::Debug for OneshotSender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OneshotSender").field("closed", &self.shared.closed.get()).finish()
+    }
+}
+
+impl<T> fmt::Debug for OneshotReceiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OneshotReceiver").field("closed", &self.shared.closed.get()).finish()
+    }
+}

@@ -1,0 +1,43 @@
+//! A small random number generator (splitmix64).
+//!
+//! Facts. To find what depends on an order that nobody promised, the order has to be shuffled, and what was found has to
+//! be found again. To spread retries, anything will do that is not the same for all.
+//!
+//! Contract. The same seed gives the same numbers, for ever. They are good enough for schedules and delays, and for
+//! nothing that anybody must not guess.
+
+use std::cell::Cell;
+use std::hash::{BuildHasher, RandomState};
+
+#[derive(Debug)]
+pub(crate) struct Dice(Cell<u64>);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Dice {
+        Dice(Cell::new(seed))
+    }
+
+    /// With a seed that nobody knows: std's hash maps have one, too.
+    pub(crate) fn unseeded() -> Dice {
+        Dice::new(RandomState::new().hash_one(0))
+    }
+
+    /// A number below `sides`.
+    pub(crate) fn roll(&self, sides: usize) -> usize {
+        (self.next() % sides as u64) as usize
+    }
+
+    /// A number from zero up to, and without, one.
+    pub(crate) fn fraction(&self) -> f64 {
+        // As many bits as the number has.
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn next(&self) -> u64 {
+        self.0.set(self.0.get().wrapping_add(0x9e37_79b9_7f4a_7c15));
+        let mut z = self.0.get();
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}

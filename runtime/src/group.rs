@@ -1,0 +1,39 @@
+//! How several futures become one.
+//!
+//! Facts. To await one future after the other takes the sum of their times, to await them together the longest of them.
+//! Whoever starts several things has to say what becomes of the others when one fails, and who waits for them.
+//!
+//! Contract. Ordinary futures, for any executor ([`shield`] spawns a task of ours). What was not woken is not polled,
+//! in all but [`select!`], whose few arms are.
+//!
+//! | | which futures | ends when | the others, when one fails |
+//! |---|---|---|---|
+//! | [`join!`] | a few, of any kinds | all have ended | run on: an error is an output |
+//! | [`select!`] | a few, of any kinds | one has ended | are dropped |
+//! | [`gather`], [`gather_outcomes`] | any number of a kind | all have ended | run on |
+//! | [`try_gather`] | any number of a kind | all have ended, or one has failed | are dropped |
+//! | [`race`] | any number of a kind | one has ended | are dropped |
+//! | [`as_completed`], [`for_each_concurrent`] | any number of a kind | all have ended | run on |
+//! | [`scope`], [`try_scope`] | children, spawned as it goes | all have ended, or one has failed | are dropped |
+//! | [`shield`] | one | it has ended | |
+
+mod crowd;
+mod gather;
+mod join;
+mod scope;
+mod shield;
+mod wakes;
+
+pub use gather::{
+    AsCompleted, ForEachConcurrent, Gather, Outcome, Race, as_completed, for_each_concurrent, gather,
+    gather_outcomes, race, try_gather,
+};
+#[doc(hidden)]
+pub use join::{Arms, Either, Join, MaybeDone, Members, Select};
+pub use scope::{GroupError, Ready, Scope, ScopedHandle, TryScope, scope, try_scope};
+pub use shield::{Shield, shield};
+
+#[doc(inline)]
+pub use crate::__join as join;
+#[doc(inline)]
+pub use crate::__select as select;

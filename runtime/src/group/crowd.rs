@@ -1,0 +1,138 @@
+//! Many futures of one kind, polled when they were woken and not otherwise.
+//!
+//! Facts. A child may end, wake its siblings, and panic; children may come and go while others run.
+//!
+//! What follows. A slab of boxed futures and the [`Wakes`]. A new child counts as woken. In one poll of the parent each
+//! child is polled at most once, and at most [`BATCH`] of them; for the rest the parent wakes itself, so a crowd does
+//! not hold up the loop.
+//!
+//! Invariants. Polls are as many as wakes (plus one for each child). Children are dropped in the order of their places,
+//! which is that of their coming as long as none has ended.
+//!
+//! What it does not know: what the outputs are for.
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::panic::resume_unwind;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use slab::Slab;
+
+use crate::group::wakes::Wakes;
+use crate::panics::{Payload, contain, swallow};
+
+pub(crate) struct Crowd<F: ?Sized> {
+    children: Slab<Pin<Box<F>>>,
+    wakes: Wakes,
+    /// Those who were woken, from `next` on still to be polled.
+    batch: Vec<usize>,
+    next: usize,
+}
+
+/// As the budget of a task: enough for a burst, not enough to be noticed by other tasks.
+const BATCH: usize = 128;
+
+impl<F: Future + ?Sized> Crowd<F> {
+    pub(crate) fn new() -> Crowd<F> {
+        Crowd { children: Slab::new(), wakes: Wakes::new(), batch: Vec::new(), next: 0 }
+    }
+
+    /// Takes a child in; returns its place.
+    pub(crate) fn add(&mut self, child: Pin<Box<F>>) -> usize {
+        let place = self.children.insert(child);
+        self.wakes.note(place);
+        place
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.children.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.children.is_empty()
+    }
+
+    /// Whether the last poll has left some of its batch for the next.
+    pub(crate) fn has_rest(&self) -> bool {
+        self.next < self.batch.len()
+    }
+
+    /// Polls who was woken, and tells `done` who is done, and with what. Stops early if `done` says so; who has not
+    /// been polled by then is still noted.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut done: impl FnMut(usize, F::Output) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        self.wakes.set_parent(cx.waker());
+        if self.next == self.batch.len() {
+            self.wakes.take(&mut self.batch);
+            self.next = 0;
+        }
+        let end = self.batch.len().min(self.next + BATCH);
+        while self.next < end {
+            let place = self.batch[self.next];
+            self.next += 1;
+            if let Some(output) = self.poll_child(place) {
+                done(place, output)?;
+            }
+        }
+        if self.next < self.batch.len() {
+            cx.waker().wake_by_ref();
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn poll_child(&mut self, place: usize) -> Option<F::Output> {
+        // Who is gone may still be woken.
+        let child = self.children.get_mut(place)?;
+        let mut cx = Context::from_waker(self.wakes.waker(place));
+        let Poll::Ready(output) = child.as_mut().poll(&mut cx) else { return None };
+        drop(self.children.remove(place));
+        Some(output)
+    }
+}
+
+impl<F: ?Sized> Crowd<F> {
+    /// Drops all children, or all but one, each whatever the others do. The first panic among the drops goes on.
+    pub(crate) fn clear_but(&mut self, spared: Option<usize>) {
+        let mut panic = None;
+        let places: Vec<usize> =
+            self.children.iter().map(|(place, _)| place).filter(|place| Some(*place) != spared).collect();
+        for place in places {
+            let child = self.children.remove(place);
+            if let Err(payload) = contain(|| drop(child)) {
+                keep_first(&mut panic, payload);
+            }
+        }
+        // On top of another panic, this one would end the process.
+        match panic {
+            Some(payload) if std::thread::panicking() => swallow(|| drop(payload)),
+            Some(payload) => resume_unwind(payload),
+            None => {}
+        }
+    }
+}
+
+impl<F: ?Sized> Drop for Crowd<F> {
+    fn drop(&mut self) {
+        if !self.children.is_empty() {
+            self.clear_but(None);
+        }
+    }
+}
+
+/// Of several panics the first is the cause, the others are consequences.
+pub(crate) fn keep_first(first: &mut Option<Payload>, payload: Payload) {
+    match first {
+        None => *first = Some(payload),
+        Some(_) => swallow(|| drop(payload)),
+    }
+}
+
+impl<F: ?Sized> fmt::Debug for Crowd<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Crowd").field("children", &self.children.len()).finish_non_exhaustive()
+    }
+}

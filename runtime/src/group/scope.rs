@@ -1,0 +1,557 @@
+//! Children that may borrow, and that are over when the scope is over.
+//!
+//! Facts. A task that was spawned may outlive whoever spawned it, so it cannot borrow from it. And a future can be
+//! forgotten at any time without being dropped; so no destructor can be relied on to wait for a task that borrows.
+//!
+//! What follows. A scope's children are not tasks: they lie inside the scope's own future and are polled by it. Whoever
+//! drops that future drops them; whoever forgets it has them never polled again. Either way no child runs when what it
+//! borrows is gone. The compiler sees this without `unsafe`.
+//!
+//! Contract. [`scope`] ends when its body and all its children have ended. A panic in any of them cancels the rest, and
+//! goes on from there. In [`try_scope`], so does the first error of a child or of the body; the errors that had happened
+//! by then are all in the [`GroupError`]. To cancel is to drop: first the body, then the children in the order in
+//! which they were spawned. (A place that becomes free is used again, so after a child has ended that order is the
+//! places'.)
+//!
+//! | function | cancel safe |
+//! |---|---|
+//! | `scope`, `try_scope` | as the body and the children: they are dropped |
+//! | a `ScopedHandle` | yes; dropping it lets the child run on |
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::ops::ControlFlow;
+use std::panic::resume_unwind;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use crate::channel::{Closed, OneshotReceiver, OneshotSender, oneshot};
+use crate::group::crowd::{Crowd, keep_first};
+use crate::join::JoinError;
+use crate::panics::{Payload, contain};
+use crate::waker;
+
+/// Runs `body`, which may spawn children that borrow; ends when all have ended.
+///
+/// ```
+/// use roundel::group::{self, Scope};
+/// roundel::run(async {
+///     let words = ["one", "three", "five"];
+///     let total = group::scope(async |s: &Scope<'_>| {
+///         let lengths = words.each_ref().map(|word| s.spawn(async move { word.len() }));
+///         let mut total = 0;
+///         for length in lengths {
+///             total += length.await.unwrap();
+///         }
+///         total
+///     })
+///     .await;
+///     assert_eq!(total, 12);
+/// });
+/// ```
+///
+/// A child cannot borrow from the body, which may end before it:
+///
+/// ```compile_fail
+/// # use roundel::group::{self, Scope};
+/// roundel::run(group::scope(async |s: &Scope<'_>| {
+///     let short = String::from("gone too soon");
+///     s.spawn(async { println!("{short}") });
+/// }));
+/// ```
+///
+/// # Panics
+///
+/// If the body or a child panics: with that.
+pub async fn scope<'env, R>(body: impl AsyncFnOnce(&Scope<'env>) -> R) -> R {
+    let scope = Scope { nest: Rc::new(Nest::new()) };
+    let result = Cell::new(None);
+    let body = Box::pin(contained(async {
+        result.set(Some(body(&scope).await));
+        Outcome::Fine
+    }));
+    Run::new(Rc::clone(&scope.nest), body).await;
+    result.take().expect("nothing but a panic cancels the body of a `scope`")
+}
+
+/// Runs `body`, which may spawn children that borrow; ends when all have ended, or when one has failed.
+///
+/// ```
+/// use roundel::group;
+/// use std::time::Duration;
+/// roundel::run(async {
+///     let result = group::try_scope(async |s| {
+///         s.spawn(async { Err::<(), _>("the disk is full") });
+///         s.spawn(async { roundel::time::sleep(Duration::MAX).await; Ok(()) });
+///         roundel::time::sleep(Duration::MAX).await;
+///         Ok(())
+///     })
+///     .await;
+///     assert_eq!(result.unwrap_err().errors(), ["the disk is full"]);
+/// });
+/// ```
+///
+/// # Errors
+///
+/// If a child or the body returns one.
+///
+/// # Panics
+///
+/// If the body or a child panics: with that.
+pub async fn try_scope<'env, R, E: 'env>(
+    body: impl AsyncFnOnce(&TryScope<'env, E>) -> Result<R, E>,
+) -> Result<R, GroupError<E>> {
+    let scope = TryScope { scope: Scope { nest: Rc::new(Nest::new()) }, errors: Rc::default() };
+    let result = Cell::new(None);
+    let body = Box::pin(contained(async {
+        match body(&scope).await {
+            Ok(value) => {
+                result.set(Some(value));
+                Outcome::Fine
+            }
+            Err(error) => scope.fail(error),
+        }
+    }));
+    Run::new(Rc::clone(&scope.scope.nest), body).await;
+    let errors = scope.errors.take();
+    match result.take() {
+        Some(value) if errors.is_empty() => Ok(value),
+        _ => Err(GroupError { errors }),
+    }
+}
+
+/// How the body or a child ended.
+enum Outcome {
+    Fine,
+    Failed,
+    Panicked(Payload),
+}
+
+type Child<'a> = dyn Future<Output = Outcome> + 'a;
+
+/// What the scope's future and those who spawn share.
+struct Nest<'env> {
+    /// Spawned, and not yet among the others. `None` when the scope is over.
+    incoming: RefCell<Option<Vec<Pin<Box<Child<'env>>>>>>,
+    /// The children are to be dropped, because somebody said so.
+    cancelled: Cell<bool>,
+    /// Wakes the scope's own future.
+    waker: Cell<Option<Waker>>,
+}
+
+impl<'env> Nest<'env> {
+    fn new() -> Nest<'env> {
+        Nest { incoming: RefCell::new(Some(Vec::new())), cancelled: Cell::new(false), waker: Cell::new(None) }
+    }
+
+    fn wake(&self) {
+        self.waker.take().into_iter().for_each(waker::wake);
+    }
+
+    /// Takes a child in. When the scope is over, it is dropped instead.
+    fn admit(&self, child: Pin<Box<Child<'env>>>) {
+        let refused = match &mut *self.incoming.borrow_mut() {
+            Some(incoming) => {
+                incoming.push(child);
+                None
+            }
+            None => Some(child),
+        };
+        drop(refused);
+        self.wake();
+    }
+
+    fn take_incoming(&self) -> Vec<Pin<Box<Child<'env>>>> {
+        self.incoming.borrow_mut().as_mut().map(std::mem::take).unwrap_or_default()
+    }
+}
+
+/// The future of a scope, without its result: runs the body and the children.
+struct Run<'a, 'env> {
+    // The first child is the body.
+    crowd: Crowd<Child<'a>>,
+    body_lives: bool,
+    nest: Rc<Nest<'env>>,
+}
+
+/// The body's place among the children, for as long as it lives.
+const BODY: usize = 0;
+
+impl<'a, 'env: 'a> Run<'a, 'env> {
+    fn new(nest: Rc<Nest<'env>>, body: Pin<Box<Child<'a>>>) -> Run<'a, 'env> {
+        let mut crowd = Crowd::new();
+        crowd.add(body);
+        Run { crowd, body_lives: true, nest }
+    }
+
+    /// Polls who was woken. Breaks if somebody failed; with the first panic, if there was one.
+    fn poll_woken(&mut self, cx: &mut Context<'_>) -> ControlFlow<Option<Payload>> {
+        let Run { crowd, body_lives, .. } = self;
+        let (mut failed, mut panic) = (false, None);
+        loop {
+            let _ = crowd.poll(cx, |place, outcome| {
+                *body_lives &= place != BODY;
+                failed |= !matches!(outcome, Outcome::Fine);
+                if let Outcome::Panicked(payload) = outcome {
+                    keep_first(&mut panic, payload);
+                }
+                ControlFlow::Continue(())
+            });
+            // Who was to be polled in the same turn as one that failed is polled, so that its error is heard, too.
+            if !failed || !crowd.has_rest() {
+                break;
+            }
+        }
+        if failed { ControlFlow::Break(panic) } else { ControlFlow::Continue(()) }
+    }
+
+    /// Those who were spawned join the others. False if there were none.
+    fn take_in(&mut self) -> bool {
+        let incoming = self.nest.take_incoming();
+        let any = !incoming.is_empty();
+        for child in incoming {
+            self.crowd.add(child);
+        }
+        any
+    }
+
+    /// Drops the children, but not the body.
+    fn cancel_children(&mut self) {
+        let incoming = self.nest.take_incoming();
+        self.crowd.clear_but(self.body_lives.then_some(BODY));
+        drop(incoming);
+    }
+
+    /// Somebody failed: drops everybody, and goes on with the panic if there was one.
+    fn fail(&mut self, mut panic: Option<Payload>) {
+        if let Err(payload) = contain(|| self.close()) {
+            keep_first(&mut panic, payload);
+        }
+        if let Some(payload) = panic {
+            resume_unwind(payload);
+        }
+    }
+
+    /// Nobody comes in any more, and all go.
+    fn close(&mut self) {
+        let incoming = self.nest.incoming.take();
+        self.crowd.clear_but(None);
+        drop(incoming);
+    }
+}
+
+impl<'a, 'env: 'a> Future for Run<'a, 'env> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        loop {
+            if let ControlFlow::Break(panic) = this.poll_woken(cx) {
+                this.fail(panic);
+                return Poll::Ready(());
+            }
+            if this.nest.cancelled.take() {
+                this.cancel_children();
+            }
+            if !this.take_in() {
+                break;
+            }
+        }
+        if this.crowd.is_empty() {
+            this.close();
+            return Poll::Ready(());
+        }
+        let old = this.nest.waker.replace(Some(cx.waker().clone()));
+        drop(old);
+        Poll::Pending
+    }
+}
+
+impl Drop for Run<'_, '_> {
+    fn drop(&mut self) {
+        let incoming = self.nest.incoming.take();
+        self.crowd.clear_but(None);
+        drop(incoming);
+    }
+}
+
+/// Where the children of a [`scope`] are spawned. A child that is to spawn others gets a clone.
+#[derive(Clone)]
+pub struct Scope<'env> {
+    nest: Rc<Nest<'env>>,
+}
+
+impl<'env> Scope<'env> {
+    /// Begins a child, which is first polled when the body gives way. On a scope that is over, it is dropped at once.
+    pub fn spawn<F>(&self, future: F) -> ScopedHandle<F::Output>
+    where
+        F: Future<Output: 'env> + 'env,
+    {
+        self.spawn_judged(future, |output| Ok(output))
+    }
+
+    /// `judge` says whether an output is one, or a failure.
+    fn spawn_judged<F, T: 'env>(
+        &self,
+        future: F,
+        judge: impl FnOnce(F::Output) -> Result<T, Outcome> + 'env,
+    ) -> ScopedHandle<T>
+    where
+        F: Future + 'env,
+    {
+        let (sender, receiver) = oneshot();
+        let stop = Rc::new(Stop::default());
+        let handle = ScopedHandle { receiver, stop: Rc::clone(&stop) };
+        self.nest.admit(Box::pin(contained(async move {
+            let Some(output) = stop.unless_cancelled(future).await else { return Outcome::Fine };
+            match judge(output) {
+                // Nobody may be interested.
+                Ok(value) => sender.send(value).map_or(Outcome::Fine, |_| Outcome::Fine),
+                Err(outcome) => outcome,
+            }
+        })));
+        handle
+    }
+
+    /// Begins a child, and waits until it says that it is ready, and with what.
+    ///
+    /// ```
+    /// use roundel::group::{self, Scope};
+    /// roundel::run(group::scope(async |s: &Scope<'_>| {
+    ///     let address = s.start(async |ready| {
+    ///         ready.set("127.0.0.1:7000"); // bound; from here on it serves
+    ///         roundel::yield_now().await;
+    ///     });
+    ///     assert_eq!(address.await, Ok("127.0.0.1:7000"));
+    /// }));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the child ends without having said it.
+    pub async fn start<V: 'env, F, Fut>(&self, child: F) -> Result<V, Closed>
+    where
+        F: FnOnce(Ready<V>) -> Fut,
+        Fut: Future<Output: 'env> + 'env,
+    {
+        let (sender, receiver) = oneshot();
+        drop(self.spawn(child(Ready { sender })));
+        receiver.await
+    }
+
+    /// Drops all children there are, at the scope's next turn; their handles say so. The body goes on, and may spawn
+    /// others.
+    pub fn cancel(&self) {
+        self.nest.cancelled.set(true);
+        self.nest.wake();
+    }
+}
+
+/// Where the children of a [`try_scope`] are spawned. A child that is to spawn others gets a clone.
+pub struct TryScope<'env, E> {
+    scope: Scope<'env>,
+    errors: Rc<RefCell<Vec<E>>>,
+}
+
+impl<'env, E: 'env> TryScope<'env, E> {
+    /// Begins a child, which is first polled when the body gives way. If it returns an error, all others are cancelled.
+    pub fn spawn<T: 'env, F>(&self, future: F) -> ScopedHandle<T>
+    where
+        F: Future<Output = Result<T, E>> + 'env,
+    {
+        let errors = Rc::clone(&self.errors);
+        self.scope.spawn_judged(future, move |result| {
+            result.map_err(|error| {
+                errors.borrow_mut().push(error);
+                Outcome::Failed
+            })
+        })
+    }
+
+    /// Begins a child, and waits until it says that it is ready; see [`Scope::start`].
+    ///
+    /// # Errors
+    ///
+    /// If the child ends without having said it; if it ends with an error, this does not return.
+    pub async fn start<V: 'env, T: 'env, F, Fut>(&self, child: F) -> Result<V, Closed>
+    where
+        F: FnOnce(Ready<V>) -> Fut,
+        Fut: Future<Output = Result<T, E>> + 'env,
+    {
+        let (sender, receiver) = oneshot();
+        drop(self.spawn(child(Ready { sender })));
+        receiver.await
+    }
+
+    /// Drops all children there are; see [`Scope::cancel`].
+    pub fn cancel(&self) {
+        self.scope.cancel();
+    }
+
+    fn fail(&self, error: E) -> Outcome {
+        self.errors.borrow_mut().push(error);
+        Outcome::Failed
+    }
+}
+
+impl<E> Clone for TryScope<'_, E> {
+    fn clone(&self) -> Self {
+        TryScope { scope: self.scope.clone(), errors: Rc::clone(&self.errors) }
+    }
+}
+
+/// Runs a child so that its panic becomes its outcome.
+async fn contained(child: impl Future<Output = Outcome>) -> Outcome {
+    let mut child = pin!(child);
+    std::future::poll_fn(|cx| match contain(|| child.as_mut().poll(cx)) {
+        Ok(poll) => poll,
+        Err(payload) => Poll::Ready(Outcome::Panicked(payload)),
+    })
+    .await
+}
+
+/// How a handle tells its child to stop.
+#[derive(Default)]
+struct Stop {
+    cancelled: Cell<bool>,
+    child: Cell<Option<Waker>>,
+}
+
+impl Stop {
+    /// Runs the future; drops it when it is told to stop.
+    async fn unless_cancelled<F: Future>(&self, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        let mut waits = false;
+        std::future::poll_fn(|cx| {
+            if self.cancelled.get() {
+                return Poll::Ready(None);
+            }
+            if !std::mem::replace(&mut waits, true) {
+                self.child.set(Some(cx.waker().clone()));
+            }
+            future.as_mut().poll(cx).map(Some)
+        })
+        .await
+    }
+
+    fn cancel(&self) {
+        self.cancelled.set(true);
+        self.child.take().into_iter().for_each(waker::wake);
+    }
+}
+
+/// A child of a scope, as its spawner sees it. Awaiting it gives the child's output. Dropping it lets the child run on;
+/// the scope waits for it all the same.
+#[must_use = "to let a child run by itself, say `drop`: the scope waits for it all the same"]
+pub struct ScopedHandle<T> {
+    receiver: OneshotReceiver<T>,
+    stop: Rc<Stop>,
+}
+
+impl<T> ScopedHandle<T> {
+    /// Drops the child, at the scope's next turn. The other children, and the scope, go on.
+    pub fn cancel(&self) {
+        self.stop.cancel();
+    }
+
+    /// Whether the child is over.
+    pub fn is_finished(&self) -> bool {
+        self.receiver.is_over()
+    }
+}
+
+impl<T> Future for ScopedHandle<T> {
+    /// An error only if the child was cancelled: a panic cancels everybody, and comes out of the scope.
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.receiver).poll(cx).map_err(|Closed(())| JoinError::never_ran())
+    }
+}
+
+/// How a child says that it is ready; see [`Scope::start`].
+pub struct Ready<V> {
+    sender: OneshotSender<V>,
+}
+
+impl<V> Ready<V> {
+    /// The child is ready, and this is what its spawner waits for.
+    pub fn set(self, value: V) {
+        // If the spawner waits no more, nobody needs to know.
+        drop(self.sender.send(value));
+    }
+}
+
+/// All errors of a [`try_scope`], in the order in which they happened.
+///
+/// There is at least one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct GroupError<E> {
+    errors: Vec<E>,
+}
+
+impl<E> GroupError<E> {
+    /// All of them.
+    pub fn errors(&self) -> &[E] {
+        &self.errors
+    }
+
+    /// The one that made the others be cancelled.
+    pub fn first(&self) -> &E {
+        &self.errors[0]
+    }
+
+    /// All of them.
+    pub fn into_errors(self) -> Vec<E> {
+        self.errors
+    }
+
+    /// Those for which `pred` is true, and the others.
+    pub fn split(self, pred: impl FnMut(&E) -> bool) -> (Vec<E>, Vec<E>) {
+        self.errors.into_iter().partition(pred)
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for GroupError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.first().fmt(f)?;
+        match self.errors.len() - 1 {
+            0 => Ok(()),
+            1 => f.write_str(" (and one more error)"),
+            n => write!(f, " (and {n} more errors)"),
+        }
+    }
+}
+
+impl<E: fmt::Debug> fmt::Debug for GroupError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("GroupError").field(&self.errors).finish()
+    }
+}
+
+impl<E: std::error::Error> std::error::Error for GroupError<E> {}
+
+impl fmt::Debug for Scope<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope").field("over", &self.nest.incoming.borrow().is_none()).finish()
+    }
+}
+
+impl<E> fmt::Debug for TryScope<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.scope.fmt(f)
+    }
+}
+
+impl<T> fmt::Debug for ScopedHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScopedHandle").field("finished", &self.is_finished()).finish()
+    }
+}
+
+impl<V> fmt::Debug for Ready<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ready").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,69 @@
+//! Going on although nobody waits.
+//!
+//! Facts. To drop a future is to cancel it. What must not be cut in the middle has to be somebody else's.
+//!
+//! Contract. [`shield`] spawns the future as a task of its own, at once. If the one that awaits it is dropped, it goes on;
+//! a panic then has been reported by the panic hook, and nobody hears of it. The shutdown of the runtime cancels it like
+//! any other task.
+//!
+//! Cancel safety: yes; that is what it is for.
+
+use std::panic::resume_unwind;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use crate::join::JoinHandle;
+use crate::task;
+
+/// Runs `future` to its end, whatever becomes of whoever awaits it.
+///
+/// ```
+/// use std::{cell::Cell, rc::Rc, time::Duration};
+/// use roundel::{group::shield, time};
+///
+/// let runtime = roundel::Runtime::builder().virtual_time(true).build().unwrap();
+/// let saved = Rc::new(Cell::new(false));
+/// runtime.block_on(async {
+///     let saving = shield({
+///         let saved = saved.clone();
+///         async move {
+///             time::sleep(Duration::from_secs(2)).await;
+///             saved.set(true);
+///         }
+///     });
+///     assert!(time::timeout(Duration::from_secs(1), saving).await.is_err());
+///     time::sleep(Duration::from_secs(5)).await;
+/// });
+/// assert!(saved.get());
+/// ```
+///
+/// # Panics
+///
+/// Outside a loop. When awaited: if the future panics, with that; if it was cancelled, because its runtime is gone.
+#[track_caller]
+pub fn shield<F>(future: F) -> Shield<F::Output>
+where
+    F: Future<Output: 'static> + 'static,
+{
+    Shield { task: task::spawn(future) }
+}
+
+/// See [`shield`].
+#[derive(Debug)]
+#[must_use = "to let it run by itself, `spawn` it"]
+pub struct Shield<T> {
+    task: JoinHandle<T>,
+}
+
+impl<T: 'static> Future for Shield<T> {
+    type Output = T;
+
+    #[track_caller]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        match ready!(Pin::new(&mut self.task).poll(cx)) {
+            Ok(output) => Poll::Ready(output),
+            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+            Err(error) => panic!("what `shield` was to protect is gone with its runtime: {error}"),
+        }
+    }
+}

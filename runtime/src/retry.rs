@@ -1,0 +1,203 @@
+//! Trying again, not at once, and not all together.
+//!
+//! Facts. What failed because the other side was overloaded fails again if it is repeated at once. If a thousand clients
+//! fail together and each waits one second, they come back together.
+//!
+//! What follows. Each delay is longer than the one before (`base · factor^k`, up to `max`), and a *jitter* spreads it: full
+//! jitter takes any time between nothing and the whole delay. n attempts without jitter wait `base · (factor^(n-1) - 1) /
+//! (factor - 1)` in all, as long as `max` is not reached.
+//!
+//! Contract. The first attempt is made at once. The error of the last one is returned. Under a virtual clock, all of it is
+//! exact; with a seed (`Builder::shuffle`), the dice are the same each time, too.
+//!
+//! | function | cancel safe |
+//! |---|---|
+//! | `retry`, `retry_if` | as the attempt: it is dropped |
+
+use std::time::Duration;
+
+use crate::context;
+use crate::time;
+
+/// How often to try, and how long to wait in between.
+///
+/// ```
+/// use roundel::retry::Backoff;
+/// use std::time::Duration;
+/// let delays: Vec<u64> = Backoff::exponential(Duration::from_secs(2))
+///     .max(Duration::from_secs(10))
+///     .attempts(5)
+///     .delays()
+///     .map(|delay| delay.as_secs())
+///     .collect();
+/// assert_eq!(delays, [2, 4, 8, 10]);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[must_use = "a backoff does nothing until it is given to `retry`"]
+pub struct Backoff {
+    base: Duration,
+    factor: f64,
+    max: Duration,
+    attempts: u32,
+    jitter: Jitter,
+}
+
+/// How a delay is spread, so that many who fail together do not come back together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Jitter {
+    /// Not at all.
+    #[default]
+    None,
+    /// Any time from nothing to the whole delay.
+    Full,
+    /// Half of the delay, and any time up to the other half.
+    Equal,
+    /// Any time from the base to three times the delay before, up to the maximum.
+    Decorrelated,
+}
+
+impl Backoff {
+    /// Delays of `base`, twice `base`, four times `base`, and so on; five attempts, no jitter.
+    pub fn exponential(base: Duration) -> Backoff {
+        Backoff { base, factor: 2.0, max: Duration::MAX, attempts: 5, jitter: Jitter::None }
+    }
+
+    /// Delays of `base` each time.
+    pub fn constant(base: Duration) -> Backoff {
+        Backoff::exponential(base).factor(1.0)
+    }
+
+    /// By how much each delay is longer than the one before.
+    ///
+    /// # Panics
+    ///
+    /// If it is not a number of at least one.
+    #[track_caller]
+    pub fn factor(mut self, factor: impl Into<f64>) -> Backoff {
+        self.factor = factor.into();
+        assert!(self.factor >= 1.0, "a backoff whose delays shrink is none: give it a factor of at least 1");
+        self
+    }
+
+    /// No delay is longer than this.
+    pub fn max(mut self, max: Duration) -> Backoff {
+        self.max = max;
+        self
+    }
+
+    /// How many attempts there are, the first included.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[track_caller]
+    pub fn attempts(mut self, attempts: u32) -> Backoff {
+        assert!(attempts > 0, "zero attempts would have no result: make it at least 1");
+        self.attempts = attempts;
+        self
+    }
+
+    /// How the delays are spread.
+    pub fn jitter(mut self, jitter: Jitter) -> Backoff {
+        self.jitter = jitter;
+        self
+    }
+
+    /// The delays between the attempts, with their jitter.
+    pub fn delays(&self) -> Delays {
+        Delays { backoff: self.clone(), made: 0, last: self.base }
+    }
+}
+
+/// See [`Backoff::delays`].
+#[derive(Clone, Debug)]
+pub struct Delays {
+    backoff: Backoff,
+    made: u32,
+    /// The last delay, as the dice had it.
+    last: Duration,
+}
+
+impl Iterator for Delays {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let Backoff { base, factor, max, attempts, jitter } = self.backoff;
+        if self.made + 1 >= attempts {
+            return None;
+        }
+        let whole = scaled(base, factor.powf(f64::from(self.made))).min(max);
+        self.made += 1;
+        self.last = match jitter {
+            Jitter::None => whole,
+            Jitter::Full => scaled(whole, context::roll()),
+            Jitter::Equal => scaled(whole, 0.5 + context::roll() / 2.0),
+            Jitter::Decorrelated => {
+                let longest = scaled(self.last, 3.0).min(max).max(base);
+                (base + scaled(longest - base, context::roll())).min(max)
+            }
+        };
+        Some(self.last)
+    }
+}
+
+/// Saturates, also at what is not a number.
+fn scaled(duration: Duration, by: f64) -> Duration {
+    Duration::try_from_secs_f64(duration.as_secs_f64() * by).unwrap_or(Duration::MAX)
+}
+
+/// Calls `attempt` until it succeeds, with a delay after each failure.
+///
+/// ```
+/// use roundel::retry::{Backoff, retry};
+/// use std::time::Duration;
+///
+/// let runtime = roundel::Runtime::builder().virtual_time(true).build().unwrap();
+/// runtime.block_on(async {
+///     let (start, mut attempts) = (roundel::time::now(), Vec::new());
+///     let result: Result<(), &str> = retry(Backoff::exponential(Duration::from_secs(2)).attempts(4), async || {
+///         attempts.push((roundel::time::now() - start).as_secs());
+///         Err("nobody at home")
+///     })
+///     .await;
+///     assert_eq!((result, attempts), (Err("nobody at home"), vec![0, 2, 6, 14]));
+/// });
+/// ```
+///
+/// # Errors
+///
+/// What the last attempt says.
+///
+/// # Panics
+///
+/// Outside a loop, when it comes to waiting.
+pub async fn retry<T, E>(backoff: Backoff, attempt: impl AsyncFnMut() -> Result<T, E>) -> Result<T, E> {
+    retry_if(backoff, attempt, |_| true).await
+}
+
+/// As [`retry`], but only for errors of which `is_transient` is true; others are returned at once.
+///
+/// # Errors
+///
+/// What the last attempt says.
+///
+/// # Panics
+///
+/// Outside a loop, when it comes to waiting.
+pub async fn retry_if<T, E>(
+    backoff: Backoff,
+    mut attempt: impl AsyncFnMut() -> Result<T, E>,
+    mut is_transient: impl FnMut(&E) -> bool,
+) -> Result<T, E> {
+    let mut delays = backoff.delays();
+    loop {
+        let error = match attempt().await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        match delays.next() {
+            Some(delay) if is_transient(&error) => time::sleep(delay).await,
+            _ => return Err(error),
+        }
+    }
+}

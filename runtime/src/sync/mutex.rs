@@ -1,0 +1,130 @@
+//! A lock for what must stay as it is across an `.await`.
+//!
+//! Facts. On one thread nothing runs between two lines that do not await: for those a `Cell` is enough. But between
+//! reading a balance and writing it back there may be an `.await`, and there anybody may run.
+//!
+//! Contract. One holder at a time. Who waits first is next, and has the lock from the moment it is unlocked, so
+//! nobody can snatch it. The lock is released when the guard is dropped: by return, by panic or by cancelling. A
+//! panic does not poison it.
+//!
+//! What is not promised. Two tasks that take two locks in opposite order wait for each other for ever; the
+//! [probe](crate::probe) tells who waits for what, and who holds it.
+//!
+//! | method | cancel safe |
+//! |---|---|
+//! | `lock` | yes: dropped, it has not locked; its turn is the next one's |
+
+use std::cell::{RefCell, RefMut};
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+
+use crate::sync::permits::{Held, Permits};
+
+/// A value that one task at a time may use, also across `.await`s.
+///
+/// ```
+/// use std::{rc::Rc, time::Duration};
+/// use roundel::{sync::Mutex, time::sleep};
+///
+/// let runtime = roundel::Runtime::builder().virtual_time(true).build().unwrap();
+/// let balance = Rc::new(Mutex::new(0));
+/// let deposit = |amount: i32| {
+///     let balance = balance.clone();
+///     async move {
+///         let mut balance = balance.lock().await;
+///         let seen = *balance;
+///         sleep(Duration::from_millis(100)).await; // here others run, but without the lock
+///         *balance = seen + amount;
+///     }
+/// };
+/// runtime.block_on(async { roundel::group::join!(deposit(100), deposit(50)) });
+/// assert_eq!(*balance.try_lock().unwrap(), 150);
+/// ```
+pub struct Mutex<T> {
+    permits: Permits,
+    value: RefCell<T>,
+}
+
+impl<T> Mutex<T> {
+    /// An unlocked mutex.
+    pub const fn new(value: T) -> Mutex<T> {
+        Mutex { permits: Permits::new(1, "mutex"), value: RefCell::new(value) }
+    }
+
+    /// Waits until the lock is ours.
+    ///
+    /// A task that locks twice waits for itself, for ever.
+    #[inline]
+    pub async fn lock(&self) -> MutexGuard<'_, T> {
+        self.permits.take(1).await;
+        self.guard()
+    }
+
+    /// Locks if nobody holds the lock or waits for it.
+    #[inline]
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        self.permits.try_take(1).then(|| self.guard())
+    }
+
+    #[inline]
+    fn guard(&self) -> MutexGuard<'_, T> {
+        let held = Held { permits: &self.permits, n: 1 };
+        MutexGuard { value: self.value.borrow_mut(), mutex: self, _held: held }
+    }
+
+    /// Whether somebody holds it.
+    pub fn is_locked(&self) -> bool {
+        self.permits.free() == 0
+    }
+
+    /// The value, without locking: there is nobody else who could.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
+    }
+
+    /// The value.
+    pub fn into_inner(self) -> T {
+        self.value.into_inner()
+    }
+}
+
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Mutex<T> {
+        Mutex::new(T::default())
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Mutex<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mutex").field("value", &self.value).finish_non_exhaustive()
+    }
+}
+
+/// The lock is held until this is dropped.
+#[must_use = "a guard that is dropped at once has locked nothing"]
+pub struct MutexGuard<'a, T> {
+    // In this order: first the value is let go, then the lock.
+    value: RefMut<'a, T>,
+    pub(crate) mutex: &'a Mutex<T>,
+    _held: Held<'a>,
+}
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.value
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}

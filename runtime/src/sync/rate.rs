@@ -1,0 +1,109 @@
+//! So many per second, and so many at once.
+//!
+//! Facts. A limit of ten per second is not kept by ten permits: ten quick requests give them back at once.
+//!
+//! What follows. A bucket of tokens: it is full at first, holds `burst` of them, and gets a new one every
+//! `1 / per_second`. It is not filled by a timer: from the time when it will be full, one can compute how many are in it
+//! now.
+//!
+//! Contract. In no stretch of time are there more than `burst` plus what that time brings. First come, first served.
+//! Exact under a virtual clock.
+//!
+//! | method | cancel safe |
+//! |---|---|
+//! | `acquire` | yes: the token is taken in the poll that returns |
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use crate::clock::{Nanos, saturating_nanos};
+use crate::context;
+use crate::sync::permits::{Held, Permits};
+use crate::time;
+
+/// Lets so many per second pass.
+///
+/// ```
+/// use std::time::Duration;
+/// use roundel::{sync::RateLimiter, time};
+///
+/// let runtime = roundel::Runtime::builder().virtual_time(true).build().unwrap();
+/// runtime.block_on(async {
+///     let (start, limiter) = (time::now(), RateLimiter::new(10, 10));
+///     for _ in 0..30 {
+///         limiter.acquire().await; // ten at once, then one every 100 ms
+///     }
+///     assert_eq!(time::now() - start, Duration::from_secs(2));
+/// });
+/// ```
+#[derive(Debug)]
+pub struct RateLimiter {
+    /// How long it takes for a token to come.
+    period: Nanos,
+    burst: u32,
+    /// When the bucket will be full, if nobody takes anything.
+    full_at: Cell<Nanos>,
+    /// The first in line waits for the clock, the others for the first.
+    line: Permits,
+}
+
+impl RateLimiter {
+    /// At most `per_second` in the long run, `burst` at once.
+    ///
+    /// # Panics
+    ///
+    /// If `per_second` is not a positive number, or `burst` is zero.
+    #[track_caller]
+    pub fn new(per_second: impl Into<f64>, burst: u32) -> RateLimiter {
+        let period = 1e9 / per_second.into();
+        assert!(
+            period.is_finite() && period > 0.0,
+            "a RateLimiter needs a rate above zero: how many per second may pass?"
+        );
+        assert!(burst > 0, "a RateLimiter with a burst of zero would let nothing pass: give it at least 1");
+        // Rounded up: rather too slow by a nanosecond than too fast. (Saturates.)
+        let period = period.ceil() as Nanos;
+        RateLimiter { period, burst, full_at: Cell::new(0), line: Permits::new(1, "rate limiter") }
+    }
+
+    /// Waits for a token, and takes it.
+    ///
+    /// # Panics
+    ///
+    /// Outside a loop.
+    pub async fn acquire(&self) {
+        self.line.take(1).await;
+        let _first = Held { permits: &self.line, n: 1 };
+        while let Err(wait) = self.take() {
+            time::sleep(wait).await;
+        }
+    }
+
+    /// Takes a token, if there is one and nobody waits.
+    ///
+    /// # Panics
+    ///
+    /// Outside a loop.
+    #[track_caller]
+    pub fn try_acquire(&self) -> bool {
+        self.line.free() == 1 && self.take().is_ok()
+    }
+
+    /// Takes a token, or says how long it will be until there is one.
+    #[track_caller]
+    fn take(&self) -> Result<(), Duration> {
+        let now = context::with("RateLimiter", |context| context.clock.now());
+        let full_at = self.full_at.get().max(now).saturating_add(self.period);
+        let too_early = full_at.saturating_sub(now.saturating_add(self.depth()));
+        if too_early > 0 {
+            return Err(Duration::from_nanos(too_early));
+        }
+        self.full_at.set(full_at);
+        Ok(())
+    }
+
+    /// How long it takes to fill an empty bucket.
+    fn depth(&self) -> Nanos {
+        saturating_nanos(Duration::from_nanos(self.period).saturating_mul(self.burst))
+    }
+}

@@ -1,0 +1,350 @@
+//! A line of waiters: the one queue under every lock, semaphore, event, barrier and channel.
+//!
+//! Facts. Somebody who waits may be dropped at any time: before it is called, or after it was called and
+//! before it came. Whoever calls cannot know. Most who wait are called in the order in which they came.
+//!
+//! What follows. A doubly linked list inside a slab: to join the line at its end, to be called from its front
+//! and to leave from the middle each take the same few steps, however long the line is. Who is called leaves
+//! the line at once, but keeps its *place*, in which lies what it was called with (`G`), until it comes and
+//! fetches it. If it never comes, [`leave`](WaitQueue::leave) gives that back to the primitive, which passes it
+//! on: nothing that was meant for somebody who is gone is lost (invariant 13).
+//!
+//! ```text
+//!              poll: join                call                 poll: collect
+//!   ticket ───────────────► waiting ─────────────► called(G) ───────────────► Ready(G)
+//!                              │                      │
+//!                              └──── leave: Waited ───┴──── leave: Called(G) ───► pass it on
+//! ```
+//!
+//! Invariants. 3: to call is to enqueue. 4: a waker is cloned, woken and dropped with nothing borrowed. Because
+//! to clone a waker may run foreign code, which may change what is waited for, the attempt is made again
+//! between that and joining: no wake can fall into the gap.
+//!
+//! What it does not know: what is waited for. `R` is what a waiter asks for (so many permits), `G` what it is
+//! given. It works under any executor; the probe hears of a wait only inside a loop of ours.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::task::{Context, Poll, Waker};
+
+use slab::Slab;
+
+use crate::context;
+use crate::id::TaskId;
+use crate::probe::{Event, Resource};
+use crate::waker;
+
+pub(crate) struct WaitQueue<R = (), G = ()> {
+    line: RefCell<Line<R, G>>,
+    /// How many stand in line: known without a borrow, for it is asked at every turn.
+    waiting: Cell<usize>,
+    /// What the waiters see of it, for the probe.
+    pub(crate) resource: Watched,
+}
+
+struct Line<R, G> {
+    places: Slab<Place<R, G>>,
+    first: usize,
+    last: usize,
+}
+
+enum Place<R, G> {
+    Waiting { request: R, waker: Waker, before: usize, after: usize },
+    Called(G),
+}
+
+/// Beyond either end of the line.
+const NOBODY: usize = usize::MAX;
+
+/// What a waiter holds in its hand: where its place is, once it has one.
+#[derive(Debug)]
+pub(crate) struct Ticket(usize);
+
+impl Default for Ticket {
+    fn default() -> Ticket {
+        Ticket(NOBODY)
+    }
+}
+
+impl Ticket {
+    pub(crate) fn has_place(&self) -> bool {
+        self.0 != NOBODY
+    }
+}
+
+/// How somebody left who did not come when it was called, or was not called.
+pub(crate) enum Left<G> {
+    NeverCame,
+    Waited,
+    Called(G),
+}
+
+impl<R: Copy, G> WaitQueue<R, G> {
+    pub(crate) const fn new(what: &'static str) -> WaitQueue<R, G> {
+        let line = Line { places: Slab::new(), first: NOBODY, last: NOBODY };
+        WaitQueue { line: RefCell::new(line), waiting: Cell::new(0), resource: Watched::new(what) }
+    }
+
+    /// How many wait who have not been called.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.get()
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.get() == 0
+    }
+
+    /// What the first in line asks for.
+    #[inline]
+    pub(crate) fn first(&self) -> Option<R> {
+        if self.is_empty() { None } else { self.line.borrow().first() }
+    }
+
+    /// Asks for what is waited for: `attempt` gives it at once, or the ticket gets a place in line, or has been
+    /// called.
+    #[inline]
+    pub(crate) fn poll(
+        &self,
+        ticket: &mut Ticket,
+        request: R,
+        cx: &mut Context<'_>,
+        mut attempt: impl FnMut() -> Option<G>,
+    ) -> Poll<G> {
+        if ticket.has_place() {
+            return self.poll_place(ticket, cx);
+        }
+        if let Some(grant) = attempt() {
+            return Poll::Ready(grant);
+        }
+        let waker = cx.waker().clone();
+        if let Some(grant) = attempt() {
+            return Poll::Ready(grant);
+        }
+        ticket.0 = self.line.borrow_mut().join(request, waker);
+        self.waiting.set(self.waiting.get() + 1);
+        self.resource.announce(true);
+        Poll::Pending
+    }
+
+    fn poll_place(&self, ticket: &mut Ticket, cx: &mut Context<'_>) -> Poll<G> {
+        let stale = self.line.borrow().is_stale(ticket.0, cx.waker());
+        if stale {
+            let waker = cx.waker().clone();
+            let old = self.line.borrow_mut().renew(ticket.0, waker);
+            drop(old);
+        }
+        // Asked last: to clone and to drop was foreign code, and we may have been called by it.
+        let called = self.line.borrow_mut().collect(ticket);
+        let Some(grant) = called else { return Poll::Pending };
+        self.resource.announce(false);
+        Poll::Ready(grant)
+    }
+
+    /// Gives the ticket's place up.
+    #[inline]
+    pub(crate) fn leave(&self, ticket: &mut Ticket) -> Left<G> {
+        if ticket.has_place() { self.leave_place(ticket) } else { Left::NeverCame }
+    }
+
+    fn leave_place(&self, ticket: &mut Ticket) -> Left<G> {
+        let place = self.line.borrow_mut().remove(std::mem::take(ticket).0);
+        self.resource.announce(false);
+        match place {
+            Place::Called(grant) => Left::Called(grant),
+            Place::Waiting { waker, .. } => {
+                self.waiting.set(self.waiting.get() - 1);
+                drop(waker);
+                Left::Waited
+            }
+        }
+    }
+
+    /// Calls the first in line. False if nobody waits.
+    #[inline]
+    pub(crate) fn call(&self, grant: G) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        let waker = self.line.borrow_mut().call_first(grant);
+        self.waiting.set(self.waiting.get() - 1);
+        waker::wake(waker);
+        true
+    }
+
+    /// Calls all who wait now; who joins meanwhile is not meant.
+    pub(crate) fn call_all(&self, grant: G)
+    where
+        G: Copy,
+    {
+        for _ in 0..self.len() {
+            if !self.call(grant) {
+                return;
+            }
+        }
+    }
+
+    /// Waits in line. If it is dropped there, `missed` hears of it, with what it had been called with, if it had.
+    #[inline]
+    pub(crate) fn wait<A, M>(&self, request: R, attempt: A, missed: M) -> Wait<'_, R, G, A, M>
+    where
+        A: FnMut() -> Option<G>,
+        M: FnMut(Option<G>),
+    {
+        Wait { queue: self, ticket: Ticket::default(), request, attempt, missed }
+    }
+}
+
+/// See [`WaitQueue::wait`].
+pub(crate) struct Wait<'a, R: Copy, G, A: FnMut() -> Option<G>, M: FnMut(Option<G>)> {
+    queue: &'a WaitQueue<R, G>,
+    ticket: Ticket,
+    request: R,
+    attempt: A,
+    missed: M,
+}
+
+// Nothing in it is ever pinned.
+impl<R: Copy, G, A: FnMut() -> Option<G>, M: FnMut(Option<G>)> Unpin for Wait<'_, R, G, A, M> {}
+
+impl<R: Copy, G, A: FnMut() -> Option<G>, M: FnMut(Option<G>)> Future for Wait<'_, R, G, A, M> {
+    type Output = G;
+
+    #[inline]
+    fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<G> {
+        let this = &mut *self;
+        this.queue.poll(&mut this.ticket, this.request, cx, &mut this.attempt)
+    }
+}
+
+impl<R: Copy, G, A: FnMut() -> Option<G>, M: FnMut(Option<G>)> Drop for Wait<'_, R, G, A, M> {
+    #[inline]
+    fn drop(&mut self) {
+        match self.queue.leave(&mut self.ticket) {
+            Left::NeverCame => {}
+            Left::Waited => (self.missed)(None),
+            Left::Called(grant) => (self.missed)(Some(grant)),
+        }
+    }
+}
+
+impl<R, G> fmt::Debug for WaitQueue<R, G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitQueue").field("waiting", &self.waiting.get()).finish_non_exhaustive()
+    }
+}
+
+impl<R: Copy, G> Line<R, G> {
+    fn first(&self) -> Option<R> {
+        match self.places.get(self.first)? {
+            Place::Waiting { request, .. } => Some(*request),
+            Place::Called(_) => None,
+        }
+    }
+
+    fn join(&mut self, request: R, waker: Waker) -> usize {
+        let place = self.places.insert(Place::Waiting { request, waker, before: self.last, after: NOBODY });
+        *self.after(self.last) = place;
+        self.last = place;
+        place
+    }
+
+    /// The link that leads from `place` to the next one; from nobody to the first one.
+    fn after(&mut self, place: usize) -> &mut usize {
+        match self.places.get_mut(place) {
+            Some(Place::Waiting { after, .. }) => after,
+            _ => &mut self.first,
+        }
+    }
+
+    fn before(&mut self, place: usize) -> &mut usize {
+        match self.places.get_mut(place) {
+            Some(Place::Waiting { before, .. }) => before,
+            _ => &mut self.last,
+        }
+    }
+
+    fn unlink(&mut self, before: usize, after: usize) {
+        *self.after(before) = after;
+        *self.before(after) = before;
+    }
+
+    /// The first in line has been called with `grant`.
+    fn call_first(&mut self, grant: G) -> Waker {
+        let called = std::mem::replace(&mut self.places[self.first], Place::Called(grant));
+        let Place::Waiting { waker, before, after, .. } = called else {
+            unreachable!("who is in line has not been called")
+        };
+        self.unlink(before, after);
+        waker
+    }
+
+    /// What the ticket was called with, if it was; then it has no place any more.
+    fn collect(&mut self, ticket: &mut Ticket) -> Option<G> {
+        if matches!(self.places[ticket.0], Place::Waiting { .. }) {
+            return None;
+        }
+        match self.places.remove(std::mem::take(ticket).0) {
+            Place::Called(grant) => Some(grant),
+            Place::Waiting { .. } => None,
+        }
+    }
+
+    fn remove(&mut self, place: usize) -> Place<R, G> {
+        let place = self.places.remove(place);
+        if let Place::Waiting { before, after, .. } = place {
+            self.unlink(before, after);
+        }
+        place
+    }
+
+    /// Whether who waits at this place would be woken by the wrong waker.
+    fn is_stale(&self, place: usize, fresh: &Waker) -> bool {
+        matches!(&self.places[place], Place::Waiting { waker, .. } if !waker.will_wake(fresh))
+    }
+
+    /// Another waker for the same place; the one that is not needed comes back.
+    fn renew(&mut self, place: usize, fresh: Waker) -> Waker {
+        match &mut self.places[place] {
+            Place::Waiting { waker, .. } => std::mem::replace(waker, fresh),
+            Place::Called(_) => fresh,
+        }
+    }
+}
+
+/// Something that is waited for, as the probe sees it. It gets a number when the first wait is announced.
+pub(crate) struct Watched {
+    what: &'static str,
+    number: Cell<u64>,
+    /// Who has it, as far as is known: noted only while somebody watches.
+    pub(crate) holder: Cell<Option<TaskId>>,
+}
+
+impl Watched {
+    pub(crate) const fn new(what: &'static str) -> Watched {
+        Watched { what, number: Cell::new(0), holder: Cell::new(None) }
+    }
+
+    /// Tells the probe that a wait for this begins or ends.
+    #[inline]
+    pub(crate) fn announce(&self, begins: bool) {
+        if context::is_watched() {
+            self.tell(begins);
+        }
+    }
+
+    #[cold]
+    fn tell(&self, begins: bool) {
+        let Some(context) = context::current() else { return };
+        if self.number.get() == 0 {
+            self.number.set(context.probe.next_number());
+        }
+        let on = Resource::Line { what: self.what, number: self.number.get() };
+        let (task, holder) = (context.executor.running(), self.holder.get());
+        context.probe.emit(|| match begins {
+            true => Event::WaitOn { task, on, holder },
+            false => Event::WaitDone { task, on },
+        });
+    }
+}

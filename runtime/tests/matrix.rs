@@ -1,0 +1,610 @@
+//! Woken, then dropped: every primitive, every moment, a thousand schedules.
+//!
+//! Each run takes one primitive, lets some tasks wait for it and some others give, and drops some of those who wait: before
+//! they are polled, while they wait, or when they have been woken and have not come yet. When nothing moves any more, the
+//! books must balance: what was given has been got by somebody, or is still there to be had, once; and nobody waits for
+//! what is there. Then the runtime is dropped with whoever still waits, and the books must balance again.
+//!
+//! Which tasks, how many, when and in which order is decided by the seed: hazards 17 and 19.
+
+#![forbid(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use roundel::channel::{self, Queue};
+use roundel::sync::{
+    Barrier, BoundedSemaphore, Condition, Event, Mutex, Notify, OnceCell, Pool, RwLock, Semaphore,
+};
+use roundel::testing::{Cut, settle};
+use roundel::{Runtime, spawn, yield_now};
+
+const SEEDS: u64 = if cfg!(miri) { 2 } else { 1_000 };
+
+/// The same numbers for the same seed.
+struct Rng(Cell<u64>);
+
+impl Rng {
+    fn new(seed: u64) -> Rc<Rng> {
+        Rc::new(Rng(Cell::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) | 1)))
+    }
+
+    fn below(&self, n: usize) -> usize {
+        let mut x = self.0.get();
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        self.0.set(x);
+        (x >> 11) as usize % n
+    }
+
+    /// Mostly nowhere; otherwise at one of the first few places.
+    fn cut(&self) -> Cut {
+        let place = self.below(10);
+        Cut::at(if place < 6 { place } else { usize::MAX })
+    }
+
+    async fn pause(&self, most: usize) {
+        for _ in 0..self.below(most + 1) {
+            yield_now().await;
+        }
+    }
+}
+
+type Wait = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Something whose waiters each take one unit of what others give.
+trait Units {
+    fn wait(self: Rc<Self>) -> Wait;
+    fn give(self: Rc<Self>) -> Wait;
+    /// How many units are there to be had, by taking them.
+    fn drain(&self) -> usize;
+}
+
+/// Runs one program on `units`.
+fn balance(name: &str, seed: u64, units: &dyn Fn() -> Rc<dyn UnitsDyn>) {
+    let rng = Rng::new(seed);
+    let runtime = Runtime::builder().virtual_time(true).shuffle(seed).build().unwrap();
+    let units = units();
+    let (got, waiting) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+    // A giver that is itself dropped while it waits has given or has not; who has returned has.
+    let (offered, given) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+    runtime.block_on(async {
+        for _ in 0..1 + rng.below(5) {
+            let (units, rng, got, waiting) = (units.clone(), rng.clone(), got.clone(), waiting.clone());
+            let cut = rng.cut();
+            spawn(async move {
+                rng.pause(3).await;
+                waiting.set(waiting.get() + 1);
+                let result = cut.run(units.wait()).await;
+                waiting.set(waiting.get() - 1);
+                got.set(got.get() + usize::from(result.is_some()));
+            })
+            .detach();
+        }
+        for _ in 0..1 + rng.below(5) {
+            let (units, rng, offered, given) = (units.clone(), rng.clone(), offered.clone(), given.clone());
+            spawn(async move {
+                rng.pause(4).await;
+                offered.set(offered.get() + 1);
+                units.give().await;
+                given.set(given.get() + 1);
+            })
+            .detach();
+        }
+        settle().await;
+        assert!(
+            waiting.get() == 0 || given.get() == got.get(),
+            "{name}, seed {seed}: {} wait, although {} were given and {} got",
+            waiting.get(),
+            given.get(),
+            got.get()
+        );
+        // Some of those who still wait are called and have no time to come: the shutdown drops them.
+        let (units, offered, given) = (units.clone(), offered.clone(), given.clone());
+        spawn(async move {
+            offered.set(offered.get() + 1);
+            units.give().await;
+            given.set(given.get() + 1);
+        })
+        .detach();
+        yield_now().await;
+    });
+    drop(runtime);
+    let left = units.drain();
+    let (got, given, offered) = (got.get(), given.get(), offered.get());
+    assert!(
+        (given..=offered).contains(&(got + left)),
+        "{name}, seed {seed}: of {given} to {offered} units {got} were got and {left} are left"
+    );
+}
+
+/// `Units` behind `dyn`.
+trait UnitsDyn {
+    fn wait(&self) -> Wait;
+    fn give(&self) -> Wait;
+    fn drain(&self) -> usize;
+}
+
+impl<U: Units + 'static> UnitsDyn for Rc<U> {
+    fn wait(&self) -> Wait {
+        Rc::clone(self).wait()
+    }
+
+    fn give(&self) -> Wait {
+        Rc::clone(self).give()
+    }
+
+    fn drain(&self) -> usize {
+        (**self).drain()
+    }
+}
+
+impl Units for Semaphore {
+    fn wait(self: Rc<Self>) -> Wait {
+        Box::pin(async move { self.acquire().await.unwrap().forget() })
+    }
+
+    fn give(self: Rc<Self>) -> Wait {
+        self.add_permits(1);
+        Box::pin(std::future::ready(()))
+    }
+
+    fn drain(&self) -> usize {
+        assert_eq!(self.waiting(), 0, "a dropped waiter has kept its place");
+        self.available()
+    }
+}
+
+impl Units for BoundedSemaphore {
+    fn wait(self: Rc<Self>) -> Wait {
+        Box::pin(async move { self.acquire().await.unwrap().keep() })
+    }
+
+    fn give(self: Rc<Self>) -> Wait {
+        // All six are out at first.
+        self.release().unwrap();
+        Box::pin(std::future::ready(()))
+    }
+
+    fn drain(&self) -> usize {
+        self.available()
+    }
+}
+
+/// Each waiter needs a notification of its own, which is kept if nobody waits: so at most one is pending at a time.
+struct Notifications {
+    notify: Notify,
+    pending: Cell<usize>,
+}
+
+impl Units for Notifications {
+    fn wait(self: Rc<Self>) -> Wait {
+        Box::pin(async move {
+            loop {
+                self.notify.notified().await;
+                let pending = self.pending.get();
+                self.pending.set(pending.saturating_sub(1));
+                if pending > 1 {
+                    self.notify.notify_one();
+                }
+                if pending > 0 {
+                    return;
+                }
+            }
+        })
+    }
+
+    fn give(self: Rc<Self>) -> Wait {
+        self.pending.set(self.pending.get() + 1);
+        self.notify.notify_one();
+        Box::pin(std::future::ready(()))
+    }
+
+    fn drain(&self) -> usize {
+        assert_eq!(self.notify.waiting(), 0);
+        self.pending.get()
+    }
+}
+
+/// The textbook's use of a condition: a count under a mutex, one notification for each unit.
+struct Counted {
+    count: Mutex<usize>,
+    condition: Condition,
+}
+
+impl Units for Counted {
+    fn wait(self: Rc<Self>) -> Wait {
+        Box::pin(async move {
+            let mut count = self.condition.wait_while(self.count.lock().await, |count| *count == 0).await;
+            *count -= 1;
+        })
+    }
+
+    fn give(self: Rc<Self>) -> Wait {
+        Box::pin(async move {
+            *self.count.lock().await += 1;
+            self.condition.notify_one();
+        })
+    }
+
+    fn drain(&self) -> usize {
+        assert_eq!(self.condition.waiting(), 0);
+        *self.count.try_lock().expect("the lock is free when everybody is gone")
+    }
+}
+
+/// A channel; each value once.
+struct Pipe {
+    ends: (channel::Sender<u64>, channel::Receiver<u64>),
+    next: Cell<u64>,
+    seen: RefCell<Vec<u64>>,
+}
+
+impl Pipe {
+    fn new(ends: (channel::Sender<u64>, channel::Receiver<u64>)) -> Rc<Pipe> {
+        Rc::new(Pipe { ends, next: Cell::new(0), seen: RefCell::default() })
+    }
+
+    fn note(&self, value: u64) {
+        assert!(!self.seen.borrow().contains(&value), "{value} was received twice");
+        self.seen.borrow_mut().push(value);
+    }
+}
+
+impl Units for Pipe {
+    fn wait(self: Rc<Self>) -> Wait {
+        Box::pin(async move {
+            let value = self.ends.1.recv().await.unwrap();
+            self.note(value);
+        })
+    }
+
+    fn give(self: Rc<Self>) -> Wait {
+        let value = self.next.replace(self.next.get() + 1);
+        Box::pin(async move { self.ends.0.send(value).await.unwrap() })
+    }
+
+    fn drain(&self) -> usize {
+        let mut left = 0;
+        while let Ok(value) = self.ends.1.try_recv() {
+            self.note(value);
+            left += 1;
+        }
+        left
+    }
+}
+
+impl Units for Queue<u64> {
+    fn wait(self: Rc<Self>) -> Wait {
+        Box::pin(async move {
+            self.get().await.unwrap();
+            self.task_done();
+        })
+    }
+
+    fn give(self: Rc<Self>) -> Wait {
+        Box::pin(async move { self.put(0).await.unwrap() })
+    }
+
+    fn drain(&self) -> usize {
+        let left = std::iter::from_fn(|| self.try_get().ok()).count();
+        assert_eq!(self.unfinished(), left);
+        left
+    }
+}
+
+/// The other side of a channel: who waits wants to send, who gives makes room. What is got is room.
+struct RoomIn {
+    ends: (channel::Sender<u64>, channel::Receiver<u64>),
+    reserve: bool,
+    received: Cell<usize>,
+    sent: Cell<usize>,
+    start: usize,
+}
+
+impl RoomIn {
+    /// A full channel.
+    fn full(capacity: usize, reserve: bool) -> Rc<RoomIn> {
+        let ends = channel::bounded(capacity);
+        let start = (0..capacity as u64).filter(|value| ends.0.try_send(*value).is_ok()).count();
+        Rc::new(RoomIn { ends, reserve, received: Cell::new(0), sent: Cell::new(0), start })
+    }
+}
+
+impl Units for RoomIn {
+    fn wait(self: Rc<Self>) -> Wait {
+        Box::pin(async move {
+            if self.reserve {
+                let permit = self.ends.0.reserve().await.unwrap();
+                permit.send(7).unwrap();
+            } else {
+                self.ends.0.send(7).await.unwrap();
+            }
+            self.sent.set(self.sent.get() + 1);
+        })
+    }
+
+    fn give(self: Rc<Self>) -> Wait {
+        Box::pin(async move {
+            self.ends.1.recv().await.unwrap();
+            self.received.set(self.received.get() + 1);
+        })
+    }
+
+    fn drain(&self) -> usize {
+        // Sent is what was received and what is there; and there is room for the rest.
+        assert_eq!(self.start + self.sent.get(), self.received.get() + self.ends.1.len());
+        let mut room = 0;
+        while self.ends.0.try_send(0).is_ok() {
+            room += 1;
+        }
+        room
+    }
+}
+
+#[test]
+fn hazard_17_19_units_are_neither_lost_nor_doubled() {
+    type Make = fn() -> Rc<dyn UnitsDyn>;
+    let cases: [(&str, Make); 16] = [
+        ("semaphore", || Rc::new(Rc::new(Semaphore::new(0)))),
+        ("bounded semaphore", || {
+            let semaphore = BoundedSemaphore::new(12);
+            (0..12).for_each(|_| semaphore.try_acquire().unwrap().keep());
+            Rc::new(Rc::new(semaphore))
+        }),
+        ("notify", || Rc::new(Rc::new(Notifications { notify: Notify::new(), pending: Cell::new(0) }))),
+        ("condition", || Rc::new(Rc::new(Counted { count: Mutex::new(0), condition: Condition::new() }))),
+        ("recv of bounded(1)", || Rc::new(Pipe::new(channel::bounded(1)))),
+        ("recv of bounded(3)", || Rc::new(Pipe::new(channel::bounded(3)))),
+        ("recv of bounded(100)", || Rc::new(Pipe::new(channel::bounded(100)))),
+        ("recv of unbounded", || Rc::new(Pipe::new(channel::unbounded()))),
+        ("recv of priority", || Rc::new(Pipe::new(channel::priority(3)))),
+        ("recv of lifo", || Rc::new(Pipe::new(channel::lifo(3)))),
+        ("recv of a rendezvous", || Rc::new(Pipe::new(channel::bounded(0)))),
+        ("queue", || Rc::new(Rc::new(Queue::new(2)))),
+        ("priority queue", || Rc::new(Rc::new(Queue::priority(8)))),
+        ("send to bounded(1)", || Rc::new(RoomIn::full(1, false))),
+        ("send to bounded(3)", || Rc::new(RoomIn::full(3, false))),
+        ("reserve in bounded(2)", || Rc::new(RoomIn::full(2, true))),
+    ];
+    for seed in 0..SEEDS {
+        for (name, make) in &cases {
+            balance(name, seed, make);
+        }
+    }
+}
+
+/// A lock, as seen by those who want it: `use_it` runs while it is held.
+type Use = fn(Rc<Locks>, bool, Rc<Rng>) -> Wait;
+
+struct Locks {
+    mutex: Mutex<()>,
+    rwlock: RwLock<()>,
+    semaphore: Semaphore,
+    pool: Pool<u32>,
+    cell: OnceCell<()>,
+    /// Who is in: readers, writers.
+    inside: (Cell<usize>, Cell<usize>),
+    most: Cell<usize>,
+}
+
+/// Counts who is in, and takes care that they may be.
+struct Inside<'a>(&'a Locks, bool);
+
+impl<'a> Inside<'a> {
+    fn new(locks: &'a Locks, write: bool) -> Inside<'a> {
+        let count = if write { &locks.inside.1 } else { &locks.inside.0 };
+        count.set(count.get() + 1);
+        let (readers, writers) = (locks.inside.0.get(), locks.inside.1.get());
+        assert!(writers == 0 || readers == 0, "{writers} writers beside {readers} readers");
+        locks.most.set(locks.most.get().max(writers));
+        Inside(locks, write)
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        let count = if self.1 { &self.0.inside.1 } else { &self.0.inside.0 };
+        count.set(count.get() - 1);
+    }
+}
+
+#[test]
+fn hazard_17_19_locks_are_passed_on() {
+    let cases: [(&str, usize, Use); 7] = [
+        ("mutex", 1, |locks, _, rng| {
+            Box::pin(async move {
+                let _guard = locks.mutex.lock().await;
+                let _inside = Inside::new(&locks, true);
+                rng.pause(2).await;
+            })
+        }),
+        ("rwlock", 1, |locks, write, rng| {
+            Box::pin(async move {
+                if write {
+                    let _guard = locks.rwlock.write().await;
+                    let _inside = Inside::new(&locks, true);
+                    rng.pause(2).await;
+                } else {
+                    let _guard = locks.rwlock.read().await;
+                    let _inside = Inside::new(&locks, false);
+                    rng.pause(2).await;
+                }
+            })
+        }),
+        ("semaphore of 1", 3, |locks, _, rng| {
+            Box::pin(async move {
+                let _permit = locks.semaphore.acquire().await.unwrap();
+                let _inside = Inside::new(&locks, true);
+                rng.pause(2).await;
+            })
+        }),
+        ("semaphore of many", 3, |locks, write, rng| {
+            Box::pin(async move {
+                let n = if write { 3 } else { 1 };
+                let permit = locks.semaphore.acquire_many(n).await.unwrap();
+                assert_eq!(permit.count(), n);
+                let _inside = Inside::new(&locks, true);
+                rng.pause(2).await;
+            })
+        }),
+        ("pool", 3, |locks, _, rng| {
+            Box::pin(async move {
+                let _item = locks.pool.checkout().await.unwrap();
+                let _inside = Inside::new(&locks, true);
+                rng.pause(2).await;
+            })
+        }),
+        ("once cell", 1, |locks, _, rng| {
+            Box::pin(async move {
+                let init = async || {
+                    let _inside = Inside::new(&locks, true);
+                    rng.pause(2).await;
+                    Err::<(), ()>(())
+                };
+                let _ = locks.cell.get_or_try_init(init).await;
+            })
+        }),
+        ("condition's mutex", 1, |locks, _, rng| {
+            Box::pin(async move {
+                let condition = Condition::new();
+                condition.notify_one();
+                let _guard = condition.wait_while(locks.mutex.lock().await, |()| false).await;
+                let _inside = Inside::new(&locks, true);
+                rng.pause(2).await;
+            })
+        }),
+    ];
+    for seed in 0..SEEDS {
+        for (name, most, use_it) in &cases {
+            use_locks(name, *most, *use_it, seed);
+        }
+    }
+}
+
+fn use_locks(name: &str, most: usize, use_it: Use, seed: u64) {
+    let rng = Rng::new(seed);
+    let runtime = Runtime::builder().virtual_time(true).shuffle(seed).build().unwrap();
+    let locks = Rc::new(Locks {
+        mutex: Mutex::new(()),
+        rwlock: RwLock::new(()),
+        semaphore: Semaphore::new(3),
+        pool: Pool::new(3, || std::future::ready(Ok(0))),
+        cell: OnceCell::new(),
+        inside: Default::default(),
+        most: Cell::new(0),
+    });
+    let done = Rc::new(Cell::new(0));
+    runtime.block_on(async {
+        let users = 1 + rng.below(6);
+        for _ in 0..users {
+            let (locks, rng, done) = (locks.clone(), rng.clone(), done.clone());
+            let (cut, write) = (rng.cut(), rng.below(2) == 0);
+            spawn(async move {
+                rng.pause(3).await;
+                cut.run(use_it(locks, write, rng.clone())).await;
+                done.set(done.get() + 1);
+            })
+            .detach();
+        }
+        settle().await;
+        assert_eq!(done.get(), users, "{name}, seed {seed}: somebody waits although nobody holds the lock");
+        assert!(locks.most.get() <= most, "{name}, seed {seed}: {} at once", locks.most.get());
+        assert_free(&locks, name, seed);
+        // And once more, with a shutdown in the middle of it.
+        for _ in 0..users {
+            spawn(use_it(locks.clone(), rng.below(2) == 0, rng.clone())).detach();
+        }
+        rng.pause(3).await;
+    });
+    drop(runtime);
+    assert_free(&locks, name, seed);
+}
+
+fn assert_free(locks: &Locks, name: &str, seed: u64) {
+    let free = locks.mutex.try_lock().is_some()
+        && locks.rwlock.try_write().is_some()
+        && locks.semaphore.available() == 3
+        && locks.pool.available() == 3;
+    assert!(free, "{name}, seed {seed}: a lock is held by nobody");
+}
+
+#[test]
+fn hazard_19_a_barrier_counts_who_is_there() {
+    for seed in 0..SEEDS {
+        let rng = Rng::new(seed);
+        let runtime = Runtime::builder().virtual_time(true).shuffle(seed).build().unwrap();
+        let parties = 1 + rng.below(4);
+        let barrier = Rc::new(Barrier::new(parties));
+        let (passed, leaders, woken) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+        runtime.block_on(async {
+            for _ in 0..rng.below(10) {
+                let place = rng.below(6);
+                let (barrier, passed, leaders, woken) =
+                    (barrier.clone(), passed.clone(), leaders.clone(), woken.clone());
+                spawn(async move {
+                    match Cut::at(place).run(barrier.wait()).await {
+                        Some(result) => {
+                            passed.set(passed.get() + 1);
+                            leaders.set(leaders.get() + usize::from(result.is_leader()));
+                        }
+                        // It was there when the last one came, and was dropped on its way out.
+                        None if place == 2 => woken.set(woken.get() + 1),
+                        None => {}
+                    }
+                })
+                .detach();
+            }
+            settle().await;
+        });
+        assert_eq!(passed.get() + woken.get(), leaders.get() * parties, "seed {seed}");
+        assert!(barrier.waiting() < parties, "seed {seed}");
+        drop(runtime);
+        assert_eq!(barrier.waiting(), 0, "seed {seed}");
+    }
+}
+
+/// Those who wake everybody: whoever waited before goes on, whatever the others do.
+#[test]
+fn hazard_19_all_means_all() {
+    for seed in 0..SEEDS {
+        let rng = Rng::new(seed);
+        let runtime = Runtime::builder().virtual_time(true).shuffle(seed).build().unwrap();
+        runtime.block_on(async {
+            let event = Rc::new(Event::new());
+            let notify = Rc::new(Notify::new());
+            let (watch, watched) = channel::watch(0);
+            let (broadcast, heard) = channel::broadcast(4);
+            let mut waiting = Vec::new();
+            for _ in 0..8 {
+                let (event, notify, cut) = (event.clone(), notify.clone(), rng.cut());
+                let (mut watched, mut heard) = (watched.clone(), heard.clone());
+                let kind = rng.below(4);
+                let wait = async move {
+                    match kind {
+                        0 => event.wait().await,
+                        1 => notify.notified().await,
+                        2 => watched.changed().await.unwrap(),
+                        _ => assert_eq!(heard.recv().await, Ok(1)),
+                    }
+                };
+                waiting.push(spawn(async move { cut.run(wait).await }));
+            }
+            settle().await;
+            event.set();
+            event.clear();
+            notify.notify_all();
+            watch.send(1).unwrap();
+            broadcast.send(1).unwrap();
+            settle().await;
+            assert!(waiting.iter().all(|task| task.is_finished()), "seed {seed}");
+            // And nothing is left behind for those who come later.
+            let later = roundel::time::timeout(Duration::from_secs(1), notify.notified());
+            assert!(later.await.is_err(), "seed {seed}");
+            assert!(!event.is_set());
+        });
+    }
+}
