@@ -684,7 +684,8 @@ fn cut_at_every_await_no_value_is_lost_by_a_receiver_nor_room_by_a_sender() {
                 let receives = async {
                     let first = cut.run(receiver.recv()).await;
                     got.borrow_mut().extend(first.map(Result::unwrap));
-                    for _ in got.borrow().len()..4 {
+                    let begun = got.borrow().len();
+                    for _ in begun..4 {
                         let value = receiver.recv().await.unwrap();
                         got.borrow_mut().push(value);
                     }

@@ -66,7 +66,8 @@ impl<F: Future + ?Sized> Crowd<F> {
         mut done: impl FnMut(usize, F::Output) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         self.wakes.set_parent(cx.waker());
-        if self.next == self.batch.len() {
+        let had_rest = self.has_rest();
+        if !had_rest {
             self.wakes.take(&mut self.batch);
             self.next = 0;
         }
@@ -78,7 +79,8 @@ impl<F: Future + ?Sized> Crowd<F> {
                 done(place, output)?;
             }
         }
-        if self.next < self.batch.len() {
+        // Those who were woken beside a rest have used up their wake of the parent.
+        if had_rest || self.has_rest() {
             cx.waker().wake_by_ref();
         }
         ControlFlow::Continue(())
