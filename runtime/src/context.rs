@@ -37,6 +37,8 @@ pub(crate) struct Context {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) probe: Rc<Probe>,
     pub(crate) budget: Budget,
+    /// The shutdown has begun: what need not be done any more should not be begun.
+    pub(crate) ending: Cell<bool>,
 }
 
 /// How much the running poll may still do.

@@ -128,6 +128,7 @@ impl Runtime {
             inbox,
             probe,
             budget: Budget::new(),
+            ending: Cell::new(false),
         };
         Ok(Runtime {
             context: Rc::new(context),
@@ -317,6 +318,7 @@ impl Drop for Runtime {
         }
         let context = Rc::clone(&self.context);
         let _entered = context::enter(Rc::clone(&context));
+        context.ending.set(true);
         context.executor.cancel_all();
         if context.executor.live() > 0 {
             self.run_last_wishes();
