@@ -260,6 +260,11 @@ impl Child {
         self.process.id()
     }
 
+    /// Changes what [`Command::kill_on_drop`] has said.
+    pub fn kill_on_drop(&mut self, kill: bool) {
+        self.process.kill_on_drop = kill;
+    }
+
     /// Waits for the end, and says what it was like; again and again the same. Closes `stdin` first, or both might
     /// wait for one another. Read what the child says meanwhile, if that is a pipe:
     /// [`wait_with_output`](Child::wait_with_output).

@@ -16,7 +16,7 @@
 //! The flag comes before the byte, so whoever has seen the socket empty will be told of the flag. If the socket
 //! is full, the byte is not needed. Each [`Signals`] has flags and a socket of its own, so any number of them,
 //! in any number of loops, hear every signal. A process-wide table counts them: while nobody listens to a
-//! signal, it does what it did before anybody had (see [`heard`]).
+//! signal, it does what it did before anybody had (`heard`).
 //!
 //! Contract. After a signal, at least one is delivered to every listener that listened then; how many is not
 //! promised. Listening begins when `ctrl_c`, `terminate`, `shutdown` or `Signals::new` is *called*, not when
