@@ -78,27 +78,25 @@ fn work(stdin: File, jobs: &[(&str, Job)]) -> io::Result<()> {
     std::thread::Builder::new().spawn(move || listen(listener, &sender, &listens))?;
     socket.write_all(&frames::frame(Kind::Hello, &[HELLO])?)?;
     for body in receiver {
-        socket.write_all(&answer(jobs, &body?)?)?;
+        let answer = answer(jobs, &body)?;
+        // Before the answer: the next job may be here as soon as that is sent.
         busy.store(false, Ordering::SeqCst);
+        socket.write_all(&answer)?;
     }
     Ok(())
 }
 
 /// Hands on what comes. When nothing comes any more, the parent is gone, and we go with it: at once, if a job
 /// is under way, of which nobody will hear.
-fn listen(mut socket: UnixStream, jobs: &Sender<io::Result<Vec<u8>>>, busy: &AtomicBool) {
-    loop {
-        match read(&mut socket) {
-            Ok(None) if busy.load(Ordering::SeqCst) => drop(kill_process(getpid(), Signal::KILL)),
-            Ok(None) => return,
-            next => {
-                busy.store(true, Ordering::SeqCst);
-                let failed = next.is_err();
-                if jobs.send(next.map(Option::unwrap_or_default)).is_err() || failed {
-                    return;
-                }
-            }
+fn listen(mut socket: UnixStream, jobs: &Sender<Vec<u8>>, busy: &AtomicBool) {
+    while let Ok(Some(body)) = read(&mut socket) {
+        busy.store(true, Ordering::SeqCst);
+        if jobs.send(body).is_err() {
+            return;
         }
+    }
+    if busy.load(Ordering::SeqCst) {
+        let _ = kill_process(getpid(), Signal::KILL);
     }
 }
 

@@ -280,10 +280,11 @@ impl Worker {
             _ => return JobError::Io(error),
         }
         // One that has only closed its end is of no use, either. One that is dying is not changed by it.
-        match self.child.start_kill().and(Ok(self.child.wait().await)) {
-            Ok(Ok(status)) => JobError::WorkerDied { status },
-            Ok(Err(error)) | Err(error) => JobError::Io(error),
-        }
+        let ended = match self.child.start_kill() {
+            Ok(()) => self.child.wait().await,
+            Err(error) => Err(error),
+        };
+        ended.map_or_else(JobError::Io, |status| JobError::WorkerDied { status })
     }
 
     async fn send(&self, mut bytes: &[u8]) -> io::Result<()> {

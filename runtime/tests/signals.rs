@@ -98,6 +98,13 @@ fn hazard_47_signals_of_one_kind_run_together_and_none_is_the_last_for_nothing()
             let (first, second) = (signals.recv().await, signals.recv().await);
             assert_eq!((first, second), (signal::USR1, signal::USR2), "each of them once");
             assert!(is_pending(signals.recv()).await);
+            raise(signal::USR1);
+            raise(signal::USR2);
+            assert_eq!(signals.recv().await, signal::USR1);
+            raise(signal::USR1);
+            assert_eq!(signals.recv().await, signal::USR2, "one that comes all the time hides no other");
+            assert_eq!(signals.recv().await, signal::USR1);
+            assert!(is_pending(signals.recv()).await);
         });
     });
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use roundel::workers::{self, Job, JobError, ProcessPool};
 use roundel::{spawn, task, time, yield_now};
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, getpgrp, kill_process, test_kill_process};
 
 use common::{alone, is_alone, really, rerun, watchdog, watchdog_of};
 
@@ -27,6 +27,7 @@ const JOBS: &[(&str, Job)] = &[
     ("root", root),
     ("echo", |input| Ok(input.to_vec())),
     ("id", |_| Ok(std::process::id().to_string().into_bytes())),
+    ("group", |_| Ok(getpgrp().to_string().into_bytes())),
     ("abort", |_| std::process::abort()),
     ("exit", |_| std::process::exit(3)),
     ("panic", |input| panic!("on purpose: {}", String::from_utf8_lossy(input))),
@@ -211,6 +212,8 @@ fn row_93_a_worker_is_another_process_and_is_kept() {
         let id = pool.run("id", "").await.unwrap();
         assert_ne!(text(&id), std::process::id().to_string());
         assert_eq!(pool.run("id", "").await.unwrap(), id);
+        let group = pool.run("group", "").await.unwrap();
+        assert_ne!(text(&group), getpgrp().to_string(), "a Ctrl-C is not for workers");
         // A megabyte there and back.
         let bytes: Vec<u8> = (0..1 << 20).map(|index| (index % 251) as u8).collect();
         assert!(pool.run("echo", bytes.clone()).await.unwrap() == bytes);
