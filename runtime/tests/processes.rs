@@ -58,6 +58,9 @@ fn row_95_started_waited_for_and_asked() {
         assert_eq!(child.wait().await.unwrap().code(), Some(3));
         assert_eq!(child.id(), id);
         assert!(!exists(id), "it was waited for, so its number is free");
+        let mut cat = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        assert!(cat.wait().await.unwrap().success(), "`wait` closes stdin, for which the child waits");
+        assert!(cat.stdin.is_none());
         let mut sleeper = Command::new("sleep").arg("1000").spawn().unwrap();
         assert_eq!(sleeper.try_wait().unwrap(), None);
         let waited = time::timeout(Duration::from_millis(20), sleeper.wait()).await;
@@ -401,9 +404,10 @@ fn hazard_45_no_descriptor_left_to_watch_a_child_with() {
     with_few_descriptors("hazard_45_no_descriptor_left_to_watch_a_child_with", || {
         really(async |_| {
             for spare in 0..4 {
-                let mut child = sh("exit 5").spawn().unwrap();
+                // They end when there is nothing left to watch them with.
+                let mut child = sh("sleep 0.05; exit 5").spawn().unwrap();
                 let mut dropped = Command::new("sleep");
-                let dropped = dropped.arg("0.01").spawn().unwrap().id();
+                let dropped = dropped.arg("0.05").spawn().unwrap().id();
                 let taken = take_all_but(spare);
                 assert_eq!(child.wait().await.unwrap().code(), Some(5), "{spare} to spare");
                 drop(child);

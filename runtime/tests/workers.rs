@@ -290,6 +290,11 @@ fn row_94_a_job_that_takes_too_long_is_killed() {
         assert!(time::timeout(limit, pool.run("echo", "")).await.is_err());
         dropped.cancel();
         assert_ne!(waiting.await.unwrap().unwrap(), second);
+        // One that does not even notice that nobody waits for it any more.
+        let stopped = pool.run("id", "").await.unwrap();
+        kill_process(pid(&stopped), Signal::STOP).unwrap();
+        pool.run_timeout(limit, "echo", "").await.unwrap_err();
+        until_gone(pid(&stopped)).await;
         let map = spawn({
             let pool = pool.clone();
             async move { pool.map("sleep", ["1000000", "1000000"]).await }
