@@ -408,7 +408,8 @@ fn hazard_47_a_handler_sends_a_byte_and_does_nothing_else() {
     for (index, line) in trace.lines().enumerate().filter(|(_, line)| line.contains("--- SIGUSR1 {")) {
         let (thread, _) = line.split_once(' ').unwrap();
         let after = trace.lines().skip(index + 1).filter(|line| line.starts_with(thread));
-        let calls: Vec<&str> = after.take_while(|line| !line.contains("rt_sigreturn(")).collect();
+        let until_back = after.take_while(|line| !line.contains("rt_sigreturn("));
+        let calls: Vec<&str> = until_back.filter(|line| !line.contains(" resumed>")).collect();
         assert!(
             matches!(calls[..], [call] if call.contains("sendto(") && call.contains("\"X\", 1")),
             "{calls:?}"
