@@ -293,6 +293,12 @@ fn row_94_a_job_that_takes_too_long_is_killed() {
         // One that does not even notice that nobody waits for it any more.
         let stopped = pool.run("id", "").await.unwrap();
         kill_process(pid(&stopped), Signal::STOP).unwrap();
+        let threads = fs::read_dir(format!("/proc/{}/task", text(&stopped))).unwrap();
+        for thread in threads.map(|thread| thread.unwrap().path().join("stat")) {
+            while !fs::read_to_string(&thread).unwrap().contains(") T ") {
+                yield_now().await;
+            }
+        }
         pool.run_timeout(limit, "echo", "").await.unwrap_err();
         until_gone(pid(&stopped)).await;
         let map = spawn({
