@@ -530,6 +530,34 @@ fn hazard_46_stopped_and_continued_is_not_ended() {
     });
 }
 
+/// Whoever has started us may have had `SIGCHLD` ignored. Then the kernel buries children itself, and nobody
+/// hears how they have ended; but nobody waits for ever either, and no stranger is killed.
+#[test]
+fn hazard_46_where_sigchld_is_ignored_waiting_is_an_error() {
+    const NAME: &str = "hazard_46_where_sigchld_is_ignored_waiting_is_an_error";
+    if !is_alone(NAME) {
+        let mut command = std::process::Command::new("env");
+        rerun(command.arg("--ignore-signal=CHLD"), NAME);
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
+    really(async |_| {
+        let mut child = sh("sleep 0.02; exit 3").spawn().unwrap();
+        for _ in 0..2 {
+            let error = child.wait().await.unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(10), "ECHILD: {error}");
+            assert_eq!(child.start_kill().unwrap_err().raw_os_error(), Some(10));
+        }
+        drop(child);
+        drop(Command::new("true").spawn().unwrap());
+        while children() > 0 {
+            yield_now().await;
+        }
+    });
+}
+
 #[test]
 fn a_child_is_waited_for_in_two_loops_one_after_the_other() {
     let _watchdog = watchdog();

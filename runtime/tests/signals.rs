@@ -10,7 +10,7 @@ mod common;
 
 use std::cell::Cell;
 use std::future::{pending, poll_fn};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -239,6 +239,54 @@ fn row_22_a_second_ctrl_c_ends_the_process() {
         say("cleaning up\n");
         raise(signal::INT);
         pending::<()>().await;
+    });
+}
+
+/// A service that is asked to end finishes what it has begun.
+#[test]
+fn row_22_three_workers_end_gracefully() {
+    const NAME: &str = "row_22_three_workers_end_gracefully";
+    if !is_alone(NAME) {
+        for asked in [Signal::TERM, Signal::INT] {
+            let mut command = Command::new("env");
+            rerun(&mut command, NAME);
+            let mut service = command.stdout(Stdio::piped()).spawn().unwrap();
+            let mut said = BufReader::new(service.stdout.take().unwrap()).lines().map(Result::unwrap);
+            assert!(said.any(|line| line == "ready"));
+            kill_process(Pid::from_child(&service), asked).unwrap();
+            let mut said: Vec<String> = said.filter(|line| line.contains("Worker")).collect();
+            said.sort();
+            let expected = [0, 1, 2].map(|id| format!("Worker {id} shutting down gracefully: 10 of 10"));
+            assert_eq!(said, expected);
+            assert!(service.wait().unwrap().success());
+        }
+        return;
+    }
+    let _watchdog = watchdog();
+    roundel::run(async {
+        let asked = Rc::new(Cell::new(false));
+        let work = |id| {
+            let asked = Rc::clone(&asked);
+            async move {
+                let mut done = 0;
+                while done == 0 || !asked.get() {
+                    done = 0;
+                    while done < 10 {
+                        time::sleep(Duration::from_millis(1)).await;
+                        done += 1;
+                    }
+                }
+                say(&format!("Worker {id} shutting down gracefully: {done} of 10\n"));
+            }
+        };
+        let workers = [0, 1, 2].map(|id| spawn(work(id)));
+        let shutdown = signal::shutdown();
+        say("\nready\n");
+        shutdown.await;
+        asked.set(true);
+        for worker in workers {
+            worker.await.unwrap();
+        }
     });
 }
 
