@@ -28,6 +28,11 @@ const LAYERS: &[(&str, &[&str], Siblings)] = &[
     ("here", &["context", "waker"], Siblings::Some(&[("waker", "context")])),
     ("pace", &["pace"], Siblings::None),
     ("handles", &["join", "task", "local", "source", "time", "remote"], Siblings::All),
+    (
+        "outside",
+        &["heard", "signal", "reaper", "pipes", "process", "frames", "seats", "worker", "workers"],
+        Siblings::All,
+    ),
     ("loop", &["runtime", "builder"], Siblings::All),
 ];
 

@@ -40,6 +40,8 @@ pub(crate) struct Context {
     pub(crate) budget: Budget,
     /// For what programs leave to chance; the schedule has its own.
     pub(crate) dice: Dice,
+    /// The shutdown has begun: what need not be done any more should not be begun.
+    pub(crate) ending: Cell<bool>,
 }
 
 /// How much the running poll may still do.

@@ -27,6 +27,7 @@
 //! 4. `context` (the one thread-local), `waker` (the one `unsafe`).
 //! 5. `pace`, `runtime`: the loop. Read `Runtime::turn` first if you read only one thing.
 //! 6. `join`, `task`, `local`, `source`, `time`, `remote`, `builder`: what programs call.
+//! 7. `heard`, `signal`; `reaper`, `pipes`, `process`; `frames`, `worker`, `seats`, `workers`: what lies outside of this process.
 //!
 //! # What holds
 //!
@@ -74,6 +75,18 @@ mod waker;
 
 mod pace;
 mod runtime;
+
+mod heard;
+pub mod signal;
+
+mod pipes;
+pub mod process;
+mod reaper;
+
+mod frames;
+mod seats;
+mod worker;
+pub mod workers;
 
 mod builder;
 mod join;

@@ -135,6 +135,7 @@ impl Runtime {
                 None if options.virtual_time => Dice::new(0),
                 None => Dice::unseeded(),
             },
+            ending: Cell::new(false),
         };
         Ok(Runtime {
             context: Rc::new(context),
@@ -324,6 +325,7 @@ impl Drop for Runtime {
         }
         let context = Rc::clone(&self.context);
         let _entered = context::enter(Rc::clone(&context));
+        context.ending.set(true);
         context.executor.cancel_all();
         if context.executor.live() > 0 {
             self.run_last_wishes();

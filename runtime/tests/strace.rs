@@ -21,6 +21,7 @@ use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
@@ -28,8 +29,10 @@ use std::time::{Duration, Instant};
 
 use mio::unix::pipe;
 use roundel::probe::Event;
+use roundel::signal::{self, Signals};
 use roundel::source::{AsyncFd, Direction, Source};
 use roundel::{Runtime, spawn, time, yield_now};
+use rustix::process::Signal;
 
 use common::{is_alone, read, really, rerun, tcp, watchdog, watchdog_of, write_all};
 
@@ -349,4 +352,69 @@ fn a_message_costs_three_system_calls() {
     }
     assert!(calls(&trace, "timerfd_settime") < 10, "the alarm stands at an earlier time already");
     assert!(calls(&trace, "epoll_ctl") < 10, "a source is registered once");
+}
+
+/// An old kernel, or a container that forbids it: then `SIGCHLD` has to do.
+#[test]
+fn hazard_45_a_system_without_pidfds() {
+    const NAME: &str = "hazard_45_a_system_without_pidfds";
+    if is_alone(NAME) {
+        return really(async |_| end_many_children().await);
+    }
+    let _watchdog = watchdog_of(Duration::from_secs(60));
+    let options = ["-e", "trace=pidfd_open,wait4", "-e", "inject=pidfd_open:error=ENOSYS"];
+    let Some((trace, _)) = trace(NAME, &options, None) else { return };
+    let refusals = trace.matches("(INJECTED)").count();
+    assert!(refusals >= 20, "only {refusals} calls were refused");
+    // Woken by signals, and not all the time: a child asks for each of those that end beside it, and more.
+    let asked = calls(&trace, "wait4");
+    assert!(asked < 2_000, "{asked} questions about 40 children");
+}
+
+async fn end_many_children() {
+    let sh = |script: String| {
+        let mut command = roundel::process::Command::new("sh");
+        command.args(["-c", &script]);
+        command
+    };
+    let tasks: Vec<_> = (0..20)
+        .map(|code| spawn(async move { sh(format!("sleep 0.0{code}; exit {code}")).status().await }))
+        .collect();
+    let dropped: Vec<u32> = (0..20).map(|_| sh("sleep 0.01".to_owned()).spawn().unwrap().id()).collect();
+    for (code, task) in tasks.into_iter().enumerate() {
+        assert_eq!(task.await.unwrap().unwrap().code(), Some(code as i32));
+    }
+    while dropped.iter().any(|id| Path::new(&format!("/proc/{id}")).exists()) {
+        time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// The kernel sees nothing of a handler but the byte that it sends (hazard 47).
+#[test]
+fn hazard_47_a_handler_sends_a_byte_and_does_nothing_else() {
+    const NAME: &str = "hazard_47_a_handler_sends_a_byte_and_does_nothing_else";
+    if is_alone(NAME) {
+        return really(async |_| {
+            let mut signals = Signals::new([signal::USR1]).unwrap();
+            for _ in 0..10 {
+                rustix::process::kill_process(rustix::process::getpid(), Signal::USR1).unwrap();
+                signals.recv().await;
+            }
+        });
+    }
+    let _watchdog = watchdog_of(Duration::from_secs(60));
+    let Some((trace, _)) = trace(NAME, &[], None) else { return };
+    let mut handled = 0;
+    for (index, line) in trace.lines().enumerate().filter(|(_, line)| line.contains("--- SIGUSR1 {")) {
+        let (thread, _) = line.split_once(' ').unwrap();
+        let after = trace.lines().skip(index + 1).filter(|line| line.starts_with(thread));
+        let until_back = after.take_while(|line| !line.contains("rt_sigreturn("));
+        let calls: Vec<&str> = until_back.filter(|line| !line.contains(" resumed>")).collect();
+        assert!(
+            matches!(calls[..], [call] if call.contains("sendto(") && call.contains("\"X\", 1")),
+            "{calls:?}"
+        );
+        handled += 1;
+    }
+    assert_eq!(handled, 10);
 }

@@ -1,0 +1,125 @@
+//! What a process pool and its workers say to one another, as bytes.
+//!
+//! ```text
+//!   ┌──────────────┬────────┬──────────────────────┐
+//!   │ length (u32) │ kind   │ body, `length` bytes │      little-endian
+//!   └──────────────┴────────┴──────────────────────┘
+//!   the body of a job:  length of its name (u16), the name, the input
+//! ```
+//!
+//! Facts. A stream of bytes has no bounds of its own. The other end is a process that may have gone wrong, so a
+//! length that it gives may be anything.
+//!
+//! Contract. A frame that is longer than [`MOST`], or of a kind that does not exist, is refused before any
+//! memory is reserved for it. Whoever reads such a thing should not go on reading.
+//!
+//! What it does not know: how the bytes travel, and who runs the jobs.
+
+use std::io::{self, ErrorKind};
+
+/// The longest body.
+pub(crate) const MOST: usize = 1 << 28;
+
+/// How many bytes come before the body.
+pub(crate) const HEAD: usize = 5;
+
+/// The body of a [`Kind::Hello`].
+pub(crate) const HELLO: &[u8] = b"roundel worker 1";
+
+/// What a frame means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// From the worker, once: it is ready.
+    Hello = 1,
+    /// To the worker: a job.
+    Job,
+    /// From the worker: what the job has returned.
+    Done,
+    /// From the worker: the error that the job has returned.
+    Failed,
+    /// From the worker: what the job has panicked with.
+    Panicked,
+    /// From the worker: there is no job of that name; the body lists those that there are.
+    Unknown,
+}
+
+const KINDS: [Kind; 6] = [Kind::Hello, Kind::Job, Kind::Done, Kind::Failed, Kind::Panicked, Kind::Unknown];
+
+/// A whole frame, whose body is these parts one after the other.
+pub(crate) fn frame(kind: Kind, parts: &[&[u8]]) -> io::Result<Vec<u8>> {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    if length > MOST {
+        let reason =
+            format!("{length} bytes are too many for one message to or from a worker: the most is {MOST}");
+        return Err(io::Error::new(ErrorKind::InvalidInput, reason));
+    }
+    let mut bytes = Vec::with_capacity(HEAD + length);
+    bytes.extend_from_slice(&(length as u32).to_le_bytes());
+    bytes.push(kind as u8);
+    parts.iter().for_each(|part| bytes.extend_from_slice(part));
+    Ok(bytes)
+}
+
+/// What is to come after these bytes.
+pub(crate) fn head([a, b, c, d, kind]: [u8; HEAD]) -> io::Result<(Kind, usize)> {
+    let length = u32::from_le_bytes([a, b, c, d]) as usize;
+    match KINDS.into_iter().find(|known| *known as u8 == kind) {
+        Some(kind) if length <= MOST => Ok((kind, length)),
+        _ => Err(corrupt(&format!("kind {kind}, length {length}"))),
+    }
+}
+
+/// A job as a frame.
+pub(crate) fn job(name: &str, input: &[u8]) -> io::Result<Vec<u8>> {
+    let length = u16::try_from(name.len()).map_err(|_| {
+        io::Error::new(ErrorKind::InvalidInput, "the name of a job is longer than 65,535 bytes")
+    })?;
+    frame(Kind::Job, &[&length.to_le_bytes(), name.as_bytes(), input])
+}
+
+/// The name and the input of a job, from its body.
+pub(crate) fn parse_job(body: &[u8]) -> io::Result<(&str, &[u8])> {
+    let parts = body.split_first_chunk::<2>().and_then(|(length, rest)| {
+        let (name, input) = rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
+        Some((str::from_utf8(name).ok()?, input))
+    });
+    parts.ok_or_else(|| corrupt("a job without a name"))
+}
+
+fn corrupt(what: &str) -> io::Error {
+    io::Error::new(
+        ErrorKind::InvalidData,
+        format!("a worker and its pool do not understand one another: {what}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let bytes = job("name", b"input").unwrap();
+        let (first, body) = bytes.split_first_chunk().unwrap();
+        assert_eq!(head(*first).unwrap(), (Kind::Job, body.len()));
+        assert_eq!(parse_job(body).unwrap(), ("name", &b"input"[..]));
+        for kind in KINDS {
+            let bytes = frame(kind, &[]).unwrap();
+            assert_eq!(head(bytes.try_into().unwrap()).unwrap(), (kind, 0));
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for nonsense in
+            [*b"\0\0\0\0\0", *b"\0\0\0\0\x07", *b"\xff\xff\xff\xff\x03", *b"\x01\0\0\x10\x03", *b"hello"]
+        {
+            assert_eq!(head(nonsense).unwrap_err().kind(), ErrorKind::InvalidData, "{nonsense:?}");
+        }
+        assert!(head(*b"\0\0\0\x10\x03").is_ok(), "the most is not too much");
+        for nonsense in [&b""[..], b"\x01", b"\x02\0a", b"\x01\0\xff"] {
+            assert_eq!(parse_job(nonsense).unwrap_err().kind(), ErrorKind::InvalidData, "{nonsense:?}");
+        }
+        assert_eq!(job(&"x".repeat(65_536), b"").unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+}

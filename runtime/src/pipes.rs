@@ -1,0 +1,235 @@
+//! Our ends of the pipes to and from a child.
+//!
+//! Facts. A pipe has two ends, and each has a mode of its own: ours can be non-blocking while the child's, as
+//! programs expect, is not. The reader learns of the end when the last writer has closed; the writer learns of
+//! it by an error (`BrokenPipe`) when the last reader has.
+//!
+//! Contract. All methods take `&self`. A read of nothing (`Ok(0)`) is the end. Dropping an end closes it. An
+//! end that is made into a `Stdio` or an `OwnedFd`, to be given to another child, is blocking again.
+//!
+//! What is not promised. A program that has set `SIGPIPE` back to its default dies of writing into a pipe that
+//! nobody reads; Rust programs have it ignored.
+//!
+//! | method | cancel safe |
+//! |---|---|
+//! | `read`, `write` | yes: it was done and returned, or it was not done |
+//! | `read_to_end` | yes: what was read is in the vector |
+//! | `read_to_string` | no: what was read is lost |
+//! | `write_all` | no: a part may have been written |
+//!
+//! What it does not know: processes.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::process::Stdio;
+use std::task::{Context, Poll};
+
+use futures_io::{AsyncRead, AsyncWrite};
+use mio::unix::pipe::{Receiver, Sender};
+
+use crate::source::{Direction, Source};
+
+/// The most that is read before others get their turn.
+const STRETCH: u64 = 1 << 16;
+
+/// What a child writes to its `stdout`, to be read here.
+pub type ChildStdout = ChildOutput;
+/// What a child writes to its `stderr`, to be read here.
+pub type ChildStderr = ChildOutput;
+
+/// What a child writes, to be read here. Also a [`futures_io::AsyncRead`], for `T` and `&T`.
+#[derive(Debug)]
+pub struct ChildOutput {
+    pipe: Source<Receiver>,
+}
+
+impl ChildOutput {
+    pub(crate) fn new(pipe: impl Into<Receiver>) -> io::Result<ChildOutput> {
+        let pipe = pipe.into();
+        pipe.set_nonblocking(true)?;
+        Ok(ChildOutput { pipe: Source::new(pipe)? })
+    }
+
+    /// Reads some bytes; none (`Ok(0)`) at the end.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.pipe.io(Direction::Read, |mut pipe| pipe.read(buffer)).await?;
+        Ok(self.note(count, buffer))
+    }
+
+    /// Reads until the child, and whoever has inherited its end, has closed it. Returns how much that was.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub async fn read_to_end(&self, bytes: &mut Vec<u8>) -> io::Result<usize> {
+        let before = bytes.len();
+        loop {
+            // What was read before a `WouldBlock` is in the vector.
+            let read = |pipe: &Receiver| pipe.take(STRETCH).read_to_end(bytes);
+            if (self.pipe.io(Direction::Read, read).await? as u64) < STRETCH {
+                return Ok(bytes.len() - before);
+            }
+        }
+    }
+
+    /// Reads text until the end, as [`read_to_end`](ChildOutput::read_to_end).
+    ///
+    /// # Errors
+    ///
+    /// What the system says; `InvalidData` if it is not UTF-8.
+    pub async fn read_to_string(&self, text: &mut String) -> io::Result<usize> {
+        let mut bytes = Vec::new();
+        self.read_to_end(&mut bytes).await?;
+        let read = String::from_utf8(bytes).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+        text.push_str(&read);
+        Ok(read.len())
+    }
+
+    /// The descriptor, blocking again and not the loop's any more.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn into_owned_fd(self) -> io::Result<OwnedFd> {
+        let pipe = self.pipe.into_inner();
+        pipe.set_nonblocking(false)?;
+        Ok(pipe.into())
+    }
+
+    /// A read that could have been longer says that the pipe is empty.
+    fn note(&self, count: usize, buffer: &[u8]) -> usize {
+        if count < buffer.len() {
+            self.pipe.fell_short(Direction::Read);
+        }
+        count
+    }
+}
+
+impl AsyncRead for &ChildOutput {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let read = self.pipe.poll_io(cx, Direction::Read, |mut pipe| pipe.read(buffer));
+        read.map_ok(|count| self.note(count, buffer))
+    }
+}
+
+impl AsyncRead for ChildOutput {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut &*self).poll_read(cx, buffer)
+    }
+}
+
+/// To be another child's `stdin`. It is blocking again.
+impl From<ChildOutput> for Stdio {
+    fn from(output: ChildOutput) -> Stdio {
+        Stdio::from(output.into_owned_fd().expect("an open pipe can be made blocking"))
+    }
+}
+
+/// What a child reads, to be written here. Also a [`futures_io::AsyncWrite`], for `T` and `&T`.
+///
+/// The child sees the end of its input when this is dropped.
+#[derive(Debug)]
+pub struct ChildStdin {
+    /// `None` after `AsyncWrite::poll_close`.
+    pipe: Option<Source<Sender>>,
+}
+
+impl ChildStdin {
+    pub(crate) fn new(pipe: std::process::ChildStdin) -> io::Result<ChildStdin> {
+        let pipe = Sender::from(pipe);
+        pipe.set_nonblocking(true)?;
+        Ok(ChildStdin { pipe: Some(Source::new(pipe)?) })
+    }
+
+    fn pipe(&self) -> io::Result<&Source<Sender>> {
+        let closed = || io::Error::new(ErrorKind::BrokenPipe, "this end of the child's stdin was closed");
+        self.pipe.as_ref().ok_or_else(closed)
+    }
+
+    /// Writes some of the bytes, and returns how many.
+    ///
+    /// # Errors
+    ///
+    /// What the system says: `BrokenPipe` if the child does not read any more.
+    pub async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.pipe()?.io(Direction::Write, |mut pipe| pipe.write(bytes)).await?;
+        Ok(self.note(count, bytes))
+    }
+
+    /// Writes all of the bytes.
+    ///
+    /// # Errors
+    ///
+    /// What the system says: `BrokenPipe` if the child does not read any more.
+    pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let count = self.write(bytes).await?;
+            bytes = &bytes[count..];
+        }
+        Ok(())
+    }
+
+    /// The descriptor, blocking again and not the loop's any more.
+    ///
+    /// # Errors
+    ///
+    /// What the system says; `BrokenPipe` if it was closed.
+    pub fn into_owned_fd(self) -> io::Result<OwnedFd> {
+        self.pipe()?;
+        let pipe = self.pipe.expect("just seen").into_inner();
+        pipe.set_nonblocking(false)?;
+        Ok(pipe.into())
+    }
+
+    /// A write that could have been longer says that the pipe is full.
+    fn note(&self, count: usize, bytes: &[u8]) -> usize {
+        if let Some(pipe) = self.pipe.as_ref().filter(|_| count < bytes.len()) {
+            pipe.fell_short(Direction::Write);
+        }
+        count
+    }
+}
+
+impl AsyncWrite for &ChildStdin {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = self.pipe()?.poll_io(cx, Direction::Write, |mut pipe| pipe.write(bytes));
+        written.map_ok(|count| self.note(count, bytes))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(())) // What is written is in the pipe.
+    }
+
+    /// Closes nothing, since others may write, too: drop the whole of it.
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for ChildStdin {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut &*self).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut &*self).poll_flush(cx)
+    }
+
+    /// The child sees the end of its input.
+    fn poll_close(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.pipe = None;
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// To be another child's `stdout` or `stderr`. It is blocking again.
+impl From<ChildStdin> for Stdio {
+    fn from(input: ChildStdin) -> Stdio {
+        Stdio::from(input.into_owned_fd().expect("a pipe that is open can be made blocking"))
+    }
+}

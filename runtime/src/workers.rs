@@ -1,0 +1,390 @@
+//! A pool of processes: jobs that compute for long, or may crash, out of the loop's way.
+//!
+//! Facts. A loop has one thread, and a thread that goes wrong takes its process along. A process costs
+//! milliseconds to start and microseconds to talk to: jobs that take less are better sent in batches.
+//!
+//! What follows. A worker is this program, run again, that calls [`serve`] and waits for jobs on a socket. What a
+//! job is, is said in `worker`: the name of a function and bytes, since nothing else can be sent from one
+//! process to another. (No closures, no locks, no open files; how values become bytes is up to you.) Workers are
+//! started when there are jobs for them, and kept; `Ctrl-C` reaches only the parent, which decides.
+//!
+//! Contract. At most so many jobs run at a time as the pool has workers; the others wait in the order in which
+//! they were first polled. A worker that dies is an error of the job that it was doing, and of no other; the
+//! next job gets a new one. A job that is dropped while it runs cannot be asked to stop, so its worker is
+//! killed, and replaced when needed. When the pool is dropped, or this process ends in whatever way, the workers
+//! end, too. A pool belongs to the loop in which it is first used.
+//!
+//! | method | cancel safe |
+//! |---|---|
+//! | `run`, `run_timeout`, `map` | no: what was begun is killed. Jobs that wait are forgotten |
+//!
+//! What it does not know: what the jobs are.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::process::ExitStatus;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::frames::{self, HEAD, HELLO, Kind};
+use crate::join::JoinHandle;
+use crate::process::{Child, Command};
+use crate::seats::Seats;
+use crate::source::{AsyncFd, Direction};
+use crate::task::spawn;
+use crate::time;
+use crate::worker;
+pub use crate::worker::{Job, serve};
+
+/// So many processes for jobs. Cheap to clone.
+///
+/// ```no_run
+/// use roundel::workers::{self, ProcessPool};
+///
+/// fn shout(input: &[u8]) -> Result<Vec<u8>, String> {
+///     let text = std::str::from_utf8(input).map_err(|error| error.to_string())?;
+///     Ok(text.to_uppercase().into_bytes())
+/// }
+///
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     // First of all: in a worker this does not return.
+///     workers::serve(&[("shout", shout)]);
+///     roundel::run(async {
+///         let pool = ProcessPool::new(4)?;
+///         let job = roundel::spawn(pool.run("shout", "hello"));
+///         assert_eq!(job.await??, b"HELLO");
+///         Ok(())
+///     })
+/// }
+/// ```
+#[derive(Clone)]
+pub struct ProcessPool {
+    shared: Rc<Shared>,
+}
+
+struct Shared {
+    program: PathBuf,
+    /// What else is to be said to a worker that is started.
+    arrange: Box<dyn Fn(&mut Command)>,
+    size: usize,
+    seats: Seats,
+    idle: RefCell<Vec<Worker>>,
+}
+
+impl ProcessPool {
+    /// A pool of up to `size` workers. None is started before there is a job for it.
+    ///
+    /// # Errors
+    ///
+    /// If `size` is zero; if [`serve`] was not called first; if the path of this program is not known.
+    pub fn new(size: usize) -> io::Result<ProcessPool> {
+        ProcessPool::with(size, |_| {})
+    }
+
+    /// The same, with something to be said about each worker that is started: more arguments, another
+    /// directory, somewhere else to print.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](ProcessPool::new).
+    pub fn with(size: usize, arrange: impl Fn(&mut Command) + 'static) -> io::Result<ProcessPool> {
+        if size == 0 {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "a pool needs one worker at least"));
+        }
+        if !worker::serves() {
+            return Err(io::Error::other(
+                "a worker is this program, run again: call `workers::serve` with its jobs first in `main`",
+            ));
+        }
+        let (program, seats) = (std::env::current_exe()?, Seats::new(size));
+        let shared = Shared { program, arrange: Box::new(arrange), size, seats, idle: RefCell::default() };
+        Ok(ProcessPool { shared: Rc::new(shared) })
+    }
+
+    /// The most workers that the pool has at a time.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.shared.size
+    }
+
+    /// Runs the job that [`serve`] was given under this name. Begins when it is first polled; dropped, it
+    /// kills the worker that does it.
+    pub fn run(&self, name: &str, input: impl Into<Vec<u8>>) -> Running {
+        let (shared, name, input) = (Rc::clone(&self.shared), name.to_owned(), input.into());
+        Running { future: Box::pin(async move { shared.run(&name, input).await }) }
+    }
+
+    /// Runs a job, and kills its worker if it is not done after `limit`, the time of waiting for a worker included.
+    pub fn run_timeout(&self, limit: Duration, name: &str, input: impl Into<Vec<u8>>) -> Running {
+        let run = self.run(name, input);
+        let timed = async move { time::timeout(limit, run).await.unwrap_or(Err(JobError::TimedOut(limit))) };
+        Running { future: Box::pin(timed) }
+    }
+
+    /// Runs the job for each input, as many at a time as there are workers. The results are in the order of the
+    /// inputs.
+    pub async fn map<I: Into<Vec<u8>>>(
+        &self,
+        name: &str,
+        inputs: impl IntoIterator<Item = I>,
+    ) -> Vec<Result<Vec<u8>, JobError>> {
+        let jobs: Vec<Task> = inputs.into_iter().map(|input| Task(spawn(self.run(name, input)))).collect();
+        let mut results = Vec::with_capacity(jobs.len());
+        for mut job in jobs {
+            match (&mut job.0).await {
+                Ok(result) => results.push(result),
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            }
+        }
+        results
+    }
+}
+
+impl fmt::Debug for ProcessPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcessPool").field("size", &self.size()).finish_non_exhaustive()
+    }
+}
+
+/// A job of a `map`, which does not outlive that.
+struct Task(JoinHandle<Result<Vec<u8>, JobError>>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// See [`ProcessPool::run`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Running {
+    future: Pin<Box<dyn Future<Output = Result<Vec<u8>, JobError>>>>,
+}
+
+impl Future for Running {
+    type Output = Result<Vec<u8>, JobError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.future.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    async fn run(&self, name: &str, input: Vec<u8>) -> Result<Vec<u8>, JobError> {
+        let job = frames::job(name, &input)?;
+        drop(input);
+        let _seat = self.seats.take().await;
+        let mut worker = self.worker().await?;
+        let (kind, body) = worker.ask(&job).await?;
+        worker.child.kill_on_drop(false);
+        self.idle.borrow_mut().push(worker);
+        let text = || String::from_utf8_lossy(&body).into_owned();
+        match kind {
+            Kind::Done => Ok(body),
+            Kind::Failed => Err(JobError::Failed(text())),
+            Kind::Panicked => Err(JobError::Panicked(text())),
+            _ => Err(JobError::Unknown { name: name.to_owned(), known: text() }),
+        }
+    }
+
+    /// A worker that has nothing to do, or a new one. It is killed if it is dropped.
+    async fn worker(&self) -> Result<Worker, JobError> {
+        loop {
+            let idle = self.idle.borrow_mut().pop();
+            let Some(mut worker) = idle else { return self.start().await };
+            // One that has died meanwhile is no job's fault.
+            if let Ok(None) = worker.child.try_wait() {
+                worker.child.kill_on_drop(true);
+                return Ok(worker);
+            }
+        }
+    }
+
+    async fn start(&self) -> Result<Worker, JobError> {
+        let (ours, theirs) = UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let socket = AsyncFd::new(ours)?;
+        let stdin = File::from(OwnedFd::from(theirs));
+        let mut command = Command::new(&self.program);
+        (self.arrange)(&mut command);
+        command.env(worker::MARK, worker::mark(&stdin)?).stdin(stdin).kill_on_drop(true);
+        // A group of its own, so that a Ctrl-C in the terminal is not for it.
+        command.as_std_mut().process_group(0);
+        let child = command.spawn()?;
+        drop(command); // And with it our copy of the worker's end.
+        let mut worker = Worker { child, socket };
+        match worker.listen().await {
+            Ok((Kind::Hello, body)) if body == HELLO => Ok(worker),
+            Ok(_) => Err(not_ready("did not say hello")),
+            Err(JobError::WorkerDied { status }) => Err(not_ready(&format!("ended ({status})"))),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn not_ready(what: &str) -> JobError {
+    JobError::Io(io::Error::other(format!(
+        "a worker {what} before it was ready: is `workers::serve` the first thing that this program does, with the \
+         arguments that the pool gives?"
+    )))
+}
+
+struct Worker {
+    child: Child,
+    socket: AsyncFd<UnixStream>,
+}
+
+impl Worker {
+    /// Sends a job, and waits for what comes of it.
+    async fn ask(&mut self, job: &[u8]) -> Result<(Kind, Vec<u8>), JobError> {
+        let sent = self.send(job).await;
+        let (kind, body) = match sent {
+            Ok(()) => self.listen().await?,
+            Err(error) => return Err(self.broken(error).await),
+        };
+        match kind {
+            Kind::Hello | Kind::Job => Err(JobError::Io(io::Error::new(
+                ErrorKind::InvalidData,
+                format!("a worker and its pool do not understand one another: {kind:?} is no answer"),
+            ))),
+            _ => Ok((kind, body)),
+        }
+    }
+
+    async fn listen(&mut self) -> Result<(Kind, Vec<u8>), JobError> {
+        let received = self.receive().await;
+        match received {
+            Ok(frame) => Ok(frame),
+            Err(error) => Err(self.broken(error).await),
+        }
+    }
+
+    /// The connection is broken: if that is because the worker has died, finds out how.
+    async fn broken(&mut self, error: io::Error) -> JobError {
+        match error.kind() {
+            ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {}
+            _ => return JobError::Io(error),
+        }
+        // One that has only closed its end is of no use, either. One that is dying is not changed by it.
+        let ended = match self.child.start_kill() {
+            Ok(()) => self.child.wait().await,
+            Err(error) => Err(error),
+        };
+        ended.map_or_else(JobError::Io, |status| JobError::WorkerDied { status })
+    }
+
+    async fn send(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let count = self.socket.io(Direction::Write, |mut socket| socket.write(bytes)).await?;
+            bytes = &bytes[count..];
+        }
+        Ok(())
+    }
+
+    async fn receive(&self) -> io::Result<(Kind, Vec<u8>)> {
+        let mut first = [0; HEAD];
+        self.fill(&mut first, 0).await?;
+        let (kind, length) = frames::head(first)?;
+        let mut body = Vec::new();
+        while body.len() < length {
+            // Memory for what is there, not for what is said to come.
+            let before = body.len();
+            body.resize(length.min(before + STRETCH), 0);
+            self.fill(&mut body, before).await?;
+        }
+        Ok((kind, body))
+    }
+
+    /// Reads until the buffer is full.
+    async fn fill(&self, buffer: &mut [u8], mut start: usize) -> io::Result<()> {
+        while start < buffer.len() {
+            let rest = &mut buffer[start..];
+            match self.socket.io(Direction::Read, |mut socket| socket.read(rest)).await? {
+                0 => return Err(ErrorKind::UnexpectedEof.into()),
+                count => start += count,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How much memory is taken at a time.
+const STRETCH: usize = 1 << 20;
+
+/// Why a job has no result.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum JobError {
+    /// The worker ended in the middle of the job: it crashed, or was killed.
+    WorkerDied {
+        /// How it ended.
+        status: ExitStatus,
+    },
+    /// The job returned this error.
+    Failed(String),
+    /// The job panicked with this message. Its worker goes on.
+    Panicked(String),
+    /// No job has this name.
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// The job was not done within this time; see [`ProcessPool::run_timeout`].
+    TimedOut(Duration),
+    /// The worker could not be started, or not be talked to.
+    Io(io::Error),
+}
+
+impl fmt::Display for JobError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            JobError::WorkerDied { status } => {
+                write!(
+                    f,
+                    "the worker ended in the middle of the job ({status}): the job crashes, or somebody kills it"
+                )
+            }
+            JobError::Failed(error) => write!(f, "the job failed: {error}"),
+            JobError::Panicked(message) => write!(f, "the job panicked: {message}"),
+            JobError::Unknown { name, known } => {
+                write!(
+                    f,
+                    "no job is called {name:?}: give it to `workers::serve`, which knows these: {known}"
+                )
+            }
+            JobError::TimedOut(limit) => write!(f, "the job was not done within {limit:?}, and was killed"),
+            JobError::Io(error) => write!(f, "a worker cannot be reached: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for JobError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            JobError::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<io::Error> for JobError {
+    fn from(error: io::Error) -> JobError {
+        JobError::Io(error)
+    }
+}
