@@ -6,8 +6,7 @@
 //!
 //! What follows. Nothing of ours is borrowed while foreign code runs: a task is *taken out* of its slot for
 //! the poll, and whoever looks at the slot meanwhile finds a note instead ("running"). What has to be
-//! dropped goes through one place, [`Executor::bury`], which is a loop where recursion would be the
-//! natural mistake: a drop inside a drop only adds to the list.
+//! dropped is dropped in `executor/burial.rs`.
 //!
 //! ```text
 //!                      poll
@@ -29,18 +28,20 @@
 //!
 //! What it does not know: mio, time, how a waker is made. It is given the `Context` to poll with.
 
+mod burial;
+
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::panic::{Location, resume_unwind};
-use std::pin::Pin;
+use std::panic::Location;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use crate::cell::{BoxedTask, TaskCell, Wreck};
+use self::burial::{Cleanup, Grave};
+use crate::cell::{BoxedTask, TaskCell};
 use crate::extras::{Extras, Locals};
 use crate::id::TaskId;
-use crate::panics::{self, Payload, contain, swallow};
+use crate::panics::{self, swallow};
 use crate::probe::{End, Event, Probe};
 use crate::ready::{self, Mark, Ready};
 
@@ -85,26 +86,6 @@ struct Slot {
     cleaning: bool,
 }
 
-/// What a cancelled task leaves to be done.
-type Cleanup = Pin<Box<dyn Future<Output = ()>>>;
-
-/// Something to be dropped with care, and in whose name.
-struct Grave {
-    id: TaskId,
-    task: BoxedTask,
-    cause: Cause,
-}
-
-enum Cause {
-    Cancelled,
-    Panicked(Payload),
-    /// Not a future but an output that nobody has fetched.
-    Unwanted,
-}
-
-/// More than honest destructors spawn, and few enough to be over in no time.
-const SPAWNS_AFTER_THE_END: u32 = 100_000;
-
 impl Executor {
     pub(crate) fn new(runtime: u16, first_serial: u32, seed: Option<u64>, probe: Rc<Probe>) -> Executor {
         let ready = Ready::new(runtime, first_serial, seed);
@@ -140,19 +121,6 @@ impl Executor {
             self.refuse(id, left);
         }
         id
-    }
-
-    /// Drops what was spawned after the end. A destructor that spawns its like would keep this going for ever:
-    /// sooner or later one is leaked instead.
-    #[cold]
-    fn refuse(&self, id: TaskId, left: u32) {
-        self.closed.set(Some(left.saturating_sub(1)));
-        if left == 0 {
-            std::mem::forget(self.state.borrow_mut().ready.get(id).task.take());
-            self.settle(id, End::Cancelled, None);
-        } else {
-            self.cancel(id);
-        }
     }
 
     /// Gives the future of a `block_on` a number; the future itself stays on its caller's stack.
@@ -206,17 +174,6 @@ impl Executor {
         self.running.set(None);
         self.emit(|| Event::PollEnd { task: id, ready: poll.is_ready() });
         poll
-    }
-
-    /// The poll that was under way has panicked. Returns the payload if it was the root's, which has
-    /// somebody to go to.
-    #[cold]
-    pub(crate) fn crash(&self, hand: Option<BoxedTask>, payload: Payload) -> Option<Payload> {
-        let Some(id) = self.running.take() else { resume_unwind(payload) };
-        self.probe.emit(|| Event::PollEnd { task: id, ready: true });
-        let Some(task) = hand else { return Some(payload) };
-        self.bury(Grave { id, task, cause: Cause::Panicked(payload) });
-        None
     }
 
     #[inline]
@@ -276,17 +233,6 @@ impl Executor {
         self.running.set(before);
     }
 
-    fn settle_wreck(&self, id: TaskId, payload: Payload) {
-        self.settle(id, End::Panicked, Some(Box::pin(Wreck(Some(payload)))));
-    }
-
-    /// Empties the slot of a task that is over and has no handle.
-    fn discard(&self, id: TaskId) {
-        if let Some((_, Some(task))) = self.take_outcome(id) {
-            self.bury(Grave { id, task, cause: Cause::Unwanted });
-        }
-    }
-
     /// How the task ended, if it has, and the box with what is left of it. The slot is vacant from here on.
     #[inline(always)]
     pub(crate) fn take_outcome(&self, id: TaskId) -> Option<(End, Option<BoxedTask>)> {
@@ -317,89 +263,6 @@ impl Executor {
     /// Leaves word to wake somebody else; returns who was to be woken until now.
     pub(crate) fn set_foreign_waiter(&self, id: TaskId, waker: Waker) -> Option<Waker> {
         self.extras.with(id, |extra| extra.waiter.replace(waker))
-    }
-
-    /// Drops a future *now*, so that what it held is free when this returns. The two exceptions: a task
-    /// that cancels itself goes after its poll, and one that is cancelled by a drop goes after that drop.
-    pub(crate) fn cancel(&self, id: TaskId) {
-        let mut state = self.state.borrow_mut();
-        let slot = state.ready.get(id);
-        if slot.end.is_some() {
-            return;
-        }
-        let task = slot.task.take();
-        // It is out: put_back will see this. (Or it is being dropped, and nobody looks.)
-        slot.doomed = task.is_none();
-        drop(state);
-        if let Some(task) = task {
-            self.bury(Grave { id, task, cause: Cause::Cancelled });
-        }
-    }
-
-    /// Drops what is in the box; a loop, however deep the drops of drops go.
-    fn bury(&self, grave: Grave) {
-        if self.digging.replace(true) {
-            return self.graves.borrow_mut().push_back(grave);
-        }
-        let mut next = Some(grave);
-        while let Some(grave) = next {
-            self.dig(grave);
-            next = self.graves.borrow_mut().pop_front();
-        }
-        self.digging.set(false);
-    }
-
-    fn dig(&self, grave: Grave) {
-        let Grave { id, task, cause } = grave;
-        let before = self.running.replace(Some(id));
-        let spawned_at = task.spawned_at();
-        let may_bequeath = matches!(cause, Cause::Cancelled) && self.closed.get().is_none();
-        *self.will.borrow_mut() = may_bequeath.then(Vec::new);
-        let dropped = contain(|| drop(task));
-        let will = self.will.take().unwrap_or_default();
-        self.running.set(before);
-        match (cause, dropped) {
-            (Cause::Cancelled, Ok(())) if !will.is_empty() => self.execute(id, will, spawned_at),
-            (Cause::Cancelled, Ok(())) => self.settle(id, End::Cancelled, None),
-            (Cause::Cancelled, Err(payload)) => self.settle_wreck(id, payload),
-            // Nobody wanted the output, nor will anybody hear of its panic.
-            (Cause::Unwanted, dropped) => swallow(|| drop(dropped)),
-            // The first panic is the cause; what the drop adds to it is a consequence.
-            (Cause::Panicked(first), dropped) => {
-                swallow(|| drop(dropped));
-                self.settle_wreck(id, first);
-            }
-        }
-    }
-
-    /// Leaves a cleanup to be done before the task that is being cancelled is over. It comes back if none is.
-    pub(crate) fn bequeath(&self, cleanup: Cleanup) -> Result<(), Cleanup> {
-        match &mut *self.will.borrow_mut() {
-            Some(will) => {
-                will.push(cleanup);
-                Ok(())
-            }
-            None => Err(cleanup),
-        }
-    }
-
-    /// The task goes on as its own cleanup.
-    #[cold]
-    fn execute(&self, id: TaskId, will: Vec<Cleanup>, spawned_at: Option<&'static Location<'static>>) {
-        let cleanup = async move {
-            for cleanup in will {
-                cleanup.await;
-            }
-        };
-        let task = TaskCell::new(cleanup, spawned_at.unwrap_or(Location::caller()));
-        let mut state = self.state.borrow_mut();
-        let slot = state.ready.get(id);
-        (slot.cleaning, slot.doomed) = (true, false);
-        slot.put(Some(Box::pin(task)));
-        drop(state);
-        if self.wake(id) {
-            self.emit(|| Event::Wake { task: id, by: self.running() });
-        }
     }
 
     pub(crate) fn is_over(&self, id: TaskId) -> bool {
@@ -444,21 +307,6 @@ impl Executor {
     /// How many tasks have not ended.
     pub(crate) fn live(&self) -> usize {
         self.state.borrow().live
-    }
-
-    /// Cancels all tasks there are, in the order of their slots.
-    pub(crate) fn cancel_all(&self) {
-        let slots = self.state.borrow().ready.slots();
-        for slot in 0..slots {
-            // In a vacant slot there is nothing to be taken out.
-            let id = self.state.borrow_mut().ready.number(slot);
-            self.cancel(id);
-        }
-    }
-
-    /// From here on, whatever is spawned is dropped at once.
-    pub(crate) fn close(&self) {
-        self.closed.set(Some(SPAWNS_AFTER_THE_END));
     }
 
     /// A serial for the loop's successor: see [`Ready::last_serial`].

@@ -27,7 +27,9 @@
 //! 4. `context` (the one thread-local), `waker` (the one `unsafe`).
 //! 5. `pace`, `runtime`: the loop. Read `Runtime::turn` first if you read only one thing.
 //! 6. `join`, `task`, `local`, `source`, `time`, `remote`, `builder`: what programs call.
-//! 7. `heard`, `signal`; `reaper`, `pipes`, `process`; `frames`, `worker`, `seats`, `workers`: what lies outside of this process.
+//! 7. `waiting`: the one line of waiters. On it stand `sync` (begin with `sync/permits.rs`), `channel`, `group`, `cancel`,
+//!    `retry`, `testing`.
+//! 8. `signal`, `process`, `workers`: what lies outside of this process.
 //!
 //! # What holds
 //!
@@ -76,18 +78,6 @@ mod waker;
 mod pace;
 mod runtime;
 
-mod heard;
-pub mod signal;
-
-mod pipes;
-pub mod process;
-mod reaper;
-
-mod frames;
-mod seats;
-mod worker;
-pub mod workers;
-
 mod builder;
 mod join;
 mod local;
@@ -104,6 +94,10 @@ pub mod group;
 pub mod retry;
 pub mod sync;
 pub mod testing;
+
+pub mod process;
+pub mod signal;
+pub mod workers;
 
 #[cfg(test)]
 mod tests;

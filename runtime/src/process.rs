@@ -17,6 +17,9 @@
 //!
 //! What it does not know: how the end of a child is noticed (`reaper`), and how its pipes are read (`pipes`).
 
+mod pipes;
+mod reaper;
+
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
@@ -29,8 +32,8 @@ use std::task::Poll;
 use rustix::process::Signal;
 
 use crate::context;
-pub use crate::pipes::{ChildOutput, ChildStderr, ChildStdin, ChildStdout};
-use crate::reaper::Process;
+pub use crate::process::pipes::{ChildOutput, ChildStderr, ChildStdin, ChildStdout};
+use crate::process::reaper::Process;
 
 /// A program to be started, as [`std::process::Command`], which it is made of.
 ///

@@ -29,6 +29,8 @@
 //!
 //! What it does not know: who sends signals, and why.
 
+mod heard;
+
 use std::fmt;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
@@ -42,7 +44,7 @@ use signal_hook::low_level::{pipe, unregister};
 use signal_hook::{SigId, flag};
 
 use crate::context;
-use crate::heard::{self, Heard};
+use crate::signal::heard::Heard;
 use crate::source::{AsyncFd, Direction};
 
 /// A timer of the process has run out.

@@ -20,6 +20,9 @@
 //!
 //! What it does not know: what the jobs are.
 
+mod frames;
+mod worker;
+
 use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
@@ -34,15 +37,14 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::frames::{self, HEAD, HELLO, Kind};
 use crate::join::JoinHandle;
 use crate::process::{Child, Command};
-use crate::seats::Seats;
 use crate::source::{AsyncFd, Direction};
+use crate::sync::permits::{Held, Permits};
 use crate::task::spawn;
 use crate::time;
-use crate::worker;
-pub use crate::worker::{Job, serve};
+use crate::workers::frames::{HEAD, HELLO, Kind};
+pub use crate::workers::worker::{Job, serve};
 
 /// So many processes for jobs. Cheap to clone.
 ///
@@ -75,7 +77,7 @@ struct Shared {
     /// What else is to be said to a worker that is started.
     arrange: Box<dyn Fn(&mut Command)>,
     size: usize,
-    seats: Seats,
+    seats: Permits,
     idle: RefCell<Vec<Worker>>,
 }
 
@@ -104,7 +106,7 @@ impl ProcessPool {
                 "a worker is this program, run again: call `workers::serve` with its jobs first in `main`",
             ));
         }
-        let (program, seats) = (std::env::current_exe()?, Seats::new(size));
+        let (program, seats) = (std::env::current_exe()?, Permits::new(size, "process pool"));
         let shared = Shared { program, arrange: Box::new(arrange), size, seats, idle: RefCell::default() };
         Ok(ProcessPool { shared: Rc::new(shared) })
     }
@@ -187,7 +189,8 @@ impl Shared {
     async fn run(&self, name: &str, input: Vec<u8>) -> Result<Vec<u8>, JobError> {
         let job = frames::job(name, &input)?;
         drop(input);
-        let _seat = self.seats.take().await;
+        self.seats.take(1).await;
+        let _seat = Held { permits: &self.seats, n: 1 };
         let mut worker = self.worker().await?;
         let (kind, body) = worker.ask(&job).await?;
         worker.child.kill_on_drop(false);

@@ -24,8 +24,8 @@ use std::sync::mpsc::{Sender, channel};
 
 use rustix::process::{Signal, getpid, kill_process};
 
-use crate::frames::{self, HEAD, HELLO, Kind};
 use crate::panics::{self, contain};
+use crate::workers::frames::{self, HEAD, HELLO, Kind};
 
 /// A function that a worker can run.
 pub type Job = fn(&[u8]) -> Result<Vec<u8>, String>;
