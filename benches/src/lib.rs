@@ -15,6 +15,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+pub mod vocabulary;
+
 /// Wakes itself and returns `Pending` once: what everybody's scheduler understands, without help.
 pub struct SelfWake(bool);
 
