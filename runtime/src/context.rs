@@ -21,7 +21,8 @@ use std::task::{Poll, Waker};
 use crate::clock::Clock;
 use crate::executor::Executor;
 use crate::id::TaskId;
-use crate::inbox::Inbox;
+use crate::inbox::{Debt, Inbox};
+use crate::pool::LazyPool;
 use crate::probe::{Event, Probe};
 use crate::reactor::Reactor;
 use crate::timers::Timers;
@@ -35,6 +36,7 @@ pub(crate) struct Context {
     pub(crate) timers: Rc<Timers>,
     pub(crate) reactor: Rc<Reactor>,
     pub(crate) inbox: Arc<Inbox>,
+    pub(crate) pool: LazyPool,
     pub(crate) probe: Rc<Probe>,
     pub(crate) budget: Budget,
 }
@@ -76,6 +78,15 @@ pub(crate) fn expect(what: &str) -> Rc<Context> {
         Some(context) => context,
         None => no_loop(what),
     }
+}
+
+/// Another thread is going to answer this loop. That is counted only for a loop on virtual time.
+pub(crate) fn debt() -> Option<Debt> {
+    CURRENT.with(|current| {
+        let current = current.borrow();
+        let context = current.as_deref().filter(|context| context.clock.is_virtual())?;
+        Some(Inbox::owe(&context.inbox))
+    })
 }
 
 #[cold]

@@ -10,6 +10,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::io;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -158,7 +159,7 @@ impl<T> fmt::Debug for JoinHandle<T> {
     }
 }
 
-/// Why a task has no output: it was cancelled, or it panicked.
+/// Why a task or a job has no output: it was cancelled, or it panicked.
 ///
 /// ```
 /// roundel::run(async {
@@ -169,61 +170,93 @@ impl<T> fmt::Debug for JoinHandle<T> {
 /// });
 /// ```
 pub struct JoinError {
+    /// Which task; `None` for a job of another thread, which has no number.
     task: Option<TaskId>,
+    cause: Cause,
+}
+
+enum Cause {
+    Cancelled,
+    /// The loop went away before the task could begin.
+    NeverRan,
+    /// The operating system gave the job no thread.
+    NoThread(io::Error),
     /// Behind a lock only because a payload is not `Sync`, and an error should be.
-    panic: Option<Mutex<Payload>>,
+    Panicked(Mutex<Payload>),
 }
 
 impl JoinError {
     pub(crate) fn cancelled(task: TaskId) -> JoinError {
-        JoinError { task: Some(task), panic: None }
+        JoinError { task: Some(task), cause: Cause::Cancelled }
     }
 
     pub(crate) fn panicked(task: TaskId, payload: Payload) -> JoinError {
-        JoinError { task: Some(task), panic: Some(Mutex::new(payload)) }
+        JoinError { task: Some(task), cause: Cause::Panicked(Mutex::new(payload)) }
     }
 
-    /// The loop went away before the task could begin.
     pub(crate) fn never_ran() -> JoinError {
-        JoinError { task: None, panic: None }
+        JoinError { task: None, cause: Cause::NeverRan }
     }
 
-    /// The task's future was dropped before it was done: by its handle, or by the shutdown of its loop.
+    pub(crate) fn job_cancelled() -> JoinError {
+        JoinError { task: None, cause: Cause::Cancelled }
+    }
+
+    pub(crate) fn job_panicked(payload: Payload) -> JoinError {
+        JoinError { task: None, cause: Cause::Panicked(Mutex::new(payload)) }
+    }
+
+    /// No thread could be started; one such error may concern many jobs.
+    pub(crate) fn no_thread(error: &io::Error) -> JoinError {
+        let error = error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
+        JoinError { task: None, cause: Cause::NoThread(error) }
+    }
+
+    /// It was dropped before it was done: by its handle, by the shutdown of its loop, or because there was
+    /// no thread to run it.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.panic.is_none()
+        !self.is_panic()
     }
 
-    /// The task panicked, in a poll or in a destructor.
+    /// It panicked, in a poll, in a destructor, or in a job.
     #[must_use]
     pub fn is_panic(&self) -> bool {
-        self.panic.is_some()
+        matches!(self.cause, Cause::Panicked(_))
     }
 
-    /// What the task panicked with, for [`std::panic::resume_unwind`].
+    /// What it panicked with, for [`std::panic::resume_unwind`].
     ///
     /// # Panics
     ///
-    /// If the task was cancelled; see [`is_panic`](JoinError::is_panic).
+    /// If it was cancelled; see [`is_panic`](JoinError::is_panic).
     #[track_caller]
     #[must_use]
     pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
-        match self.panic {
-            Some(payload) => payload.into_inner().unwrap_or_else(PoisonError::into_inner),
-            None => panic!("`into_panic` on a task that was cancelled: ask `is_panic` first"),
+        match self.cause {
+            Cause::Panicked(payload) => payload.into_inner().unwrap_or_else(PoisonError::into_inner),
+            _ => panic!("`into_panic` on a task that was cancelled: ask `is_panic` first"),
         }
     }
 }
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.task, &self.panic) {
-            (None, _) => write!(f, "the runtime was gone before the task could begin"),
-            (Some(task), None) => write!(f, "task {task} was cancelled"),
-            (Some(task), Some(payload)) => {
+        match &self.cause {
+            Cause::NeverRan => return f.write_str("the runtime was gone before the task could begin"),
+            Cause::NoThread(error) => return write!(f, "no thread could be started for the job: {error}"),
+            Cause::Cancelled | Cause::Panicked(_) => {}
+        }
+        match self.task {
+            Some(task) => write!(f, "task {task} ")?,
+            None => f.write_str("the job ")?,
+        }
+        match &self.cause {
+            Cause::Panicked(payload) => {
                 let payload = payload.lock().unwrap_or_else(PoisonError::into_inner);
-                write!(f, "task {task} panicked: {}", panics::message(&**payload))
+                write!(f, "panicked: {}", panics::message(&**payload))
             }
+            _ => f.write_str("was cancelled"),
         }
     }
 }

@@ -21,12 +21,12 @@
 //! From the ground up; each file opens with the facts from which it follows.
 //!
 //! 1. `id` (a task's number), `clock`, `probe`, `panics`: the leaves.
-//! 2. `ready`, `timers`, `alarm`, `reactor`, `inbox`: who may run, when, why, and who says so. They do not know
-//!    one another.
+//! 2. `ready`, `timers`, `alarm`, `reactor`, `inbox`, `pool`: who may run, when, why, who says so, and which threads
+//!    help. They do not know one another.
 //! 3. `cell`, `extras`, `executor`: the slab of tasks; take one out, poll it, put it back.
 //! 4. `context` (the one thread-local), `waker` (the one `unsafe`).
 //! 5. `pace`, `runtime`: the loop. Read `Runtime::turn` first if you read only one thing.
-//! 6. `join`, `task`, `local`, `source`, `time`, `remote`, `builder`: what programs call.
+//! 6. `join`, `task`, `local`, `source`, `time`, `reply`, `remote`, `blocking`, `builder`: what programs call.
 //!
 //! # What holds
 //!
@@ -60,6 +60,7 @@ pub mod probe;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod alarm;
 mod inbox;
+mod pool;
 mod reactor;
 mod ready;
 mod timers;
@@ -74,10 +75,12 @@ mod waker;
 mod pace;
 mod runtime;
 
+pub mod blocking;
 mod builder;
 mod join;
 mod local;
 mod remote;
+mod reply;
 pub mod source;
 pub mod task;
 pub mod time;
