@@ -28,7 +28,11 @@ const LAYERS: &[(&str, &[&str], Siblings)] = &[
     ),
     ("here", &["context", "waker"], Siblings::Some(&[("waker", "context")])),
     ("pace", &["pace"], Siblings::None),
-    ("handles", &["join", "task", "local", "source", "time", "reply", "remote", "blocking"], Siblings::All),
+    (
+        "handles",
+        &["error", "join", "task", "local", "source", "time", "reply", "remote", "blocking"],
+        Siblings::All,
+    ),
     ("loop", &["runtime", "builder"], Siblings::All),
 ];
 

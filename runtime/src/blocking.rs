@@ -38,8 +38,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use crate::context;
+use crate::error::JoinError;
 use crate::inbox::Debt;
-use crate::join::JoinError;
 use crate::panics::{contain, swallow};
 use crate::pool::{Call, Called, Job, Pool, Refusal, Settings};
 use crate::reply::Reply;

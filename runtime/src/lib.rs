@@ -26,7 +26,7 @@
 //! 3. `cell`, `extras`, `executor`: the slab of tasks; take one out, poll it, put it back.
 //! 4. `context` (the one thread-local), `waker` (the one `unsafe`).
 //! 5. `pace`, `runtime`: the loop. Read `Runtime::turn` first if you read only one thing.
-//! 6. `join`, `task`, `local`, `source`, `time`, `reply`, `remote`, `blocking`, `builder`: what programs call.
+//! 6. `error`, `join`, `task`, `local`, `source`, `time`, `reply`, `remote`, `blocking`, `builder`: what programs call.
 //!
 //! # What holds
 //!
@@ -77,6 +77,7 @@ mod runtime;
 
 pub mod blocking;
 mod builder;
+mod error;
 mod join;
 mod local;
 mod remote;
@@ -89,7 +90,8 @@ pub mod time;
 mod tests;
 
 pub use builder::Builder;
-pub use join::{JoinError, JoinHandle};
+pub use error::JoinError;
+pub use join::JoinHandle;
 pub use remote::{Remote, RemoteHandle, remote};
 pub use runtime::{Runtime, run};
 pub use task::{TaskId, YieldNow, spawn, spawn_named, yield_now};

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::context;
+use crate::error::JoinError;
 use crate::inbox::Inbox;
-use crate::join::JoinError;
 use crate::panics::{Payload, contain};
 use crate::reply::Reply;
 use crate::task::{self, TaskId, spawn};

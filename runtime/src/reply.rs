@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-use crate::join::JoinError;
+use crate::error::JoinError;
 use crate::panics::{self, swallow};
 
 pub(crate) struct Reply<T> {

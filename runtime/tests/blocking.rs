@@ -418,11 +418,11 @@ fn hazard_49_panics_and_a_million_submits_leave_the_pool_as_it_was() {
         let (now, most, names) = (Arc::clone(&now), Arc::clone(&most), Arc::clone(&names));
         move || {
             most.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
-            if number % 100 == 0 {
+            if number.is_multiple_of(100) {
                 names.lock().unwrap().insert(thread_name());
             }
             now.fetch_sub(1, SeqCst);
-            assert!(number % 10 != 0, "one in ten");
+            assert!(!number.is_multiple_of(10), "one in ten");
             number
         }
     };
@@ -543,7 +543,11 @@ fn hazard_48_a_destructor_that_unblocks_during_the_shutdown() {
             spawn(async move {
                 let _guard = Guard(Some(move || {
                     let job = unblock(move || ran.fetch_add(1, SeqCst));
-                    spawn(async move { answers.borrow_mut().push(job.await) }).detach();
+                    spawn(async move {
+                        let answer = job.await;
+                        answers.borrow_mut().push(answer);
+                    })
+                    .detach();
                 }));
                 pending::<()>().await;
             })
@@ -806,7 +810,7 @@ fn row_92_map_keeps_the_order() {
                 None => pool,
             };
             let results = pool.map(items.clone(), |n: u64| {
-                if n % 3 == 0 {
+                if n.is_multiple_of(3) {
                     thread::yield_now();
                 }
                 n * n
