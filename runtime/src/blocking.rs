@@ -418,18 +418,22 @@ impl ThreadPool {
         let mut items = items.into_iter().fuse();
         let (mut outside, mut inside, mut results) = (None, VecDeque::new(), Vec::new());
         poll_fn(|cx| {
-            while let Some(job) = outside.take().or_else(|| items.next().map(start)) {
+            let all_inside = loop {
+                let Some(job) = outside.take().or_else(|| items.next().map(start)) else { break true };
                 if job.poll_submit(cx).is_pending() {
                     outside = Some(job);
-                    break;
+                    break false;
                 }
                 inside.push_back(job);
-            }
+                if context::spend(cx.waker()).is_pending() {
+                    break false;
+                }
+            };
             while let Some(job) = inside.front_mut() {
                 results.push(ready!(Pin::new(job).poll(cx))?);
                 inside.pop_front();
             }
-            if outside.is_some() { Poll::Pending } else { Poll::Ready(Ok(std::mem::take(&mut results))) }
+            if all_inside { Poll::Ready(Ok(std::mem::take(&mut results))) } else { Poll::Pending }
         })
         .await
     }

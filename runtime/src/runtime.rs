@@ -189,9 +189,12 @@ impl Runtime {
     /// One turn of the loop.
     fn turn(&self, engine: &mut Engine, root: &mut Root<'_>) {
         self.poll_ready_tasks(root); // 1
-        if root.end.is_some() {
-            return;
+        if root.end.is_none() {
+            self.look_around(engine);
         }
+    }
+
+    fn look_around(&self, engine: &mut Engine) {
         let wait = self.how_long(); // 2
         self.ask_the_kernel(engine, wait); // 3
         self.take_mail(engine); // 4
@@ -352,7 +355,11 @@ impl Runtime {
         let limit = (deadline != NEVER).then(|| timers.insert(deadline, Waker::noop().clone()));
         let mut nobody = Root { id: executor.open_root(), poll: &mut |_| Poll::Pending, end: None };
         while executor.live() > 1 && clock.now() < deadline {
-            self.turn(&mut engine, &mut nobody);
+            self.poll_ready_tasks(&mut nobody);
+            // The last one may have gone, and then nothing will come to end a park but the limit.
+            if executor.live() > 1 {
+                self.look_around(&mut engine);
+            }
         }
         executor.close_root(nobody.id, End::Returned);
         limit.into_iter().for_each(|limit| timers.cancel(limit));
