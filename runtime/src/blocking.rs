@@ -46,7 +46,7 @@ use crate::reply::Reply;
 
 /// Runs `f` on a thread of the running loop's own pool, beginning now.
 ///
-/// The pool starts threads on demand, named `roundel-blocking-N`, at most
+/// The pool starts threads on demand, and keeps one in reserve, named `roundel-blocking-N`, at most
 /// [`max_blocking_threads`](crate::Builder::max_blocking_threads) of them; further jobs wait their turn. A thread
 /// that has been idle for ten seconds ends.
 ///
@@ -62,7 +62,7 @@ use crate::reply::Reply;
 ///
 /// # Panics
 ///
-/// Outside a loop; in a forked child.
+/// Outside a loop.
 #[track_caller]
 pub fn unblock<F, T>(f: F) -> Unblock<T>
 where
@@ -70,7 +70,6 @@ where
     T: Send + 'static,
 {
     let pool = context::with("blocking::unblock", |context| context.pool.get().clone());
-    refuse_forked(&pool, "blocking::unblock");
     let job = Work::new(f, context::debt());
     let number = pool.submit(Arc::clone(&job) as Arc<dyn Job>);
     Unblock { job, stage: Cell::new(Stage::Submitted(number)), pool, _owner: None }
