@@ -379,19 +379,16 @@ fn a_detached_job_goes_on_by_itself() {
     });
 }
 
-/// One for the job, and one in reserve, however often.
+/// One for the job and one in reserve; another two for a thread that has not come back when the next job comes.
 #[test]
-fn jobs_one_after_another_use_two_threads() {
+fn jobs_one_after_another_use_few_threads() {
     let rounds = if cfg!(miri) { 10 } else { 2_000 };
     really(async |_| {
-        let mut names = BTreeSet::new();
+        let (pool, mut names) = (ThreadPool::new(100), BTreeSet::new());
         for _ in 0..rounds {
-            names.insert(unblock(thread_name).await.unwrap());
+            names.insert(pool.run(thread_name).await.unwrap());
         }
-        assert!(
-            names.is_subset(&["roundel-blocking-1", "roundel-blocking-2"].map(String::from).into()),
-            "{names:?}"
-        );
+        assert!(names.len() <= 4, "{names:?}");
     });
 }
 
@@ -403,7 +400,7 @@ fn idle_threads_end() {
         while names.len() < 3 {
             names.insert(pool.run(thread_name).await.unwrap());
         }
-        assert!(names.contains("idler-1") && names.contains("idler-2") && names.contains("idler-3"));
+        assert!(names.iter().all(|name| name.starts_with("idler-")), "{names:?}");
     });
 }
 
@@ -853,19 +850,15 @@ fn row_92_map_uses_all_threads_and_asks_for_an_item_when_there_is_a_place() {
 /// However many items there are, and however fast, the others get their turn.
 #[test]
 fn row_92_map_gives_way() {
-    let items = if cfg!(miri) { 150 } else { 1_000 };
     really(async |_| {
-        let turns = Rc::new(Cell::new(0));
-        let theirs = Rc::clone(&turns);
-        let other = spawn(async move {
-            loop {
-                theirs.set(theirs.get() + 1);
-                yield_now().await;
-            }
-        });
-        ThreadPool::new(1).map(0..items, |_| ()).await.unwrap();
-        assert!(turns.get() >= items / 128, "{} turns", turns.get());
-        other.cancel();
+        let (pool, asked) = (ThreadPool::new(1), Rc::new(Cell::new(0)));
+        let count = Rc::clone(&asked);
+        let items = (0..300).inspect(move |_| count.set(count.get() + 1));
+        let mut results = pin!(pool.map(items, |n| n));
+        let (flag, waker) = Flag::new();
+        assert!(results.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        assert!(asked.get() <= 130 && flag.wakes() > 0, "{} items in one poll", asked.get());
+        assert_eq!(results.await.unwrap(), (0..300).collect::<Vec<_>>());
     });
 }
 

@@ -356,23 +356,14 @@ mod scenarios {
 
     /// Whatever the threads hold at the moment of the fork, they hold for ever in the child.
     fn forks_beside_a_busy_pool() {
-        let pool = ThreadPool::new(2);
-        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let (theirs, stopped) = (pool.clone(), stop.clone());
-        let busy = std::thread::spawn(move || {
-            while !stopped.load(std::sync::atomic::Ordering::SeqCst) {
-                (0..100).for_each(|_| drop(theirs.run(|| ())));
-            }
-        });
-        let mut pool = Some(pool);
         for _ in 0..50 {
-            let mut job = Some(pool.as_ref().unwrap().run(|| ()));
+            let mut pool = Some(ThreadPool::new(2));
+            let jobs = (0..2_000).map(|_| pool.as_ref().unwrap().run(|| ()));
+            let mut jobs = Some(jobs.collect::<Vec<_>>());
             in_a_child(|| {
-                drop(job.take());
+                drop(jobs.take());
                 drop(pool.take());
             });
         }
-        stop.store(true, std::sync::atomic::Ordering::SeqCst);
-        busy.join().unwrap();
     }
 }
