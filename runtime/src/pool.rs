@@ -165,16 +165,16 @@ impl Pool {
         self.admit(self.lock(), job)
     }
 
-    /// Puts a job into the queue if there is a place for it and nobody has been waiting for one.
+    /// Puts a job into the queue if there is a place for it.
     pub(crate) fn try_submit(&self, job: &Arc<dyn Job>) -> Option<u64> {
         let state = self.lock();
-        state.is_open().then(|| self.admit(state, Arc::clone(job)))
+        state.has_place().then(|| self.admit(state, Arc::clone(job)))
     }
 
     /// Whether there is a place now; then it is kept until the caller comes with [`redeem`](Pool::redeem).
     pub(crate) fn reserve(&self) -> bool {
         let mut state = self.lock();
-        let open = state.is_open();
+        let open = state.has_place();
         state.kept += usize::from(open);
         open
     }
@@ -193,7 +193,7 @@ impl Pool {
         let place = match place {
             Some(place) if !state.line.contains_key(&place) => return Err(Called),
             Some(place) => place,
-            None if state.is_open() => {
+            None if state.has_place() => {
                 state.kept += 1;
                 return Err(Called);
             }
@@ -385,16 +385,13 @@ impl State {
         self.last_number
     }
 
+    /// Whether who comes now may go in. Nobody is overtaken: while somebody stands in line, no place is free, for those
+    /// that become free are kept for the line at once.
     fn has_place(&self) -> bool {
         let Settings { threads, waiting, .. } = self.settings;
         waiting.is_none_or(|waiting| {
             self.running + self.queue.len() + self.kept < threads.saturating_add(waiting)
         })
-    }
-
-    /// Whether who comes now may go in: nobody is overtaken.
-    fn is_open(&self) -> bool {
-        self.line.is_empty() && self.has_place()
     }
 
     /// Keeps the places that are free for the first in line, who are to be called.

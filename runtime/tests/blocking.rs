@@ -629,6 +629,53 @@ fn virtual_time_stands_still_while_a_job_runs() {
     });
 }
 
+/// It sleeps, and does not look again and again whether the job is done.
+#[test]
+fn virtual_time_is_waited_for_in_the_kernel() {
+    virtually(async |log| {
+        assert_eq!(log.parks(), 0);
+        unblock(|| thread::sleep(Duration::from_millis(20))).await.unwrap();
+        assert!((1..=2).contains(&log.parks()), "{} parks", log.parks());
+    });
+}
+
+/// What is due has no time to wait for.
+#[test]
+fn virtual_time_lets_pass_who_waits_for_no_time() {
+    virtually(async |_| {
+        let gate = Gate::default();
+        let theirs = gate.clone();
+        let job = unblock(move || theirs.pass());
+        for _ in 0..3 {
+            time::sleep(Duration::ZERO).await;
+        }
+        assert!(!job.is_finished());
+        gate.open();
+        job.await.unwrap();
+    });
+}
+
+/// The kernel wakes the loop, but nobody waits for what it reports: the clock must not take that for an answer.
+#[cfg(not(miri))]
+#[test]
+fn virtual_time_does_not_jump_at_a_report_for_nobody() {
+    use std::io::Write;
+    virtually(async |log| {
+        let start = time::now();
+        let (source, mut peer) = common::unix();
+        let job = unblock(move || {
+            for _ in 0..5 {
+                thread::sleep(Duration::from_millis(2));
+                peer.write_all(b"x").unwrap();
+            }
+        });
+        time::timeout(Duration::from_secs(60), job).await.unwrap().unwrap();
+        assert_eq!(time::now(), start);
+        assert!(!log.reports().is_empty());
+        drop(source);
+    });
+}
+
 #[test]
 fn virtual_time_stands_still_for_jobs_that_nobody_awaits() {
     virtually(async |_| {
@@ -767,6 +814,25 @@ fn a_full_pool_gives_a_job_back() {
         gate.open();
         holder.await.unwrap();
         assert_eq!(second.await.unwrap(), 3);
+    });
+}
+
+#[test]
+fn a_place_in_the_queue_that_is_given_up_is_the_next_ones() {
+    really(async |_| {
+        let gate = Gate::default();
+        let (pool, holder) = held(&gate);
+        let pool = pool.queue_limit(1);
+        let (waits, mut in_line) = (pool.run(|| 1), pool.run(|| 2));
+        let (flag, waker) = Flag::new();
+        assert!(Pin::new(&mut in_line).poll(&mut Context::from_waker(&waker)).is_pending());
+        assert_eq!(flag.wakes(), 0);
+        drop(waits);
+        assert_eq!(flag.wakes(), 1);
+        assert_eq!(pool.try_run(|| 3).map(drop).map_err(|f| f()), Err(3), "it is kept for who was called");
+        gate.open();
+        holder.await.unwrap();
+        assert_eq!(in_line.await.unwrap(), 2);
     });
 }
 
