@@ -181,7 +181,7 @@ impl<T> Future for Unblock<T> {
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         ready!(self.poll_submit(cx));
-        let result = ready!(self.job.reply().poll(cx, "Unblock"));
+        let result = ready!(self.job.reply().poll(cx, "an Unblock"));
         self.stage.set(Stage::Over);
         Poll::Ready(result)
     }

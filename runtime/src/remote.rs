@@ -103,7 +103,7 @@ impl<T> RemoteHandle<T> {
             !here,
             "`RemoteHandle::wait` would block the loop that it waits for: `.await` the handle instead"
         );
-        self.reply.wait("RemoteHandle")
+        self.reply.wait("a RemoteHandle")
     }
 
     /// Whether the result is there.
@@ -118,13 +118,13 @@ impl<T> Future for RemoteHandle<T> {
 
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.reply.poll(cx, "RemoteHandle")
+        self.reply.poll(cx, "a RemoteHandle")
     }
 }
 
 impl<T> fmt::Debug for RemoteHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RemoteHandle").field("finished", &self.is_finished()).finish()
+        f.debug_struct("a RemoteHandle").field("finished", &self.is_finished()).finish()
     }
 }
 

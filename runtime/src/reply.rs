@@ -65,7 +65,7 @@ impl<T> Reply<T> {
         self.lock().finished
     }
 
-    /// Takes the result, or leaves word to be woken. `what` is the handle's name.
+    /// Takes the result, or leaves word to be woken. `what` is the handle, for a complaint.
     #[track_caller]
     pub(crate) fn poll(&self, cx: &Context<'_>, what: &str) -> Poll<Result<T, JoinError>> {
         let waker = cx.waker().clone();
@@ -73,7 +73,7 @@ impl<T> Reply<T> {
         if let Some(result) = state.result.take() {
             return Poll::Ready(result);
         }
-        assert!(!state.finished, "a {what} was polled again after it had given its result");
+        assert!(!state.finished, "{what} was polled again after it had given its result");
         let old = state.waker.replace(waker);
         drop(state);
         drop(old);

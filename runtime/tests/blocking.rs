@@ -1028,7 +1028,7 @@ fn misuse_is_refused_with_a_sentence() {
             let _ = (&mut job).await;
         });
     });
-    assert_eq!(again, "a Unblock was polled again after it had given its result");
+    assert_eq!(again, "an Unblock was polled again after it had given its result");
 }
 
 #[test]
