@@ -17,8 +17,14 @@ macro_rules! row {
     ($criterion:expr, $name:literal, $elements:expr, |$n:ident, $contender:ident| $program:expr) => {{
         let mut group = $criterion.benchmark_group($name);
         group.throughput(Throughput::Elements($elements));
-        bench(&mut group, "roundel", |$n| { use roundel as $contender; $program });
-        bench(&mut group, "tokio", |$n| { use tokio as $contender; $program });
+        bench(&mut group, "roundel", |$n| {
+            use roundel as $contender;
+            $program
+        });
+        bench(&mut group, "tokio", |$n| {
+            use tokio as $contender;
+            $program
+        });
         group.finish();
     }};
 }

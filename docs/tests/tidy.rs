@@ -14,10 +14,11 @@ const LAYERS: &[(&str, &[&str], Siblings)] = &[
     ("leaves", &["id", "clock", "dice", "panics", "probe"], Siblings::Some(&[("probe", "id")])),
     (
         "strangers",
-        &["ready", "timers", "alarm", "inbox", "reactor"],
+        &["ready", "timers", "alarm", "inbox", "reactor", "pool"],
         Siblings::Some(&[
             ("reactor", "alarm"),
             ("reactor", "inbox"), // for the trait `Bell` only, which mio's waker implements
+            ("pool", "inbox"),    // for `Debt` only, which it drops when the time has come
         ]),
     ),
     (
@@ -27,7 +28,11 @@ const LAYERS: &[(&str, &[&str], Siblings)] = &[
     ),
     ("here", &["context", "waker"], Siblings::Some(&[("waker", "context")])),
     ("pace", &["pace"], Siblings::None),
-    ("handles", &["join", "task", "local", "source", "time", "remote"], Siblings::All),
+    (
+        "handles",
+        &["error", "join", "task", "local", "source", "time", "reply", "remote", "blocking"],
+        Siblings::All,
+    ),
     ("line", &["waiting"], Siblings::None),
     (
         "vocabulary",
@@ -51,6 +56,7 @@ const ABSENCES: &[(&str, &[&str])] = &[
     ("timers", &["mio", "TaskId", "Instant", "Executor", "std::thread"]),
     ("reactor", &["TaskId", "Timers", "Executor", "Instant"]),
     ("inbox", &["mio", "Future", "Waker", "RefCell", "Rc<"]),
+    ("pool", &["mio", "Future", "TaskId", "Executor", "JoinError", "Inbox", "Rc<"]),
     ("cell", &["TaskId", "Waker", "mio"]),
     ("executor", &["mio", "Instant", "Duration", "Clock", "RawWaker", "crate::waker"]),
     ("source", &["TcpStream", "UdpSocket", "TaskId"]),

@@ -14,6 +14,7 @@ use crate::runtime::Runtime;
 pub(crate) struct Options {
     pub(crate) virtual_time: bool,
     pub(crate) shuffle: Option<u64>,
+    pub(crate) blocking_threads: Option<usize>,
     pub(crate) shutdown_timeout: Duration,
     pub(crate) probe: Option<Box<dyn FnMut(Event)>>,
 }
@@ -33,7 +34,8 @@ pub struct Builder {
 impl Default for Builder {
     fn default() -> Builder {
         let shutdown_timeout = Duration::from_secs(1);
-        Builder { options: Options { virtual_time: false, shuffle: None, shutdown_timeout, probe: None } }
+        let (virtual_time, shuffle, blocking_threads, probe) = (false, None, None, None);
+        Builder { options: Options { virtual_time, shuffle, blocking_threads, shutdown_timeout, probe } }
     }
 }
 
@@ -41,8 +43,8 @@ impl Builder {
     /// Time that costs no time: whenever no task can run and the kernel and other threads have nothing to
     /// say, the clock jumps to the next deadline. Sleeps are exact, and last no time at all.
     ///
-    /// The loop cannot know that another thread or process is about to answer: against such a one, timeouts
-    /// run out at once.
+    /// While a job of [`blocking`](crate::blocking) from this loop waits or runs, no time passes. Otherwise the loop
+    /// cannot know that another thread or process is about to answer: against such a one, timeouts run out at once.
     pub fn virtual_time(mut self, on: bool) -> Builder {
         self.options.virtual_time = on;
         self
@@ -55,8 +57,21 @@ impl Builder {
         self
     }
 
-    /// How long the shutdown waits for what the destructors of cancelled tasks have spawned. One second, if
-    /// not set.
+    /// At most this many threads for [`unblock`](crate::blocking::unblock). Four more than there are processors, but
+    /// not more than 32, if not set.
+    ///
+    /// # Panics
+    ///
+    /// If `threads` is zero.
+    #[track_caller]
+    pub fn max_blocking_threads(mut self, threads: usize) -> Builder {
+        assert!(threads > 0, "`max_blocking_threads(0)`: what is unblocked would never run");
+        self.options.blocking_threads = Some(threads);
+        self
+    }
+
+    /// How long the shutdown waits for what the destructors of cancelled tasks have spawned, and for jobs that
+    /// [`unblock`](crate::blocking::unblock) has started. One second, if not set.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Builder {
         self.options.shutdown_timeout = timeout;
         self
@@ -98,6 +113,7 @@ impl fmt::Debug for Builder {
         f.debug_struct("Builder")
             .field("virtual_time", &self.options.virtual_time)
             .field("shuffle", &self.options.shuffle)
+            .field("max_blocking_threads", &self.options.blocking_threads)
             .field("shutdown_timeout", &self.options.shutdown_timeout)
             .finish_non_exhaustive()
     }

@@ -22,7 +22,8 @@ use crate::clock::Clock;
 use crate::dice::Dice;
 use crate::executor::Executor;
 use crate::id::TaskId;
-use crate::inbox::Inbox;
+use crate::inbox::{Debt, Inbox};
+use crate::pool::LazyPool;
 use crate::probe::{Event, Probe};
 use crate::reactor::Reactor;
 use crate::timers::Timers;
@@ -36,6 +37,7 @@ pub(crate) struct Context {
     pub(crate) timers: Rc<Timers>,
     pub(crate) reactor: Rc<Reactor>,
     pub(crate) inbox: Arc<Inbox>,
+    pub(crate) pool: LazyPool,
     pub(crate) probe: Rc<Probe>,
     pub(crate) budget: Budget,
     /// For what programs leave to chance; the schedule has its own.
@@ -81,6 +83,15 @@ pub(crate) fn expect(what: &str) -> Rc<Context> {
         Some(context) => context,
         None => no_loop(what),
     }
+}
+
+/// Another thread is going to answer this loop. That is counted only for a loop on virtual time.
+pub(crate) fn debt() -> Option<Debt> {
+    CURRENT.with(|current| {
+        let current = current.borrow();
+        let context = current.as_deref().filter(|context| context.clock.is_virtual())?;
+        Some(Inbox::owe(&context.inbox))
+    })
 }
 
 #[cold]

@@ -18,6 +18,10 @@
 //!                                           lock, parked = false, take the mail, unlock
 //! ```
 //!
+//! A loop on virtual time needs a third answer under that lock: what do other threads still *owe* it? While it is
+//! owed a result, no time may pass, so it sleeps instead of jumping to its next deadline. Who owes puts the wake
+//! in first and settles the debt after; so "nothing owed, nothing in the box" means that nothing will come.
+//!
 //! A process-wide *table* finds the inbox by the runtime's number; a loop that ends takes its entry out
 //! and closes the inbox.
 //!
@@ -60,6 +64,10 @@ struct State {
     /// For each slot the serial of the wake that is in the box; zero for none.
     waiting: Vec<u32>,
     parked: bool,
+    /// What other threads owe this loop. Counted only for a loop on virtual time.
+    owed: usize,
+    /// The loop shuts down, and waits for nobody.
+    forgiven: bool,
 }
 
 /// What came in.
@@ -117,6 +125,39 @@ impl Inbox {
         state.parked
     }
 
+    /// The same for a loop that would otherwise let virtual time pass: it sleeps only if it is owed something.
+    pub(crate) fn park_if_owed(&self) -> bool {
+        let mut state = self.lock();
+        state.parked = state.mail.is_empty() && state.is_owed();
+        state.parked
+    }
+
+    /// Whether nothing is in the box and nobody is about to put something in: virtual time may pass.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let state = self.lock();
+        state.mail.is_empty() && !state.is_owed()
+    }
+
+    /// Another thread is going to answer this loop, and says so by dropping the debt after its wake.
+    pub(crate) fn owe(inbox: &Arc<Inbox>) -> Debt {
+        inbox.lock().owed += 1;
+        Debt { inbox: Arc::clone(inbox) }
+    }
+
+    /// From here on time does not wait for debts.
+    pub(crate) fn forgive(&self) {
+        self.lock().forgiven = true;
+    }
+
+    fn settle(&self) {
+        let mut state = self.lock();
+        state.owed -= 1;
+        // The last one lets time pass, which a loop that is asleep has to hear.
+        if state.owed == 0 {
+            self.ring_if_parked(state);
+        }
+    }
+
     /// The loop is awake: takes the mail. `mail` has to be empty; it gives its memory to the next round.
     pub(crate) fn collect(&self, mail: &mut Mail) {
         let mut state = self.lock();
@@ -140,12 +181,27 @@ impl Inbox {
 }
 
 impl State {
+    fn is_owed(&self) -> bool {
+        self.owed > 0 && !self.forgiven
+    }
+
     /// Notes that this wake is in the box; false if it was.
     fn note(&mut self, id: TaskId) -> bool {
         if id.slot() >= self.waiting.len() {
             self.waiting.resize(id.slot() + 1, 0);
         }
         std::mem::replace(&mut self.waiting[id.slot()], id.serial()) != id.serial()
+    }
+}
+
+/// Something that a thread owes a loop on virtual time; dropping it settles it.
+pub(crate) struct Debt {
+    inbox: Arc<Inbox>,
+}
+
+impl Drop for Debt {
+    fn drop(&mut self) {
+        self.inbox.settle();
     }
 }
 

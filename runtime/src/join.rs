@@ -13,12 +13,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
+use crate::error::JoinError;
 use crate::executor::Executor;
 use crate::id::TaskId;
-use crate::panics::{self, Payload};
 use crate::probe::{End, Event, Resource};
 use crate::waker;
 
@@ -160,90 +159,3 @@ impl<T> fmt::Debug for JoinHandle<T> {
         f.debug_struct("JoinHandle").field("id", &self.id).field("finished", &self.is_finished()).finish()
     }
 }
-
-/// Why a task has no output: it was cancelled, or it panicked.
-///
-/// ```
-/// roundel::run(async {
-///     let error = roundel::spawn(async { panic!("no luck") }).await.unwrap_err();
-///     assert!(error.is_panic());
-///     assert!(error.to_string().ends_with("panicked: no luck"));
-///     assert_eq!(error.into_panic().downcast_ref::<&str>(), Some(&"no luck"));
-/// });
-/// ```
-pub struct JoinError {
-    task: Option<TaskId>,
-    /// Behind a lock only because a payload is not `Sync`, and an error should be.
-    panic: Option<Mutex<Payload>>,
-}
-
-impl JoinError {
-    pub(crate) fn cancelled(task: TaskId) -> JoinError {
-        JoinError { task: Some(task), panic: None }
-    }
-
-    pub(crate) fn panicked(task: TaskId, payload: Payload) -> JoinError {
-        JoinError { task: Some(task), panic: Some(Mutex::new(payload)) }
-    }
-
-    /// A panic of what may have been no task of its own.
-    pub(crate) fn panicked_in(task: Option<TaskId>, payload: Payload) -> JoinError {
-        JoinError { task, panic: Some(Mutex::new(payload)) }
-    }
-
-    /// What was to be run was no task, or did not become one: its scope or its loop was gone before.
-    pub(crate) fn never_ran() -> JoinError {
-        JoinError { task: None, panic: None }
-    }
-
-    /// The task's future was dropped before it was done: by its handle, or by the shutdown of its loop.
-    #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        self.panic.is_none()
-    }
-
-    /// The task panicked, in a poll or in a destructor.
-    #[must_use]
-    pub fn is_panic(&self) -> bool {
-        self.panic.is_some()
-    }
-
-    /// What the task panicked with, for [`std::panic::resume_unwind`].
-    ///
-    /// # Panics
-    ///
-    /// If the task was cancelled; see [`is_panic`](JoinError::is_panic).
-    #[track_caller]
-    #[must_use]
-    pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
-        match self.panic {
-            Some(payload) => payload.into_inner().unwrap_or_else(PoisonError::into_inner),
-            None => panic!("`into_panic` on a task that was cancelled: ask `is_panic` first"),
-        }
-    }
-}
-
-impl fmt::Display for JoinError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.task, &self.panic) {
-            (None, None) => write!(f, "it was cancelled, or its runtime was gone before it could begin"),
-            (Some(task), None) => write!(f, "task {task} was cancelled"),
-            (task, Some(payload)) => {
-                let payload = payload.lock().unwrap_or_else(PoisonError::into_inner);
-                let message = panics::message(&**payload);
-                match task {
-                    Some(task) => write!(f, "task {task} panicked: {message}"),
-                    None => write!(f, "it panicked: {message}"),
-                }
-            }
-        }
-    }
-}
-
-impl fmt::Debug for JoinError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "JoinError({self})")
-    }
-}
-
-impl std::error::Error for JoinError {}

@@ -21,12 +21,13 @@
 //! From the ground up; each file opens with the facts from which it follows.
 //!
 //! 1. `id` (a task's number), `clock`, `probe`, `panics`: the leaves.
-//! 2. `ready`, `timers`, `alarm`, `reactor`, `inbox`: who may run, when, why, and who says so. They do not know
-//!    one another.
+//! 2. `ready`, `timers`, `alarm`, `reactor`, `inbox`, `pool`: who may run, when, why, who says so, and which threads
+//!    help. They do not know one another.
 //! 3. `cell`, `extras`, `executor`: the slab of tasks; take one out, poll it, put it back.
 //! 4. `context` (the one thread-local), `waker` (the one `unsafe`).
 //! 5. `pace`, `runtime`: the loop. Read `Runtime::turn` first if you read only one thing.
-//! 6. `join`, `task`, `local`, `source`, `time`, `remote`, `builder`: what programs call.
+//! 6. `error`, `join`, `task`, `local`, `source`, `time`, `reply`, `remote`, `pool`, `blocking`, `builder`: what programs
+//!    call.
 //! 7. `waiting`: the one line of waiters. On it stand `sync` (begin with `sync/permits.rs`), `channel`, `group`, `cancel`,
 //!    `retry`, `testing`.
 //! 8. `signal`, `process`, `workers`: what lies outside of this process.
@@ -64,6 +65,7 @@ pub mod probe;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod alarm;
 mod inbox;
+mod pool;
 mod reactor;
 mod ready;
 mod timers;
@@ -78,10 +80,13 @@ mod waker;
 mod pace;
 mod runtime;
 
+pub mod blocking;
 mod builder;
+mod error;
 mod join;
 mod local;
 mod remote;
+mod reply;
 pub mod source;
 pub mod task;
 pub mod time;
@@ -103,7 +108,8 @@ pub mod workers;
 mod tests;
 
 pub use builder::Builder;
-pub use join::{JoinError, JoinHandle};
+pub use error::JoinError;
+pub use join::JoinHandle;
 pub use remote::{Remote, RemoteHandle, remote};
 pub use runtime::{Runtime, run};
 pub use task::{TaskId, YieldNow, spawn, spawn_named, yield_now};

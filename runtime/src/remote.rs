@@ -5,19 +5,20 @@
 //!
 //! What follows. [`Remote::spawn`] sends the closure through the inbox; on the loop's own thread it makes the
 //! future, which lives and dies there (invariant 10). Only the result comes back, so only it must be `Send`.
-//! It waits behind a lock of its own, for whoever comes: an `.await` or a blocking `.wait()`.
+//! It waits in a `Reply` for whoever comes: an `.await` or a blocking `.wait()`.
 //!
 //! Cancel safety: a `RemoteHandle` that is polled no more loses nothing. Dropping it detaches.
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use crate::context;
+use crate::error::JoinError;
 use crate::inbox::Inbox;
-use crate::join::JoinError;
-use crate::panics::{self, Payload, contain};
+use crate::panics::{Payload, contain};
+use crate::reply::Reply;
 use crate::task::{self, TaskId, spawn};
 
 /// How other threads reach a loop: cheap to clone, to be sent anywhere.
@@ -65,10 +66,10 @@ impl Remote {
         Fut: Future<Output = T> + 'static,
         T: Send + 'static,
     {
-        let reply = Reply { shared: Arc::new(Shared::new()), task: None };
-        let handle = RemoteHandle { shared: Arc::clone(&reply.shared), inbox: Arc::clone(&self.inbox) };
-        // Refused, the errand comes back and is dropped here: `f` is `Send`, and the reply says so.
-        drop(self.inbox.send(Box::new(move || reply.answer_with(f))));
+        let promise = Promise { reply: Arc::new(Reply::new()), task: None };
+        let handle = RemoteHandle { reply: Arc::clone(&promise.reply), inbox: Arc::clone(&self.inbox) };
+        // Refused, the errand comes back and is dropped here: `f` is `Send`, and the promise says so.
+        drop(self.inbox.send(Box::new(move || promise.keep(f))));
         handle
     }
 }
@@ -81,7 +82,7 @@ impl fmt::Debug for Remote {
 
 /// What a [`Remote::spawn`] will have brought about: await it from any executor, or [`wait`](Self::wait).
 pub struct RemoteHandle<T> {
-    shared: Arc<Shared<T>>,
+    reply: Arc<Reply<T>>,
     inbox: Arc<Inbox>,
 }
 
@@ -102,19 +103,13 @@ impl<T> RemoteHandle<T> {
             !here,
             "`RemoteHandle::wait` would block the loop that it waits for: `.await` the handle instead"
         );
-        let mut state = self.shared.lock();
-        loop {
-            if let Some(result) = state.result.take() {
-                return result;
-            }
-            state = self.shared.done.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+        self.reply.wait("a RemoteHandle")
     }
 
     /// Whether the result is there.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.shared.lock().finished
+        self.reply.is_finished()
     }
 }
 
@@ -123,70 +118,26 @@ impl<T> Future for RemoteHandle<T> {
 
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // Clone before the lock, drop after it: both are foreign code.
-        let waker = cx.waker().clone();
-        let mut state = self.shared.lock();
-        if let Some(result) = state.result.take() {
-            return Poll::Ready(result);
-        }
-        assert!(!state.finished, "a RemoteHandle was polled again after it had given the task's result");
-        let old = state.waker.replace(waker);
-        drop(state);
-        drop(old);
-        Poll::Pending
+        self.reply.poll(cx, "a RemoteHandle")
     }
 }
 
 impl<T> fmt::Debug for RemoteHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RemoteHandle").field("finished", &self.is_finished()).finish()
-    }
-}
-
-struct Shared<T> {
-    state: Mutex<State<T>>,
-    done: Condvar,
-}
-
-struct State<T> {
-    result: Option<Result<T, JoinError>>,
-    waker: Option<Waker>,
-    finished: bool,
-}
-
-impl<T> Shared<T> {
-    fn new() -> Shared<T> {
-        let state = State { result: None, waker: None, finished: false };
-        Shared { state: Mutex::new(state), done: Condvar::new() }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn finish(&self, result: Result<T, JoinError>) {
-        let mut state = self.lock();
-        if state.finished {
-            return;
-        }
-        (state.finished, state.result) = (true, Some(result));
-        let waker = state.waker.take();
-        drop(state);
-        self.done.notify_all();
-        waker.into_iter().for_each(panics::wake);
+        f.debug_struct("a RemoteHandle").field("finished", &self.is_finished()).finish()
     }
 }
 
 /// The loop's end of a [`RemoteHandle`]. Dropped without an answer, it answers that the task was cancelled.
-struct Reply<T: Send + 'static> {
-    shared: Arc<Shared<T>>,
+struct Promise<T: Send + 'static> {
+    reply: Arc<Reply<T>>,
     /// The task that works on it, once it has begun.
     task: Option<TaskId>,
 }
 
-impl<T: Send + 'static> Reply<T> {
+impl<T: Send + 'static> Promise<T> {
     /// On the loop: makes the future, spawns it, and answers with what becomes of it.
-    fn answer_with<Fut: Future<Output = T> + 'static>(mut self, f: impl FnOnce() -> Fut + 'static) {
+    fn keep<Fut: Future<Output = T> + 'static>(mut self, f: impl FnOnce() -> Fut + 'static) {
         spawn(async move {
             self.task = task::current();
             let future = match contain(f) {
@@ -199,7 +150,7 @@ impl<T: Send + 'static> Reply<T> {
                 Err(payload) => Poll::Ready(Err(payload)),
             });
             match result.await {
-                Ok(output) => self.shared.finish(Ok(output)),
+                Ok(output) => self.reply.finish(Ok(output)),
                 Err(payload) => self.panicked(payload),
             }
         })
@@ -208,12 +159,12 @@ impl<T: Send + 'static> Reply<T> {
 
     fn panicked(&self, payload: Payload) {
         let error = self.task.map(|task| JoinError::panicked(task, payload));
-        self.shared.finish(Err(error.unwrap_or_else(JoinError::never_ran)));
+        self.reply.finish(Err(error.unwrap_or_else(JoinError::never_ran)));
     }
 }
 
-impl<T: Send + 'static> Drop for Reply<T> {
+impl<T: Send + 'static> Drop for Promise<T> {
     fn drop(&mut self) {
-        self.shared.finish(Err(self.task.map_or_else(JoinError::never_ran, JoinError::cancelled)));
+        self.reply.finish(Err(self.task.map_or_else(JoinError::never_ran, JoinError::cancelled)));
     }
 }

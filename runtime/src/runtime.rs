@@ -21,7 +21,8 @@
 //! Invariants. 5: tasks are polled, then the OS is looked at once, and everything it has to say becomes a wake
 //! before any task is polled again. 6: the decision to park is the inbox's. 12: see [`Runtime`]'s `Drop`.
 //!
-//! Virtual time. Step 3 only looks, and if after step 4 nothing is ready, the clock jumps to the next deadline.
+//! Virtual time. Step 3 only looks, and if after step 4 nothing is ready, the clock jumps to the next deadline. But
+//! while another thread owes this loop the result of a job, step 3 waits for it, and the clock stands still.
 
 use std::cell::Cell;
 use std::io;
@@ -34,7 +35,7 @@ use std::time::Duration;
 
 use crate::builder::{Builder, Options};
 use crate::cell::BoxedTask;
-use crate::clock::{Clock, NEVER};
+use crate::clock::{Clock, NEVER, Nanos};
 use crate::context::{self, Budget, Context};
 use crate::dice::Dice;
 use crate::executor::Executor;
@@ -42,6 +43,7 @@ use crate::id::TaskId;
 use crate::inbox::{Inbox, Mail, TABLE};
 use crate::pace::Pace;
 use crate::panics::{self, Payload, contain, swallow};
+use crate::pool::LazyPool;
 use crate::probe::{End, Event, Probe};
 use crate::reactor::{Poller, Wait};
 use crate::remote::Remote;
@@ -71,7 +73,8 @@ pub fn run<F: Future>(main: F) -> F::Output {
 ///
 /// It may be run any number of times; tasks that were spawned and did not end stay where they are in between.
 /// Dropping it is the *shutdown*: every task is cancelled, in the order of their slots. What destructors spawn
-/// meanwhile may run until the [`shutdown_timeout`](Builder::shutdown_timeout); then that is dropped, too.
+/// meanwhile may run until the [`shutdown_timeout`](Builder::shutdown_timeout); then that is dropped, too. Jobs of
+/// [`blocking`](crate::blocking) that run are waited for just as long.
 /// A handle, waker or source that outlives its runtime harms nobody.
 ///
 /// A runtime does not survive `fork`: in the child, `block_on` panics, and dropping it does nothing.
@@ -127,6 +130,7 @@ impl Runtime {
             timers: Rc::new(Timers::new(Rc::clone(&probe))),
             reactor: Rc::new(reactor),
             inbox,
+            pool: LazyPool::new(options.blocking_threads),
             probe,
             budget: Budget::new(),
             // With virtual time, what leaves nothing to the world leaves nothing to chance either.
@@ -193,9 +197,12 @@ impl Runtime {
     /// One turn of the loop.
     fn turn(&self, engine: &mut Engine, root: &mut Root<'_>) {
         self.poll_ready_tasks(root); // 1
-        if root.end.is_some() {
-            return;
+        if root.end.is_none() {
+            self.look_around(engine);
         }
+    }
+
+    fn look_around(&self, engine: &mut Engine) {
         let wait = self.how_long(); // 2
         self.ask_the_kernel(engine, wait); // 3
         self.take_mail(engine); // 4
@@ -247,7 +254,10 @@ impl Runtime {
         }
         let wait = match timers.next() {
             None => Wait::Forever,
-            Some(_) if clock.is_virtual() => return Wait::No,
+            Some(deadline) if clock.is_virtual() => {
+                let stands_still = deadline > clock.now() && inbox.park_if_owed();
+                return if stands_still { Wait::Forever } else { Wait::No };
+            }
             Some(deadline) => Wait::until(deadline, clock.now()),
         };
         if wait == Wait::No || !inbox.park() { Wait::No } else { wait }
@@ -268,9 +278,9 @@ impl Runtime {
     }
 
     fn fire_timers(&self, engine: &mut Engine) {
-        let Context { executor, timers, clock, .. } = &*self.context;
+        let Context { executor, timers, clock, inbox, .. } = &*self.context;
         let Some(next) = timers.next() else { return };
-        if !executor.has_ready() {
+        if clock.is_virtual() && !executor.has_ready() && inbox.is_quiet() {
             // Nothing else can happen: this is where virtual time passes.
             clock.jump(next);
         }
@@ -326,15 +336,19 @@ impl Drop for Runtime {
         let context = Rc::clone(&self.context);
         let _entered = context::enter(Rc::clone(&context));
         context.ending.set(true);
+        let deadline = context.clock.after(self.shutdown_timeout);
+        context.pool.close();
+        context.inbox.forgive();
         context.executor.cancel_all();
         if context.executor.live() > 0 {
-            self.run_last_wishes();
+            self.run_last_wishes(deadline);
         }
         // From here on nothing new lives: what the destructors spawn is dropped at once.
         context.executor.close();
         context.executor.cancel_all();
         context.timers.close();
         context.reactor.close();
+        context.pool.wait(self.patience(deadline));
         let mail = context.inbox.close();
         mail.errands.into_iter().for_each(|errand| swallow(|| drop(errand)));
         TABLE.leave(context.runtime, context.executor.last_serial());
@@ -343,19 +357,31 @@ impl Drop for Runtime {
 
 impl Runtime {
     /// What was spawned by destructors gets its time.
-    fn run_last_wishes(&self) {
+    fn run_last_wishes(&self, deadline: Nanos) {
         let Context { executor, timers, clock, .. } = &*self.context;
         let Some(mut engine) = self.engine.take() else { return };
-        let deadline = clock.after(self.shutdown_timeout);
         // Wakes nobody, but no wait in the kernel is longer than this.
         let limit = (deadline != NEVER).then(|| timers.insert(deadline, Waker::noop().clone()));
         let mut nobody = Root { id: executor.open_root(), poll: &mut |_| Poll::Pending, end: None };
         while executor.live() > 1 && clock.now() < deadline {
-            self.turn(&mut engine, &mut nobody);
+            self.poll_ready_tasks(&mut nobody);
+            // The last one may have gone, and then nothing will come to end a park but the limit.
+            if executor.live() > 1 {
+                self.look_around(&mut engine);
+            }
         }
         executor.close_root(nobody.id, End::Returned);
         limit.into_iter().for_each(|limit| timers.cancel(limit));
         self.engine.set(Some(engine));
+    }
+
+    /// How much longer the shutdown may wait for other threads, on whom a virtual clock has no influence.
+    fn patience(&self, deadline: Nanos) -> Duration {
+        let clock = &self.context.clock;
+        if clock.is_virtual() {
+            return self.shutdown_timeout;
+        }
+        Duration::from_nanos(deadline.saturating_sub(clock.now()))
     }
 
     /// A forked child has a copy of everything, but shares the poll in the kernel with its parent: the copy

@@ -31,6 +31,7 @@ mod scenarios {
 
     use fork::Fork;
     use mio::net::UnixStream;
+    use roundel::blocking::{ThreadPool, unblock};
     use roundel::source::{AsyncFd, Direction, Source};
     use roundel::{Runtime, spawn, time, yield_now};
 
@@ -46,6 +47,8 @@ mod scenarios {
         ("hazard_16_a_child_leaves_the_parents_timers", leaves_the_timers),
         ("hazard_16_a_new_runtime_works_in_the_child", builds_a_new_one),
         ("hazard_16_a_fork_inside_the_loop", forks_inside_the_loop),
+        ("hazard_16_a_child_leaves_the_parents_jobs", leaves_the_jobs),
+        ("hazard_16_a_child_of_a_busy_pool_waits_for_no_lock", forks_beside_a_busy_pool),
     ];
 
     const CHOICE: &str = "ROUNDEL_TEST_SCENARIO";
@@ -317,5 +320,50 @@ mod scenarios {
         theirs.write_all(b"hello").unwrap();
         assert_eq!(block_on(&runtime, reader).unwrap().unwrap(), 5);
         try_everything(&runtime);
+    }
+
+    /// The child has a copy of the jobs, and no threads.
+    fn leaves_the_jobs() {
+        let mut runtime = Some(Runtime::builder().max_blocking_threads(1).build().unwrap());
+        let mut pool = Some(ThreadPool::new(1));
+        let (opener, gate) = std::sync::mpsc::channel::<()>();
+        let mut jobs = runtime.as_ref().unwrap().block_on(async {
+            let holder = unblock(move || gate.recv().is_err());
+            Some((holder, unblock(|| 7), pool.as_ref().unwrap().run(|| 8)))
+        });
+        in_a_child(|| {
+            let run = || pool.as_ref().unwrap().run(|| ()).detach();
+            let refused = catch_unwind(AssertUnwindSafe(run)).unwrap_err();
+            let sentence = refused.downcast_ref::<String>().unwrap();
+            assert!(
+                sentence.starts_with("`ThreadPool::run` was called on a pool that was made before a `fork`")
+            );
+            drop(jobs.take());
+            drop((pool.take(), runtime.take()));
+            let results = Runtime::new().unwrap().block_on(async {
+                (unblock(|| 9).await.unwrap(), ThreadPool::new(1).run(|| 10).await.unwrap())
+            });
+            assert_eq!(results, (9, 10));
+        });
+        let (holder, waiting, other) = jobs.take().unwrap();
+        assert!(!waiting.is_finished());
+        drop(opener);
+        let results = block_on(runtime.as_ref().unwrap(), async {
+            (holder.await.unwrap(), waiting.await.unwrap(), other.await.unwrap())
+        });
+        assert_eq!(results, (true, 7, 8));
+    }
+
+    /// Whatever the threads hold at the moment of the fork, they hold for ever in the child.
+    fn forks_beside_a_busy_pool() {
+        for _ in 0..50 {
+            let mut pool = Some(ThreadPool::new(2));
+            let jobs = (0..2_000).map(|_| pool.as_ref().unwrap().run(|| ()));
+            let mut jobs = Some(jobs.collect::<Vec<_>>());
+            in_a_child(|| {
+                drop(jobs.take());
+                drop(pool.take());
+            });
+        }
     }
 }

@@ -281,7 +281,7 @@ fn row_35_80_outcomes_stand_side_by_side() {
                 Err(error) => error.to_string(),
             })
             .collect();
-        assert_eq!(texts, ["1", "it panicked: task 2 has failed", "3"]);
+        assert_eq!(texts, ["1", "the job panicked: task 2 has failed", "3"]);
     });
 }
 

@@ -174,6 +174,91 @@ fn wakes_of_two_tenants_of_a_slot_are_not_lost() {
     no_wake_is_lost(&[(1, 0), (2, 0)], 1);
 }
 
+/// A loop on virtual time turns until its task is woken. If it would let time pass before, so much the worse.
+fn turn_until_answered(roundel: &mut Loop, task: &Task) {
+    loop {
+        if roundel.inbox.park_if_owed() {
+            roundel.parks += 1;
+            roundel.bell.heard.wait();
+        }
+        if roundel.collect().contains(&task.id) {
+            return assert_eq!(task.work.load(Relaxed), 1);
+        }
+        assert!(!roundel.inbox.is_quiet(), "time passed, and then the answer came");
+    }
+}
+
+/// Gives an answer, and settles the debt.
+fn answer(task: &Task, roundel: &Loop) -> thread::JoinHandle<()> {
+    let (inbox, debt) = (roundel.inbox.clone(), Inbox::owe(&roundel.inbox));
+    task.give(move |id| {
+        inbox.wake(id);
+        drop(debt);
+    })
+}
+
+#[test]
+fn time_waits_for_who_owes_an_answer() {
+    loom::model(|| {
+        let (mut roundel, task) = (Loop::new(), Task::new(1, 0));
+        let post = answer(&task, &roundel);
+        turn_until_answered(&mut roundel, &task);
+        post.join().unwrap();
+        assert!(roundel.inbox.is_quiet());
+        roundel.rang_at_most_once_per_park();
+    });
+}
+
+/// The answer counts, not the debt: another one may never be settled.
+#[test]
+fn an_answer_is_heard_while_more_is_owed() {
+    loom::model(|| {
+        let (mut roundel, task) = (Loop::new(), Task::new(1, 0));
+        let another = Inbox::owe(&roundel.inbox);
+        let post = answer(&task, &roundel);
+        turn_until_answered(&mut roundel, &task);
+        post.join().unwrap();
+        assert!(!roundel.inbox.is_quiet());
+        drop(another);
+        assert!(roundel.inbox.is_quiet());
+        roundel.rang_at_most_once_per_park();
+    });
+}
+
+/// Whoever owed something may have gone without a word. Time goes on as soon as the last one has.
+#[test]
+fn time_goes_on_when_nothing_is_owed_any_more() {
+    loom::model(|| {
+        let mut roundel = Loop::new();
+        let posts = [(); 2].map(|()| {
+            let debt = Inbox::owe(&roundel.inbox);
+            thread::spawn(move || drop(debt))
+        });
+        while !roundel.inbox.is_quiet() {
+            if roundel.inbox.park_if_owed() {
+                roundel.parks += 1;
+                roundel.bell.heard.wait();
+            }
+            assert!(roundel.collect().is_empty());
+        }
+        posts.into_iter().for_each(|post| post.join().unwrap());
+        roundel.rang_at_most_once_per_park();
+    });
+}
+
+#[test]
+fn a_loop_that_forgives_waits_for_nobody() {
+    loom::model(|| {
+        let roundel = Loop::new();
+        let debt = Inbox::owe(&roundel.inbox);
+        roundel.inbox.forgive();
+        assert!(roundel.inbox.is_quiet() && !roundel.inbox.park_if_owed());
+        let post = thread::spawn(move || drop(debt));
+        assert!(roundel.inbox.is_quiet());
+        post.join().unwrap();
+    });
+}
+
 /// What became of an errand.
 #[derive(Default)]
 struct Fate {

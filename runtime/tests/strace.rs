@@ -28,6 +28,7 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use mio::unix::pipe;
+use roundel::blocking::{ThreadPool, unblock};
 use roundel::probe::Event;
 use roundel::signal::{self, Signals};
 use roundel::source::{AsyncFd, Direction, Source};
@@ -417,4 +418,43 @@ fn hazard_47_a_handler_sends_a_byte_and_does_nothing_else() {
         handled += 1;
     }
     assert_eq!(handled, 10);
+}
+
+/// A thousand completions: the loop is rung when it is parked, and at most once for each park (invariant 6).
+#[test]
+fn row_89_completions_ring_a_parked_loop_once() {
+    const NAME: &str = "row_89_completions_ring_a_parked_loop_once";
+    const JOBS: usize = 1_000;
+    if is_alone(NAME) {
+        return really(async |log| {
+            // The first of each twenty lets the loop fall asleep.
+            let pool = ThreadPool::new(1);
+            for _ in 0..JOBS / 20 {
+                let job = |number| move || std::thread::sleep(Duration::from_millis(u64::from(number == 0)));
+                let jobs = (0..20).map(|number| spawn(pool.run(job(number)))).collect::<Vec<_>>();
+                for job in jobs {
+                    job.await.unwrap().unwrap();
+                }
+            }
+            // And while it is awake, not at all.
+            let before = log.parks();
+            let (sender, receiver) = std::sync::mpsc::channel();
+            let jobs = (0..JOBS).map(|_| sender.clone()).map(|done| unblock(move || done.send(())));
+            let jobs = jobs.map(|job| spawn(job)).collect::<Vec<_>>();
+            yield_now().await;
+            (0..JOBS).for_each(|_| receiver.recv().unwrap());
+            for job in jobs {
+                job.await.unwrap().unwrap().unwrap();
+            }
+            println!("PARKS {} {}", log.parks(), log.parks() - before);
+        });
+    }
+    let _watchdog = watchdog_of(Duration::from_secs(60));
+    let Some((trace, output)) = trace(NAME, &["-e", "trace=write"], None) else { return };
+    let (_, parks) = output.split_once("PARKS ").unwrap();
+    let parks =
+        parks.lines().next().unwrap().split(' ').map(|n| n.parse::<usize>().unwrap()).collect::<Vec<_>>();
+    let rings = trace.lines().filter(|line| line.contains(r#""\1\0\0\0\0\0\0\0", 8)"#)).count();
+    assert!(rings > 0 && rings <= parks[0], "{rings} rings in {} parks", parks[0]);
+    assert!(parks[1] < 10, "{} parks for jobs that were done before", parks[1]);
 }

@@ -22,8 +22,8 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
+use crate::error::JoinError;
 use crate::group::crowd::Crowd;
-use crate::join::JoinError;
 use crate::panics::contain;
 
 /// Runs all of them at once; gives their outputs in the order of the arguments.
@@ -170,7 +170,7 @@ impl<F: Future> Future for Outcome<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match contain(|| self.project().future.poll(cx)) {
             Ok(poll) => poll.map(Ok),
-            Err(payload) => Poll::Ready(Err(JoinError::panicked_in(None, payload))),
+            Err(payload) => Poll::Ready(Err(JoinError::job_panicked(payload))),
         }
     }
 }

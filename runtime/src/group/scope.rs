@@ -27,8 +27,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use crate::channel::{Closed, OneshotReceiver, OneshotSender, oneshot};
+use crate::error::JoinError;
 use crate::group::crowd::{Crowd, keep_first};
-use crate::join::JoinError;
 use crate::panics::{Payload, contain};
 use crate::waker;
 
@@ -466,7 +466,7 @@ impl<T> Future for ScopedHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.receiver).poll(cx).map_err(|Closed(())| JoinError::never_ran())
+        Pin::new(&mut self.receiver).poll(cx).map_err(|Closed(())| JoinError::job_cancelled())
     }
 }
 

@@ -33,9 +33,10 @@ use proptest::collection::vec;
 use proptest::prelude::{Strategy, any};
 
 use super::{Word, property};
+use crate::error::JoinError;
 use crate::executor::Executor;
 use crate::id::TaskId;
-use crate::join::{JoinError, JoinHandle};
+use crate::join::JoinHandle;
 use crate::panics::contain;
 use crate::probe::{End, Probe};
 use crate::runtime::Runtime;

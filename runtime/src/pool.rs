@@ -1,0 +1,463 @@
+//! Threads that do what would block the loop.
+//!
+//! Facts. A thread costs some ten microseconds to start and nothing while it waits. The operating system may
+//! refuse one. A job may block for ever, or panic.
+//!
+//! What follows. Jobs wait in one queue, under one lock. Up to a limit, one idle thread is kept in reserve: the
+//! job that takes the last one has another started, and a thread that has been idle for long ends. A job that
+//! panics harms only itself.
+//!
+//! The reserve is there for those who submit one job after another, too. With a single thread, it and the loop would
+//! each sleep on a processor of its own, and each job would have to wake both; two threads in turn can run where
+//! the loop has just gone to sleep. (Two processors, virtual: 17 µs there and back, not 45.)
+//!
+//! ```text
+//!   submit ──► queue ──► a thread: run it ──► count it out ──► wake who waits ──► the next job
+//!                │                                                                 │ none
+//!                └─ withdraw: it never starts                  ended ◄── too long ─┴─ idle
+//! ```
+//!
+//! Whom a result wakes may submit the next job at once, before this thread has come back to the queue. So a
+//! thread counts its job out *first*, and that submit finds it idle instead of starting another.
+//!
+//! A pool may have a limit of jobs that wait. Beyond it, callers stand in *line*, as wakers: a place that becomes
+//! free is kept for the first of them, who comes and takes it, or leaves and passes it on (invariant 13).
+//!
+//! Invariants. Every thread that counts as idle is going to look at the queue before it sleeps. A pool that has
+//! no thread and cannot start one has no jobs: they have been refused. Jobs, wakers and debts are run, woken and
+//! dropped outside the lock.
+//!
+//! What it does not know: futures, tasks, results.
+
+use std::borrow::Cow;
+use std::cell::{Cell, OnceCell};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::inbox::Debt;
+use crate::panics::{self, swallow};
+
+/// A piece of work, as the pool sees it. Neither method panics.
+pub(crate) trait Job: Send + Sync {
+    /// Does it; returns who is to be told.
+    fn run(&self) -> Call;
+    /// Drops it.
+    fn refuse(&self, why: Refusal<'_>);
+}
+
+/// Why a job is not run.
+#[derive(Clone, Copy)]
+pub(crate) enum Refusal<'a> {
+    /// It was withdrawn, or the pool is closed.
+    Cancelled,
+    /// There is no thread, and this is why.
+    NoThread(&'a io::Error),
+}
+
+/// Somebody to be woken, and the debt that is settled by it: after the wake, which is the order of the fields.
+#[derive(Default)]
+pub(crate) struct Call {
+    pub(crate) waker: Option<Waker>,
+    pub(crate) debt: Option<Debt>,
+}
+
+impl Call {
+    fn is_empty(&self) -> bool {
+        self.waker.is_none() && self.debt.is_none()
+    }
+
+    pub(crate) fn make(self) {
+        self.waker.into_iter().for_each(panics::wake);
+        drop(self.debt);
+    }
+}
+
+/// How a pool starts its threads, and how much it takes on.
+pub(crate) struct Settings {
+    /// How many threads at most.
+    pub(crate) threads: usize,
+    /// How many jobs may wait when all threads are busy; `None` for any number.
+    pub(crate) waiting: Option<usize>,
+    pub(crate) prefix: Cow<'static, str>,
+    pub(crate) keep_alive: Duration,
+    pub(crate) stack: Option<usize>,
+}
+
+impl Settings {
+    pub(crate) fn new(threads: usize, prefix: &'static str) -> Settings {
+        let (prefix, keep_alive) = (Cow::Borrowed(prefix), Duration::from_secs(10));
+        Settings { threads, waiting: None, prefix, keep_alive, stack: None }
+    }
+
+    fn thread(&self, number: u64) -> thread::Builder {
+        let builder = thread::Builder::new().name(format!("{}-{number}", self.prefix));
+        match self.stack {
+            Some(size) => builder.stack_size(size),
+            None => builder,
+        }
+    }
+}
+
+/// A pool, as those see it who submit to it.
+#[derive(Clone)]
+pub(crate) struct Pool {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// For idle threads: there is a job, or the end.
+    work: Condvar,
+    /// For the shutdown: the last thread has left.
+    ended: Condvar,
+    /// The process that built it. After a fork the child's copy has no threads, and its lock may be locked.
+    process: u32,
+}
+
+struct State {
+    settings: Settings,
+    /// What waits for a thread, and who waits for a place, in the order of their numbers.
+    queue: BTreeMap<u64, Arc<dyn Job>>,
+    line: BTreeMap<u64, Call>,
+    /// Places kept for those who stood in line and have not come yet.
+    kept: usize,
+    /// Jobs that run.
+    running: usize,
+    threads: usize,
+    /// Threads without a job: those that have just been started, too.
+    idle: usize,
+    handles: BTreeMap<u64, JoinHandle<()>>,
+    /// The last thread that left, for the next one to join, or for the shutdown.
+    left: Option<JoinHandle<()>>,
+    /// For jobs, places in the line, and threads.
+    last_number: u64,
+    last_thread: u64,
+    closed: bool,
+}
+
+impl Pool {
+    pub(crate) fn new(settings: Settings) -> Pool {
+        let state = State {
+            settings,
+            queue: BTreeMap::new(),
+            line: BTreeMap::new(),
+            kept: 0,
+            running: 0,
+            threads: 0,
+            idle: 0,
+            handles: BTreeMap::new(),
+            left: None,
+            last_number: 0,
+            last_thread: 0,
+            closed: false,
+        };
+        let (work, ended) = (Condvar::new(), Condvar::new());
+        let shared = Shared { state: Mutex::new(state), work, ended, process: std::process::id() };
+        Pool { shared: Arc::new(shared) }
+    }
+
+    /// Puts a job into the queue, over the limit if need be. Returns the number by which it can be withdrawn.
+    pub(crate) fn submit(&self, job: Arc<dyn Job>) -> u64 {
+        self.admit(self.lock(), job)
+    }
+
+    /// Puts a job into the queue if there is a place for it.
+    pub(crate) fn try_submit(&self, job: &Arc<dyn Job>) -> Option<u64> {
+        let state = self.lock();
+        state.has_place().then(|| self.admit(state, Arc::clone(job)))
+    }
+
+    /// Whether there is a place now; then it is kept until the caller comes with [`redeem`](Pool::redeem).
+    pub(crate) fn reserve(&self) -> bool {
+        let mut state = self.lock();
+        let open = state.has_place();
+        state.kept += usize::from(open);
+        open
+    }
+
+    /// Puts a job into the place that was kept for it.
+    pub(crate) fn redeem(&self, job: Arc<dyn Job>) -> u64 {
+        let mut state = self.lock();
+        state.kept -= 1;
+        self.admit(state, job)
+    }
+
+    /// Stands in line, at the end or again at `place`; `call` comes when it is our turn. `Ready` for who has been
+    /// called already, and has to come now.
+    pub(crate) fn stand_in_line(&self, place: Option<u64>, call: Call) -> Result<u64, Called> {
+        let mut state = self.lock();
+        let place = match place {
+            Some(place) if !state.line.contains_key(&place) => return Err(Called),
+            Some(place) => place,
+            None if state.has_place() => {
+                state.kept += 1;
+                return Err(Called);
+            }
+            None => state.next_number(),
+        };
+        let old = state.line.insert(place, call);
+        drop(state);
+        drop(old);
+        Ok(place)
+    }
+
+    /// Leaves the line; who has been called already passes the place on.
+    pub(crate) fn leave_line(&self, place: u64) {
+        let mut state = self.lock();
+        let call = state.line.remove(&place);
+        state.kept -= usize::from(call.is_none());
+        let next = state.call_next();
+        drop(state);
+        drop(call);
+        next.into_iter().for_each(Call::make);
+    }
+
+    /// Takes a job out that has not started.
+    pub(crate) fn withdraw(&self, number: u64) -> Option<Arc<dyn Job>> {
+        let mut state = self.lock();
+        let job = state.queue.remove(&number);
+        let next = state.call_next();
+        drop(state);
+        next.into_iter().for_each(Call::make);
+        job
+    }
+
+    /// Changes the settings; they hold for the threads that start from now on.
+    pub(crate) fn set(&self, change: impl FnOnce(&mut Settings)) {
+        let mut state = self.lock();
+        change(&mut state.settings);
+        let next = state.call_next();
+        drop(state);
+        next.into_iter().for_each(Call::make);
+    }
+
+    /// The threads end when the queue is empty.
+    pub(crate) fn retire(&self) {
+        self.lock().closed = true;
+        self.shared.work.notify_all();
+    }
+
+    /// No job starts any more: those that wait are dropped, those to come will be.
+    pub(crate) fn close(&self) {
+        let waiting = {
+            let mut state = self.lock();
+            state.closed = true;
+            std::mem::take(&mut state.queue)
+        };
+        self.shared.work.notify_all();
+        waiting.into_values().for_each(|job| job.refuse(Refusal::Cancelled));
+    }
+
+    /// Waits until all threads of a closed pool have ended, but not for ever. (A thread that has left the pool runs
+    /// nothing but the destructors of its thread-locals, so to join it takes no time.)
+    pub(crate) fn wait(&self, limit: Duration) {
+        let state = self.lock();
+        let waited = self.shared.ended.wait_timeout_while(state, limit, |state| state.threads > 0);
+        let (mut state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        let last = state.left.take().filter(|_| !timeout.timed_out());
+        drop(state);
+        last.into_iter().for_each(join);
+    }
+
+    /// Whether this process has the pool's threads, and not a copy of their memory.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.shared.process == std::process::id()
+    }
+
+    fn admit(&self, mut state: MutexGuard<'_, State>, job: Arc<dyn Job>) -> u64 {
+        let number = state.next_number();
+        if state.closed {
+            drop(state);
+            job.refuse(Refusal::Cancelled);
+            return number;
+        }
+        state.queue.insert(number, job);
+        let (jobs, idle) = (state.queue.len(), state.idle);
+        // None would be left in reserve.
+        if jobs >= idle && state.threads < state.settings.threads {
+            self.hire(state);
+        } else {
+            drop(state);
+        }
+        if jobs <= idle {
+            // Outside the lock, or the thread would wake only to wait for it.
+            self.shared.work.notify_one();
+        }
+        number
+    }
+
+    /// Starts a thread. If that fails, the job waits for those that are there; if there is none, it is refused.
+    fn hire(&self, mut state: MutexGuard<'_, State>) {
+        let (pool, number) = (self.clone(), state.last_thread + 1);
+        match state.settings.thread(number).spawn(move || pool.work(number)) {
+            Ok(handle) => {
+                state.threads += 1;
+                state.idle += 1;
+                state.last_thread = number;
+                state.handles.insert(number, handle);
+            }
+            Err(_) if state.threads > 0 => {}
+            Err(error) => {
+                let refused = std::mem::take(&mut state.queue);
+                let next = state.call_next();
+                drop(state);
+                refused.into_values().for_each(|job| job.refuse(Refusal::NoThread(&error)));
+                next.into_iter().for_each(Call::make);
+            }
+        }
+    }
+
+    /// The life of a thread.
+    fn work(&self, thread: u64) {
+        let mut next = self.wait_for_job(self.lock(), thread);
+        while let Some(job) = next {
+            let call = job.run();
+            swallow(|| drop(job));
+            next = self.next_job(thread, call);
+        }
+    }
+
+    /// Counts the last job out, tells those concerned, and takes the next one.
+    fn next_job(&self, thread: u64, call: Call) -> Option<Arc<dyn Job>> {
+        let mut state = self.lock();
+        state.running -= 1;
+        let next = state.call_next();
+        let job = state.take_job();
+        state.idle += usize::from(job.is_none());
+        if !call.is_empty() || !next.is_empty() {
+            drop(state);
+            call.make();
+            next.into_iter().for_each(Call::make);
+            if job.is_some() {
+                return job;
+            }
+            state = self.lock();
+        }
+        job.or_else(|| self.wait_for_job(state, thread))
+    }
+
+    /// An idle thread takes a job, if need be after a while, or ends.
+    fn wait_for_job(&self, state: MutexGuard<'_, State>, thread: u64) -> Option<Arc<dyn Job>> {
+        let keep_alive = state.settings.keep_alive;
+        let nothing_to_do = |state: &mut State| state.queue.is_empty() && !state.closed;
+        let waited = self.shared.work.wait_timeout_while(state, keep_alive, nothing_to_do);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.idle -= 1;
+        let job = state.take_job();
+        if job.is_none() {
+            self.leave(state, thread);
+        }
+        job
+    }
+
+    /// A thread ends; it takes the one before it along, so that whoever joins the last one has joined all.
+    fn leave(&self, mut state: MutexGuard<'_, State>, thread: u64) {
+        state.threads -= 1;
+        let own = state.handles.remove(&thread);
+        let before = std::mem::replace(&mut state.left, own);
+        if state.threads == 0 {
+            self.shared.ended.notify_all();
+        }
+        drop(state);
+        before.into_iter().for_each(join);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What [`Pool::stand_in_line`] says to who need not stand there: a place is kept for them.
+pub(crate) struct Called;
+
+fn join(thread: JoinHandle<()>) {
+    // Its jobs cannot have made it panic.
+    drop(thread.join());
+}
+
+impl State {
+    fn next_number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
+    }
+
+    /// Whether who comes now may go in. Nobody is overtaken: while somebody stands in line, no place is free, for those
+    /// that become free are kept for the line at once.
+    fn has_place(&self) -> bool {
+        let Settings { threads, waiting, .. } = self.settings;
+        waiting.is_none_or(|waiting| {
+            self.running + self.queue.len() + self.kept < threads.saturating_add(waiting)
+        })
+    }
+
+    /// Keeps the places that are free for the first in line, who are to be called.
+    fn call_next(&mut self) -> Vec<Call> {
+        let mut calls = Vec::new();
+        while !self.line.is_empty() && self.has_place() {
+            self.kept += 1;
+            calls.extend(self.line.pop_first().map(|(_, call)| call));
+        }
+        calls
+    }
+
+    fn take_job(&mut self) -> Option<Arc<dyn Job>> {
+        let (_, job) = self.queue.pop_first()?;
+        self.running += 1;
+        Some(job)
+    }
+}
+
+/// The pool of a loop that may never need one.
+pub(crate) struct LazyPool {
+    threads: Option<usize>,
+    pool: OnceCell<Pool>,
+    closed: Cell<bool>,
+}
+
+impl LazyPool {
+    pub(crate) fn new(threads: Option<usize>) -> LazyPool {
+        LazyPool { threads, pool: OnceCell::new(), closed: Cell::new(false) }
+    }
+
+    pub(crate) fn get(&self) -> &Pool {
+        self.pool.get_or_init(|| {
+            let threads = self.threads.unwrap_or_else(default_threads);
+            let pool = Pool::new(Settings::new(threads, "roundel-blocking"));
+            if self.closed.get() {
+                pool.close();
+            }
+            pool
+        })
+    }
+
+    pub(crate) fn close(&self) {
+        self.closed.set(true);
+        self.pool.get().into_iter().for_each(Pool::close);
+    }
+
+    /// See [`Pool::wait`].
+    pub(crate) fn wait(&self, limit: Duration) {
+        self.pool.get().into_iter().for_each(|pool| pool.wait(limit));
+    }
+}
+
+/// Enough for jobs that wait, few enough to have their stacks in memory.
+fn default_threads() -> usize {
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    (cpus + 4).min(32)
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let state = self.lock();
+        f.debug_struct("Pool")
+            .field("threads", &state.threads)
+            .field("running", &state.running)
+            .field("waiting", &state.queue.len())
+            .finish_non_exhaustive()
+    }
+}
