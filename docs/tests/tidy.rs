@@ -65,10 +65,10 @@ const ABSENCES: &[(&str, &[&str])] = &[
 
 /// Everything below "what users call".
 const CORE: &[&str] = &[
-    "id", "clock", "dice", "panics", "probe", "ready", "timers", "alarm", "inbox", "reactor", "cell",
-    "extras", "executor", "context", "waker", "pace", "runtime", "join", "source",
+    "id", "clock", "panics", "probe", "ready", "timers", "alarm", "inbox", "reactor", "cell", "extras",
+    "executor", "context", "waker", "pace", "runtime", "join", "source",
 ];
-const MOST_LINES_OF_CORE: usize = 3_500;
+const MOST_LINES_OF_CORE: usize = 3_600;
 const LONGEST_FUNCTION: usize = 70;
 const LONGEST_FILE: usize = 500;
 

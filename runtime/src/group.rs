@@ -18,19 +18,22 @@
 //! | [`shield`] | one | it has ended | |
 
 mod crowd;
+mod failure;
 mod gather;
 mod join;
+mod nest;
 mod scope;
 mod shield;
 mod wakes;
 
+pub use failure::GroupError;
 pub use gather::{
     AsCompleted, ForEachConcurrent, Gather, Outcome, Race, as_completed, for_each_concurrent, gather,
     gather_outcomes, race, try_gather,
 };
 #[doc(hidden)]
 pub use join::{Arms, Either, Join, MaybeDone, Members, Select};
-pub use scope::{GroupError, Ready, Scope, ScopedHandle, TryScope, scope, try_scope};
+pub use scope::{Ready, Scope, ScopedHandle, TryScope, scope, try_scope};
 pub use shield::{Shield, shield};
 
 #[doc(inline)]

@@ -20,17 +20,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::ops::ControlFlow;
-use std::panic::resume_unwind;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use crate::channel::{Closed, OneshotReceiver, OneshotSender, oneshot};
 use crate::error::JoinError;
-use crate::group::crowd::{Crowd, keep_first};
-use crate::panics::{Payload, contain};
-use crate::waker;
+use crate::group::failure::GroupError;
+use crate::group::nest::{Nest, Outcome, Run, Stop, contained};
 
 /// Runs `body`, which may spawn children that borrow; ends when all have ended.
 ///
@@ -118,161 +115,6 @@ pub async fn try_scope<'env, R, E: 'env>(
     match result.take() {
         Some(value) if errors.is_empty() => Ok(value),
         _ => Err(GroupError { errors }),
-    }
-}
-
-/// How the body or a child ended.
-enum Outcome {
-    Fine,
-    Failed,
-    Panicked(Payload),
-}
-
-type Child<'a> = dyn Future<Output = Outcome> + 'a;
-
-/// What the scope's future and those who spawn share.
-struct Nest<'env> {
-    /// Spawned, and not yet among the others. `None` when the scope is over.
-    incoming: RefCell<Option<Vec<Pin<Box<Child<'env>>>>>>,
-    /// The children are to be dropped, because somebody said so.
-    cancelled: Cell<bool>,
-    /// Wakes the scope's own future.
-    waker: Cell<Option<Waker>>,
-}
-
-impl<'env> Nest<'env> {
-    fn new() -> Nest<'env> {
-        Nest { incoming: RefCell::new(Some(Vec::new())), cancelled: Cell::new(false), waker: Cell::new(None) }
-    }
-
-    fn wake(&self) {
-        self.waker.take().into_iter().for_each(waker::wake);
-    }
-
-    /// Takes a child in. When the scope is over, it is dropped instead.
-    fn admit(&self, child: Pin<Box<Child<'env>>>) {
-        let refused = match &mut *self.incoming.borrow_mut() {
-            Some(incoming) => {
-                incoming.push(child);
-                None
-            }
-            None => Some(child),
-        };
-        drop(refused);
-        self.wake();
-    }
-
-    fn take_incoming(&self) -> Vec<Pin<Box<Child<'env>>>> {
-        self.incoming.borrow_mut().as_mut().map(std::mem::take).unwrap_or_default()
-    }
-}
-
-/// The future of a scope, without its result: runs the body and the children.
-struct Run<'a, 'env> {
-    // The first child is the body.
-    crowd: Crowd<Child<'a>>,
-    body_lives: bool,
-    nest: Rc<Nest<'env>>,
-}
-
-/// The body's place among the children, for as long as it lives.
-const BODY: usize = 0;
-
-impl<'a, 'env: 'a> Run<'a, 'env> {
-    fn new(nest: Rc<Nest<'env>>, body: Pin<Box<Child<'a>>>) -> Run<'a, 'env> {
-        let mut crowd = Crowd::new();
-        crowd.add(body);
-        Run { crowd, body_lives: true, nest }
-    }
-
-    /// Polls who was woken. Breaks if somebody failed; with the first panic, if there was one.
-    fn poll_woken(&mut self, cx: &mut Context<'_>) -> ControlFlow<Option<Payload>> {
-        let Run { crowd, body_lives, .. } = self;
-        let (mut failed, mut panic) = (false, None);
-        loop {
-            let _ = crowd.poll(cx, |place, outcome| {
-                *body_lives &= place != BODY;
-                failed |= !matches!(outcome, Outcome::Fine);
-                if let Outcome::Panicked(payload) = outcome {
-                    keep_first(&mut panic, payload);
-                }
-                ControlFlow::Continue(())
-            });
-            // Who was to be polled in the same turn as one that failed is polled, so that its error is heard, too.
-            if !failed || !crowd.has_rest() {
-                break;
-            }
-        }
-        if failed { ControlFlow::Break(panic) } else { ControlFlow::Continue(()) }
-    }
-
-    /// Those who were spawned join the others. False if there were none.
-    fn take_in(&mut self) -> bool {
-        let incoming = self.nest.take_incoming();
-        let any = !incoming.is_empty();
-        for child in incoming {
-            self.crowd.add(child);
-        }
-        any
-    }
-
-    /// Drops the children, but not the body.
-    fn cancel_children(&mut self) {
-        let incoming = self.nest.take_incoming();
-        self.crowd.clear_but(self.body_lives.then_some(BODY));
-        drop(incoming);
-    }
-
-    /// Somebody failed: drops everybody, and goes on with the panic if there was one.
-    fn fail(&mut self, mut panic: Option<Payload>) {
-        if let Err(payload) = contain(|| self.close()) {
-            keep_first(&mut panic, payload);
-        }
-        if let Some(payload) = panic {
-            resume_unwind(payload);
-        }
-    }
-
-    /// Nobody comes in any more, and all go.
-    fn close(&mut self) {
-        let incoming = self.nest.incoming.take();
-        self.crowd.clear_but(None);
-        drop(incoming);
-    }
-}
-
-impl<'a, 'env: 'a> Future for Run<'a, 'env> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        loop {
-            if let ControlFlow::Break(panic) = this.poll_woken(cx) {
-                this.fail(panic);
-                return Poll::Ready(());
-            }
-            if this.nest.cancelled.take() {
-                this.cancel_children();
-            }
-            if !this.take_in() {
-                break;
-            }
-        }
-        if this.crowd.is_empty() {
-            this.close();
-            return Poll::Ready(());
-        }
-        let old = this.nest.waker.replace(Some(cx.waker().clone()));
-        drop(old);
-        Poll::Pending
-    }
-}
-
-impl Drop for Run<'_, '_> {
-    fn drop(&mut self) {
-        let incoming = self.nest.incoming.take();
-        self.crowd.clear_but(None);
-        drop(incoming);
     }
 }
 
@@ -401,46 +243,6 @@ impl<E> Clone for TryScope<'_, E> {
     }
 }
 
-/// Runs a child so that its panic becomes its outcome.
-async fn contained(child: impl Future<Output = Outcome>) -> Outcome {
-    let mut child = pin!(child);
-    std::future::poll_fn(|cx| match contain(|| child.as_mut().poll(cx)) {
-        Ok(poll) => poll,
-        Err(payload) => Poll::Ready(Outcome::Panicked(payload)),
-    })
-    .await
-}
-
-/// How a handle tells its child to stop.
-#[derive(Default)]
-struct Stop {
-    cancelled: Cell<bool>,
-    child: Cell<Option<Waker>>,
-}
-
-impl Stop {
-    /// Runs the future; drops it when it is told to stop.
-    async fn unless_cancelled<F: Future>(&self, future: F) -> Option<F::Output> {
-        let mut future = pin!(future);
-        let mut waits = false;
-        std::future::poll_fn(|cx| {
-            if self.cancelled.get() {
-                return Poll::Ready(None);
-            }
-            if !std::mem::replace(&mut waits, true) {
-                self.child.set(Some(cx.waker().clone()));
-            }
-            future.as_mut().poll(cx).map(Some)
-        })
-        .await
-    }
-
-    fn cancel(&self) {
-        self.cancelled.set(true);
-        self.child.take().into_iter().for_each(waker::wake);
-    }
-}
-
 /// A child of a scope, as its spawner sees it. Awaiting it gives the child's output. Dropping it lets the child run on;
 /// the scope waits for it all the same.
 #[must_use = "to let a child run by itself, say `drop`: the scope waits for it all the same"]
@@ -482,55 +284,6 @@ impl<V> Ready<V> {
         drop(self.sender.send(value));
     }
 }
-
-/// All errors of a [`try_scope`], in the order in which they happened.
-///
-/// There is at least one.
-#[derive(Clone, PartialEq, Eq)]
-pub struct GroupError<E> {
-    errors: Vec<E>,
-}
-
-impl<E> GroupError<E> {
-    /// All of them.
-    pub fn errors(&self) -> &[E] {
-        &self.errors
-    }
-
-    /// The one that made the others be cancelled.
-    pub fn first(&self) -> &E {
-        &self.errors[0]
-    }
-
-    /// All of them.
-    pub fn into_errors(self) -> Vec<E> {
-        self.errors
-    }
-
-    /// Those for which `pred` is true, and the others.
-    pub fn split(self, pred: impl FnMut(&E) -> bool) -> (Vec<E>, Vec<E>) {
-        self.errors.into_iter().partition(pred)
-    }
-}
-
-impl<E: fmt::Display> fmt::Display for GroupError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.first().fmt(f)?;
-        match self.errors.len() - 1 {
-            0 => Ok(()),
-            1 => f.write_str(" (and one more error)"),
-            n => write!(f, " (and {n} more errors)"),
-        }
-    }
-}
-
-impl<E: fmt::Debug> fmt::Debug for GroupError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("GroupError").field(&self.errors).finish()
-    }
-}
-
-impl<E: std::error::Error> std::error::Error for GroupError<E> {}
 
 impl fmt::Debug for Scope<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,0 +1,218 @@
+//! The body of a scope and its children, in one future.
+//!
+//! Facts. A child may be spawned while others are being polled, by any of them, or when the scope is over already. Two may
+//! fail in the same turn.
+//!
+//! What follows. Who spawns puts the child into a *nest*, from which the scope's own future takes it when nothing is being
+//! polled. The body is the first of the children. If one fails, those who were to be polled in the same turn are polled
+//! all the same, so that their errors are heard; then all are dropped.
+//!
+//! Invariants. 4: nothing is borrowed while a child is polled or dropped. 11: the first panic goes on, the others end here.
+//!
+//! What it does not know: results and handles.
+
+use std::cell::{Cell, RefCell};
+use std::ops::ControlFlow;
+use std::panic::resume_unwind;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use crate::group::crowd::{Crowd, keep_first};
+use crate::panics::{Payload, contain};
+use crate::waker;
+
+/// How the body or a child ended.
+pub(super) enum Outcome {
+    Fine,
+    Failed,
+    Panicked(Payload),
+}
+
+pub(super) type Child<'a> = dyn Future<Output = Outcome> + 'a;
+
+/// What the scope's future and those who spawn share.
+pub(super) struct Nest<'env> {
+    /// Spawned, and not yet among the others. `None` when the scope is over.
+    pub(super) incoming: RefCell<Option<Vec<Pin<Box<Child<'env>>>>>>,
+    /// The children are to be dropped, because somebody said so.
+    pub(super) cancelled: Cell<bool>,
+    /// Wakes the scope's own future.
+    waker: Cell<Option<Waker>>,
+}
+
+impl<'env> Nest<'env> {
+    pub(super) fn new() -> Nest<'env> {
+        Nest { incoming: RefCell::new(Some(Vec::new())), cancelled: Cell::new(false), waker: Cell::new(None) }
+    }
+
+    pub(super) fn wake(&self) {
+        self.waker.take().into_iter().for_each(waker::wake);
+    }
+
+    /// Takes a child in. When the scope is over, it is dropped instead.
+    pub(super) fn admit(&self, child: Pin<Box<Child<'env>>>) {
+        let refused = match &mut *self.incoming.borrow_mut() {
+            Some(incoming) => {
+                incoming.push(child);
+                None
+            }
+            None => Some(child),
+        };
+        drop(refused);
+        self.wake();
+    }
+
+    fn take_incoming(&self) -> Vec<Pin<Box<Child<'env>>>> {
+        self.incoming.borrow_mut().as_mut().map(std::mem::take).unwrap_or_default()
+    }
+}
+
+/// The future of a scope, without its result: runs the body and the children.
+pub(super) struct Run<'a, 'env> {
+    // The first child is the body.
+    crowd: Crowd<Child<'a>>,
+    body_lives: bool,
+    nest: Rc<Nest<'env>>,
+}
+
+/// The body's place among the children, for as long as it lives.
+const BODY: usize = 0;
+
+impl<'a, 'env: 'a> Run<'a, 'env> {
+    pub(super) fn new(nest: Rc<Nest<'env>>, body: Pin<Box<Child<'a>>>) -> Run<'a, 'env> {
+        let mut crowd = Crowd::new();
+        crowd.add(body);
+        Run { crowd, body_lives: true, nest }
+    }
+
+    /// Polls who was woken. Breaks if somebody failed; with the first panic, if there was one.
+    fn poll_woken(&mut self, cx: &mut Context<'_>) -> ControlFlow<Option<Payload>> {
+        let Run { crowd, body_lives, .. } = self;
+        let (mut failed, mut panic) = (false, None);
+        loop {
+            let _ = crowd.poll(cx, |place, outcome| {
+                *body_lives &= place != BODY;
+                failed |= !matches!(outcome, Outcome::Fine);
+                if let Outcome::Panicked(payload) = outcome {
+                    keep_first(&mut panic, payload);
+                }
+                ControlFlow::Continue(())
+            });
+            // Who was to be polled in the same turn as one that failed is polled, so that its error is heard, too.
+            if !failed || !crowd.has_rest() {
+                break;
+            }
+        }
+        if failed { ControlFlow::Break(panic) } else { ControlFlow::Continue(()) }
+    }
+
+    /// Those who were spawned join the others. False if there were none.
+    fn take_in(&mut self) -> bool {
+        let incoming = self.nest.take_incoming();
+        let any = !incoming.is_empty();
+        for child in incoming {
+            self.crowd.add(child);
+        }
+        any
+    }
+
+    /// Drops the children, but not the body.
+    fn cancel_children(&mut self) {
+        let incoming = self.nest.take_incoming();
+        self.crowd.clear_but(self.body_lives.then_some(BODY));
+        drop(incoming);
+    }
+
+    /// Somebody failed: drops everybody, and goes on with the panic if there was one.
+    fn fail(&mut self, mut panic: Option<Payload>) {
+        if let Err(payload) = contain(|| self.close()) {
+            keep_first(&mut panic, payload);
+        }
+        if let Some(payload) = panic {
+            resume_unwind(payload);
+        }
+    }
+
+    /// Nobody comes in any more, and all go.
+    fn close(&mut self) {
+        let incoming = self.nest.incoming.take();
+        self.crowd.clear_but(None);
+        drop(incoming);
+    }
+}
+
+impl<'a, 'env: 'a> Future for Run<'a, 'env> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        loop {
+            if let ControlFlow::Break(panic) = this.poll_woken(cx) {
+                this.fail(panic);
+                return Poll::Ready(());
+            }
+            if this.nest.cancelled.take() {
+                this.cancel_children();
+            }
+            if !this.take_in() {
+                break;
+            }
+        }
+        if this.crowd.is_empty() {
+            this.close();
+            return Poll::Ready(());
+        }
+        let old = this.nest.waker.replace(Some(cx.waker().clone()));
+        drop(old);
+        Poll::Pending
+    }
+}
+
+impl Drop for Run<'_, '_> {
+    fn drop(&mut self) {
+        let incoming = self.nest.incoming.take();
+        self.crowd.clear_but(None);
+        drop(incoming);
+    }
+}
+
+/// Runs a child so that its panic becomes its outcome.
+pub(super) async fn contained(child: impl Future<Output = Outcome>) -> Outcome {
+    let mut child = pin!(child);
+    std::future::poll_fn(|cx| match contain(|| child.as_mut().poll(cx)) {
+        Ok(poll) => poll,
+        Err(payload) => Poll::Ready(Outcome::Panicked(payload)),
+    })
+    .await
+}
+
+/// How a handle tells its child to stop.
+#[derive(Default)]
+pub(super) struct Stop {
+    cancelled: Cell<bool>,
+    child: Cell<Option<Waker>>,
+}
+
+impl Stop {
+    /// Runs the future; drops it when it is told to stop.
+    pub(super) async fn unless_cancelled<F: Future>(&self, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        let mut waits = false;
+        std::future::poll_fn(|cx| {
+            if self.cancelled.get() {
+                return Poll::Ready(None);
+            }
+            if !std::mem::replace(&mut waits, true) {
+                self.child.set(Some(cx.waker().clone()));
+            }
+            future.as_mut().poll(cx).map(Some)
+        })
+        .await
+    }
+
+    pub(super) fn cancel(&self) {
+        self.cancelled.set(true);
+        self.child.take().into_iter().for_each(waker::wake);
+    }
+}
