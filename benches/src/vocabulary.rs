@@ -250,11 +250,11 @@ macro_rules! vocabulary {
         /// A server that answers each request through a channel of its own.
         pub fn request_reply(n: u64) -> Duration {
             block_on(async move {
-                let (sender, mut receiver) = bounded(16);
+                let (sender, mut receiver) = bounded::<(u64, ReplyTo)>(16);
                 let server = spawn(async move {
                     for _ in 0..n {
-                        let (request, reply) = recv_pair!(receiver);
-                        reply_to!(reply, request + 1);
+                        let (request, reply) = recv!(receiver);
+                        reply.send(request + 1).unwrap();
                     }
                 });
                 let start = Instant::now();
@@ -326,6 +326,8 @@ pub mod roundel {
     use ::roundel::sync::{Mutex, Notify, Semaphore};
     use std::rc::Rc as Shared;
 
+    type ReplyTo = ::roundel::channel::OneshotSender<u64>;
+
     fn block_on<F: Future>(main: F) -> F::Output {
         ::roundel::run(main)
     }
@@ -358,16 +360,6 @@ pub mod roundel {
             receiver.recv().await.unwrap()
         }};
     }
-    macro_rules! recv_pair {
-        ($receiver:ident) => {
-            recv!($receiver)
-        };
-    }
-    macro_rules! reply_to {
-        ($reply:ident, $value:expr) => {
-            $reply.send($value).unwrap()
-        };
-    }
     macro_rules! send_unbounded {
         ($sender:ident, $value:expr) => {
             $sender.send($value).await.unwrap()
@@ -398,6 +390,8 @@ pub mod tokio {
     use ::tokio::sync::{Mutex, Notify, Semaphore};
     use ::tokio::task::{JoinHandle, JoinSet, spawn_blocking as unblock};
     use std::sync::Arc as Shared;
+
+    type ReplyTo = ::tokio::sync::oneshot::Sender<u64>;
 
     fn block_on<F: Future>(main: F) -> F::Output {
         ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(main)
@@ -436,16 +430,6 @@ pub mod tokio {
     macro_rules! recv {
         ($receiver:ident) => {
             $receiver.recv().await.unwrap()
-        };
-    }
-    macro_rules! recv_pair {
-        ($receiver:ident) => {
-            $receiver.recv().await.unwrap()
-        };
-    }
-    macro_rules! reply_to {
-        ($reply:ident, $value:expr) => {
-            $reply.send($value).unwrap()
         };
     }
     macro_rules! send_unbounded {

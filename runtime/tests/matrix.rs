@@ -445,8 +445,7 @@ fn hazard_17_19_locks_are_passed_on() {
         ("semaphore of many", 3, |locks, write, rng| {
             Box::pin(async move {
                 let n = if write { 3 } else { 1 };
-                let permit = locks.semaphore.acquire_many(n).await.unwrap();
-                assert_eq!(permit.count(), n);
+                let _permit = locks.semaphore.acquire_many(n).await.unwrap();
                 let _inside = Inside::new(&locks, true);
                 rng.pause(2).await;
             })
