@@ -28,6 +28,7 @@ mod store;
 mod watch;
 
 pub use broadcast::{BroadcastError, BroadcastReceiver, BroadcastSender, broadcast};
+pub use line::Send;
 pub use mpmc::{Permit, Receiver, Recv, Sender, bounded, lifo, priority, unbounded};
 pub use oneshot::{OneshotReceiver, OneshotSender, oneshot};
 pub use queue::{Get, Queue};

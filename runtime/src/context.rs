@@ -39,29 +39,37 @@ pub(crate) struct Context {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) pool: LazyPool,
     pub(crate) probe: Rc<Probe>,
-    pub(crate) budget: Budget,
     /// For what programs leave to chance; the schedule has its own.
     pub(crate) dice: Dice,
     /// The shutdown has begun: what need not be done any more should not be begun.
     pub(crate) ending: Cell<bool>,
 }
 
-/// How much the running poll may still do.
-pub(crate) struct Budget(Cell<u32>);
-
 /// How many operations one poll may do. Enough for a burst, not enough to be noticed by the others.
 const BUDGET: u32 = 128;
 
+/// What a thread knows of the loop that it runs.
+struct Here {
+    /// Not dropped with the thread, so that a waker still works in the last destructors of a thread: what is put in
+    /// here is taken out again by [`Entered`], always.
+    context: RefCell<Option<ManuallyDrop<Rc<Context>>>>,
+    /// How much the running poll may still do; without a loop, nobody counts.
+    budget: Cell<u32>,
+    /// Whether the loop has a watcher. This and the budget are asked for at every lock and every message, so they lie
+    /// where no borrow is needed to reach them.
+    watched: Cell<bool>,
+}
+
 thread_local! {
-    /// Not dropped with the thread, so that a waker still works in the last destructors of a thread: what
-    /// is put in here is taken out again by [`Entered`], always.
-    static CURRENT: RefCell<Option<ManuallyDrop<Rc<Context>>>> = const { RefCell::new(None) };
+    static HERE: Here = const {
+        Here { context: RefCell::new(None), budget: Cell::new(0), watched: Cell::new(false) }
+    };
 }
 
 /// The loop that runs on this thread.
 #[inline]
 pub(crate) fn current() -> Option<Rc<Context>> {
-    CURRENT.with(|current| current.borrow().as_deref().cloned())
+    HERE.with(|here| here.context.borrow().as_deref().cloned())
 }
 
 /// Looks at the loop that runs on this thread; `what` is what was called in vain if there is none. For code of
@@ -69,7 +77,7 @@ pub(crate) fn current() -> Option<Rc<Context>> {
 #[inline]
 #[track_caller]
 pub(crate) fn with<R>(what: &str, look: impl FnOnce(&Context) -> R) -> R {
-    match CURRENT.with(|current| current.borrow().as_deref().map(|context| look(context))) {
+    match HERE.with(|here| here.context.borrow().as_deref().map(|context| look(context))) {
         Some(result) => result,
         None => no_loop(what),
     }
@@ -87,8 +95,8 @@ pub(crate) fn expect(what: &str) -> Rc<Context> {
 
 /// Another thread is going to answer this loop. That is counted only for a loop on virtual time.
 pub(crate) fn debt() -> Option<Debt> {
-    CURRENT.with(|current| {
-        let current = current.borrow();
+    HERE.with(|here| {
+        let current = here.context.borrow();
         let context = current.as_deref().filter(|context| context.clock.is_virtual())?;
         Some(Inbox::owe(&context.inbox))
     })
@@ -104,17 +112,23 @@ fn no_loop(what: &str) -> ! {
 
 /// Makes a loop the one that runs on this thread, until the guard is dropped.
 pub(crate) fn enter(context: Rc<Context>) -> Entered {
-    let before = CURRENT.with(|current| current.borrow_mut().replace(ManuallyDrop::new(context)));
-    Entered { before }
+    HERE.with(|here| Entered {
+        watched: here.watched.replace(context.executor.is_watched()),
+        before: here.context.borrow_mut().replace(ManuallyDrop::new(context)),
+    })
 }
 
 pub(crate) struct Entered {
     before: Option<ManuallyDrop<Rc<Context>>>,
+    watched: bool,
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        let ours = CURRENT.with(|current| std::mem::replace(&mut *current.borrow_mut(), self.before.take()));
+        let ours = HERE.with(|here| {
+            here.watched.set(self.watched);
+            std::mem::replace(&mut *here.context.borrow_mut(), self.before.take())
+        });
         drop(ours.map(ManuallyDrop::into_inner));
     }
 }
@@ -123,8 +137,8 @@ impl Drop for Entered {
 #[inline]
 pub(crate) fn wake_here(id: TaskId) -> bool {
     // Invariant 3: this only enqueues, so the loop may stay borrowed. A watcher is told afterwards.
-    let woken = CURRENT.with(|current| {
-        let current = current.borrow();
+    let woken = HERE.with(|here| {
+        let current = here.context.borrow();
         let context = current.as_deref().filter(|context| context.runtime == id.runtime())?;
         Some(context.executor.wake(id) && context.executor.is_watched())
     });
@@ -151,38 +165,33 @@ impl Context {
     }
 }
 
-impl Budget {
-    pub(crate) fn new() -> Budget {
-        Budget(Cell::new(BUDGET))
-    }
-
-    /// A poll begins: it may do this much.
-    #[inline]
-    pub(crate) fn refill(&self) {
-        self.0.set(BUDGET);
-    }
-
-    #[inline]
-    fn spend(&self) -> bool {
-        let left = self.0.get();
-        self.0.set(left.saturating_sub(1));
-        left > 0
-    }
+/// A poll begins: it may do this much.
+#[inline]
+pub(crate) fn refill_budget() {
+    HERE.with(|here| here.budget.set(BUDGET));
 }
 
 /// Whether somebody watches the loop that runs on this thread.
 #[inline]
 pub(crate) fn is_watched() -> bool {
-    CURRENT.with(|current| current.borrow().as_deref().is_some_and(|context| context.executor.is_watched()))
+    HERE.with(|here| here.watched.get())
 }
 
 /// Counts one operation against the poll's budget. `Pending` when it is used up: the task has been woken
 /// and is to return, so that others get their turn. Outside a loop there is no budget.
 #[inline]
 pub(crate) fn spend(waker: &Waker) -> Poll<()> {
-    let may_go_on =
-        CURRENT.with(|current| current.borrow().as_deref().is_none_or(|context| context.budget.spend()));
-    if may_go_on {
+    let left = HERE.with(|here| {
+        let left = here.budget.get();
+        here.budget.set(left.saturating_sub(1));
+        left
+    });
+    if left > 0 { Poll::Ready(()) } else { give_way(waker) }
+}
+
+#[cold]
+fn give_way(waker: &Waker) -> Poll<()> {
+    if current().is_none() {
         return Poll::Ready(());
     }
     waker.wake_by_ref();
@@ -191,6 +200,6 @@ pub(crate) fn spend(waker: &Waker) -> Poll<()> {
 
 /// A random number from zero up to, and without, one: from the running loop's dice, if there is one.
 pub(crate) fn roll() -> f64 {
-    let rolled = CURRENT.with(|current| current.borrow().as_deref().map(|context| context.dice.fraction()));
+    let rolled = HERE.with(|here| here.context.borrow().as_deref().map(|context| context.dice.fraction()));
     rolled.unwrap_or_else(|| Dice::unseeded().fraction())
 }

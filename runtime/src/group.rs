@@ -17,6 +17,7 @@
 //! | [`scope`], [`try_scope`] | children, spawned as it goes | all have ended, or one has failed | are dropped |
 //! | [`shield`] | one | it has ended | |
 
+mod child;
 mod crowd;
 mod failure;
 mod gather;
@@ -26,6 +27,7 @@ mod scope;
 mod shield;
 mod wakes;
 
+pub use child::ScopedHandle;
 pub use failure::GroupError;
 pub use gather::{
     AsCompleted, ForEachConcurrent, Gather, Outcome, Race, as_completed, for_each_concurrent, gather,
@@ -33,7 +35,7 @@ pub use gather::{
 };
 #[doc(hidden)]
 pub use join::{Arms, Either, Join, MaybeDone, Members, Select};
-pub use scope::{Ready, Scope, ScopedHandle, TryScope, scope, try_scope};
+pub use scope::{Ready, Scope, TryScope, scope, try_scope};
 pub use shield::{Shield, shield};
 
 #[doc(inline)]

@@ -36,7 +36,7 @@ use std::time::Duration;
 use crate::builder::{Builder, Options};
 use crate::cell::BoxedTask;
 use crate::clock::{Clock, NEVER, Nanos};
-use crate::context::{self, Budget, Context};
+use crate::context::{self, Context};
 use crate::dice::Dice;
 use crate::executor::Executor;
 use crate::id::TaskId;
@@ -132,7 +132,6 @@ impl Runtime {
             inbox,
             pool: LazyPool::new(options.blocking_threads),
             probe,
-            budget: Budget::new(),
             // With virtual time, what leaves nothing to the world leaves nothing to chance either.
             dice: match options.shuffle {
                 Some(seed) => Dice::new(seed),
@@ -222,13 +221,13 @@ impl Runtime {
     }
 
     fn poll_batch(&self, left: &mut u32, hand: &mut Option<BoxedTask>, root: &mut Root<'_>) {
-        let Context { executor, budget, clock, .. } = &*self.context;
+        let Context { executor, clock, .. } = &*self.context;
         loop {
             while *left > 0 {
                 let Some((id, task)) = executor.next() else { return self.pace.ran_dry() };
                 *left -= 1;
                 *hand = task;
-                budget.refill();
+                context::refill_budget();
                 // To drop a waker of ours is nothing, so do not even call it.
                 let waker = ManuallyDrop::new(waker(id));
                 let mut cx = TaskContext::from_waker(&waker);

@@ -27,10 +27,12 @@ mod semaphore;
 pub use barrier::{Barrier, BarrierWait};
 pub use condition::Condition;
 pub use event::Event;
-pub use mutex::{Mutex, MutexGuard};
-pub use notify::Notify;
+pub use mutex::{Lock, Mutex, MutexGuard};
+pub use notify::{Notified, Notify};
 pub use once::OnceCell;
 pub use pool::{Pool, Pooled};
 pub use rate::RateLimiter;
 pub use rwlock::{ReadGuard, RwLock, WriteGuard};
-pub use semaphore::{BoundedPermit, BoundedSemaphore, OverRelease, Permit, Semaphore, TryAcquireError};
+pub use semaphore::{
+    Acquire, BoundedPermit, BoundedSemaphore, OverRelease, Permit, Semaphore, TryAcquireError,
+};

@@ -18,12 +18,13 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use crate::channel::store::Store;
 use crate::channel::{Closed, TryRecvError, TrySendError};
-use crate::sync::permits::{Held, Permits};
-use crate::waiting::{Ticket, WaitQueue};
+use crate::sync::permits::Permits;
+use crate::waiting::{Left, Ticket, WaitQueue};
 
 pub(crate) struct Line<T> {
     store: Store<T>,
@@ -76,44 +77,45 @@ impl<T> Line<T> {
         }
     }
 
-    /// Waits for room; it is the caller's until it is used or given back.
-    pub(crate) async fn reserve(&self) -> Result<Room<'_, T>, Closed> {
-        if self.closed.get() || (self.capacity.is_some() && !self.room.take(1).await) {
-            return Err(Closed(()));
+    /// Waits for room, which is the caller's then; false if the channel is closed.
+    #[inline]
+    pub(crate) fn poll_room(&self, ticket: &mut Ticket, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.closed.get() && !ticket.has_place() {
+            return Poll::Ready(false);
         }
-        let room = Room { _held: self.hold_room(), line: self };
+        if self.capacity.is_none() {
+            return Poll::Ready(true);
+        }
+        let taken = ready!(self.room.poll_take(ticket, 1, cx));
         // It may have been closed after we were given the room.
-        if self.closed.get() { Err(Closed(())) } else { Ok(room) }
+        if taken && self.closed.get() {
+            self.room.give(1);
+        }
+        Poll::Ready(taken && !self.closed.get())
     }
 
-    fn hold_room(&self) -> Held<'_> {
-        Held { permits: &self.room, n: usize::from(self.capacity.is_some()) }
+    /// Waits for room no more; what had been given goes to the next.
+    pub(crate) fn leave_room(&self, ticket: &mut Ticket) {
+        self.room.leave(ticket, 1);
+    }
+
+    /// Gives back room that is not going to be used.
+    pub(crate) fn give_room(&self) {
+        if self.capacity.is_some() {
+            self.room.give(1);
+        }
+    }
+
+    /// Puts a value where there is room for it.
+    #[inline]
+    pub(crate) fn fill(&self, value: T) {
+        self.store.push(value);
+        self.values.give(1);
     }
 
     #[inline]
-    pub(crate) async fn send(&self, value: T) -> Result<(), Closed<T>> {
-        match self.reserve().await {
-            Err(Closed(())) => Err(Closed(value)),
-            Ok(room) if self.capacity == Some(0) => self.hand_over(room, value).await,
-            Ok(room) => {
-                room.fill(value);
-                Ok(())
-            }
-        }
-    }
-
-    /// The rendezvous: waits until the value has been taken.
-    async fn hand_over(&self, room: Room<'_, T>, value: T) -> Result<(), Closed<T>> {
-        room.fill(value);
-        let take_back = |called: Option<bool>| {
-            if called.is_none() {
-                drop(self.take_back());
-            }
-        };
-        if self.taken.wait((), || None, take_back).await {
-            return Ok(());
-        }
-        self.take_back().map_or(Ok(()), |value| Err(Closed(value)))
+    pub(crate) fn send(&self, value: T) -> Send<'_, T> {
+        Send { line: self, value: Some(value), ticket: Ticket::default() }
     }
 
     /// The one value that is in a rendezvous; its claim goes with it, if nobody has that yet.
@@ -132,7 +134,7 @@ impl<T> Line<T> {
         if nobody_there || (self.capacity.is_some() && !self.room.try_take(1)) {
             return Err(TrySendError::Full(value));
         }
-        Room { _held: self.hold_room(), line: self }.fill(value);
+        self.fill(value);
         Ok(())
     }
 
@@ -183,23 +185,59 @@ impl<T> fmt::Debug for Line<T> {
     }
 }
 
-/// Room for one value; dropped, it is given back.
-#[derive(Debug)]
-pub(crate) struct Room<'a, T> {
-    _held: Held<'a>,
+/// See [`Sender::send`](crate::channel::Sender::send).
+#[must_use = "futures do nothing unless awaited"]
+pub struct Send<'a, T> {
     line: &'a Line<T>,
+    /// Until it is in the channel.
+    value: Option<T>,
+    /// First in the line for room; then, in a rendezvous, where one waits to be rid of the value.
+    ticket: Ticket,
 }
 
-impl<T> Room<'_, T> {
-    pub(crate) fn is_closed(&self) -> bool {
-        self.line.closed.get()
-    }
+// The value is moved, never pinned.
+impl<T> Unpin for Send<'_, T> {}
 
-    /// Puts a value where there is room for it.
+impl<T> Future for Send<'_, T> {
+    type Output = Result<(), Closed<T>>;
+
     #[inline]
-    pub(crate) fn fill(mut self, value: T) {
-        self._held.n = 0;
-        self.line.store.push(value);
-        self.line.values.give(1);
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Send { line, value, ticket } = &mut *self;
+        if value.is_some() {
+            let room = ready!(line.poll_room(ticket, cx));
+            let Some(value) = value.take() else { unreachable!("it was there a moment ago") };
+            if !room {
+                return Poll::Ready(Err(Closed(value)));
+            }
+            line.fill(value);
+            if line.capacity != Some(0) {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        if ready!(line.taken.poll(ticket, (), cx, || None)) {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Ready(line.take_back().map_or(Ok(()), |value| Err(Closed(value))))
+    }
+}
+
+impl<T> Drop for Send<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.ticket.has_place() {
+            return;
+        }
+        if self.value.is_some() {
+            self.line.leave_room(&mut self.ticket);
+        } else if let Left::Waited = self.line.taken.leave(&mut self.ticket) {
+            drop(self.line.take_back());
+        }
+    }
+}
+
+impl<T> fmt::Debug for Send<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Send").field("sent", &self.value.is_none()).finish_non_exhaustive()
     }
 }

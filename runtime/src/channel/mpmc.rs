@@ -23,7 +23,7 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 
-use crate::channel::line::{Line, Room};
+use crate::channel::line::{Line, Send};
 use crate::channel::store::Store;
 use crate::channel::{Closed, TryRecvError, TrySendError};
 use crate::waiting::Ticket;
@@ -102,8 +102,8 @@ impl<T> Sender<T> {
     ///
     /// If the channel is closed. The value comes back.
     #[inline]
-    pub async fn send(&self, value: T) -> Result<(), Closed<T>> {
-        self.shared.line.send(value).await
+    pub fn send(&self, value: T) -> Send<'_, T> {
+        self.shared.line.send(value)
     }
 
     /// Sends a value if there is room; on a channel of capacity 0, if a receiver waits.
@@ -124,7 +124,21 @@ impl<T> Sender<T> {
     ///
     /// If the channel is closed.
     pub async fn reserve(&self) -> Result<Permit<'_, T>, Closed> {
-        Ok(Permit { room: self.shared.line.reserve().await? })
+        let mut waiting = Reserve { line: &self.shared.line, ticket: Ticket::default() };
+        let room = std::future::poll_fn(|cx| waiting.line.poll_room(&mut waiting.ticket, cx)).await;
+        if room { Ok(Permit { line: &self.shared.line }) } else { Err(Closed(())) }
+    }
+}
+
+/// Who waits for room; dropped, it leaves the line.
+struct Reserve<'a, T> {
+    line: &'a Line<T>,
+    ticket: Ticket,
+}
+
+impl<T> Drop for Reserve<'_, T> {
+    fn drop(&mut self) {
+        self.line.leave_room(&mut self.ticket);
     }
 }
 
@@ -132,7 +146,13 @@ impl<T> Sender<T> {
 #[must_use = "room that is not used is given back"]
 #[derive(Debug)]
 pub struct Permit<'a, T> {
-    room: Room<'a, T>,
+    line: &'a Line<T>,
+}
+
+impl<T> Drop for Permit<'_, T> {
+    fn drop(&mut self) {
+        self.line.give_room();
+    }
 }
 
 impl<T> Permit<'_, T> {
@@ -142,10 +162,12 @@ impl<T> Permit<'_, T> {
     ///
     /// If the channel was closed after the room was reserved. The value comes back.
     pub fn send(self, value: T) -> Result<(), Closed<T>> {
-        if self.room.is_closed() {
+        if self.line.is_closed() {
             return Err(Closed(value));
         }
-        self.room.fill(value);
+        self.line.fill(value);
+        // The room is the value's now.
+        std::mem::forget(self);
         Ok(())
     }
 }

@@ -129,11 +129,6 @@ impl<T> OneshotReceiver<T> {
         self.shared.value.take().ok_or(nothing)
     }
 
-    /// Whether the value is there, or will not come.
-    pub(crate) fn is_over(&self) -> bool {
-        self.shared.closed.get()
-    }
-
     /// Says that the value will not be wanted. If it was sent before, it can still be received.
     pub fn close(&mut self) {
         self.shared.close();

@@ -186,33 +186,3 @@ pub(super) async fn contained(child: impl Future<Output = Outcome>) -> Outcome {
     })
     .await
 }
-
-/// How a handle tells its child to stop.
-#[derive(Default)]
-pub(super) struct Stop {
-    cancelled: Cell<bool>,
-    child: Cell<Option<Waker>>,
-}
-
-impl Stop {
-    /// Runs the future; drops it when it is told to stop.
-    pub(super) async fn unless_cancelled<F: Future>(&self, future: F) -> Option<F::Output> {
-        let mut future = pin!(future);
-        let mut waits = false;
-        std::future::poll_fn(|cx| {
-            if self.cancelled.get() {
-                return Poll::Ready(None);
-            }
-            if !std::mem::replace(&mut waits, true) {
-                self.child.set(Some(cx.waker().clone()));
-            }
-            future.as_mut().poll(cx).map(Some)
-        })
-        .await
-    }
-
-    pub(super) fn cancel(&self) {
-        self.cancelled.set(true);
-        self.child.take().into_iter().for_each(waker::wake);
-    }
-}

@@ -20,14 +20,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 
-use crate::channel::{Closed, OneshotReceiver, OneshotSender, oneshot};
-use crate::error::JoinError;
+use crate::channel::{Closed, OneshotSender, oneshot};
+use crate::group::child::{ScopedHandle, child};
 use crate::group::failure::GroupError;
-use crate::group::nest::{Nest, Outcome, Run, Stop, contained};
+use crate::group::nest::{Nest, Outcome, Run, contained};
 
 /// Runs `body`, which may spawn children that borrow; ends when all have ended.
 ///
@@ -142,17 +140,8 @@ impl<'env> Scope<'env> {
     where
         F: Future + 'env,
     {
-        let (sender, receiver) = oneshot();
-        let stop = Rc::new(Stop::default());
-        let handle = ScopedHandle { receiver, stop: Rc::clone(&stop) };
-        self.nest.admit(Box::pin(contained(async move {
-            let Some(output) = stop.unless_cancelled(future).await else { return Outcome::Fine };
-            match judge(output) {
-                // Nobody may be interested.
-                Ok(value) => sender.send(value).map_or(Outcome::Fine, |_| Outcome::Fine),
-                Err(outcome) => outcome,
-            }
-        })));
+        let (child, handle) = child(future, judge);
+        self.nest.admit(Box::pin(child));
         handle
     }
 
@@ -243,35 +232,6 @@ impl<E> Clone for TryScope<'_, E> {
     }
 }
 
-/// A child of a scope, as its spawner sees it. Awaiting it gives the child's output. Dropping it lets the child run on;
-/// the scope waits for it all the same.
-#[must_use = "to let a child run by itself, say `drop`: the scope waits for it all the same"]
-pub struct ScopedHandle<T> {
-    receiver: OneshotReceiver<T>,
-    stop: Rc<Stop>,
-}
-
-impl<T> ScopedHandle<T> {
-    /// Drops the child, at the scope's next turn. The other children, and the scope, go on.
-    pub fn cancel(&self) {
-        self.stop.cancel();
-    }
-
-    /// Whether the child is over.
-    pub fn is_finished(&self) -> bool {
-        self.receiver.is_over()
-    }
-}
-
-impl<T> Future for ScopedHandle<T> {
-    /// An error only if the child was cancelled: a panic cancels everybody, and comes out of the scope.
-    type Output = Result<T, JoinError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.receiver).poll(cx).map_err(|Closed(())| JoinError::job_cancelled())
-    }
-}
-
 /// How a child says that it is ready; see [`Scope::start`].
 pub struct Ready<V> {
     sender: OneshotSender<V>,
@@ -294,12 +254,6 @@ impl fmt::Debug for Scope<'_> {
 impl<E> fmt::Debug for TryScope<'_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.scope.fmt(f)
-    }
-}
-
-impl<T> fmt::Debug for ScopedHandle<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ScopedHandle").field("finished", &self.is_finished()).finish()
     }
 }
 

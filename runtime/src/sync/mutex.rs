@@ -17,8 +17,10 @@
 use std::cell::{RefCell, RefMut};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use crate::sync::permits::{Held, Permits};
+use crate::sync::permits::{Held, Permits, Take};
 
 /// A value that one task at a time may use, also across `.await`s.
 ///
@@ -55,9 +57,8 @@ impl<T> Mutex<T> {
     ///
     /// A task that locks twice waits for itself, for ever.
     #[inline]
-    pub async fn lock(&self) -> MutexGuard<'_, T> {
-        self.permits.take(1).await;
-        self.guard()
+    pub fn lock(&self) -> Lock<'_, T> {
+        Lock { mutex: self, take: self.permits.take(1) }
     }
 
     /// Locks if nobody holds the lock or waits for it.
@@ -97,6 +98,28 @@ impl<T: Default> Default for Mutex<T> {
 impl<T: fmt::Debug> fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mutex").field("value", &self.value).finish_non_exhaustive()
+    }
+}
+
+/// See [`Mutex::lock`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Lock<'a, T> {
+    mutex: &'a Mutex<T>,
+    take: Take<'a>,
+}
+
+impl<'a, T> Future for Lock<'a, T> {
+    type Output = MutexGuard<'a, T>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<MutexGuard<'a, T>> {
+        Pin::new(&mut self.take).poll(cx).map(|_| self.mutex.guard())
+    }
+}
+
+impl<T> fmt::Debug for Lock<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Lock").field(&self.take).finish()
     }
 }
 

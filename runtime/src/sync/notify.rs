@@ -12,8 +12,10 @@
 //! | `notified` | yes: a `notify_one` that had reached it goes to the next in line, or stays for the next who comes |
 
 use std::cell::Cell;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use crate::waiting::WaitQueue;
+use crate::waiting::{Left, Ticket, WaitQueue};
 
 /// Wakes one task, or all that wait.
 ///
@@ -62,26 +64,41 @@ impl Notify {
 
     /// Waits to be notified. It hears of a `notify_all` from the moment of this call, and stands in line for a
     /// `notify_one` from its first poll.
-    pub fn notified(&self) -> impl Future<Output = ()> + '_ {
-        let round = self.rounds.get();
-        let attempt = move || {
-            let heard = self.rounds.get() != round || self.permit.take();
-            heard.then_some(Called::WithAll)
-        };
-        let missed = |called| {
-            if let Some(Called::Alone) = called {
-                self.notify_one();
-            }
-        };
-        let waiting = self.queue.wait((), attempt, missed);
-        async {
-            waiting.await;
-        }
+    pub fn notified(&self) -> Notified<'_> {
+        Notified { notify: self, round: self.rounds.get(), ticket: Ticket::default() }
     }
 
     /// How many wait.
     pub fn waiting(&self) -> usize {
         self.queue.len()
+    }
+}
+
+/// See [`Notify::notified`].
+#[must_use = "futures do nothing unless awaited"]
+#[derive(Debug)]
+pub struct Notified<'a> {
+    notify: &'a Notify,
+    /// How often `notify_all` had been called when this was made.
+    round: u64,
+    ticket: Ticket,
+}
+
+impl Future for Notified<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Notified { notify, round, ticket } = &mut *self;
+        let attempt = || (notify.rounds.get() != *round || notify.permit.take()).then_some(Called::WithAll);
+        notify.queue.poll(ticket, (), cx, attempt).map(drop)
+    }
+}
+
+impl Drop for Notified<'_> {
+    fn drop(&mut self) {
+        if let Left::Called(Called::Alone) = self.notify.queue.leave(&mut self.ticket) {
+            self.notify.notify_one();
+        }
     }
 }
 

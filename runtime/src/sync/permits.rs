@@ -70,11 +70,12 @@ impl Permits {
             panic!("more permits were put in than a semaphore can count")
         };
         self.free.set(free);
-        self.hand_out();
+        if !self.queue.is_empty() {
+            self.hand_out();
+        }
     }
 
     /// Gives the first in line what they wait for, for as long as there is enough.
-    #[inline]
     fn hand_out(&self) {
         while let Some(wanted) = self.queue.first()
             && wanted <= self.free.get()
@@ -93,9 +94,14 @@ impl Permits {
     /// Waits for `n`. False if the permits are closed and not so many are free.
     #[inline]
     pub(crate) fn poll_take(&self, ticket: &mut Ticket, n: usize, cx: &mut Context<'_>) -> Poll<bool> {
-        if !ticket.has_place() {
-            ready!(context::spend(cx.waker()));
+        if ticket.has_place() {
+            return self.poll_in_line(ticket, n, cx);
         }
+        ready!(context::spend(cx.waker()));
+        if self.try_take(n) { Poll::Ready(true) } else { self.poll_in_line(ticket, n, cx) }
+    }
+
+    fn poll_in_line(&self, ticket: &mut Ticket, n: usize, cx: &mut Context<'_>) -> Poll<bool> {
         let poll = self.queue.poll(ticket, n, cx, || {
             if self.try_take(n) { Some(true) } else { self.closed.get().then_some(false) }
         });
@@ -108,6 +114,12 @@ impl Permits {
     /// Waits no more: what it had been given goes to the others.
     #[inline]
     pub(crate) fn leave(&self, ticket: &mut Ticket, n: usize) {
+        if ticket.has_place() {
+            self.leave_line(ticket, n);
+        }
+    }
+
+    fn leave_line(&self, ticket: &mut Ticket, n: usize) {
         match self.queue.leave(ticket) {
             Left::NeverCame | Left::Called(false) => {}
             Left::Called(true) => self.give(n),
@@ -128,6 +140,12 @@ pub(crate) struct Take<'a> {
     permits: &'a Permits,
     n: usize,
     ticket: Ticket,
+}
+
+impl Take<'_> {
+    pub(crate) fn is_in_line(&self) -> bool {
+        self.ticket.has_place()
+    }
 }
 
 impl Future for Take<'_> {

@@ -15,9 +15,11 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use crate::channel::Closed;
-use crate::sync::permits::{Held, Permits};
+use crate::sync::permits::{Held, Permits, Take};
 
 /// A number of permits, to be taken and given back.
 ///
@@ -53,8 +55,8 @@ impl Semaphore {
     ///
     /// If the semaphore is closed, or is closed meanwhile.
     #[inline]
-    pub async fn acquire(&self) -> Result<Permit<'_>, Closed> {
-        self.acquire_many(1).await
+    pub fn acquire(&self) -> Acquire<'_> {
+        self.acquire_many(1)
     }
 
     /// Waits for `n` permits, which come together.
@@ -63,11 +65,8 @@ impl Semaphore {
     ///
     /// If the semaphore is closed, or is closed meanwhile.
     #[inline]
-    pub async fn acquire_many(&self, n: usize) -> Result<Permit<'_>, Closed> {
-        if self.permits.is_closed() || !self.permits.take(n).await {
-            return Err(Closed(()));
-        }
-        Ok(Permit { held: Held { permits: &self.permits, n } })
+    pub fn acquire_many(&self, n: usize) -> Acquire<'_> {
+        Acquire { permits: &self.permits, n, take: self.permits.take(n) }
     }
 
     /// Takes a permit if one is free and nobody waits.
@@ -125,6 +124,30 @@ impl Semaphore {
     }
 }
 
+/// See [`Semaphore::acquire`].
+#[must_use = "futures do nothing unless awaited"]
+#[derive(Debug)]
+pub struct Acquire<'a> {
+    permits: &'a Permits,
+    n: usize,
+    take: Take<'a>,
+}
+
+impl<'a> Future for Acquire<'a> {
+    type Output = Result<Permit<'a>, Closed>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // Closed, it gives no permits, also if some are free; but one that was given before is good.
+        if self.permits.is_closed() && !self.take.is_in_line() {
+            return Poll::Ready(Err(Closed(())));
+        }
+        let Acquire { permits, n, take } = &mut *self;
+        let taken = ready!(Pin::new(take).poll(cx));
+        Poll::Ready(if taken { Ok(Permit { held: Held { permits, n: *n } }) } else { Err(Closed(())) })
+    }
+}
+
 /// A permit, or several; they go back when this is dropped.
 #[must_use = "a permit that is dropped at once permits nothing"]
 #[derive(Debug)]
@@ -139,8 +162,8 @@ impl Permit<'_> {
     }
 
     /// Never gives them back.
-    pub fn forget(mut self) {
-        self.held.n = 0;
+    pub fn forget(self) {
+        std::mem::forget(self.held);
     }
 }
 

@@ -1,0 +1,179 @@
+//! A child of a scope, and its handle.
+//!
+//! Facts. A child and its handle may end in either order, and each may have to wake the other: the child whoever awaits it,
+//! the handle the child that is to stop.
+//!
+//! What follows. One counted cell between the two, and a future around the child's own that drops it when it is over, before
+//! anybody hears of that.
+//!
+//! Invariants. 4: wakers and outputs are taken out before they are used or dropped. 11: a panic is an outcome.
+//!
+//! What it does not know: scopes.
+
+use std::cell::Cell;
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use pin_project_lite::pin_project;
+
+use crate::error::JoinError;
+use crate::group::nest::Outcome;
+use crate::panics::{contain, swallow};
+use crate::waiting::Watched;
+use crate::waker;
+
+/// What a child and its handle share.
+struct Shared<T> {
+    output: Cell<Option<T>>,
+    over: Cell<bool>,
+    /// The child is to stop at its next poll.
+    cancelled: Cell<bool>,
+    /// Whoever awaits the handle.
+    waiter: Cell<Option<Waker>>,
+    /// The child, if there is a handle that may want it to stop.
+    child: Cell<Option<Waker>>,
+    resource: Watched,
+}
+
+/// A child and its handle. `judge` says whether an output is one, or a failure.
+pub(super) fn child<F, T, J>(future: F, judge: J) -> (Child<F, T, J>, ScopedHandle<T>)
+where
+    F: Future,
+    J: FnOnce(F::Output) -> Result<T, Outcome>,
+{
+    let shared = Rc::new(Shared {
+        output: Cell::new(None),
+        over: Cell::new(false),
+        cancelled: Cell::new(false),
+        waiter: Cell::new(None),
+        child: Cell::new(None),
+        resource: Watched::new("child of a scope"),
+    });
+    let handle = ScopedHandle { shared: Rc::clone(&shared), waiting: false };
+    (Child { future: Some(future), judge: Some(judge), polled: false, shared }, handle)
+}
+
+pin_project! {
+    /// See [`child`].
+    pub(super) struct Child<F, T, J> {
+        #[pin]
+        future: Option<F>,
+        judge: Option<J>,
+        polled: bool,
+        shared: Rc<Shared<T>>,
+    }
+
+    impl<F, T, J> PinnedDrop for Child<F, T, J> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            let dropped = contain(|| this.future.set(None));
+            this.shared.over.set(true);
+            this.shared.waiter.take().into_iter().for_each(waker::wake);
+            if let Err(payload) = dropped {
+                std::panic::resume_unwind(payload);
+            }
+        }
+    }
+}
+
+impl<F, T, J> Future for Child<F, T, J>
+where
+    F: Future,
+    J: FnOnce(F::Output) -> Result<T, Outcome>,
+{
+    type Output = Outcome;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let mut this = self.project();
+        if this.shared.cancelled.get() {
+            return Poll::Ready(Outcome::Fine);
+        }
+        let first = !std::mem::replace(this.polled, true);
+        if first && Rc::strong_count(this.shared) > 1 {
+            this.shared.child.set(Some(cx.waker().clone()));
+        }
+        let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Ready(Outcome::Fine) };
+        let output = match contain(|| future.poll(cx)) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(output)) => output,
+            Err(payload) => return Poll::Ready(Outcome::Panicked(payload)),
+        };
+        // Gone before anybody hears of it.
+        if let Err(payload) = contain(|| this.future.set(None)) {
+            swallow(|| drop(output));
+            return Poll::Ready(Outcome::Panicked(payload));
+        }
+        let Some(judge) = this.judge.take() else { return Poll::Ready(Outcome::Fine) };
+        Poll::Ready(match judge(output) {
+            Ok(output) => {
+                this.shared.output.set(Some(output));
+                Outcome::Fine
+            }
+            Err(outcome) => outcome,
+        })
+    }
+}
+
+/// A child of a scope, as its spawner sees it. Awaiting it gives the child's output. Dropping it lets the child run on;
+/// the scope waits for it all the same.
+#[must_use = "to let a child run by itself, say `drop`: the scope waits for it all the same"]
+pub struct ScopedHandle<T> {
+    shared: Rc<Shared<T>>,
+    /// Whether the probe has been told of a wait.
+    waiting: bool,
+}
+
+impl<T> ScopedHandle<T> {
+    /// Drops the child, at the scope's next turn. The other children, and the scope, go on.
+    pub fn cancel(&self) {
+        self.shared.cancelled.set(true);
+        self.shared.child.take().into_iter().for_each(waker::wake);
+    }
+
+    /// Whether the child is over.
+    pub fn is_finished(&self) -> bool {
+        self.shared.over.get()
+    }
+
+    #[inline]
+    fn announce(&mut self, waits: bool) {
+        if std::mem::replace(&mut self.waiting, waits) != waits {
+            self.shared.resource.announce(waits);
+        }
+    }
+}
+
+impl<T> Future for ScopedHandle<T> {
+    /// An error only if the child was cancelled: a panic cancels everybody, and comes out of the scope.
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if !self.shared.over.get() {
+            let old = self.shared.waiter.replace(Some(cx.waker().clone()));
+            drop(old);
+        }
+        // Asked again: to clone and to drop a waker is foreign code.
+        let over = self.shared.over.get();
+        self.announce(!over);
+        if !over {
+            return Poll::Pending;
+        }
+        Poll::Ready(self.shared.output.take().ok_or_else(JoinError::job_cancelled))
+    }
+}
+
+impl<T> Drop for ScopedHandle<T> {
+    fn drop(&mut self) {
+        self.announce(false);
+        let (waiter, child) = (self.shared.waiter.take(), self.shared.child.take());
+        drop((waiter, child));
+    }
+}
+
+impl<T> fmt::Debug for ScopedHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScopedHandle").field("finished", &self.is_finished()).finish()
+    }
+}
