@@ -140,7 +140,7 @@ pub(crate) fn wake_here(id: TaskId) -> bool {
     let woken = HERE.with(|here| {
         let current = here.context.borrow();
         let context = current.as_deref().filter(|context| context.runtime == id.runtime())?;
-        Some(context.executor.wake(id) && context.executor.is_watched())
+        Some(context.executor.wake(id) && here.watched.get())
     });
     if woken == Some(true) {
         report_wake(id);

@@ -46,6 +46,8 @@ struct Line<R, G> {
     places: Slab<Place<R, G>>,
     first: usize,
     last: usize,
+    /// An empty list, for those who are called together.
+    spare: Vec<Waker>,
 }
 
 enum Place<R, G> {
@@ -81,7 +83,7 @@ pub(crate) enum Left<G> {
 
 impl<R: Copy, G> WaitQueue<R, G> {
     pub(crate) const fn new(what: &'static str) -> WaitQueue<R, G> {
-        let line = Line { places: Slab::new(), first: NOBODY, last: NOBODY };
+        let line = Line { places: Slab::new(), first: NOBODY, last: NOBODY, spare: Vec::new() };
         WaitQueue { line: RefCell::new(line), waiting: Cell::new(0), resource: Watched::new(what) }
     }
 
@@ -129,14 +131,14 @@ impl<R: Copy, G> WaitQueue<R, G> {
     }
 
     fn poll_place(&self, ticket: &mut Ticket, cx: &mut Context<'_>) -> Poll<G> {
-        let stale = self.line.borrow().is_stale(ticket.0, cx.waker());
-        if stale {
+        let mut called = self.line.borrow_mut().collect(ticket);
+        if called.is_none() && self.line.borrow().is_stale(ticket.0, cx.waker()) {
             let waker = cx.waker().clone();
             let old = self.line.borrow_mut().renew(ticket.0, waker);
             drop(old);
+            // To clone and to drop was foreign code, and we may have been called by it.
+            called = self.line.borrow_mut().collect(ticket);
         }
-        // Asked last: to clone and to drop was foreign code, and we may have been called by it.
-        let called = self.line.borrow_mut().collect(ticket);
         let Some(grant) = called else { return Poll::Pending };
         self.resource.announce(false);
         Poll::Ready(grant)
@@ -178,11 +180,14 @@ impl<R: Copy, G> WaitQueue<R, G> {
     where
         G: Copy,
     {
-        for _ in 0..self.len() {
-            if !self.call(grant) {
-                return;
-            }
+        if self.is_empty() {
+            return;
         }
+        let mut wakers = self.line.borrow_mut().call_all(grant);
+        self.waiting.set(0);
+        wakers.drain(..).for_each(waker::wake);
+        // For its memory.
+        self.line.borrow_mut().spare = wakers;
     }
 
     /// Waits in line. If it is dropped there, `missed` hears of it, with what it had been called with, if it had.
@@ -278,6 +283,25 @@ impl<R: Copy, G> Line<R, G> {
         };
         self.unlink(before, after);
         waker
+    }
+
+    /// All who are in line have been called with `grant`, each.
+    fn call_all(&mut self, grant: G) -> Vec<Waker>
+    where
+        G: Copy,
+    {
+        let mut wakers = std::mem::take(&mut self.spare);
+        let mut next = std::mem::replace(&mut self.first, NOBODY);
+        self.last = NOBODY;
+        while next != NOBODY {
+            let called = std::mem::replace(&mut self.places[next], Place::Called(grant));
+            let Place::Waiting { waker, after, .. } = called else {
+                unreachable!("who is in line has not been called")
+            };
+            wakers.push(waker);
+            next = after;
+        }
+        wakers
     }
 
     /// What the ticket was called with, if it was; then it has no place any more.

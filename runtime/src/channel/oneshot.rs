@@ -32,9 +32,11 @@ use crate::waker;
 pub fn oneshot<T>() -> (OneshotSender<T>, OneshotReceiver<T>) {
     let shared = Rc::new(Shared {
         value: Cell::new(None),
+        closed: Cell::new(false),
+        receiver_waits: Cell::new(false),
+        sender_waits: Cell::new(false),
         receiver: Cell::new(None),
         sender: Cell::new(None),
-        closed: Cell::new(false),
         resource: Watched::new("oneshot"),
     });
     (OneshotSender { shared: Rc::clone(&shared) }, OneshotReceiver { shared, waiting: false })
@@ -42,28 +44,33 @@ pub fn oneshot<T>() -> (OneshotSender<T>, OneshotReceiver<T>) {
 
 struct Shared<T> {
     value: Cell<Option<T>>,
+    /// One side has ended, or the value has been sent.
+    closed: Cell<bool>,
+    /// Whether there is a waker in the places below: so they need not be looked at.
+    receiver_waits: Cell<bool>,
+    sender_waits: Cell<bool>,
     /// The receiver, when it waits for the value.
     receiver: Cell<Option<Waker>>,
     /// The sender, when it waits for the receiver's end.
     sender: Cell<Option<Waker>>,
-    /// One side has ended, or the value has been sent.
-    closed: Cell<bool>,
     resource: Watched,
 }
 
-impl<T> Shared<T> {
-    /// One side is done: the other need not wait any more.
-    fn close(&self) {
-        self.closed.set(true);
-        let (receiver, sender) = (self.receiver.take(), self.sender.take());
-        receiver.into_iter().chain(sender).for_each(waker::wake);
-    }
+/// Leaves a waker where it will be found.
+fn leave(waker: &Waker, waits: &Cell<bool>, place: &Cell<Option<Waker>>) {
+    let old = place.replace(Some(waker.clone()));
+    waits.set(true);
+    drop(old);
 }
 
-/// Leaves a waker where it will be found.
-fn leave(waker: &Waker, place: &Cell<Option<Waker>>) {
-    let old = place.replace(Some(waker.clone()));
-    drop(old);
+/// Wakes whoever waits there.
+#[inline]
+fn wake(waits: &Cell<bool>, place: &Cell<Option<Waker>>) {
+    if waits.take()
+        && let Some(waker) = place.take()
+    {
+        waker::wake(waker);
+    }
 }
 
 /// The end where the value goes in.
@@ -95,7 +102,7 @@ impl<T> OneshotSender<T> {
     /// Waits until the receiver is gone.
     pub async fn closed(&mut self) {
         std::future::poll_fn(|cx| {
-            leave(cx.waker(), &self.shared.sender);
+            leave(cx.waker(), &self.shared.sender_waits, &self.shared.sender);
             // Asked last: to clone and to drop a waker is foreign code.
             if self.shared.closed.get() { Poll::Ready(()) } else { Poll::Pending }
         })
@@ -106,7 +113,8 @@ impl<T> OneshotSender<T> {
 impl<T> Drop for OneshotSender<T> {
     #[inline]
     fn drop(&mut self) {
-        self.shared.close();
+        self.shared.closed.set(true);
+        wake(&self.shared.receiver_waits, &self.shared.receiver);
     }
 }
 
@@ -131,7 +139,8 @@ impl<T> OneshotReceiver<T> {
 
     /// Says that the value will not be wanted. If it was sent before, it can still be received.
     pub fn close(&mut self) {
-        self.shared.close();
+        self.shared.closed.set(true);
+        wake(&self.shared.sender_waits, &self.shared.sender);
     }
 }
 
@@ -141,7 +150,7 @@ impl<T> Future for OneshotReceiver<T> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, Closed>> {
         if !self.shared.closed.get() {
-            leave(cx.waker(), &self.shared.receiver);
+            leave(cx.waker(), &self.shared.receiver_waits, &self.shared.receiver);
         }
         // Asked again: to clone and to drop a waker is foreign code.
         let over = self.shared.closed.get();
@@ -160,11 +169,15 @@ impl<T> OneshotReceiver<T> {
 }
 
 impl<T> Drop for OneshotReceiver<T> {
+    #[inline]
     fn drop(&mut self) {
         self.announce(false);
-        drop(self.shared.receiver.take());
-        self.shared.close();
-        drop(self.shared.value.take());
+        if !self.shared.closed.get() {
+            self.shared.receiver_waits.set(false);
+            drop(self.shared.receiver.take());
+            self.close();
+        }
+        // A value that was sent is dropped with the cell: its sender has gone.
     }
 }
 
