@@ -32,7 +32,7 @@ use slab::Slab;
 use crate::context;
 use crate::id::TaskId;
 use crate::probe::{Event, Resource};
-use crate::waker;
+use crate::waker::Waiter;
 
 pub(crate) struct WaitQueue<R = (), G = ()> {
     line: RefCell<Line<R, G>>,
@@ -47,11 +47,11 @@ struct Line<R, G> {
     first: usize,
     last: usize,
     /// An empty list, for those who are called together.
-    spare: Vec<Waker>,
+    spare: Vec<Waiter>,
 }
 
 enum Place<R, G> {
-    Waiting { request: R, waker: Waker, before: usize, after: usize },
+    Waiting { request: R, waiter: Waiter, before: usize, after: usize },
     Called(G),
 }
 
@@ -120,11 +120,13 @@ impl<R: Copy, G> WaitQueue<R, G> {
         if let Some(grant) = attempt() {
             return Poll::Ready(grant);
         }
-        let waker = cx.waker().clone();
-        if let Some(grant) = attempt() {
+        let waiter = Waiter::new(cx.waker());
+        if let Waiter::Other(_) = waiter
+            && let Some(grant) = attempt()
+        {
             return Poll::Ready(grant);
         }
-        ticket.0 = self.line.borrow_mut().join(request, waker);
+        ticket.0 = self.line.borrow_mut().join(request, waiter);
         self.waiting.set(self.waiting.get() + 1);
         self.resource.announce(true);
         Poll::Pending
@@ -133,8 +135,8 @@ impl<R: Copy, G> WaitQueue<R, G> {
     fn poll_place(&self, ticket: &mut Ticket, cx: &mut Context<'_>) -> Poll<G> {
         let mut called = self.line.borrow_mut().collect(ticket);
         if called.is_none() && self.line.borrow().is_stale(ticket.0, cx.waker()) {
-            let waker = cx.waker().clone();
-            let old = self.line.borrow_mut().renew(ticket.0, waker);
+            let waiter = Waiter::new(cx.waker());
+            let old = self.line.borrow_mut().renew(ticket.0, waiter);
             drop(old);
             // To clone and to drop was foreign code, and we may have been called by it.
             called = self.line.borrow_mut().collect(ticket);
@@ -155,9 +157,9 @@ impl<R: Copy, G> WaitQueue<R, G> {
         self.resource.announce(false);
         match place {
             Place::Called(grant) => Left::Called(grant),
-            Place::Waiting { waker, .. } => {
+            Place::Waiting { waiter, .. } => {
                 self.waiting.set(self.waiting.get() - 1);
-                drop(waker);
+                drop(waiter);
                 Left::Waited
             }
         }
@@ -169,9 +171,9 @@ impl<R: Copy, G> WaitQueue<R, G> {
         if self.is_empty() {
             return false;
         }
-        let waker = self.line.borrow_mut().call_first(grant);
+        let waiter = self.line.borrow_mut().call_first(grant);
         self.waiting.set(self.waiting.get() - 1);
-        waker::wake(waker);
+        waiter.wake();
         true
     }
 
@@ -183,11 +185,11 @@ impl<R: Copy, G> WaitQueue<R, G> {
         if self.is_empty() {
             return;
         }
-        let mut wakers = self.line.borrow_mut().call_all(grant);
+        let mut called = self.line.borrow_mut().call_all(grant);
         self.waiting.set(0);
-        wakers.drain(..).for_each(waker::wake);
+        called.drain(..).for_each(Waiter::wake);
         // For its memory.
-        self.line.borrow_mut().spare = wakers;
+        self.line.borrow_mut().spare = called;
     }
 
     /// Waits in line. If it is dropped there, `missed` hears of it, with what it had been called with, if it had.
@@ -248,8 +250,8 @@ impl<R: Copy, G> Line<R, G> {
         }
     }
 
-    fn join(&mut self, request: R, waker: Waker) -> usize {
-        let place = self.places.insert(Place::Waiting { request, waker, before: self.last, after: NOBODY });
+    fn join(&mut self, request: R, waiter: Waiter) -> usize {
+        let place = self.places.insert(Place::Waiting { request, waiter, before: self.last, after: NOBODY });
         *self.after(self.last) = place;
         self.last = place;
         place
@@ -276,32 +278,32 @@ impl<R: Copy, G> Line<R, G> {
     }
 
     /// The first in line has been called with `grant`.
-    fn call_first(&mut self, grant: G) -> Waker {
+    fn call_first(&mut self, grant: G) -> Waiter {
         let called = std::mem::replace(&mut self.places[self.first], Place::Called(grant));
-        let Place::Waiting { waker, before, after, .. } = called else {
+        let Place::Waiting { waiter, before, after, .. } = called else {
             unreachable!("who is in line has not been called")
         };
         self.unlink(before, after);
-        waker
+        waiter
     }
 
     /// All who are in line have been called with `grant`, each.
-    fn call_all(&mut self, grant: G) -> Vec<Waker>
+    fn call_all(&mut self, grant: G) -> Vec<Waiter>
     where
         G: Copy,
     {
-        let mut wakers = std::mem::take(&mut self.spare);
+        let mut waiters = std::mem::take(&mut self.spare);
         let mut next = std::mem::replace(&mut self.first, NOBODY);
         self.last = NOBODY;
         while next != NOBODY {
             let called = std::mem::replace(&mut self.places[next], Place::Called(grant));
-            let Place::Waiting { waker, after, .. } = called else {
+            let Place::Waiting { waiter, after, .. } = called else {
                 unreachable!("who is in line has not been called")
             };
-            wakers.push(waker);
+            waiters.push(waiter);
             next = after;
         }
-        wakers
+        waiters
     }
 
     /// What the ticket was called with, if it was; then it has no place any more.
@@ -325,13 +327,13 @@ impl<R: Copy, G> Line<R, G> {
 
     /// Whether who waits at this place would be woken by the wrong waker.
     fn is_stale(&self, place: usize, fresh: &Waker) -> bool {
-        matches!(&self.places[place], Place::Waiting { waker, .. } if !waker.will_wake(fresh))
+        matches!(&self.places[place], Place::Waiting { waiter, .. } if !waiter.is(fresh))
     }
 
-    /// Another waker for the same place; the one that is not needed comes back.
-    fn renew(&mut self, place: usize, fresh: Waker) -> Waker {
+    /// Another waiter in the same place; the one that is not needed comes back.
+    fn renew(&mut self, place: usize, fresh: Waiter) -> Waiter {
         match &mut self.places[place] {
-            Place::Waiting { waker, .. } => std::mem::replace(waker, fresh),
+            Place::Waiting { waiter, .. } => std::mem::replace(waiter, fresh),
             Place::Called(_) => fresh,
         }
     }
@@ -360,15 +362,28 @@ impl Watched {
 
     #[cold]
     fn tell(&self, begins: bool) {
-        let Some(context) = context::current() else { return };
-        if self.number.get() == 0 {
-            self.number.set(context.probe.next_number());
-        }
-        let on = Resource::Line { what: self.what, number: self.number.get() };
-        let (task, holder) = (context.executor.running(), self.holder.get());
-        context.probe.emit(|| match begins {
-            true => Event::WaitOn { task, on, holder },
-            false => Event::WaitDone { task, on },
-        });
+        tell(self.what, &self.number, self.holder.get(), begins);
     }
+}
+
+/// The same for something that nobody holds, and that keeps its number itself.
+#[inline]
+pub(crate) fn announce(what: &'static str, number: &Cell<u64>, begins: bool) {
+    if context::is_watched() {
+        tell(what, number, None, begins);
+    }
+}
+
+#[cold]
+fn tell(what: &'static str, number: &Cell<u64>, holder: Option<TaskId>, begins: bool) {
+    let Some(context) = context::current() else { return };
+    if number.get() == 0 {
+        number.set(context.probe.next_number());
+    }
+    let on = Resource::Line { what, number: number.get() };
+    let task = context.executor.running();
+    context.probe.emit(|| match begins {
+        true => Event::WaitOn { task, on, holder },
+        false => Event::WaitDone { task, on },
+    });
 }

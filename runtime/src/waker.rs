@@ -45,12 +45,38 @@ pub(crate) fn number(waker: &Waker) -> Option<TaskId> {
     ptr::eq(waker.vtable(), &VTABLE).then(|| TaskId::from_word(waker.data().addr()))
 }
 
-/// Wakes whoever it is: ours by the number, others by calling foreign code, which may panic.
-#[inline]
-pub(crate) fn wake(waker: Waker) {
-    match number(&waker) {
-        Some(id) => wake_task(id),
-        None => panics::wake(waker),
+/// Somebody who waits: one of ours, known by number, or anybody else.
+///
+/// To keep a number, and to wake it, takes no call through a table of functions; a waker takes three.
+#[derive(Debug)]
+pub(crate) enum Waiter {
+    Task(TaskId),
+    Other(Waker),
+}
+
+impl Waiter {
+    /// Foreign code may run: that of a waker's `clone`.
+    #[inline]
+    pub(crate) fn new(waker: &Waker) -> Waiter {
+        number(waker).map_or_else(|| Waiter::Other(waker.clone()), Waiter::Task)
+    }
+
+    /// Whether this would wake whom the waker wakes.
+    #[inline]
+    pub(crate) fn is(&self, waker: &Waker) -> bool {
+        match self {
+            Waiter::Task(id) => number(waker) == Some(*id),
+            Waiter::Other(own) => own.will_wake(waker),
+        }
+    }
+
+    /// Foreign code may run, and panic: then that goes no further.
+    #[inline]
+    pub(crate) fn wake(self) {
+        match self {
+            Waiter::Task(id) => wake_task(id),
+            Waiter::Other(waker) => panics::wake(waker),
+        }
     }
 }
 

@@ -14,11 +14,11 @@ use std::cell::Cell;
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use crate::channel::{Closed, TryRecvError};
-use crate::waiting::Watched;
-use crate::waker;
+use crate::waiting::announce;
+use crate::waker::Waiter;
 
 /// A channel for a single value.
 ///
@@ -37,7 +37,7 @@ pub fn oneshot<T>() -> (OneshotSender<T>, OneshotReceiver<T>) {
         sender_waits: Cell::new(false),
         receiver: Cell::new(None),
         sender: Cell::new(None),
-        resource: Watched::new("oneshot"),
+        number: Cell::new(0),
     });
     (OneshotSender { shared: Rc::clone(&shared) }, OneshotReceiver { shared, waiting: false })
 }
@@ -50,26 +50,30 @@ struct Shared<T> {
     receiver_waits: Cell<bool>,
     sender_waits: Cell<bool>,
     /// The receiver, when it waits for the value.
-    receiver: Cell<Option<Waker>>,
-    /// The sender, when it waits for the receiver's end.
-    sender: Cell<Option<Waker>>,
-    resource: Watched,
+    receiver: Cell<Option<Waiter>>,
+    /// The sender, when it waits for the receiver's end; few do, so it is kept elsewhere.
+    sender: Cell<Option<Box<Waiter>>>,
+    /// For the probe.
+    number: Cell<u64>,
 }
 
-/// Leaves a waker where it will be found.
-fn leave(waker: &Waker, waits: &Cell<bool>, place: &Cell<Option<Waker>>) {
-    let old = place.replace(Some(waker.clone()));
-    waits.set(true);
-    drop(old);
-}
+impl<T> Shared<T> {
+    #[inline]
+    fn wake_receiver(&self) {
+        if self.receiver_waits.take()
+            && let Some(waiter) = self.receiver.take()
+        {
+            waiter.wake();
+        }
+    }
 
-/// Wakes whoever waits there.
-#[inline]
-fn wake(waits: &Cell<bool>, place: &Cell<Option<Waker>>) {
-    if waits.take()
-        && let Some(waker) = place.take()
-    {
-        waker::wake(waker);
+    #[inline]
+    fn wake_sender(&self) {
+        if self.sender_waits.take()
+            && let Some(waiter) = self.sender.take()
+        {
+            waiter.wake();
+        }
     }
 }
 
@@ -102,7 +106,9 @@ impl<T> OneshotSender<T> {
     /// Waits until the receiver is gone.
     pub async fn closed(&mut self) {
         std::future::poll_fn(|cx| {
-            leave(cx.waker(), &self.shared.sender_waits, &self.shared.sender);
+            let old = self.shared.sender.replace(Some(Box::new(Waiter::new(cx.waker()))));
+            self.shared.sender_waits.set(true);
+            drop(old);
             // Asked last: to clone and to drop a waker is foreign code.
             if self.shared.closed.get() { Poll::Ready(()) } else { Poll::Pending }
         })
@@ -114,7 +120,7 @@ impl<T> Drop for OneshotSender<T> {
     #[inline]
     fn drop(&mut self) {
         self.shared.closed.set(true);
-        wake(&self.shared.receiver_waits, &self.shared.receiver);
+        self.shared.wake_receiver();
     }
 }
 
@@ -140,7 +146,7 @@ impl<T> OneshotReceiver<T> {
     /// Says that the value will not be wanted. If it was sent before, it can still be received.
     pub fn close(&mut self) {
         self.shared.closed.set(true);
-        wake(&self.shared.sender_waits, &self.shared.sender);
+        self.shared.wake_sender();
     }
 }
 
@@ -150,7 +156,9 @@ impl<T> Future for OneshotReceiver<T> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, Closed>> {
         if !self.shared.closed.get() {
-            leave(cx.waker(), &self.shared.receiver_waits, &self.shared.receiver);
+            let old = self.shared.receiver.replace(Some(Waiter::new(cx.waker())));
+            self.shared.receiver_waits.set(true);
+            drop(old);
         }
         // Asked again: to clone and to drop a waker is foreign code.
         let over = self.shared.closed.get();
@@ -163,7 +171,7 @@ impl<T> OneshotReceiver<T> {
     #[inline]
     fn announce(&mut self, waits: bool) {
         if std::mem::replace(&mut self.waiting, waits) != waits {
-            self.shared.resource.announce(waits);
+            announce("oneshot", &self.shared.number, waits);
         }
     }
 }

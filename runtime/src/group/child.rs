@@ -14,7 +14,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
@@ -22,7 +22,7 @@ use crate::error::JoinError;
 use crate::group::nest::Outcome;
 use crate::panics::{contain, swallow};
 use crate::waiting::Watched;
-use crate::waker;
+use crate::waker::Waiter;
 
 /// What a child and its handle share.
 struct Shared<T> {
@@ -31,9 +31,9 @@ struct Shared<T> {
     /// The child is to stop at its next poll.
     cancelled: Cell<bool>,
     /// Whoever awaits the handle.
-    waiter: Cell<Option<Waker>>,
+    waiter: Cell<Option<Waiter>>,
     /// The child, if there is a handle that may want it to stop.
-    child: Cell<Option<Waker>>,
+    child: Cell<Option<Waiter>>,
     resource: Watched,
 }
 
@@ -70,7 +70,7 @@ pin_project! {
             let mut this = this.project();
             let dropped = contain(|| this.future.set(None));
             this.shared.over.set(true);
-            this.shared.waiter.take().into_iter().for_each(waker::wake);
+            this.shared.waiter.take().into_iter().for_each(Waiter::wake);
             if let Err(payload) = dropped {
                 std::panic::resume_unwind(payload);
             }
@@ -92,7 +92,7 @@ where
         }
         let first = !std::mem::replace(this.polled, true);
         if first && Rc::strong_count(this.shared) > 1 {
-            this.shared.child.set(Some(cx.waker().clone()));
+            this.shared.child.set(Some(Waiter::new(cx.waker())));
         }
         let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Ready(Outcome::Fine) };
         let output = match contain(|| future.poll(cx)) {
@@ -129,7 +129,7 @@ impl<T> ScopedHandle<T> {
     /// Drops the child, at the scope's next turn. The other children, and the scope, go on.
     pub fn cancel(&self) {
         self.shared.cancelled.set(true);
-        self.shared.child.take().into_iter().for_each(waker::wake);
+        self.shared.child.take().into_iter().for_each(Waiter::wake);
     }
 
     /// Whether the child is over.
@@ -151,7 +151,7 @@ impl<T> Future for ScopedHandle<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if !self.shared.over.get() {
-            let old = self.shared.waiter.replace(Some(cx.waker().clone()));
+            let old = self.shared.waiter.replace(Some(Waiter::new(cx.waker())));
             drop(old);
         }
         // Asked again: to clone and to drop a waker is foreign code.

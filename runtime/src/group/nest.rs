@@ -16,11 +16,11 @@ use std::ops::ControlFlow;
 use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use crate::group::crowd::{Crowd, keep_first};
 use crate::panics::{Payload, contain};
-use crate::waker;
+use crate::waker::Waiter;
 
 /// How the body or a child ended.
 pub(super) enum Outcome {
@@ -38,16 +38,20 @@ pub(super) struct Nest<'env> {
     /// The children are to be dropped, because somebody said so.
     pub(super) cancelled: Cell<bool>,
     /// Wakes the scope's own future.
-    waker: Cell<Option<Waker>>,
+    waiter: Cell<Option<Waiter>>,
 }
 
 impl<'env> Nest<'env> {
     pub(super) fn new() -> Nest<'env> {
-        Nest { incoming: RefCell::new(Some(Vec::new())), cancelled: Cell::new(false), waker: Cell::new(None) }
+        Nest {
+            incoming: RefCell::new(Some(Vec::new())),
+            cancelled: Cell::new(false),
+            waiter: Cell::new(None),
+        }
     }
 
     pub(super) fn wake(&self) {
-        self.waker.take().into_iter().for_each(waker::wake);
+        self.waiter.take().into_iter().for_each(Waiter::wake);
     }
 
     /// Takes a child in. When the scope is over, it is dropped instead.
@@ -163,7 +167,7 @@ impl<'a, 'env: 'a> Future for Run<'a, 'env> {
             this.close();
             return Poll::Ready(());
         }
-        let old = this.nest.waker.replace(Some(cx.waker().clone()));
+        let old = this.nest.waiter.replace(Some(Waiter::new(cx.waker())));
         drop(old);
         Poll::Pending
     }

@@ -15,7 +15,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
-use crate::panics;
+use crate::waker::Waiter;
 
 /// The wakers of all children of one parent.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ struct State {
     /// For each child, whether it is in the list.
     noted: Vec<bool>,
     /// Gone once it was woken, until the next poll.
-    parent: Option<Waker>,
+    parent: Option<Waiter>,
 }
 
 /// Wakes one child.
@@ -52,12 +52,9 @@ impl Wakes {
 
     /// The parent is polled: whom to wake from now on.
     pub(crate) fn set_parent(&self, waker: &Waker) {
-        let known = self.shared.lock().parent.as_ref().is_some_and(|parent| parent.will_wake(waker));
-        if !known {
-            let waker = waker.clone();
-            let old = self.shared.lock().parent.replace(waker);
-            drop(old);
-        }
+        let parent = Waiter::new(waker);
+        let old = self.shared.lock().parent.replace(parent);
+        drop(old);
     }
 
     /// Notes a child as woken: it is new, or its turn has to come again.
@@ -116,6 +113,6 @@ impl Wake for Child {
         // Taken, not cloned: the next poll brings a new one, and to clone it here would be foreign code.
         let parent = if state.note(self.number) { state.parent.take() } else { None };
         drop(state);
-        parent.into_iter().for_each(panics::wake);
+        parent.into_iter().for_each(Waiter::wake);
     }
 }
