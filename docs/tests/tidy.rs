@@ -39,7 +39,7 @@ const LAYERS: &[(&str, &[&str], Siblings)] = &[
         &["sync", "channel", "group", "cancel", "retry", "testing", "signal", "process", "workers"],
         Siblings::All,
     ),
-    ("loop", &["runtime", "builder"], Siblings::All),
+    ("loop", &["debug", "runtime", "builder"], Siblings::All),
 ];
 
 #[derive(Clone, Copy)]

@@ -16,6 +16,7 @@ pub(crate) struct Options {
     pub(crate) shuffle: Option<u64>,
     pub(crate) blocking_threads: Option<usize>,
     pub(crate) shutdown_timeout: Duration,
+    pub(crate) debug: bool,
     pub(crate) probe: Option<Box<dyn FnMut(Event)>>,
 }
 
@@ -35,7 +36,10 @@ impl Default for Builder {
     fn default() -> Builder {
         let shutdown_timeout = Duration::from_secs(1);
         let (virtual_time, shuffle, blocking_threads, probe) = (false, None, None, None);
-        Builder { options: Options { virtual_time, shuffle, blocking_threads, shutdown_timeout, probe } }
+        let debug = std::env::var_os("ROUNDEL_DEBUG").is_some_and(|value| value == "1");
+        Builder {
+            options: Options { virtual_time, shuffle, blocking_threads, shutdown_timeout, debug, probe },
+        }
     }
 }
 
@@ -54,6 +58,13 @@ impl Builder {
     /// program depends on an order that nobody promised.
     pub fn shuffle(mut self, seed: u64) -> Builder {
         self.options.shuffle = Some(seed);
+        self
+    }
+
+    /// Warns, on standard error, of polls that keep the loop for more than 100 ms, and of panics that nobody will hear of.
+    /// The environment variable `ROUNDEL_DEBUG=1` switches this on where the program says nothing.
+    pub fn debug(mut self, on: bool) -> Builder {
+        self.options.debug = on;
         self
     }
 

@@ -54,6 +54,11 @@ pub enum Event {
         /// How it ended.
         end: End,
     },
+    /// A task has panicked, and its handle is gone without having asked.
+    Unheard {
+        /// Which.
+        task: TaskId,
+    },
     /// The loop found nothing to do and goes to sleep in the kernel.
     Park,
     /// The kernel has let the loop go on.

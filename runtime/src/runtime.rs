@@ -37,6 +37,7 @@ use crate::builder::{Builder, Options};
 use crate::cell::BoxedTask;
 use crate::clock::{Clock, NEVER, Nanos};
 use crate::context::{self, Context};
+use crate::debug;
 use crate::dice::Dice;
 use crate::executor::Executor;
 use crate::id::TaskId;
@@ -117,7 +118,8 @@ impl Runtime {
     }
 
     pub(crate) fn build(options: Options) -> io::Result<Runtime> {
-        let probe = Rc::new(Probe::new(options.probe));
+        let sink = if options.debug { Some(debug::watch(options.probe)) } else { options.probe };
+        let probe = Rc::new(Probe::new(sink));
         let (poller, reactor) = Poller::new(Rc::clone(&probe))?;
         let inbox = Arc::new(Inbox::new(poller.bell()?));
         let Some((number, serial)) = TABLE.enter(Arc::clone(&inbox)) else {

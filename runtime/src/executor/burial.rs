@@ -134,8 +134,23 @@ impl Executor {
         self.settle(id, End::Panicked, Some(Box::pin(Wreck(Some(payload)))));
     }
 
+    #[cold]
+    fn report_unheard(&self, id: TaskId) {
+        let mut state = self.state.borrow_mut();
+        let slot = state.ready.get(id);
+        // What a root panicked with is not in its slot, but on its way to somebody.
+        let unheard = slot.end == Some(End::Panicked) && slot.task.is_some();
+        drop(state);
+        if unheard {
+            self.probe.emit(|| Event::Unheard { task: id });
+        }
+    }
+
     /// Empties the slot of a task that is over and has no handle.
     pub(super) fn discard(&self, id: TaskId) {
+        if self.watched {
+            self.report_unheard(id);
+        }
         if let Some((_, Some(task))) = self.take_outcome(id) {
             self.bury(Grave { id, task, cause: Cause::Unwanted });
         }

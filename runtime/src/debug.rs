@@ -1,0 +1,81 @@
+//! Warnings about what a loop should not have to bear.
+//!
+//! Facts. A task that computes for long, or calls what blocks, stops everybody; it looks the same from outside as a machine
+//! that is busy. A task that panicked, and whose handle was dropped, has told nobody but the panic hook.
+//!
+//! What follows. A sink for the probe's events, which measures each poll and knows where each task was spawned. Without
+//! `Builder::debug` there is no sink, and none of this costs anything.
+//!
+//! Contract. A poll that takes longer than 100 ms is warned of, once, with the task, where it was spawned, and how long it
+//! took; one that awaits for long is not, for it holds up nobody. A panic nobody will hear of is warned of when that is
+//! certain. Polls are measured by the real clock, also in virtual time. Warnings go to standard error.
+//!
+//! What it does not know: what the task was doing. For that there are profilers.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::panic::Location;
+use std::time::Duration;
+
+use crate::clock::Stopwatch;
+use crate::id::TaskId;
+use crate::probe::{End, Event, Resource};
+use crate::task;
+
+/// A poll that takes longer than this is warned of.
+const TOO_LONG: Duration = Duration::from_millis(100);
+
+/// Wraps a sink, if there is one, into one that warns.
+pub(crate) fn watch(mut inner: Option<Box<dyn FnMut(Event)>>) -> Box<dyn FnMut(Event)> {
+    let mut watch = Watch { spawned_at: HashMap::new(), poll: None };
+    Box::new(move |event| {
+        watch.see(event);
+        if let Some(inner) = &mut inner {
+            inner(event);
+        }
+    })
+}
+
+struct Watch {
+    spawned_at: HashMap<TaskId, &'static Location<'static>>,
+    /// Since when the poll runs that runs.
+    poll: Option<Stopwatch>,
+}
+
+impl Watch {
+    fn see(&mut self, event: Event) {
+        match event {
+            Event::Spawn { task, .. } => {
+                self.spawned_at.extend(task::spawned_at(task).map(|place| (task, place)));
+            }
+            Event::PollBegin { .. } => self.poll = Some(Stopwatch::start()),
+            Event::PollEnd { task, .. } => {
+                let took = self.poll.take().map_or(Duration::ZERO, |poll| poll.elapsed());
+                if took > TOO_LONG {
+                    eprintln!(
+                        "roundel: {} kept the loop for {} ms: let it await more often, or hand the work to `blocking::unblock`",
+                        self.describe(task),
+                        took.as_millis()
+                    );
+                }
+            }
+            Event::Unheard { task } => {
+                eprintln!("roundel: {} panicked, and nobody awaits its handle", self.describe(task));
+                self.spawned_at.remove(&task);
+            }
+            // (One that panicked may yet be reported as unheard.)
+            Event::WaitDone { on: Resource::Task(task), .. } => drop(self.spawned_at.remove(&task)),
+            Event::Done { task, end } if end != End::Panicked => drop(self.spawned_at.remove(&task)),
+            _ => {}
+        }
+    }
+
+    fn describe(&self, task: TaskId) -> impl fmt::Display {
+        let name = task::name(task).map_or(String::new(), |name| format!(" \"{name}\""));
+        let place = match self.spawned_at.get(&task) {
+            Some(place) => format!("spawned at {place}"),
+            None => "of a `block_on`".into(),
+        };
+        format!("task {task}{name} ({place})")
+    }
+}

@@ -1,0 +1,78 @@
+//! The warnings of debug mode, read from the standard error of a program of its own.
+
+#![forbid(unsafe_code)]
+
+use std::process::Command;
+use std::time::Duration;
+
+use roundel::{Runtime, spawn, spawn_named, time};
+
+/// Runs this test again in a process of its own, where `program` runs instead; gives what that says.
+fn said(name: &str, debug: Option<&str>, program: impl FnOnce()) -> Option<Vec<String>> {
+    if std::env::var_os("ROUNDEL_TEST_ALONE").is_some() {
+        program();
+        return None;
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([name, "--exact", "--nocapture", "--test-threads=1"]).env("ROUNDEL_TEST_ALONE", "1");
+    // To print a backtrace takes longer than a poll should.
+    command.env("RUST_BACKTRACE", "0");
+    match debug {
+        Some(value) => command.env("ROUNDEL_DEBUG", value),
+        None => command.env_remove("ROUNDEL_DEBUG"),
+    };
+    let output = command.output().unwrap();
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stderr).unwrap();
+    Some(text.lines().filter(|line| line.starts_with("roundel: ")).map(String::from).collect())
+}
+
+/// One task that awaits for long, one that blocks for long, one that blocks a little.
+async fn sleepers() {
+    let awaits = spawn_named("awaits", time::sleep(Duration::from_millis(150)));
+    let blocks = spawn_named("blocks", async { std::thread::sleep(Duration::from_millis(150)) });
+    let pauses = spawn_named("pauses", async { std::thread::sleep(Duration::from_millis(1)) });
+    for task in [awaits, blocks, pauses] {
+        task.await.unwrap();
+    }
+}
+
+#[test]
+fn row_121_122_e4_a_poll_of_150_ms_is_warned_of_once_and_an_await_is_not() {
+    let name = "row_121_122_e4_a_poll_of_150_ms_is_warned_of_once_and_an_await_is_not";
+    let program = || Runtime::builder().debug(true).build().unwrap().block_on(sleepers());
+    let Some(lines) = said(name, None, program) else { return };
+    let [line] = &lines[..] else { panic!("{lines:?}") };
+    assert!(line.contains("\"blocks\" (spawned at ") && line.contains("debug.rs:"), "{line}");
+    assert!(line.contains("kept the loop for 1") && line.contains("`blocking::unblock`"), "{line}");
+}
+
+#[test]
+fn row_121_the_environment_switches_it_on_and_nothing_does_so_by_itself() {
+    let name = "row_121_the_environment_switches_it_on_and_nothing_does_so_by_itself";
+    let program = || roundel::run(sleepers());
+    let Some(lines) = said(name, Some("1"), program) else { return };
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(said(name, None, || ()).unwrap(), [""; 0]);
+    assert_eq!(said(name, Some("0"), || ()).unwrap(), [""; 0]);
+}
+
+#[test]
+fn row_26_e3_a_panic_nobody_will_hear_of_is_reported_when_that_is_certain() {
+    let name = "row_26_e3_a_panic_nobody_will_hear_of_is_reported_when_that_is_certain";
+    let program = || {
+        Runtime::builder().debug(true).build().unwrap().block_on(async {
+            let heard = spawn(async { panic!("heard") });
+            let unheard = spawn_named("forgotten", async { panic!("unheard") });
+            assert!(heard.await.is_err());
+            roundel::testing::settle().await;
+            drop(unheard);
+            spawn_named("let go", async { panic!("unheard, too") }).detach();
+            roundel::testing::settle().await;
+        });
+    };
+    let Some(lines) = said(name, None, program) else { return };
+    let [first, second] = &lines[..] else { panic!("{lines:?}") };
+    assert!(first.contains("\"forgotten\" (spawned at "), "{first}");
+    assert!(second.contains("\"let go\"") && second.contains("nobody awaits its handle"), "{second}");
+}
