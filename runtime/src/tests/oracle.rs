@@ -419,6 +419,7 @@ fn normal(events: &[Event]) -> Vec<Event> {
         Event::PollBegin { task } => Event::PollBegin { task: id(task) },
         Event::PollEnd { task, ready } => Event::PollEnd { task: id(task), ready },
         Event::Done { task, end } => Event::Done { task: id(task), end },
+        Event::Unheard { task } => Event::Unheard { task: id(task) },
         Event::WaitOn { task, on, holder } => {
             Event::WaitOn { task: task.map(id), on: resource(on), holder: holder.map(id) }
         }
