@@ -14,6 +14,13 @@
 //! | [`broadcast`] | every receiver; the slow ones miss some | never |
 //! | [`watch`] | whoever looks sees the latest | never |
 //!
+//! None of it leaves its thread:
+//!
+//! ```compile_fail
+//! let (sender, receiver) = roundel::channel::bounded::<u8>(1);
+//! std::thread::spawn(move || receiver);
+//! ```
+//!
 //! What is not here: channels between threads. `std::sync::mpsc` in one direction and
 //! [`Remote`](crate::Remote) in the other do that.
 

@@ -9,6 +9,12 @@
 //!
 //! What is not here: anything that needs the loop, but for [`RateLimiter`] and [`Pool`], which need its clock.
 //!
+//! They are for one thread, and the compiler knows it:
+//!
+//! ```compile_fail
+//! static LOCK: roundel::sync::Mutex<u8> = roundel::sync::Mutex::new(0);
+//! ```
+//!
 //! Each part says in a table what happens when its futures are dropped. In short: nothing is lost, and whoever comes
 //! next has its turn.
 

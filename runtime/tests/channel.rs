@@ -672,6 +672,28 @@ fn a_claim_whose_value_was_taken_back_is_no_claim() {
     });
 }
 
+#[test]
+fn values_that_were_taken_back_leave_nothing_to_look_through() {
+    virtually(async {
+        let (sender, receiver) = bounded(0);
+        for _ in 0..1_000 {
+            let mut send = pin!(sender.send(1));
+            assert!(send.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        let polls = Cell::new(0);
+        let mut recv = pin!(receiver.recv());
+        let counted = std::future::poll_fn(|cx| {
+            polls.set(polls.get() + 1);
+            recv.as_mut().poll(cx)
+        });
+        let (got, sent) = join!(counted, async {
+            settle().await;
+            sender.send(2).await
+        });
+        assert_eq!((got, sent, polls.get()), (Ok(2), Ok(()), 2));
+    });
+}
+
 // What "cancel safe" means.
 
 #[test]
