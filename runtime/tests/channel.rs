@@ -677,9 +677,12 @@ fn values_that_were_taken_back_leave_nothing_to_look_through() {
     virtually(async {
         let (sender, receiver) = bounded(0);
         for _ in 0..1_000 {
+            // A budget for each.
+            yield_now().await;
             let mut send = pin!(sender.send(1));
             assert!(send.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         }
+        yield_now().await;
         let polls = Cell::new(0);
         let mut recv = pin!(receiver.recv());
         let counted = std::future::poll_fn(|cx| {
