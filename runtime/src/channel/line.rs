@@ -140,6 +140,11 @@ impl<T> Line<T> {
 
     #[inline]
     pub(crate) fn poll_recv(&self, ticket: &mut Ticket, cx: &mut Context<'_>) -> Poll<Result<T, Closed>> {
+        if self.store.is_out() {
+            // We are called by what compares the values. A claim would find nothing now, and be lost.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         loop {
             let open = ready!(self.values.poll_take(ticket, 1, cx));
             if let Some(value) = self.pop() {
@@ -157,6 +162,9 @@ impl<T> Line<T> {
     }
 
     pub(crate) fn try_recv(&self) -> Result<T, TryRecvError> {
+        if self.store.is_out() {
+            return Err(TryRecvError::Empty);
+        }
         let claimed = self.values.try_take(1) || self.closed.get();
         let value = if claimed { self.pop() } else { None };
         value.ok_or(if self.closed.get() { TryRecvError::Closed } else { TryRecvError::Empty })

@@ -34,7 +34,7 @@ impl<T> Store<T> {
     where
         T: Ord + 'static,
     {
-        Store::Ranked(Box::new(RefCell::new(Heap { values: BinaryHeap::new(), arrived: 0 })))
+        Store::Ranked(Box::new(RefCell::new(Heap { values: BinaryHeap::new(), arrived: 0, out: 0 })))
     }
 
     #[inline]
@@ -55,6 +55,15 @@ impl<T> Store<T> {
         }
     }
 
+    /// Whether values are being compared right now, so that there seem to be none.
+    #[inline]
+    pub(crate) fn is_out(&self) -> bool {
+        match self {
+            Store::Fifo(_) | Store::Lifo(_) => false,
+            Store::Ranked(heap) => heap.is_out(),
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         match self {
             Store::Fifo(ring) => ring.borrow().len(),
@@ -69,11 +78,14 @@ pub(crate) trait Ranked<T> {
     fn push(&self, value: T);
     fn pop(&self) -> Option<T>;
     fn len(&self) -> usize;
+    fn is_out(&self) -> bool;
 }
 
 struct Heap<T> {
     values: BinaryHeap<Reverse<Entry<T>>>,
     arrived: u64,
+    /// How many times the values are taken out at the moment.
+    out: usize,
 }
 
 struct Entry<T> {
@@ -98,6 +110,10 @@ impl<T: Ord> Ranked<T> for RefCell<Heap<T>> {
     fn len(&self) -> usize {
         self.borrow().values.len()
     }
+
+    fn is_out(&self) -> bool {
+        self.borrow().out > 0
+    }
 }
 
 /// The heap's values while they are compared; they go back even if that panics.
@@ -108,7 +124,9 @@ struct TakenOut<'a, T: Ord> {
 
 impl<'a, T: Ord> TakenOut<'a, T> {
     fn new(home: &'a RefCell<Heap<T>>) -> TakenOut<'a, T> {
-        TakenOut { values: std::mem::take(&mut home.borrow_mut().values), home }
+        let mut heap = home.borrow_mut();
+        heap.out += 1;
+        TakenOut { values: std::mem::take(&mut heap.values), home }
     }
 }
 
@@ -121,7 +139,9 @@ impl<T: Ord> Drop for TakenOut<'_, T> {
             }
             self.values.extend(meanwhile);
         }
-        self.home.borrow_mut().values = std::mem::take(&mut self.values);
+        let mut heap = self.home.borrow_mut();
+        heap.values = std::mem::take(&mut self.values);
+        heap.out -= 1;
     }
 }
 
