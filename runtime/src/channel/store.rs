@@ -120,13 +120,23 @@ impl<T: Ord> Ranked<T> for RefCell<Heap<T>> {
 struct TakenOut<'a, T: Ord> {
     values: BinaryHeap<Reverse<Entry<T>>>,
     home: &'a RefCell<Heap<T>>,
+    _out: Out<'a, T>,
+}
+
+/// Counts as out until this is dropped: after the values are back, and also if that panics.
+struct Out<'a, T>(&'a RefCell<Heap<T>>);
+
+impl<T> Drop for Out<'_, T> {
+    fn drop(&mut self) {
+        self.0.borrow_mut().out -= 1;
+    }
 }
 
 impl<'a, T: Ord> TakenOut<'a, T> {
     fn new(home: &'a RefCell<Heap<T>>) -> TakenOut<'a, T> {
         let mut heap = home.borrow_mut();
         heap.out += 1;
-        TakenOut { values: std::mem::take(&mut heap.values), home }
+        TakenOut { values: std::mem::take(&mut heap.values), home, _out: Out(home) }
     }
 }
 
@@ -141,7 +151,6 @@ impl<T: Ord> Drop for TakenOut<'_, T> {
         }
         let mut heap = self.home.borrow_mut();
         heap.values = std::mem::take(&mut self.values);
-        heap.out -= 1;
     }
 }
 
