@@ -80,7 +80,7 @@ pub fn lifo<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 fn pair<T>(store: Store<T>, capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
     let line = Line::new(store, capacity);
     let shared = Rc::new(Shared { line, senders: Cell::new(1), receivers: Cell::new(1) });
-    (Sender { shared: Rc::clone(&shared) }, Receiver { shared, ticket: Ticket::default() })
+    (Sender { shared: Rc::clone(&shared) }, Receiver { shared, ticket: Cell::default() })
 }
 
 #[derive(Debug)]
@@ -176,7 +176,7 @@ impl<T> Permit<'_, T> {
 pub struct Receiver<T> {
     shared: Rc<Shared<T>>,
     /// Where we stand in line as a stream.
-    ticket: Ticket,
+    ticket: Cell<Ticket>,
 }
 
 impl<T> Receiver<T> {
@@ -187,6 +187,7 @@ impl<T> Receiver<T> {
     /// If the channel is closed and empty.
     #[inline]
     pub fn recv(&self) -> Recv<'_, T> {
+        self.leave();
         Recv { line: &self.shared.line, ticket: Ticket::default() }
     }
 
@@ -196,7 +197,14 @@ impl<T> Receiver<T> {
     ///
     /// If there is none; if there is none and there will be none.
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
+        self.leave();
         self.shared.line.try_recv()
+    }
+
+    /// Waits no more as a stream: or a value would come to that, for which we ask here.
+    fn leave(&self) {
+        let mut ticket = self.ticket.take();
+        self.shared.line.leave(&mut ticket);
     }
 }
 
@@ -205,7 +213,7 @@ impl<T> Stream for Receiver<T> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let Receiver { shared, ticket } = &mut *self;
-        shared.line.poll_recv(ticket, cx).map(Result::ok)
+        shared.line.poll_recv(ticket.get_mut(), cx).map(Result::ok)
     }
 }
 
@@ -305,13 +313,13 @@ impl<T> Drop for Sender<T> {
 impl<T> Clone for Receiver<T> {
     fn clone(&self) -> Receiver<T> {
         self.shared.receivers.set(self.shared.receivers.get() + 1);
-        Receiver { shared: Rc::clone(&self.shared), ticket: Ticket::default() }
+        Receiver { shared: Rc::clone(&self.shared), ticket: Cell::default() }
     }
 }
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        self.shared.line.leave(&mut self.ticket);
+        self.leave();
         let left = self.shared.receivers.get() - 1;
         self.shared.receivers.set(left);
         if left == 0 {
