@@ -43,7 +43,10 @@ impl<T> OnceCell<T> {
     ///
     /// The value comes back if there is one already.
     pub fn set(&self, value: T) -> Result<(), T> {
-        self.value.set(value)
+        self.value.set(value)?;
+        // Those who wait for an initialiser need not.
+        self.line.close();
+        Ok(())
     }
 
     /// The value, if need be made by `init`.
@@ -62,8 +65,9 @@ impl<T> OnceCell<T> {
         if let Some(value) = self.value.get() {
             return Ok(value);
         }
-        self.line.take(1).await;
-        let _held = Held { permits: &self.line, n: 1 };
+        // Not if the line is closed: then the value is there.
+        let taken = self.line.take(1).await;
+        let _held = Held { permits: &self.line, n: usize::from(taken) };
         if self.value.get().is_none() {
             let value = init().await?;
             // Full already only if somebody called `set` meanwhile: then that is the value.
