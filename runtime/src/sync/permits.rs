@@ -65,6 +65,7 @@ impl Permits {
 
     /// Puts `n` back, or new ones in.
     #[inline]
+    #[track_caller]
     pub(crate) fn give(&self, n: usize) {
         let Some(free) = self.free.get().checked_add(n) else {
             panic!("more permits were put in than a semaphore can count")
