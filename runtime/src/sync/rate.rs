@@ -16,7 +16,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use crate::clock::{Nanos, saturating_nanos};
+use crate::clock::{NEVER, Nanos};
 use crate::context;
 use crate::sync::permits::{Held, Permits};
 use crate::time;
@@ -41,8 +41,8 @@ pub struct RateLimiter {
     /// How long it takes for a token to come.
     period: Nanos,
     burst: u32,
-    /// When the bucket will be full, if nobody takes anything.
-    full_at: Cell<Nanos>,
+    /// When the bucket will be full, if nobody takes anything: later than the clock can count, if it is slow and large.
+    full_at: Cell<u128>,
     /// The first in line waits for the clock, the others for the first.
     line: Permits,
 }
@@ -92,18 +92,18 @@ impl RateLimiter {
     /// Takes a token, or says how long it will be until there is one.
     #[track_caller]
     fn take(&self) -> Result<(), Duration> {
-        let now = context::with("RateLimiter", |context| context.clock.now());
-        let full_at = self.full_at.get().max(now).saturating_add(self.period);
-        let too_early = full_at.saturating_sub(now.saturating_add(self.depth()));
+        let now = u128::from(context::with("RateLimiter", |context| context.clock.now()));
+        let full_at = self.full_at.get().max(now) + u128::from(self.period);
+        let too_early = full_at.saturating_sub(now + self.depth());
         if too_early > 0 {
-            return Err(Duration::from_nanos(too_early));
+            return Err(Duration::from_nanos(too_early.try_into().unwrap_or(NEVER)));
         }
         self.full_at.set(full_at);
         Ok(())
     }
 
     /// How long it takes to fill an empty bucket.
-    fn depth(&self) -> Nanos {
-        saturating_nanos(Duration::from_nanos(self.period).saturating_mul(self.burst))
+    fn depth(&self) -> u128 {
+        u128::from(self.period) * u128::from(self.burst)
     }
 }
