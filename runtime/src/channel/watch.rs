@@ -201,12 +201,12 @@ impl<T> Drop for WatchReceiver<T> {
 
 impl<T: fmt::Debug> fmt::Debug for WatchSender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WatchSender").field("value", &self.shared.value).finish_non_exhaustive()
+        f.debug_struct("WatchSender").field("value", &self.shared.get()).finish_non_exhaustive()
     }
 }
 
 impl<T: fmt::Debug> fmt::Debug for WatchReceiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WatchReceiver").field("value", &self.shared.value).finish_non_exhaustive()
+        f.debug_struct("WatchReceiver").field("value", &self.shared.get()).finish_non_exhaustive()
     }
 }

@@ -97,7 +97,10 @@ impl<T: Default> Default for Mutex<T> {
 
 impl<T: fmt::Debug> fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mutex").field("value", &self.value).finish_non_exhaustive()
+        // Locked meanwhile: to print the value is foreign code.
+        let guard = self.try_lock();
+        let value: &dyn fmt::Debug = if let Some(guard) = &guard { guard } else { &format_args!("<locked>") };
+        f.debug_struct("Mutex").field("value", value).finish_non_exhaustive()
     }
 }
 

@@ -95,7 +95,11 @@ impl<T: Default> Default for RwLock<T> {
 
 impl<T: fmt::Debug> fmt::Debug for RwLock<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RwLock").field("value", &self.value).finish_non_exhaustive()
+        // Locked meanwhile: to print the value is foreign code.
+        let guard = self.try_read();
+        let value: &dyn fmt::Debug =
+            if let Some(guard) = &guard { &**guard } else { &format_args!("<locked>") };
+        f.debug_struct("RwLock").field("value", value).finish_non_exhaustive()
     }
 }
 
