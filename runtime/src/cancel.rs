@@ -340,8 +340,15 @@ where
             self.as_mut().clean_up(result);
         }
         let stage = self.project().stage;
-        if let Stage::Cleanup(cleanup, _) = stage {
-            let _ = ready!(cleanup.as_mut().poll(cx));
+        if let Stage::Cleanup(cleanup, result) = stage {
+            match contain(|| cleanup.as_mut().poll(cx)) {
+                Ok(poll) => {
+                    let _ = ready!(poll);
+                }
+                // It is over, too, and not to be left to anybody. The body's panic, if it had one, is the cause.
+                Err(payload) if result.is_ok() => *result = Err(payload),
+                Err(payload) => swallow(|| drop(payload)),
+            }
         }
         match std::mem::replace(stage, Stage::Over) {
             Stage::Cleanup(cleanup, result) => {
