@@ -12,6 +12,7 @@
 //!
 //! What it does not know: what polls.
 
+use std::future::poll_fn;
 use std::panic::resume_unwind;
 use std::pin::Pin;
 
@@ -114,10 +115,20 @@ impl Executor {
         spawned_at: Option<&'static Location<'static>>,
     ) {
         let cleanup = async move {
-            for cleanup in will {
-                cleanup.await;
+            let mut first = dropped;
+            for mut cleanup in will {
+                // Each has its turn, also behind one that panicked.
+                let done = poll_fn(|cx| match contain(|| cleanup.as_mut().poll(cx)) {
+                    Ok(poll) => poll.map(Ok),
+                    Err(payload) => Poll::Ready(Err(payload)),
+                })
+                .await;
+                match (&first, done) {
+                    (Ok(()), done) => first = done,
+                    (Err(_), done) => swallow(|| drop(done)),
+                }
             }
-            dropped.unwrap_or_else(|payload| resume_unwind(payload));
+            first.unwrap_or_else(|payload| resume_unwind(payload));
         };
         let task = TaskCell::new(cleanup, spawned_at.unwrap_or(Location::caller()));
         let mut state = self.state.borrow_mut();
