@@ -33,7 +33,7 @@ use slab::Slab;
 use crate::context;
 use crate::panics::{Payload, contain, swallow};
 use crate::task::spawn;
-use crate::time::{Timeout, timeout};
+use crate::time::{Elapsed, Timeout, timeout};
 use crate::waiting::WaitQueue;
 
 /// Says, to all who hold a clone, that it is time to stop.
@@ -296,10 +296,15 @@ where
             let dropped = contain(|| self.as_mut().project().body.set(None));
             let cleanup = self.as_mut().project().cleanup.take();
             if let Some(cleanup) = cleanup {
-                bequeath(&context, Box::pin(timeout(self.grace, cleanup())));
+                let (grace, cleanup) = (self.grace, cleanup());
+                // Its time begins when its turn comes: others may have been left before it.
+                bequeath(&context, async move { timeout(grace, cleanup).await });
             }
-            if let Err(payload) = dropped {
-                resume_unwind(payload);
+            match dropped {
+                Ok(()) => {}
+                // On top of another panic, this one would end the process.
+                Err(payload) if std::thread::panicking() => swallow(|| drop(payload)),
+                Err(payload) => resume_unwind(payload),
             }
         } else if let Stage::Cleanup(cleanup, result) = std::mem::replace(self.project().stage, Stage::Over) {
             if let Some(context) = context::current() {
@@ -312,7 +317,7 @@ where
 
 /// Has a cleanup run on when its future is dropped: by the task itself, if that is being cancelled, so that who awaits
 /// the task awaits the cleanup; or by a task of its own.
-fn bequeath<Fut: Future<Output = ()> + 'static>(context: &context::Context, cleanup: Pin<Box<Timeout<Fut>>>) {
+fn bequeath(context: &context::Context, cleanup: impl Future<Output = Result<(), Elapsed>> + 'static) {
     let cleanup = async move {
         // Cut off or not: it has had its time.
         let _ = cleanup.await;
