@@ -323,7 +323,9 @@ fn bequeath(context: &context::Context, cleanup: impl Future<Output = Result<(),
         let _ = cleanup.await;
     };
     if let Err(cleanup) = context.executor.bequeath(Box::pin(cleanup)) {
-        spawn(cleanup).detach();
+        let task = spawn(cleanup);
+        context.executor.mark_as_cleanup(task.id());
+        task.detach();
     }
 }
 

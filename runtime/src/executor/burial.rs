@@ -178,14 +178,24 @@ impl Executor {
         None
     }
 
-    /// Cancels all tasks there are, in the order of their slots.
+    /// Cancels all tasks there are, in the order of their slots. Cleanups that are under way are spared until the end.
     pub(crate) fn cancel_all(&self) {
         let slots = self.state.borrow().ready.slots();
         for slot in 0..slots {
+            let mut state = self.state.borrow_mut();
             // In a vacant slot there is nothing to be taken out.
-            let id = self.state.borrow_mut().ready.number(slot);
-            self.cancel(id);
+            let id = state.ready.number(slot);
+            let spared = state.ready.get(id).cleaning && self.closed.get().is_none();
+            drop(state);
+            if !spared {
+                self.cancel(id);
+            }
         }
+    }
+
+    /// This task, which has been spawned just now, is nothing but a cleanup.
+    pub(crate) fn mark_as_cleanup(&self, id: TaskId) {
+        self.state.borrow_mut().ready.get(id).cleaning = true;
     }
 
     /// From here on, whatever is spawned is dropped at once.
