@@ -141,8 +141,11 @@ impl Iterator for Delays {
     }
 }
 
-/// Saturates, also at what is not a number.
+/// Saturates; but nothing is nothing, however often.
 fn scaled(duration: Duration, by: f64) -> Duration {
+    if duration.is_zero() {
+        return duration;
+    }
     Duration::try_from_secs_f64(duration.as_secs_f64() * by).unwrap_or(Duration::MAX)
 }
 
