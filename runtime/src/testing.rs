@@ -41,7 +41,7 @@ use crate::waiting::WaitQueue;
 pub async fn at_every_await(mut program: impl AsyncFnMut(&Cut)) -> usize {
     let mut place = 0;
     loop {
-        let cut = Cut { place, made: Cell::new(false) };
+        let cut = Cut::at(place);
         program(&cut).await;
         if !cut.made.get() {
             return place;
@@ -55,6 +55,8 @@ pub async fn at_every_await(mut program: impl AsyncFnMut(&Cut)) -> usize {
 pub struct Cut {
     /// 0: before the first poll. Odd numbers: when it says `Pending`. Even ones: when it would be polled again.
     place: usize,
+    /// The place where we are: counted on from one future to the next.
+    at: Cell<usize>,
     made: Cell<bool>,
 }
 
@@ -62,32 +64,36 @@ impl Cut {
     /// Cuts here and nowhere else: at place 0 the future is dropped before it is polled, at place 1 when it first says
     /// `Pending`, at place 2 when it has been woken after that, and so on.
     pub fn at(place: usize) -> Cut {
-        Cut { place, made: Cell::new(false) }
+        Cut { place, at: Cell::new(0), made: Cell::new(false) }
     }
 
     /// Runs `future` up to the place where it is to be cut. `None` if it was dropped there. (What is run after that is not
     /// cut.)
     pub async fn run<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut future = pin!(Some(future));
-        let mut at = if self.made.get() { self.place + 1 } else { 0 };
         std::future::poll_fn(|cx| {
-            if at != self.place
+            if !self.is_here()
                 && let Some(future) = future.as_mut().as_pin_mut()
             {
-                if let Poll::Ready(output) = future.poll(cx) {
+                let poll = future.poll(cx);
+                self.at.set(self.at.get() + 1);
+                if let Poll::Ready(output) = poll {
                     return Poll::Ready(Some(output));
                 }
-                at += 1;
             }
-            if at == self.place {
+            if self.is_here() {
                 self.made.set(true);
                 future.set(None);
                 return Poll::Ready(None);
             }
-            at += 1;
+            self.at.set(self.at.get() + 1);
             Poll::Pending
         })
         .await
+    }
+
+    fn is_here(&self) -> bool {
+        self.at.get() == self.place && !self.made.get()
     }
 
     /// Whether it has been cut.
