@@ -104,6 +104,8 @@ impl Cut {
 
 /// Waits until no other task can go on: all of them wait for time, for the outside world, or for us.
 ///
+/// One at a time: of two tasks that settle, each can go on for the other, so neither comes back.
+///
 /// ```
 /// roundel::run(async {
 ///     let task = roundel::spawn(async {

@@ -14,13 +14,13 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use futures_core::Stream;
-use roundel::cancel::with_cleanup;
+use roundel::cancel::{CancelToken, with_cleanup};
 use roundel::channel::{self, Queue, TryRecvError};
 use roundel::group::{self, Scope, scope, try_scope};
 use roundel::retry::Backoff;
 use roundel::sync::{Barrier, Mutex, OnceCell, RateLimiter, Semaphore};
 use roundel::testing::{Cut, at_every_await};
-use roundel::time::{self, sleep, timeout};
+use roundel::time::{sleep, timeout};
 use roundel::{Runtime, spawn, yield_now};
 
 fn virtually<T>(main: impl Future<Output = T>) -> T {
@@ -509,6 +509,40 @@ fn a_handle_of_a_child_that_failed_does_not_say_cancelled() {
     });
 }
 
+#[test]
+fn a_child_that_is_spawned_after_a_cancel_lives() {
+    virtually(async {
+        let ended = scope(async |s: &Scope<'_>| {
+            let before = s.spawn(std::future::pending::<()>());
+            s.cancel();
+            let after = s.spawn(async { 7 });
+            (before.await.is_err(), after.await)
+        })
+        .await;
+        assert_eq!((ended.0, ended.1.unwrap()), (true, 7));
+    });
+}
+
+#[test]
+fn an_outcome_is_also_a_panic_of_a_destructor() {
+    struct Bomb(bool);
+    impl Future for Bomb {
+        type Output = ();
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Ready(())
+        }
+    }
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            assert!(!self.0, "in the drop");
+        }
+    }
+    virtually(async {
+        let outcomes = group::gather_outcomes([Bomb(true), Bomb(false)]).await;
+        assert!(outcomes[0].as_ref().unwrap_err().is_panic() && outcomes[1].is_ok());
+    });
+}
+
 // Cleanups.
 
 type Log = Rc<RefCell<Vec<String>>>;
@@ -630,7 +664,65 @@ fn a_body_that_panics_when_dropped_on_top_of_a_panic_does_not_end_the_process() 
     });
 }
 
+#[test]
+fn a_panic_that_left_a_cleanup_is_heard_of_although_the_cleanup_is_cut() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("the body's guard");
+        }
+    }
+    virtually(async {
+        let bomb = Bomb;
+        let body = async move {
+            let _bomb = bomb;
+            std::future::pending::<()>().await;
+        };
+        let task = spawn(with_cleanup(body, async || sleep(seconds(1)).await));
+        yield_now().await;
+        task.cancel();
+        yield_now().await;
+        task.cancel();
+        assert!(task.await.unwrap_err().is_panic());
+    });
+}
+
+#[test]
+fn cancelled_again_a_task_ends_also_if_its_cleanup_has_a_cleanup() {
+    virtually(async {
+        let log = Log::default();
+        let nested = say(&log, "nested", seconds(1));
+        let cleanup = move || async move {
+            with_cleanup(std::future::pending::<()>(), nested).await;
+        };
+        let task = spawn(with_cleanup(std::future::pending::<()>(), cleanup));
+        yield_now().await;
+        task.cancel();
+        yield_now().await;
+        task.cancel();
+        assert!(task.is_finished(), "a second cancel cuts the cleanup short");
+    });
+}
+
 // The rest.
+
+#[test]
+fn who_is_woken_by_a_token_finds_all_below_it_cancelled() {
+    let parent = CancelToken::new();
+    let child = parent.child();
+    let mut waiting: Boxed<()> = Box::pin({
+        let parent = parent.clone();
+        async move { parent.cancelled().await }
+    });
+    let seen = Rc::new(Cell::new(false));
+    let waker = waker_that({
+        let seen = seen.clone();
+        move || seen.set(child.is_cancelled())
+    });
+    assert!(poll_with(&mut waiting, &waker).is_pending());
+    parent.cancel();
+    assert!(seen.get());
+}
 
 #[test]
 fn no_delay_times_anything_is_no_delay() {
@@ -652,36 +744,4 @@ fn every_await_of_a_program_that_runs_two_things_through_its_cut_is_cut() {
         .await;
         assert_eq!((places, first.get(), second.get()), (6, 3, 3));
     });
-}
-
-#[test]
-fn two_who_settle_both_come_back() {
-    let _watchdog = common::watchdog();
-    virtually(async {
-        let turns = Rc::new(Cell::new(0));
-        let settler = spawn({
-            let turns = turns.clone();
-            async move {
-                roundel::testing::settle().await;
-                turns.set(1);
-            }
-        });
-        let mut limited = Box::pin(roundel::testing::settle());
-        for _ in 0..1_000 {
-            let done = std::future::poll_fn(|cx| Poll::Ready(limited.as_mut().poll(cx).is_ready())).await;
-            if done {
-                break;
-            }
-            yield_now().await;
-        }
-        let both = turns.get() == 1;
-        settler.cancel();
-        assert!(both, "each waits for the other");
-    });
-}
-
-#[test]
-fn time_is_asked_where_it_is_known() {
-    // Keeps the imports in use.
-    virtually(async { assert_eq!(time::now(), time::now()) });
 }
