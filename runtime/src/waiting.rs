@@ -31,6 +31,7 @@ use slab::Slab;
 
 use crate::context;
 use crate::id::TaskId;
+use crate::panics::swallow;
 use crate::probe::{Event, Resource};
 use crate::waker::Waiter;
 
@@ -159,7 +160,8 @@ impl<R: Copy, G> WaitQueue<R, G> {
             Place::Called(grant) => Left::Called(grant),
             Place::Waiting { waiter, .. } => {
                 self.waiting.set(self.waiting.get() - 1);
-                drop(waiter);
+                // Its panic must not keep the caller from letting others pass.
+                swallow(|| drop(waiter));
                 Left::Waited
             }
         }

@@ -551,8 +551,9 @@ fn row_38_forgotten_it_runs_nobody() {
         std::future::pending::<()>().await;
     }));
     let mut cx = Context::from_waker(Waker::noop());
-    assert!(whole.as_mut().poll(&mut cx).is_pending());
-    assert!(whole.as_mut().poll(&mut cx).is_pending());
+    for _ in 0..3 {
+        assert!(whole.as_mut().poll(&mut cx).is_pending());
+    }
     let before = runs.get();
     std::mem::forget(whole);
     virtually(async { settle().await });

@@ -23,7 +23,7 @@ use std::task::{Context, Poll, ready};
 
 use crate::channel::store::Store;
 use crate::channel::{Closed, TryRecvError, TrySendError};
-use crate::sync::permits::Permits;
+use crate::sync::permits::{Held, Permits};
 use crate::waiting::{Left, Ticket, WaitQueue};
 
 pub(crate) struct Line<T> {
@@ -109,8 +109,9 @@ impl<T> Line<T> {
     /// Puts a value where there is room for it.
     #[inline]
     pub(crate) fn fill(&self, value: T) {
+        // Given when this is dropped: the value is in also if comparing it with the others panics.
+        let _claim = Held { permits: &self.values, n: 1 };
         self.store.push(value);
-        self.values.give(1);
     }
 
     #[inline]
@@ -172,14 +173,17 @@ impl<T> Line<T> {
 
     #[inline]
     fn pop(&self) -> Option<T> {
-        let value = self.store.pop()?;
-        if self.capacity.is_some() {
-            self.room.give(1);
-            if self.capacity == Some(0) {
-                self.taken.call(true);
-            }
+        // Held meanwhile: if comparing the values panics, one of them is gone, and its room is free.
+        let mut room = Held { permits: &self.room, n: usize::from(self.capacity.is_some()) };
+        let value = self.store.pop();
+        if value.is_none() {
+            room.n = 0;
+        } else if self.capacity == Some(0) {
+            // Before there is room for the next value, whose sender would be called instead.
+            self.taken.call(true);
         }
-        Some(value)
+        drop(room);
+        value
     }
 }
 
@@ -230,17 +234,29 @@ impl<T> Future for Send<'_, T> {
     }
 }
 
+impl<T> Send<'_, T> {
+    /// Whether the value was not sent, or is taken back, when the wait ends here.
+    #[inline]
+    pub(crate) fn give_up(&mut self) -> bool {
+        if self.value.is_some() {
+            self.line.leave_room(&mut self.ticket);
+            return true;
+        }
+        self.ticket.has_place() && self.take_back()
+    }
+
+    fn take_back(&mut self) -> bool {
+        match self.line.taken.leave(&mut self.ticket) {
+            Left::Waited | Left::Called(false) => self.line.take_back().is_some(),
+            Left::NeverCame | Left::Called(true) => false,
+        }
+    }
+}
+
 impl<T> Drop for Send<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        if !self.ticket.has_place() {
-            return;
-        }
-        if self.value.is_some() {
-            self.line.leave_room(&mut self.ticket);
-        } else if let Left::Waited = self.line.taken.leave(&mut self.ticket) {
-            drop(self.line.take_back());
-        }
+        self.give_up();
     }
 }
 

@@ -16,9 +16,9 @@ use std::cell::Cell;
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use crate::channel::line::Line;
+use crate::channel::line::{Line, Send};
 use crate::channel::store::Store;
 use crate::channel::{Closed, TryRecvError, TrySendError};
 use crate::waiting::{Ticket, WaitQueue};
@@ -102,12 +102,9 @@ impl<T> Queue<T> {
     /// # Errors
     ///
     /// If the queue is closed. The value comes back.
-    pub async fn put(&self, value: T) -> Result<(), Closed<T>> {
+    pub fn put(&self, value: T) -> Put<'_, T> {
         // Counted before anybody can fetch it, or it might be done before it was begun.
-        let counted = self.count();
-        self.shared.line.send(value).await?;
-        std::mem::forget(counted);
-        Ok(())
+        Put { counted: Some(self.count()), send: self.shared.line.send(value) }
     }
 
     /// Puts a value in, if there is room.
@@ -211,7 +208,45 @@ struct Counted<'a, T>(&'a Shared<T>);
 
 impl<T> Drop for Counted<'_, T> {
     fn drop(&mut self) {
-        self.0.finish();
+        // Nothing to take off if `task_done` was called too often meanwhile.
+        if self.0.unfinished.get() > 0 {
+            self.0.finish();
+        }
+    }
+}
+
+/// See [`Queue::put`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Put<'a, T> {
+    counted: Option<Counted<'a, T>>,
+    send: Send<'a, T>,
+}
+
+impl<T> Future for Put<'_, T> {
+    type Output = Result<(), Closed<T>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = ready!(Pin::new(&mut self.send).poll(cx));
+        match self.counted.take() {
+            // From here on it is for a worker to finish.
+            Some(counted) if result.is_ok() => std::mem::forget(counted),
+            counted => drop(counted),
+        }
+        Poll::Ready(result)
+    }
+}
+
+impl<T> Drop for Put<'_, T> {
+    fn drop(&mut self) {
+        if !self.send.give_up() {
+            std::mem::forget(self.counted.take());
+        }
+    }
+}
+
+impl<T> fmt::Debug for Put<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Put").field(&self.send).finish()
     }
 }
 

@@ -12,6 +12,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -28,6 +29,8 @@ use crate::waker::Waiter;
 struct Shared<T> {
     output: Cell<Option<T>>,
     over: Cell<bool>,
+    /// There is a handle.
+    wanted: Cell<bool>,
     /// The child is to stop at its next poll.
     cancelled: Cell<bool>,
     /// Whoever awaits the handle.
@@ -37,61 +40,68 @@ struct Shared<T> {
     resource: Watched,
 }
 
-/// A child and its handle. `judge` says whether an output is one, or a failure.
-pub(super) fn child<F, T, J>(future: F, judge: J) -> (Child<F, T, J>, ScopedHandle<T>)
+/// A child and its handle. `judge` gives the output, or nothing if it is a failure.
+pub(super) fn child<'a, F, T: 'a, J>(future: F, judge: J) -> (Child<'a, F, T, J>, ScopedHandle<T>)
 where
     F: Future,
-    J: FnOnce(F::Output) -> Result<T, Outcome>,
+    J: FnOnce(F::Output) -> Option<T>,
 {
     let shared = Rc::new(Shared {
         output: Cell::new(None),
         over: Cell::new(false),
+        wanted: Cell::new(true),
         cancelled: Cell::new(false),
         waiter: Cell::new(None),
         child: Cell::new(None),
         resource: Watched::new("child of a scope"),
     });
     let handle = ScopedHandle { shared: Rc::clone(&shared), waiting: false };
-    (Child { future: Some(future), judge: Some(judge), polled: false, shared }, handle)
+    let end = Some(End(Rc::clone(&shared)));
+    (
+        Child { future: Some(future), judge: Some(judge), polled: false, shared, end, scope: PhantomData },
+        handle,
+    )
 }
 
 pin_project! {
     /// See [`child`].
-    pub(super) struct Child<F, T, J> {
+    pub(super) struct Child<'a, F, T, J> {
         #[pin]
         future: Option<F>,
         judge: Option<J>,
         polled: bool,
         shared: Rc<Shared<T>>,
-    }
-
-    impl<F, T, J> PinnedDrop for Child<F, T, J> {
-        fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            let dropped = contain(|| this.future.set(None));
-            this.shared.over.set(true);
-            this.shared.waiter.take().into_iter().for_each(Waiter::wake);
-            if let Err(payload) = dropped {
-                std::panic::resume_unwind(payload);
-            }
-        }
+        // Dropped last: only then does anybody hear that the child is over.
+        end: Option<End<T>>,
+        scope: PhantomData<&'a ()>,
     }
 }
 
-impl<F, T, J> Future for Child<F, T, J>
+/// Tells the handle, when it is dropped, that the child is over.
+struct End<T>(Rc<Shared<T>>);
+
+impl<T> Drop for End<T> {
+    fn drop(&mut self) {
+        self.0.over.set(true);
+        self.0.waiter.take().into_iter().for_each(Waiter::wake);
+    }
+}
+
+impl<'a, F, T, J> Future for Child<'a, F, T, J>
 where
     F: Future,
-    J: FnOnce(F::Output) -> Result<T, Outcome>,
+    T: 'a,
+    J: FnOnce(F::Output) -> Option<T>,
 {
-    type Output = Outcome;
+    type Output = Outcome<'a>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome<'a>> {
         let mut this = self.project();
         if this.shared.cancelled.get() {
             return Poll::Ready(Outcome::Fine);
         }
         let first = !std::mem::replace(this.polled, true);
-        if first && Rc::strong_count(this.shared) > 1 {
+        if first && this.shared.wanted.get() {
             this.shared.child.set(Some(Waiter::new(cx.waker())));
         }
         let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Ready(Outcome::Fine) };
@@ -106,13 +116,12 @@ where
             return Poll::Ready(Outcome::Panicked(payload));
         }
         let Some(judge) = this.judge.take() else { return Poll::Ready(Outcome::Fine) };
-        Poll::Ready(match judge(output) {
-            Ok(output) => {
-                this.shared.output.set(Some(output));
-                Outcome::Fine
-            }
-            Err(outcome) => outcome,
-        })
+        let output = judge(output);
+        if output.is_none() {
+            return Poll::Ready(this.end.take().map_or(Outcome::Fine, |end| Outcome::Failed(Box::new(end))));
+        }
+        this.shared.output.set(output);
+        Poll::Ready(Outcome::Fine)
     }
 }
 
@@ -167,6 +176,7 @@ impl<T> Future for ScopedHandle<T> {
 impl<T> Drop for ScopedHandle<T> {
     fn drop(&mut self) {
         self.announce(false);
+        self.shared.wanted.set(false);
         let (waiter, child) = (self.shared.waiter.take(), self.shared.child.take());
         drop((waiter, child));
     }

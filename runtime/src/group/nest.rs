@@ -23,18 +23,25 @@ use crate::panics::{Payload, contain};
 use crate::waker::Waiter;
 
 /// How the body or a child ended.
-pub(super) enum Outcome {
+pub(super) enum Outcome<'a> {
     Fine,
-    Failed,
+    /// With what tells the child's handle that it is over, when it is dropped. Whoever awaits that handle is cancelled
+    /// first, and is not to hear of it.
+    Failed(Box<dyn Silence + 'a>),
     Panicked(Payload),
 }
 
-pub(super) type Child<'a> = dyn Future<Output = Outcome> + 'a;
+/// Something that says nothing until it is dropped.
+pub(super) trait Silence {}
+
+impl<T> Silence for T {}
+
+pub(super) type Child<'a, 'env> = dyn Future<Output = Outcome<'env>> + 'a;
 
 /// What the scope's future and those who spawn share.
 pub(super) struct Nest<'env> {
     /// Spawned, and not yet among the others. `None` when the scope is over.
-    pub(super) incoming: RefCell<Option<Vec<Pin<Box<Child<'env>>>>>>,
+    pub(super) incoming: RefCell<Option<Vec<Pin<Box<Child<'env, 'env>>>>>>,
     /// The children are to be dropped, because somebody said so.
     pub(super) cancelled: Cell<bool>,
     /// Wakes the scope's own future.
@@ -55,7 +62,7 @@ impl<'env> Nest<'env> {
     }
 
     /// Takes a child in. When the scope is over, it is dropped instead.
-    pub(super) fn admit(&self, child: Pin<Box<Child<'env>>>) {
+    pub(super) fn admit(&self, child: Pin<Box<Child<'env, 'env>>>) {
         let refused = match &mut *self.incoming.borrow_mut() {
             Some(incoming) => {
                 incoming.push(child);
@@ -67,16 +74,22 @@ impl<'env> Nest<'env> {
         self.wake();
     }
 
-    fn take_incoming(&self) -> Vec<Pin<Box<Child<'env>>>> {
+    /// Whether somebody has been spawned or is to be cancelled.
+    fn has_work(&self) -> bool {
+        self.cancelled.get() || self.incoming.borrow().as_ref().is_some_and(|incoming| !incoming.is_empty())
+    }
+
+    fn take_incoming(&self) -> Vec<Pin<Box<Child<'env, 'env>>>> {
         self.incoming.borrow_mut().as_mut().map(std::mem::take).unwrap_or_default()
     }
 }
 
 /// The future of a scope, without its result: runs the body and the children.
-pub(super) struct Run<'a, 'env> {
+pub(super) struct Run<'a, 'env: 'a> {
     // The first child is the body.
-    crowd: Crowd<Child<'a>>,
+    crowd: Crowd<Child<'a, 'env>>,
     body_lives: bool,
+    silenced: Vec<Box<dyn Silence + 'env>>,
     nest: Rc<Nest<'env>>,
 }
 
@@ -84,23 +97,25 @@ pub(super) struct Run<'a, 'env> {
 const BODY: usize = 0;
 
 impl<'a, 'env: 'a> Run<'a, 'env> {
-    pub(super) fn new(nest: Rc<Nest<'env>>, body: Pin<Box<Child<'a>>>) -> Run<'a, 'env> {
+    pub(super) fn new(nest: Rc<Nest<'env>>, body: Pin<Box<Child<'a, 'env>>>) -> Run<'a, 'env> {
         let mut crowd = Crowd::new();
         crowd.add(body);
-        Run { crowd, body_lives: true, nest }
+        Run { crowd, body_lives: true, silenced: Vec::new(), nest }
     }
 
     /// Polls who was woken. Breaks if somebody failed; with the first panic, if there was one.
     fn poll_woken(&mut self, cx: &mut Context<'_>) -> ControlFlow<Option<Payload>> {
-        let Run { crowd, body_lives, .. } = self;
+        let Run { crowd, body_lives, silenced, .. } = self;
         let (mut failed, mut panic) = (false, None);
         loop {
             let _ = crowd.poll(cx, |place, outcome| {
                 *body_lives &= place != BODY;
-                failed |= !matches!(outcome, Outcome::Fine);
-                if let Outcome::Panicked(payload) = outcome {
-                    keep_first(&mut panic, payload);
+                match outcome {
+                    Outcome::Fine => return ControlFlow::Continue(()),
+                    Outcome::Failed(silence) => silenced.push(silence),
+                    Outcome::Panicked(payload) => keep_first(&mut panic, payload),
                 }
+                failed = true;
                 ControlFlow::Continue(())
             });
             // Who was to be polled in the same turn as one that failed is polled, so that its error is heard, too.
@@ -111,21 +126,18 @@ impl<'a, 'env: 'a> Run<'a, 'env> {
         if failed { ControlFlow::Break(panic) } else { ControlFlow::Continue(()) }
     }
 
-    /// Those who were spawned join the others. False if there were none.
-    fn take_in(&mut self) -> bool {
-        let incoming = self.nest.take_incoming();
-        let any = !incoming.is_empty();
-        for child in incoming {
+    /// Those who were spawned join the others.
+    fn take_in(&mut self) {
+        for child in self.nest.take_incoming() {
             self.crowd.add(child);
         }
-        any
     }
 
     /// Drops the children, but not the body.
     fn cancel_children(&mut self) {
-        let incoming = self.nest.take_incoming();
+        // One by one with the others, each whatever the others do when they are dropped.
+        self.take_in();
         self.crowd.clear_but(self.body_lives.then_some(BODY));
-        drop(incoming);
     }
 
     /// Somebody failed: drops everybody, and goes on with the panic if there was one.
@@ -140,9 +152,11 @@ impl<'a, 'env: 'a> Run<'a, 'env> {
 
     /// Nobody comes in any more, and all go.
     fn close(&mut self) {
-        let incoming = self.nest.incoming.take();
+        for child in self.nest.incoming.take().into_iter().flatten() {
+            self.crowd.add(child);
+        }
         self.crowd.clear_but(None);
-        drop(incoming);
+        self.silenced.clear();
     }
 }
 
@@ -151,38 +165,37 @@ impl<'a, 'env: 'a> Future for Run<'a, 'env> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        loop {
-            if let ControlFlow::Break(panic) = this.poll_woken(cx) {
-                this.fail(panic);
-                return Poll::Ready(());
-            }
-            if this.nest.cancelled.take() {
-                this.cancel_children();
-            }
-            if !this.take_in() {
-                break;
-            }
+        this.take_in();
+        if let ControlFlow::Break(panic) = this.poll_woken(cx) {
+            this.fail(panic);
+            return Poll::Ready(());
         }
-        if this.crowd.is_empty() {
+        if this.nest.cancelled.take() {
+            this.cancel_children();
+        }
+        if this.crowd.is_empty() && !this.nest.has_work() {
             this.close();
             return Poll::Ready(());
         }
         let old = this.nest.waiter.replace(Some(Waiter::new(cx.waker())));
         drop(old);
+        // Who came meanwhile is polled next time: a body that spawns and gives way is to hold up nobody. (And to clone
+        // and to drop a waker was foreign code.)
+        if this.nest.has_work() {
+            this.nest.wake();
+        }
         Poll::Pending
     }
 }
 
-impl Drop for Run<'_, '_> {
+impl<'a, 'env: 'a> Drop for Run<'a, 'env> {
     fn drop(&mut self) {
-        let incoming = self.nest.incoming.take();
-        self.crowd.clear_but(None);
-        drop(incoming);
+        self.close();
     }
 }
 
 /// Runs a child so that its panic becomes its outcome.
-pub(super) async fn contained(child: impl Future<Output = Outcome>) -> Outcome {
+pub(super) async fn contained<'a>(child: impl Future<Output = Outcome<'a>>) -> Outcome<'a> {
     let mut child = pin!(child);
     std::future::poll_fn(|cx| match contain(|| child.as_mut().poll(cx)) {
         Ok(poll) => poll,

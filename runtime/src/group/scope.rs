@@ -128,14 +128,14 @@ impl<'env> Scope<'env> {
     where
         F: Future<Output: 'env> + 'env,
     {
-        self.spawn_judged(future, |output| Ok(output))
+        self.spawn_judged(future, Some)
     }
 
-    /// `judge` says whether an output is one, or a failure.
+    /// `judge` gives the output, or nothing if it is a failure.
     fn spawn_judged<F, T: 'env>(
         &self,
         future: F,
-        judge: impl FnOnce(F::Output) -> Result<T, Outcome> + 'env,
+        judge: impl FnOnce(F::Output) -> Option<T> + 'env,
     ) -> ScopedHandle<T>
     where
         F: Future + 'env,
@@ -192,12 +192,8 @@ impl<'env, E: 'env> TryScope<'env, E> {
         F: Future<Output = Result<T, E>> + 'env,
     {
         let errors = Rc::clone(&self.errors);
-        self.scope.spawn_judged(future, move |result| {
-            result.map_err(|error| {
-                errors.borrow_mut().push(error);
-                Outcome::Failed
-            })
-        })
+        self.scope
+            .spawn_judged(future, move |result| result.map_err(|error| errors.borrow_mut().push(error)).ok())
     }
 
     /// Begins a child, and waits until it says that it is ready; see [`Scope::start`].
@@ -220,9 +216,9 @@ impl<'env, E: 'env> TryScope<'env, E> {
         self.scope.cancel();
     }
 
-    fn fail(&self, error: E) -> Outcome {
+    fn fail(&self, error: E) -> Outcome<'env> {
         self.errors.borrow_mut().push(error);
-        Outcome::Failed
+        Outcome::Failed(Box::new(()))
     }
 }
 
