@@ -171,8 +171,8 @@ impl<'env> Scope<'env> {
         receiver.await
     }
 
-    /// Drops all children there are, at the scope's next turn; their handles say so. The body goes on, and may spawn
-    /// others.
+    /// Drops all children there are at the scope's next turn, also those who are spawned between this call and that;
+    /// their handles say so. The body goes on, and may spawn others after that.
     pub fn cancel(&self) {
         self.nest.cancelled.set(true);
         self.nest.wake();
