@@ -87,14 +87,17 @@ impl CancelToken {
 
     /// Cancels this token, its children and theirs, and wakes all who wait for it.
     pub fn cancel(&self) {
-        // A list, not a recursion: children of children may go deep.
-        let mut next = vec![Rc::clone(&self.node)];
+        // Lists, not a recursion: children of children may go deep. All are cancelled before anybody is woken.
+        let (mut next, mut cancelled) = (vec![Rc::clone(&self.node)], Vec::new());
         while let Some(node) = next.pop() {
             if !node.cancelled.replace(true) {
                 let children = std::mem::take(&mut *node.children.borrow_mut());
                 next.extend(children.into_iter().rev().filter_map(|(_, child)| child.upgrade()));
-                node.queue.call_all(());
+                cancelled.push(node);
             }
+        }
+        for node in cancelled {
+            node.queue.call_all(());
         }
     }
 
