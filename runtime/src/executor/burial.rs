@@ -75,7 +75,9 @@ impl Executor {
         let Grave { id, task, cause } = grave;
         let before = self.running.replace(Some(id));
         let spawned_at = task.spawned_at();
-        let may_bequeath = matches!(cause, Cause::Cancelled) && self.closed.get().is_none();
+        // Not twice: cancelled again, a task is over, and cleanups of its cleanup are tasks of their own.
+        let cleaning = self.state.borrow_mut().ready.get(id).cleaning;
+        let may_bequeath = matches!(cause, Cause::Cancelled) && !cleaning && self.closed.get().is_none();
         *self.will.borrow_mut() = may_bequeath.then(Vec::new);
         let dropped = contain(|| drop(task));
         let will = self.will.take().unwrap_or_default();
