@@ -37,6 +37,17 @@ enum Cause {
     Unwanted,
 }
 
+/// The first panic of a task that goes on as its cleanup: comes out when that is over, or is cut.
+struct First(Option<Payload>);
+
+impl Drop for First {
+    fn drop(&mut self) {
+        if let Some(payload) = self.0.take() {
+            resume_unwind(payload);
+        }
+    }
+}
+
 /// More than honest destructors spawn, and few enough to be over in no time.
 const SPAWNS_AFTER_THE_END: u32 = 100_000;
 
@@ -117,7 +128,7 @@ impl Executor {
         spawned_at: Option<&'static Location<'static>>,
     ) {
         let cleanup = async move {
-            let mut first = dropped;
+            let mut first = First(dropped.err());
             for mut cleanup in will {
                 // Each has its turn, also behind one that panicked.
                 let done = poll_fn(|cx| match contain(|| cleanup.as_mut().poll(cx)) {
@@ -125,12 +136,11 @@ impl Executor {
                     Err(payload) => Poll::Ready(Err(payload)),
                 })
                 .await;
-                match (&first, done) {
-                    (Ok(()), done) => first = done,
-                    (Err(_), done) => swallow(|| drop(done)),
+                match done {
+                    Err(payload) if first.0.is_none() => first.0 = Some(payload),
+                    done => swallow(|| drop(done)),
                 }
             }
-            first.unwrap_or_else(|payload| resume_unwind(payload));
         };
         let task = TaskCell::new(cleanup, spawned_at.unwrap_or(Location::caller()));
         let mut state = self.state.borrow_mut();
