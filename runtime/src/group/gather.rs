@@ -17,14 +17,14 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
 use crate::error::JoinError;
 use crate::group::crowd::Crowd;
-use crate::panics::contain;
+use crate::panics::{contain, swallow};
 
 /// Runs all of them at once; gives their outputs in the order of the arguments.
 ///
@@ -151,7 +151,7 @@ pub fn gather_outcomes<I>(futures: I) -> Gather<Outcome<I::Item>>
 where
     I: IntoIterator<Item: Future>,
 {
-    gather(futures.into_iter().map(|future| Outcome { future }))
+    gather(futures.into_iter().map(|future| Outcome { future: Some(future) }))
 }
 
 pin_project! {
@@ -159,8 +159,9 @@ pin_project! {
     #[derive(Debug)]
     #[must_use = "futures do nothing unless awaited"]
     pub struct Outcome<F> {
+        // Gone when it is over.
         #[pin]
-        future: F,
+        future: Option<F>,
     }
 }
 
@@ -168,10 +169,26 @@ impl<F: Future> Future for Outcome<F> {
     type Output = Result<F::Output, JoinError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match contain(|| self.project().future.poll(cx)) {
-            Ok(poll) => poll.map(Ok),
-            Err(payload) => Poll::Ready(Err(JoinError::job_panicked(payload))),
-        }
+        let mut place = self.project().future;
+        let future =
+            place.as_mut().as_pin_mut().expect("an outcome is not polled again after it has been given");
+        let output = match contain(|| future.poll(cx)) {
+            Ok(poll) => Ok(ready!(poll)),
+            Err(payload) => Err(payload),
+        };
+        let dropped = contain(|| place.set(None));
+        Poll::Ready(match (output, dropped) {
+            (Ok(output), Ok(())) => Ok(output),
+            (Ok(output), Err(payload)) => {
+                swallow(|| drop(output));
+                Err(JoinError::job_panicked(payload))
+            }
+            // The first panic is the cause, the other a consequence.
+            (Err(payload), dropped) => {
+                swallow(|| drop(dropped));
+                Err(JoinError::job_panicked(payload))
+            }
+        })
     }
 }
 
