@@ -420,6 +420,15 @@ fn too_many_permits_are_reported_at_the_callers_line() {
     assert!(place.get(), "reported at {:?}", FILE.with(|file| file.borrow().clone()));
 }
 
+#[test]
+fn a_permit_that_comes_back_to_a_full_count_is_no_panic_in_a_destructor() {
+    let semaphore = Semaphore::new(usize::MAX);
+    let permit = semaphore.try_acquire().unwrap();
+    semaphore.add_permits(1);
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(permit))).is_ok());
+    assert_eq!(semaphore.available(), usize::MAX);
+}
+
 // Groups.
 
 #[test]

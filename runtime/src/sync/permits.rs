@@ -177,6 +177,8 @@ impl Drop for Held<'_> {
     #[inline]
     fn drop(&mut self) {
         self.permits.queue.resource.holder.take();
-        self.permits.give(self.n);
+        // Saturates: this is no place to complain of one who has put in more than can be counted.
+        self.permits.free.set(self.permits.free.get().saturating_add(self.n));
+        self.permits.hand_out();
     }
 }
