@@ -130,7 +130,7 @@ fn channels() {
         let queue = Queue::new(1);
         join!(
             async {
-                assert_eq!((receiver.recv().await, sorted.recv().await, shot.await), (Ok(1), Ok(2), Ok(3)))
+                assert_eq!((receiver.recv().await, sorted.recv().await, shot.await), (Ok(1), Ok(2), Ok(3)));
             },
             async { assert_eq!(heard.recv().await, Ok(4)) },
             async { assert_eq!((seen.changed().await, *seen.borrow()), (Ok(()), 5)) },

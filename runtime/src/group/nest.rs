@@ -172,6 +172,8 @@ impl<'a, 'env: 'a> Future for Run<'a, 'env> {
         }
         if this.nest.cancelled.take() {
             this.cancel_children();
+            // Those who came in to go at once were noted as woken: the next wake would not reach us.
+            cx.waker().wake_by_ref();
         }
         if this.crowd.is_empty() && !this.nest.has_work() {
             this.close();

@@ -179,6 +179,8 @@ impl Drop for Held<'_> {
         self.permits.queue.resource.holder.take();
         // Saturates: this is no place to complain of one who has put in more than can be counted.
         self.permits.free.set(self.permits.free.get().saturating_add(self.n));
-        self.permits.hand_out();
+        if !self.permits.queue.is_empty() {
+            self.permits.hand_out();
+        }
     }
 }

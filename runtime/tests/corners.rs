@@ -416,7 +416,7 @@ fn too_many_permits_are_reported_at_the_callers_line() {
     let result = catch_unwind(AssertUnwindSafe(|| semaphore.add_permits(1)));
     std::panic::set_hook(before);
     assert!(result.is_err());
-    place.set(FILE.with(|file| file.borrow().as_deref().is_some_and(|file| file.ends_with("review.rs"))));
+    place.set(FILE.with(|file| file.borrow().as_deref().is_some_and(|file| file.ends_with("corners.rs"))));
     assert!(place.get(), "reported at {:?}", FILE.with(|file| file.borrow().clone()));
 }
 
