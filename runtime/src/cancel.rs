@@ -216,6 +216,10 @@ const GRACE: Duration = Duration::from_secs(5);
 /// });
 /// assert_eq!(*log.borrow(), ["closed"]);
 /// ```
+///
+/// # Panics
+///
+/// When it is awaited outside a loop, whose clock the grace period needs.
 pub fn with_cleanup<B, C, Fut>(body: B, cleanup: C) -> WithCleanup<B, C, Fut>
 where
     B: Future,

@@ -194,6 +194,9 @@ fn give_way(waker: &Waker) -> Poll<()> {
     if current().is_none() {
         return Poll::Ready(());
     }
+    // One more, for whoever asks again without going back to the loop: an executor inside a task, which would otherwise
+    // ask for ever.
+    HERE.with(|here| here.budget.set(1));
     waker.wake_by_ref();
     Poll::Pending
 }

@@ -393,7 +393,8 @@ fn a_timeout_never_swallows_a_result_that_was_ready() {
 #[test]
 fn row_50_cancelled_sleepers_leave_nothing_behind() {
     virtually(async {
-        let tasks: Vec<_> = (0..10_000).map(|i| spawn(sleep(seconds(i)))).collect();
+        let n = if cfg!(miri) { 100 } else { 10_000 };
+        let tasks: Vec<_> = (0..n).map(|i| spawn(sleep(seconds(i)))).collect();
         settle().await;
         tasks.iter().for_each(|task| task.cancel());
         assert_eq!(roundel::task::count(), 1);

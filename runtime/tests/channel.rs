@@ -231,7 +231,7 @@ fn poll_one_recv(receives: &mut Vec<Receiving<'_>>, model: &mut Model, at: usize
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if cfg!(miri) { 10 } else if cfg!(debug_assertions) { 500 } else { 20_000 },
+        cases: if cfg!(miri) { 3 } else if cfg!(debug_assertions) { 500 } else { 20_000 },
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
@@ -414,7 +414,7 @@ fn row_71_hazard_22_a_fast_producer_waits_for_a_slow_consumer() {
         }
         let (count, peak) = (live.clone(), most.clone());
         let producer = spawn(async move {
-            for _ in 0..10_000 {
+            for _ in 0..if cfg!(miri) { 300 } else { 10_000 } {
                 count.set(count.get() + 1);
                 peak.set(peak.get().max(count.get()));
                 assert!(sender.send(Counted(count.clone())).await.is_ok());

@@ -267,3 +267,17 @@ fn wakes_from_other_threads() {
         });
     }
 }
+
+/// A `block_on` inside a task of ours is a bad idea, but no endless one: the budget does not keep it from going on.
+#[test]
+fn inside_a_task_of_ours() {
+    roundel::run(async {
+        block_on(async {
+            let (sender, receiver) = bounded(1);
+            for i in 0..1_000 {
+                sender.send(i).await.unwrap();
+                assert_eq!(receiver.recv().await, Ok(i));
+            }
+        });
+    });
+}

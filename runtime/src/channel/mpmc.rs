@@ -191,7 +191,8 @@ impl<T> Receiver<T> {
         Recv { line: &self.shared.line, ticket: Ticket::default() }
     }
 
-    /// The next value, if there is one to which nobody has a claim who waited for it.
+    /// The next value, if there is one to which nobody has a claim who waited for it. (In a closed channel there are no
+    /// claims.)
     ///
     /// # Errors
     ///

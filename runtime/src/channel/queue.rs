@@ -3,7 +3,7 @@
 //! Facts. That a queue is empty does not mean that the work is done: the last piece may be in somebody's hands.
 //!
 //! Contract. As asyncio's: each `put` counts one piece of work as unfinished, each `task_done` one as finished; `join`
-//! waits until none is unfinished. One object for both ends, cheap to clone; so it ends only by `close`: what is in
+//! waits until none is unfinished; a `put` that waits for room counts, too. One object for both ends, cheap to clone; so it ends only by `close`: what is in
 //! can still be fetched, and then comes [`Closed`].
 //!
 //! | method | cancel safe |

@@ -3,6 +3,8 @@
 //! Contract. One initialiser runs at a time. If it fails, panics or is dropped, the next in line runs its own. Once
 //! the value is there, nobody waits.
 //!
+//! What is not promised. An initialiser that asks for its own cell waits for itself.
+//!
 //! | method | cancel safe |
 //! |---|---|
 //! | `get_or_init`, `get_or_try_init` | as the initialiser: it is dropped, and the next in line begins with its own |
