@@ -309,6 +309,15 @@ impl Executor {
         self.state.borrow().live
     }
 
+    /// Those that have not ended, in the order of their slots.
+    pub(crate) fn all(&self) -> Vec<TaskId> {
+        let mut state = self.state.borrow_mut();
+        let mut numbers: Vec<TaskId> =
+            (0..state.ready.slots()).map(|slot| state.ready.number(slot)).collect();
+        numbers.retain(|id| state.ready.get(*id).end.is_none());
+        numbers
+    }
+
     /// A serial for the loop's successor: see [`Ready::last_serial`].
     pub(crate) fn last_serial(&self) -> u32 {
         self.state.borrow_mut().ready.last_serial()

@@ -102,6 +102,22 @@ pub fn spawned_at(task: TaskId) -> Option<&'static Location<'static>> {
     context::current()?.executor.spawned_at(task)
 }
 
+/// The tasks of the running loop that have not ended, in the order of their slots; that of the `block_on` is among them.
+///
+/// ```
+/// roundel::run(async {
+///     let sleeper = roundel::spawn_named("sleeper", std::future::pending::<()>());
+///     let names: Vec<_> = roundel::task::all().into_iter().map(roundel::task::name).collect();
+///     assert_eq!(names, [None, Some("sleeper".into())]);
+///     sleeper.cancel();
+///     assert_eq!(roundel::task::all(), [roundel::task::current().unwrap()]);
+/// });
+/// ```
+#[must_use]
+pub fn all() -> Vec<TaskId> {
+    context::current().map_or_else(Vec::new, |context| context.executor.all())
+}
+
 /// How many tasks of the running loop have not ended; the future of the `block_on` counts as one.
 ///
 /// ```
