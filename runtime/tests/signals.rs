@@ -202,7 +202,11 @@ fn hazard_47_handlers_that_were_there_go_on() {
 
 /// Runs the test `name` in a process of its own, started by `shell`, where it has to be killed.
 fn fate(name: &str, shell: &str) -> (ExitStatus, String) {
-    let mut command = Command::new("sh");
+    // Whoever started these tests may have had signals ignored (`nohup`, or `&` in a script).
+    let mut command = if cfg!(target_os = "linux") { Command::new("env") } else { Command::new("sh") };
+    if cfg!(target_os = "linux") {
+        command.args(["--default-signal", "sh"]);
+    }
     rerun(command.args(["-c", shell, "sh"]), name);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut said = String::new();
