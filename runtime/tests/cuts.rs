@@ -83,7 +83,8 @@ fn a_broadcast_is_heard_in_full_by_who_was_interrupted() {
                 }
             );
             while !receiver.is_empty() {
-                heard.borrow_mut().push(receiver.recv().await);
+                let value = receiver.recv().await;
+                heard.borrow_mut().push(value);
             }
             assert_eq!(heard.take(), [Ok(0), Ok(1), Ok(2)]);
         })

@@ -190,6 +190,25 @@ fn a_mutex_that_is_let_go_of_is_a_value() {
     assert_eq!(Mutex::<u8>::default().into_inner(), 0);
 }
 
+#[test]
+fn bug_7_a_future_in_line_that_nobody_polls_keeps_the_lock_until_it_is_dropped() {
+    virtually(async {
+        let lock = Mutex::new(());
+        let guard = lock.lock().await;
+        let mut aside = Box::pin(lock.lock());
+        // It joins the line, and is put aside when the other arm wins.
+        roundel::group::select! {
+            _ = &mut aside => unreachable!(),
+            () = time::sleep(millis(500)) => {}
+        }
+        drop(guard);
+        // Its turn has come, and it does not know.
+        assert!(time::timeout(seconds(5), lock.lock()).await.is_err());
+        drop(aside);
+        assert!(time::timeout(seconds(5), lock.lock()).await.is_ok());
+    });
+}
+
 // Row 56: a deadlock can be seen.
 
 #[test]

@@ -8,7 +8,9 @@
 //! panic does not poison it.
 //!
 //! What is not promised. Two tasks that take two locks in opposite order wait for each other for ever; the
-//! [probe](crate::probe) tells who waits for what, and who holds it.
+//! [probe](crate::probe) tells who waits for what, and who holds it. And a future that stands in line has its turn also if
+//! nobody polls it any more, as when it is kept aside while another arm of a `select!` runs: then it has the lock and does
+//! not know it, and everybody waits for it. Drop what you do not poll.
 //!
 //! | method | cancel safe |
 //! |---|---|
