@@ -153,6 +153,12 @@ impl<T: Slot> Ready<T> {
 
     /// The serial from which a successor of this loop may start, so that our last wakers miss its tasks.
     pub(crate) fn last_serial(&mut self) -> u32 {
-        self.slots.iter_mut().map(|slot| *slot.mark() & !QUEUED).max().unwrap_or(self.first_serial)
+        // Serials go in a circle, and some slots may have come round while others have not: what counts is how far each
+        // has gone since the beginning.
+        let first = self.first_serial;
+        let gone = |serial: u32| if serial >= first { serial - first } else { serial + MAX_SERIAL - first };
+        let farthest = self.slots.iter_mut().map(|slot| gone(*slot.mark() & !QUEUED)).max().unwrap_or(0);
+        let last = first + farthest;
+        if last > MAX_SERIAL { last - MAX_SERIAL } else { last }
     }
 }

@@ -300,3 +300,18 @@ fn hazard_03_many_wakes_are_one_place_in_the_queue() {
     let popped: Vec<_> = std::iter::from_fn(|| ready.pop().map(|(id, _)| id)).collect();
     assert_eq!(popped, [ids[0], ids[2], tenant]);
 }
+
+/// One slot has come round, another has not: the successor's numbers are new all the same.
+#[test]
+fn a_successor_begins_behind_the_slot_that_has_gone_farthest() {
+    let mut ready: Ready<Room> = Ready::new(RUNTIME, MAX_SERIAL - 1, None);
+    let (idle, _) = ready.open();
+    for _ in 0..5 {
+        let (busy, _) = ready.open();
+        ready.close(busy);
+        ready.vacate(busy);
+    }
+    assert_eq!(idle.serial(), MAX_SERIAL - 1);
+    // The busy slot had MAX - 1, MAX, 1, 2, 3; its next would be 4.
+    assert_eq!(ready.last_serial(), 4);
+}
