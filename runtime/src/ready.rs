@@ -138,11 +138,13 @@ impl<T: Slot> Ready<T> {
     #[inline]
     fn next(&mut self) -> Option<TaskId> {
         match &self.dice {
-            None => self.queue.pop_front(),
-            Some(dice) => {
-                let chosen = dice.roll(self.queue.len().max(1));
+            // The dice are not rolled for nothing: how often the loop finds nothing to do depends on the world outside,
+            // and the schedule is not to.
+            Some(dice) if self.queue.len() > 1 => {
+                let chosen = dice.roll(self.queue.len());
                 self.queue.swap_remove_front(chosen)
             }
+            _ => self.queue.pop_front(),
         }
     }
 

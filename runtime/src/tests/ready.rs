@@ -315,3 +315,16 @@ fn a_successor_begins_behind_the_slot_that_has_gone_farthest() {
     // The busy slot had MAX - 1, MAX, 1, 2, 3; its next would be 4.
     assert_eq!(ready.last_serial(), 4);
 }
+
+/// How often an empty queue is asked depends on the world outside; the schedule must not.
+#[test]
+fn to_ask_an_empty_queue_does_not_change_the_schedule() {
+    let order = |asked: usize| {
+        let mut ready: Ready<Room> = Ready::new(RUNTIME, 1, Some(7));
+        (0..asked).for_each(|_| assert!(ready.pop().is_none()));
+        (0..20).for_each(|_| drop(ready.open()));
+        std::iter::from_fn(|| ready.pop().map(|(id, _)| id.slot())).collect::<Vec<_>>()
+    };
+    assert_eq!(order(0), order(1));
+    assert_eq!(order(0), order(5));
+}
