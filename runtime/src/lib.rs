@@ -20,14 +20,14 @@
 //!
 //! From the ground up; each file opens with the facts from which it follows.
 //!
-//! 1. `id` (a task's number), `clock`, `probe`, `panics`: the leaves.
+//! 1. `id` (a task's number), `clock`, `dice`, `panics`, `probe`: the leaves.
 //! 2. `ready`, `timers`, `alarm`, `reactor`, `inbox`, `pool`: who may run, when, why, who says so, and which threads
 //!    help. They do not know one another.
 //! 3. `cell`, `extras`, `executor`: the slab of tasks; take one out, poll it, put it back.
 //! 4. `context` (the one thread-local), `waker` (the one `unsafe`).
 //! 5. `pace`, `runtime`: the loop. Read `Runtime::turn` first if you read only one thing.
-//! 6. `error`, `join`, `task`, `local`, `source`, `time`, `reply`, `remote`, `pool`, `blocking`, `debug`, `builder`: what programs
-//!    call.
+//! 6. `error`, `join`, `task`, `local`, `source`, `time`, `reply`, `remote`, `blocking`, `debug`, `builder`: what
+//!    programs call.
 //! 7. `waiting`: the one line of waiters. On it stand `sync` (begin with `sync/permits.rs`), `channel`, `group`, `cancel`,
 //!    `retry`, `testing`.
 //! 8. `signal`, `process`, `workers`: what lies outside of this process.
@@ -50,8 +50,7 @@
 //! 10. A future and its output are polled and dropped on the loop's own thread only.
 //! 11. A panic in a poll or a drop ends that task, is delivered by its handle, and does nothing else.
 //! 12. Shutdown drops every future exactly once; a wake that comes later does nothing.
-//! 13. A woken waiter that is dropped passes its wake on. (It concerns locks and channels, which are built on
-//!     this crate's core.)
+//! 13. A woken waiter that is dropped passes its wake on; an item or a permit that was handed to it is not lost.
 
 #![deny(unsafe_code)]
 
