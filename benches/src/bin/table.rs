@@ -14,7 +14,7 @@ use std::process::ExitCode;
 const CONTENDERS: [&str; 5] = ["roundel", "tokio", "tokio_local", "smol", "monoio"];
 
 /// The rows, and by how many operations a measurement has to be divided.
-const ROWS: [(&str, f64); 11] = [
+const ROWS: [(&str, f64); 29] = [
     ("spawn_one_await", 1.0),
     ("spawn_1000", 1e3),
     ("spawn_200000", 2e5),
@@ -26,6 +26,25 @@ const ROWS: [(&str, f64); 11] = [
     ("million_sleepers", 1e6),
     ("sleep_1ms_late", 1.0),
     ("wake_from_thread", 1.0),
+    // What tasks say to one another: ours and tokio's.
+    ("oneshot_round_trip", 1.0),
+    ("bounded_1_message", 1.0),
+    ("bounded_100_message", 1.0),
+    ("unbounded_message", 1.0),
+    ("five_producers", 5.0),
+    ("broadcast_to_10", 10.0),
+    ("watch_by_10", 10.0),
+    ("request_reply_1000", 1e3),
+    ("mutex_uncontended", 1.0),
+    ("mutex_of_100", 100.0),
+    ("semaphore_uncontended", 1.0),
+    ("semaphore_of_100", 100.0),
+    ("notify_10", 10.0),
+    ("notify_100", 100.0),
+    ("notify_500", 500.0),
+    ("gather_1000", 1e3),
+    ("scope_1000", 1e3),
+    ("unblock_round_trip", 1.0),
 ];
 
 /// The median of one measurement in nanoseconds, as criterion wrote it down.
@@ -51,12 +70,12 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     println!("ns per operation, medians; in brackets the ratio to roundel; * the best of the row\n");
-    println!("{:20}{}", "", CONTENDERS.map(|name| format!("{name:>18}")).concat());
+    println!("{:24}{}", "", CONTENDERS.map(|name| format!("{name:>18}")).concat());
     for (row, operations) in ROWS {
         let figures = CONTENDERS.map(|name| median(&folder, row, name).map(|ns| ns / operations));
         let best = figures.iter().flatten().copied().fold(f64::INFINITY, f64::min);
         let cells: String = figures.iter().map(|ns| format!("{:>18}", cell(*ns, figures[0], best))).collect();
-        println!("{row:20}{cells}");
+        println!("{row:24}{cells}");
     }
     ExitCode::SUCCESS
 }
