@@ -173,8 +173,9 @@ pub trait Members {
 #[doc(hidden)]
 pub trait Arms {
     type Output;
-    /// Whether any is switched on.
-    fn any(&self) -> bool;
+    /// Whether any is switched on. By `&mut`, for a future that has begun may hold on to parts of itself, and even to look
+    /// at it through a shared reference would say that nobody does.
+    fn any(&mut self) -> bool;
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Self::Output>;
 }
 
@@ -294,9 +295,9 @@ macro_rules! tuples {
             type Output = nested!($($name)+);
 
             #[allow(non_snake_case, reason = "a variable for each type")]
-            fn any(&self) -> bool {
+            fn any(&mut self) -> bool {
                 let ($($name,)+) = self;
-                [$($name.is_some()),+].contains(&true)
+                [$($name.as_mut().as_pin_mut().is_some()),+].contains(&true)
             }
 
             #[allow(non_snake_case, reason = "a variable for each type")]
