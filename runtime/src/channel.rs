@@ -38,7 +38,7 @@ pub use broadcast::{BroadcastError, BroadcastReceiver, BroadcastSender, broadcas
 pub use line::Send;
 pub use mpmc::{Permit, Receiver, Recv, Sender, bounded, lifo, priority, unbounded};
 pub use oneshot::{OneshotReceiver, OneshotSender, oneshot};
-pub use queue::{Get, Put, Queue};
+pub use queue::{Put, Queue};
 pub use watch::{WatchReceiver, WatchSender, watch};
 
 /// Nothing goes through here any more. What was to be sent is inside.

@@ -188,7 +188,7 @@ impl<T> Receiver<T> {
     #[inline]
     pub fn recv(&self) -> Recv<'_, T> {
         self.leave();
-        Recv { line: &self.shared.line, ticket: Ticket::default() }
+        Recv::new(&self.shared.line)
     }
 
     /// The next value, if there is one to which nobody has a claim who waited for it. (In a closed channel there are no
@@ -218,12 +218,19 @@ impl<T> Stream for Receiver<T> {
     }
 }
 
-/// See [`Receiver::recv`].
+/// See [`Receiver::recv`] and [`Queue::get`](crate::channel::Queue::get).
 #[must_use = "futures do nothing unless awaited"]
 #[derive(Debug)]
 pub struct Recv<'a, T> {
     line: &'a Line<T>,
     ticket: Ticket,
+}
+
+impl<T> Recv<'_, T> {
+    #[inline]
+    pub(crate) fn new(line: &Line<T>) -> Recv<'_, T> {
+        Recv { line, ticket: Ticket::default() }
+    }
 }
 
 impl<T> Future for Recv<'_, T> {

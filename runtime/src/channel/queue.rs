@@ -19,9 +19,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use crate::channel::line::{Line, Send};
+use crate::channel::mpmc::Recv;
 use crate::channel::store::Store;
 use crate::channel::{Closed, TryRecvError, TrySendError};
-use crate::waiting::{Ticket, WaitQueue};
+use crate::waiting::WaitQueue;
 
 /// Work for several workers, of which one can wait until it is done.
 ///
@@ -124,8 +125,8 @@ impl<T> Queue<T> {
     /// # Errors
     ///
     /// If the queue is closed and empty.
-    pub fn get(&self) -> Get<'_, T> {
-        Get { line: &self.shared.line, ticket: Ticket::default() }
+    pub fn get(&self) -> Recv<'_, T> {
+        Recv::new(&self.shared.line)
     }
 
     /// A value, if there is one.
@@ -247,29 +248,6 @@ impl<T> Drop for Put<'_, T> {
 impl<T> fmt::Debug for Put<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Put").field(&self.send).finish()
-    }
-}
-
-/// See [`Queue::get`].
-#[must_use = "futures do nothing unless awaited"]
-#[derive(Debug)]
-pub struct Get<'a, T> {
-    line: &'a Line<T>,
-    ticket: Ticket,
-}
-
-impl<T> Future for Get<'_, T> {
-    type Output = Result<T, Closed>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, Closed>> {
-        let Get { line, ticket } = &mut *self;
-        line.poll_recv(ticket, cx)
-    }
-}
-
-impl<T> Drop for Get<'_, T> {
-    fn drop(&mut self) {
-        self.line.leave(&mut self.ticket);
     }
 }
 
