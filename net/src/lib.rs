@@ -1,6 +1,23 @@
-//! Sockets for [`roundel`]: this crate is still empty.
+//! Sockets for [`roundel`]: TCP, UDP, Unix sockets, pipes, names, and how to serve.
 //!
-//! It will use nothing that any user of `roundel` could not use, above all
-//! [`roundel::source::Source`], which makes any object of `mio`'s awaitable today.
+//! It uses nothing that any user of `roundel` could not use: [`roundel::source::Source`] for waiting, `spawn`, `time`,
+//! and `blocking` for names. A new kind of I/O object needs no change in the runtime.
 
 #![forbid(unsafe_code)]
+
+pub mod io;
+pub mod pipe;
+
+mod connect;
+mod names;
+mod socket;
+mod stream;
+mod tcp;
+mod unix;
+
+pub use names::{Target, ToAddrs, lookup_host};
+pub use pipe::pipe;
+pub use socket::TcpSocket;
+pub use stream::{ByteStream, Transport};
+pub use tcp::{Incoming, TcpListener, TcpStream};
+pub use unix::UnixStream;

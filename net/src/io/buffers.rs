@@ -1,0 +1,119 @@
+//! Buffers that are lent to whoever has something to put into them.
+//!
+//! Facts. Of ten thousand connections, a handful has data at any moment; on one thread, a handler that does not
+//! have to wait for its peer needs its buffer only within one poll. Ten thousand buffers of 16 KiB would be 160 MB
+//! of nothing.
+//!
+//! What follows. A pile of buffers that the connections of a loop share. One is taken when bytes are there, and
+//! comes back when its [`Chunk`] is dropped. So there are as many as handlers that are stuck with bytes in hand,
+//! and no more; a few spare ones are kept.
+//!
+//! Invariant. While bytes are read into a buffer, the pile is not borrowed (4).
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io;
+use std::ops::Deref;
+use std::rc::Rc;
+
+/// A pile of buffers, shared by all of its clones. See
+/// [`ByteStream::read_chunk`](crate::ByteStream::read_chunk).
+#[derive(Clone)]
+pub struct Buffers {
+    pile: Rc<Pile>,
+}
+
+struct Pile {
+    size: usize,
+    spare: RefCell<Vec<Box<[u8]>>>,
+}
+
+/// A message of most protocols fits; and a thousand of them, stuck with slow readers, are 16 MiB.
+const SIZE: usize = 16 << 10;
+/// Enough for a burst; the rest is given back to the system.
+const SPARE: usize = 32;
+
+impl Buffers {
+    /// Buffers of `size` bytes, none of which exists yet.
+    ///
+    /// # Panics
+    ///
+    /// If `size` is zero.
+    #[must_use]
+    #[track_caller]
+    pub fn new(size: usize) -> Buffers {
+        assert!(
+            size > 0,
+            "`Buffers::new` was given a size of zero: nothing could be read into such a buffer"
+        );
+        Buffers { pile: Rc::new(Pile { size, spare: RefCell::default() }) }
+    }
+
+    /// How many bytes fit into one.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.pile.size
+    }
+
+    /// How many lie ready to be used.
+    #[must_use]
+    pub fn spare(&self) -> usize {
+        self.pile.spare.borrow().len()
+    }
+
+    /// Takes a buffer and has `read` put bytes into it. If that fails, the buffer goes back.
+    #[inline]
+    pub(crate) fn fill(&self, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<Chunk> {
+        let taken = self.pile.spare.borrow_mut().pop();
+        let bytes = taken.unwrap_or_else(|| vec![0; self.pile.size].into());
+        let mut chunk = Chunk { bytes, filled: 0, pile: Rc::clone(&self.pile) };
+        chunk.filled = read(&mut chunk.bytes)?;
+        Ok(chunk)
+    }
+}
+
+/// 16 KiB each.
+impl Default for Buffers {
+    fn default() -> Buffers {
+        Buffers::new(SIZE)
+    }
+}
+
+impl fmt::Debug for Buffers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Buffers").field("size", &self.size()).field("spare", &self.spare()).finish()
+    }
+}
+
+/// Bytes that were read, in a buffer that goes back to its pile when this is dropped.
+pub struct Chunk {
+    bytes: Box<[u8]>,
+    filled: usize,
+    pile: Rc<Pile>,
+}
+
+impl Deref for Chunk {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.filled]
+    }
+}
+
+impl Drop for Chunk {
+    #[inline]
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        let mut spare = self.pile.spare.borrow_mut();
+        if spare.len() < SPARE {
+            spare.push(bytes);
+        }
+    }
+}
+
+impl fmt::Debug for Chunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Chunk").field(&&**self).finish()
+    }
+}
