@@ -7,6 +7,7 @@
 
 pub mod io;
 pub mod pipe;
+pub mod serve;
 
 mod connect;
 mod names;
@@ -17,6 +18,7 @@ mod unix;
 
 pub use names::{Target, ToAddrs, lookup_host};
 pub use pipe::pipe;
+pub use serve::serve;
 pub use socket::TcpSocket;
 pub use stream::{ByteStream, Transport};
 pub use tcp::{Incoming, TcpListener, TcpStream};
