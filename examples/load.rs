@@ -46,6 +46,8 @@ struct Load {
     latencies: RefCell<Histogram<u64>>,
 }
 
+/// The longest latency that is told from longer ones: a minute, in nanoseconds.
+const LONGEST: u64 = 60_000_000_000;
 /// A prime: neighbours in number, on one connection and on two, begin at different places.
 const SHIFTS: usize = 251;
 
@@ -196,10 +198,23 @@ fn tell_errors(results: &[io::Result<()>]) -> usize {
     kinds.values().sum()
 }
 
-async fn run(addr: String, connections: usize, seconds: Duration, load: Load) -> io::Result<bool> {
+async fn run(
+    addr: String,
+    connections: usize,
+    seconds: Duration,
+    size: usize,
+    pipeline: usize,
+) -> io::Result<bool> {
     let streams = connect(&addr, connections).await?;
     let start = time::now();
-    load.end.set(start + seconds);
+    let load = Load {
+        size,
+        pipeline,
+        pattern: noise(size + SHIFTS),
+        end: Cell::new(start + seconds),
+        requests: Cell::new(0),
+        latencies: Histogram::new_with_max(LONGEST, 3).expect("three digits are possible").into(),
+    };
     let work =
         gather(streams.into_iter().enumerate().map(|(number, stream)| load.connection(stream, number)));
     let watch = async { join!(load.stop_when_told(), load.show_progress(start)).0 };
@@ -224,15 +239,7 @@ fn main() -> ExitCode {
     let seconds = args.seconds("--seconds").unwrap_or(Duration::from_secs(5));
     let pipeline = args.value("--pipeline", NonZeroUsize::MIN).get();
     args.finish();
-    let load = Load {
-        size,
-        pipeline,
-        pattern: noise(size + SHIFTS),
-        end: Cell::new(time::now()),
-        requests: Cell::new(0),
-        latencies: Histogram::new(3).expect("three digits are possible").into(),
-    };
-    match roundel::run(run(addr, connections.get(), seconds, load)) {
+    match roundel::run(run(addr, connections.get(), seconds, size, pipeline)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
