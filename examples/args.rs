@@ -4,7 +4,9 @@
 //! that cannot be read. Mistakes are told on the standard error, with the usage, and the program ends with code 2.
 
 use std::fmt::Display;
-use std::process::exit;
+use std::io;
+use std::path::Path;
+use std::process::{ExitCode, exit};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -84,4 +86,12 @@ impl Args {
         eprintln!("error: {why}\n\n{}", self.usage);
         exit(2);
     }
+}
+
+/// How a program ends: with code 0, or with a line that begins with its name, and code 1.
+pub fn end(result: io::Result<()>) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    let path = std::env::args_os().next().unwrap_or_default();
+    eprintln!("{}: {error}", Path::new(&path).file_name().unwrap_or_default().display());
+    ExitCode::FAILURE
 }

@@ -3,6 +3,7 @@
 //! 1. `hello`: three tasks on one thread, and who waits for whom.
 //! 2. `echo`: a server that gives back what it gets.
 //! 3. `load`: puts an echo server to the test.
+//! 4. `http_hello`: requests of strangers, and the deadline of those who have begun one.
 //!
 //! Run one with `cargo run --release --example hello`. What they share, and what has nothing to do with event loops, is
 //! in the modules below.
@@ -11,4 +12,7 @@
 
 pub mod args;
 pub mod counts;
+pub mod goodbye;
+pub mod http;
+pub mod http_talk;
 pub mod status;

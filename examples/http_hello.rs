@@ -1,0 +1,95 @@
+//! HTTP by hand: what a server owes to clients it does not trust. The new idea is the deadline, and who gets one.
+//!
+//! Run it with `cargo run --release --example http_hello`, and then
+//!
+//! - `curl -v http://127.0.0.1:7006/` for a greeting, `curl --head` for the head of it alone,
+//! - `wrk -t1 -c50 -d5 http://127.0.0.1:7006/` to see how fast it is,
+//! - `nc 127.0.0.1 7006` and nothing else: from the first byte you type, you have five seconds for a request.
+//!
+//! A client that keeps its connection and says nothing costs a task without a buffer and without a timer. One that has begun
+//! a request holds a buffer, and has to get on with it. What a request is, is in `http.rs`: a function, without any I/O.
+
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use examples::args::{Args, end};
+use examples::goodbye::goodbye;
+use examples::http::REQUEST_TIMEOUT;
+use examples::http_talk::Talk;
+use roundel::cancel::CancelToken;
+use roundel::{signal, time};
+use roundel_net::io::Buffers;
+use roundel_net::{TcpListener, TcpStream, serve};
+
+const USAGE: &str = "\
+usage: http_hello [--addr HOST:PORT] [--patience SECS] [--idle-timeout SECS] [--max-connections N]
+  --addr             where to listen; port 0 is any free one (127.0.0.1:7006)
+  --patience         a request has to be here so long after its first byte (5)
+  --idle-timeout     ends connections on which no byte has moved for so long (60)
+  --max-connections  more wait until one ends (10000)";
+
+/// What all connections share.
+#[derive(Clone)]
+struct Server {
+    buffers: Buffers,
+    patience: Duration,
+    stop: CancelToken,
+}
+
+async fn talk(stream: TcpStream, server: Server) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let (mut talk, mut deadline) = (Talk::default(), None);
+    loop {
+        let more = stream.read_chunk(&server.buffers);
+        let read = match deadline {
+            // Between two requests, the server may stop; within one, the client has to hurry.
+            None => server.stop.run(more).await.ok(),
+            Some(deadline) => time::timeout_at(deadline, more).await.ok(),
+        };
+        let answered = match read.transpose()? {
+            Some(chunk) if chunk.is_empty() => return Ok(()),
+            Some(chunk) => talk.hear(&chunk, server.stop.is_cancelled()),
+            None => talk.refuse(REQUEST_TIMEOUT),
+        };
+        stream.write_all(&talk.output).await?;
+        talk.output.clear();
+        if talk.is_over {
+            goodbye(stream, &server.buffers).await;
+            return Ok(());
+        }
+        if talk.is_at_rest() {
+            (talk, deadline) = (Talk::default(), None); // Nothing is held while nothing happens.
+        } else if answered > 0 || deadline.is_none() {
+            deadline = Some(time::now() + server.patience);
+        }
+    }
+}
+
+async fn run(addr: String, patience: Duration, idle: Duration, most: NonZeroUsize) -> io::Result<()> {
+    let listener = TcpListener::bind(addr).await?;
+    println!("listening on {}", listener.local_addr()?);
+    let server = Server { buffers: Buffers::default(), patience, stop: CancelToken::new() };
+    let stop = server.stop.clone();
+    let shutdown = signal::shutdown();
+    let until = async move {
+        shutdown.await;
+        stop.cancel();
+    };
+    let serving = serve(listener, move |stream| talk(stream, server.clone()));
+    let serving = serving.idle_timeout(idle).max_connections(most.get()).grace(Duration::from_secs(3));
+    serving.until(until).await.map(drop)
+}
+
+fn main() -> ExitCode {
+    let mut args = Args::new(USAGE);
+    let addr = args.value("--addr", "127.0.0.1:7006".to_owned());
+    let patience = args.seconds("--patience").unwrap_or(Duration::from_secs(5));
+    let idle = args.seconds("--idle-timeout").unwrap_or(Duration::from_secs(60));
+    let most = args.value("--max-connections", NonZeroUsize::new(10_000).expect("not zero"));
+    args.finish();
+    end(roundel::run(run(addr, patience, idle, most)))
+}
