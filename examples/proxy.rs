@@ -1,0 +1,83 @@
+//! A proxy for TCP. The new idea is what it does not do: it never reads what it cannot write.
+//!
+//! Run `echo`, then `cargo run --release --example proxy -- --to 127.0.0.1:7000`, and then `nc 127.0.0.1 7004`: what you
+//! type comes back. End your direction with Ctrl-D, and what is under way still comes back, for each direction ends by
+//! itself.
+//!
+//! A side that reads slowly is written to slowly; so the other side is read from slowly; so the kernel tells it to send
+//! slowly. All that is held here is one buffer for each direction, and that only while it waits to be written.
+
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::net::Shutdown;
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use examples::args::{Args, end};
+use examples::goodbye::goodbye;
+use examples::status::complain;
+use roundel::group::try_gather;
+use roundel::{signal, time};
+use roundel_net::io::Buffers;
+use roundel_net::{TcpListener, TcpStream, serve};
+
+const USAGE: &str = "\
+usage: proxy --to HOST:PORT [--listen HOST:PORT] [--max-connections N]
+  --to               the server
+  --listen           where to listen; port 0 is any free one (127.0.0.1:7004)
+  --max-connections  more wait until one ends (1000)";
+
+/// A server that has not answered by then is taken for dead.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Passes on what comes `from` there, and its end.
+async fn one_way(from: &TcpStream, to: &TcpStream, buffers: &Buffers) -> io::Result<()> {
+    loop {
+        let bytes = from.read_chunk(buffers).await?;
+        if bytes.is_empty() {
+            return to.shutdown(Shutdown::Write);
+        }
+        to.write_all(&bytes).await?;
+    }
+}
+
+async fn connect(to: &str) -> io::Result<TcpStream> {
+    let late = |_| io::Error::other(format!("{to} has not answered for {PATIENCE:?}"));
+    let server = time::timeout(PATIENCE, TcpStream::connect(to)).await.map_err(late)??;
+    server.set_nodelay(true)?;
+    Ok(server)
+}
+
+async fn connection(client: TcpStream, to: String, buffers: Buffers) -> io::Result<()> {
+    client.set_nodelay(true)?;
+    let server = match connect(&to).await {
+        Ok(server) => server,
+        Err(error) => {
+            complain(&error);
+            goodbye(client, &buffers).await;
+            return Err(error);
+        }
+    };
+    let ways = [one_way(&client, &server, &buffers), one_way(&server, &client, &buffers)];
+    try_gather(ways).await.map(drop)
+}
+
+async fn run(listen: String, to: String, most: NonZeroUsize) -> io::Result<()> {
+    let (listener, shutdown) = (TcpListener::bind(listen).await?, signal::shutdown());
+    println!("listening on {}", listener.local_addr()?);
+    let buffers = Buffers::default();
+    let handler = move |client| connection(client, to.clone(), buffers.clone());
+    let serving = serve(listener, handler).max_connections(most.get()).grace(Duration::from_secs(3));
+    serving.until(shutdown).await.map(drop)
+}
+
+fn main() -> ExitCode {
+    let mut args = Args::new(USAGE);
+    let Some(to) = args.option::<String>("--to") else { args.refuse("--to is missing: which server?") };
+    let listen = args.value("--listen", "127.0.0.1:7004".to_owned());
+    let most = args.value("--max-connections", NonZeroUsize::new(1000).expect("not zero"));
+    args.finish();
+    end(roundel::run(run(listen, to, most)))
+}

@@ -1,0 +1,50 @@
+//! `echo`, for programs on the same machine. The new idea is the address: a file, and what becomes of it.
+//!
+//! Run it with `cargo run --release --example unix_echo`, and then `nc -U echo.sock`: what you type comes back.
+//!
+//! The file appears when the server listens, and is gone when it ends. A server that was killed leaves its file behind; the
+//! next one removes it, but only if nobody listens there. Who is on the other end is known for sure: the kernel says it.
+
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use examples::args::{Args, end};
+use examples::status::say;
+use roundel::signal;
+use roundel_net::io::Buffers;
+use roundel_net::{UnixListener, UnixStream, serve};
+
+const USAGE: &str = "\
+usage: unix_echo [--path FILE]
+  --path  where to listen (echo.sock)";
+
+async fn echo(stream: UnixStream, buffers: Buffers) -> io::Result<()> {
+    let peer = stream.peer_credentials()?;
+    say(format_args!("a connection from user {}", peer.uid));
+    loop {
+        let bytes = stream.read_chunk(&buffers).await?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        stream.write_all(&bytes).await?;
+    }
+}
+
+async fn run(path: PathBuf) -> io::Result<()> {
+    let (listener, shutdown) = (UnixListener::bind(&path)?, signal::shutdown());
+    println!("listening on {}", path.display());
+    let buffers = Buffers::default();
+    let serving = serve(listener, move |stream| echo(stream, buffers.clone()));
+    serving.grace(Duration::from_secs(3)).until(shutdown).await.map(drop)
+}
+
+fn main() -> ExitCode {
+    let mut args = Args::new(USAGE);
+    let path = args.value("--path", PathBuf::from("echo.sock"));
+    args.finish();
+    end(roundel::run(run(path)))
+}
