@@ -18,6 +18,7 @@ mod tcp;
 mod udp;
 mod unix;
 
+pub use connect::ConnectError;
 pub use names::{Target, ToAddrs, lookup_host};
 pub use pipe::pipe;
 pub use serve::serve;
