@@ -9,6 +9,7 @@ pub mod io;
 pub mod pipe;
 pub mod serve;
 pub mod stdio;
+pub mod testing;
 
 mod connect;
 mod names;
