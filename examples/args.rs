@@ -61,6 +61,15 @@ impl Args {
         }
     }
 
+    /// A number from 0 (never) to 1 (always) after `name`; or else never.
+    pub fn rate(&mut self, name: &str) -> f64 {
+        let rate = self.value(name, 0.0);
+        if !(0.0..=1.0).contains(&rate) {
+            self.refuse(&format!("`{rate}` is no value for {name}: give a number from 0 to 1"));
+        }
+        rate
+    }
+
     fn take(&mut self, name: &str) -> Option<String> {
         let value_of = |arg: &str| Some(arg.strip_prefix(name)?.strip_prefix('=')?.to_owned());
         let at = self.left.iter().position(|arg| arg == name || value_of(arg).is_some())?;

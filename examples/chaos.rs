@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use examples::args::{Args, end};
 use examples::chaos_plan::{Faults, Plan, Step, Way};
-use examples::status::say;
+use examples::status::{complain, say};
 use roundel::group::try_gather;
 use roundel::{signal, time};
 use roundel_net::io::Buffers;
@@ -72,7 +72,8 @@ async fn pass(from: &TcpStream, to: &TcpStream, mut plan: Plan, tell: impl Fn(&s
 }
 
 async fn connection(client: TcpStream, to: String, number: u64, faults: Faults) -> io::Result<()> {
-    let server = TcpStream::connect(to).await.inspect_err(|error| say(format_args!("connection {number}: {error}")))?;
+    let failed = |error: &io::Error| complain(format_args!("connection {number}: {error}"));
+    let server = TcpStream::connect(to).await.inspect_err(failed)?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?; // A piece is to go on as a piece.
     let one_way = |from, to, way, side: &'static str| {
@@ -81,11 +82,9 @@ async fn connection(client: TcpStream, to: String, number: u64, faults: Faults) 
         };
         pass(from, to, faults.plan(number, way), tell)
     };
-    let ways = [
-        one_way(&client, &server, Way::ToServer, "server"),
-        one_way(&server, &client, Way::ToClient, "client"),
-    ];
-    try_gather(ways).await.map(drop)
+    let there = one_way(&client, &server, Way::ToServer, "server");
+    let back = one_way(&server, &client, Way::ToClient, "client");
+    try_gather([there, back]).await.map(drop)
 }
 
 async fn run(listen: String, to: String, faults: Faults) -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! How to hang up on somebody who may still be talking.
+//! How to end: a connection on which somebody may still be talking, and a server whose guests would stay for ever.
 //!
 //! Facts. Closing a connection with bytes that have arrived and were not read sends a reset, and a reset makes the peer
 //! forget what it has received and not read yet: among it, perhaps, why we hang up.
@@ -10,7 +10,8 @@ use std::io;
 use std::net::Shutdown;
 use std::time::Duration;
 
-use roundel::time;
+use roundel::cancel::CancelToken;
+use roundel::{signal, time};
 use roundel_net::TcpStream;
 use roundel_net::io::Buffers;
 
@@ -32,4 +33,16 @@ pub async fn goodbye(stream: TcpStream, buffers: &Buffers) {
     };
     // If it cannot be done in order, the close of the stream does it at once.
     let _ = time::timeout(LONGEST, rest).await;
+}
+
+/// A token that is cancelled by Ctrl-C or SIGTERM, while somebody waits for the future; so do it in
+/// [`until`](roundel_net::serve::Serve::until). From now on these signals no longer end the process by themselves.
+pub fn shutdown_token() -> (CancelToken, impl Future<Output = ()>) {
+    let (token, shutdown) = (CancelToken::new(), signal::shutdown());
+    let ours = token.clone();
+    let told = async move {
+        shutdown.await;
+        ours.cancel();
+    };
+    (token, told)
 }

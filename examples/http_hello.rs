@@ -17,11 +17,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use examples::args::{Args, end};
-use examples::goodbye::goodbye;
+use examples::goodbye::{goodbye, shutdown_token};
 use examples::http::REQUEST_TIMEOUT;
 use examples::http_talk::Talk;
 use roundel::cancel::CancelToken;
-use roundel::{signal, time};
+use roundel::time;
 use roundel_net::io::Buffers;
 use roundel_net::{TcpListener, TcpStream, serve};
 
@@ -70,18 +70,12 @@ async fn talk(stream: TcpStream, server: Server) -> io::Result<()> {
 }
 
 async fn run(addr: String, patience: Duration, idle: Duration, most: NonZeroUsize) -> io::Result<()> {
-    let listener = TcpListener::bind(addr).await?;
+    let (listener, (stop, told)) = (TcpListener::bind(addr).await?, shutdown_token());
     println!("listening on {}", listener.local_addr()?);
-    let server = Server { buffers: Buffers::default(), patience, stop: CancelToken::new() };
-    let stop = server.stop.clone();
-    let shutdown = signal::shutdown();
-    let until = async move {
-        shutdown.await;
-        stop.cancel();
-    };
+    let server = Server { buffers: Buffers::default(), patience, stop };
     let serving = serve(listener, move |stream| talk(stream, server.clone()));
     let serving = serving.idle_timeout(idle).max_connections(most.get()).grace(Duration::from_secs(3));
-    serving.until(until).await.map(drop)
+    serving.until(told).await.map(drop)
 }
 
 fn main() -> ExitCode {

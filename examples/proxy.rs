@@ -10,7 +10,6 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::net::Shutdown;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -18,9 +17,8 @@ use std::time::Duration;
 use examples::args::{Args, end};
 use examples::goodbye::goodbye;
 use examples::status::complain;
-use roundel::group::try_gather;
 use roundel::{signal, time};
-use roundel_net::io::Buffers;
+use roundel_net::io::{Buffers, copy_bidirectional_with};
 use roundel_net::{TcpListener, TcpStream, serve};
 
 const USAGE: &str = "\
@@ -31,17 +29,6 @@ usage: proxy --to HOST:PORT [--listen HOST:PORT] [--max-connections N]
 
 /// A server that has not answered by then is taken for dead.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Passes on what comes `from` there, and its end.
-async fn one_way(from: &TcpStream, to: &TcpStream, buffers: &Buffers) -> io::Result<()> {
-    loop {
-        let bytes = from.read_chunk(buffers).await?;
-        if bytes.is_empty() {
-            return to.shutdown(Shutdown::Write);
-        }
-        to.write_all(&bytes).await?;
-    }
-}
 
 async fn connect(to: &str) -> io::Result<TcpStream> {
     let late = |_| io::Error::other(format!("{to} has not answered for {PATIENCE:?}"));
@@ -60,8 +47,14 @@ async fn connection(client: TcpStream, to: String, buffers: Buffers) -> io::Resu
             return Err(error);
         }
     };
-    let ways = [one_way(&client, &server, &buffers), one_way(&server, &client, &buffers)];
-    try_gather(ways).await.map(drop)
+    let copied = copy_bidirectional_with(&client, &server, &buffers).await;
+    if copied.is_err() {
+        // Not everything has arrived. An orderly end would claim that it has; a close without lingering is a reset.
+        for stream in [&client, &server] {
+            stream.options().set_linger(Some(Duration::ZERO))?;
+        }
+    }
+    copied.map(drop)
 }
 
 async fn run(listen: String, to: String, most: NonZeroUsize) -> io::Result<()> {

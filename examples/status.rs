@@ -1,7 +1,20 @@
-//! One line on the terminal that is written over and over.
+//! What a program has to say while it runs: lines, and one line on the terminal that is written over and over.
+//!
+//! Contract. Whether anybody reads it is no concern of the program's: `println`, which panics if nobody does, is for what
+//! a program says before it does anything.
 
 use std::fmt::Display;
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{IsTerminal, Write, stderr, stdout};
+
+/// Writes a line to the standard output.
+pub fn say(line: impl Display) {
+    let _ = writeln!(stdout(), "{line}");
+}
+
+/// Writes a line to the standard error.
+pub fn complain(line: impl Display) {
+    let _ = writeln!(stderr(), "{line}");
+}
 
 /// Whether somebody sits in front of the standard error. If not, there is no line.
 #[must_use]

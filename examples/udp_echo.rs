@@ -27,9 +27,10 @@ async fn echo(socket: &UdpSocket) -> io::Result<()> {
     let mut buffer = vec![0; LONGEST];
     loop {
         let (count, from) = socket.recv_from(&mut buffer).await?;
-        match socket.try_send_to(&buffer[..count], from) {
-            Err(error) if error.kind() != ErrorKind::WouldBlock => complain(format_args!("to {from}: {error}")),
-            _ => {}
+        if let Err(error) = socket.try_send_to(&buffer[..count], from)
+            && error.kind() != ErrorKind::WouldBlock
+        {
+            complain(format_args!("to {from}: {error}"));
         }
     }
 }

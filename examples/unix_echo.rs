@@ -3,7 +3,7 @@
 //! Run it with `cargo run --release --example unix_echo`, and then `nc -U echo.sock`: what you type comes back.
 //!
 //! The file appears when the server listens, and is gone when it ends. A server that was killed leaves its file behind; the
-//! next one removes it, but only if nobody listens there. Who is on the other end is known for sure: the kernel says it.
+//! next one removes it, but only if nobody listens there. Who is on the other end is known for sure: Linux says it.
 
 #![forbid(unsafe_code)]
 
@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use examples::args::{Args, end};
+#[cfg(any(target_os = "linux", target_os = "android"))]
 use examples::status::say;
 use roundel::signal;
 use roundel_net::io::Buffers;
@@ -23,8 +24,11 @@ usage: unix_echo [--path FILE]
   --path  where to listen (echo.sock)";
 
 async fn echo(stream: UnixStream, buffers: Buffers) -> io::Result<()> {
-    let peer = stream.peer_credentials()?;
-    say(format_args!("a connection from user {}", peer.uid));
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        let peer = stream.peer_credentials()?;
+        say(format_args!("connected: process {} of user {}", peer.process, peer.user));
+    }
     loop {
         let bytes = stream.read_chunk(&buffers).await?;
         if bytes.is_empty() {

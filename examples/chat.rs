@@ -1,0 +1,122 @@
+//! A chat: what one says, all others hear. The new idea is the broadcast channel, and what becomes of those who are slow.
+//!
+//! Run it with `cargo run --release --example chat`, and then `nc 127.0.0.1 7003` in two terminals: give a name in each,
+//! and type.
+//!
+//! Each guest has one task that does two things at once: it reads what the guest says and sends it to the channel, and it
+//! receives what others have said and writes it to the guest. `send` never waits. Whoever reads slower than the others
+//! talk falls behind, and when that is by more than the channel keeps, is told how many lines are lost: it holds up nobody.
+
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+
+use examples::args::{Args, end};
+use examples::chat_room::{Ears, Guest, Room};
+use examples::goodbye::{goodbye, shutdown_token};
+use roundel::channel::BroadcastError;
+use roundel::group::select;
+use roundel_net::io::{Buffers, ReadError, Reader};
+use roundel_net::{TcpListener, TcpStream, serve};
+
+const USAGE: &str = "\
+usage: chat [--addr HOST:PORT] [--keep LINES] [--max-connections N]
+  --addr             where to listen; port 0 is any free one (127.0.0.1:7003)
+  --keep             a guest may be behind by so many lines (100)
+  --max-connections  more wait until one ends (1000)";
+
+/// Longer lines are cut.
+const LONGEST_LINE: usize = 1000;
+
+type Lines<'a> = Reader<&'a TcpStream>;
+
+/// The next line, without what could play tricks on the terminals of others; `None` at the end.
+async fn hear(lines: &mut Lines<'_>) -> io::Result<Option<String>> {
+    let line = match lines.read_line().await {
+        Ok(None) => return Ok(None),
+        Ok(Some(line)) => line.to_owned(),
+        Err(ReadError::LimitExceeded { partial, .. }) => format!("{}…", String::from_utf8_lossy(&partial)),
+        Err(ReadError::NotUtf8 { line, .. }) => String::from_utf8_lossy(&line).into(),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Some(line.replace(char::is_control, "").trim().to_owned()))
+}
+
+async fn write(stream: &TcpStream, text: &str) -> io::Result<()> {
+    stream.write_all(text.as_bytes()).await
+}
+
+/// Asks for a name until it can be used.
+async fn welcome<'a>(lines: &mut Lines<'_>, room: &'a Room) -> io::Result<Option<(Guest<'a>, Ears)>> {
+    write(lines.get_ref(), "* your name?\n").await?;
+    while let Some(name) = hear(lines).await? {
+        match room.enter(&name) {
+            Ok(entered) => return Ok(Some(entered)),
+            Err(why) => write(lines.get_ref(), &format!("* {why}; your name?\n")).await?,
+        }
+    }
+    Ok(None)
+}
+
+/// Tells the guest what the others say.
+async fn tell(guest: &Guest<'_>, mut ears: Ears, stream: &TcpStream) -> io::Result<()> {
+    write(stream, &format!("* here are: {}\n", guest.room.names())).await?;
+    loop {
+        match ears.recv().await {
+            Ok(said) if said.by == guest.name => {}
+            Ok(said) => write(stream, &said.line).await?,
+            Err(BroadcastError::Lagged(count)) => {
+                write(stream, &format!("* you are slow: {count} lines are lost\n")).await?;
+            }
+            Err(BroadcastError::Closed) => return Ok(()),
+        }
+    }
+}
+
+async fn visit(stream: &TcpStream, room: &Room, buffers: &Buffers) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut lines = Reader::new(stream).with_limit(LONGEST_LINE).sharing(buffers);
+    let Some((guest, ears)) = welcome(&mut lines, room).await? else { return Ok(()) };
+    let listen = async {
+        while let Some(line) = hear(&mut lines).await? {
+            guest.say(&line);
+        }
+        Ok(()) // Our guest has hung up.
+    };
+    select! {
+        left = listen => left,
+        gone = tell(&guest, ears, stream) => gone,
+    }
+}
+
+async fn run(addr: String, keep: NonZeroUsize, most: NonZeroUsize) -> io::Result<()> {
+    let (listener, (stop, told)) = (TcpListener::bind(addr).await?, shutdown_token());
+    println!("listening on {}", listener.local_addr()?);
+    let (room, buffers) = (Rc::new(Room::new(keep.get())), Buffers::default());
+    let handler = move |stream: TcpStream| {
+        let (room, buffers, stop) = (Rc::clone(&room), buffers.clone(), stop.clone());
+        async move {
+            match stop.run(visit(&stream, &room, &buffers)).await {
+                Ok(visited) => visited?,
+                Err(_) => write(&stream, "* the chat is over\n").await?,
+            }
+            goodbye(stream, &buffers).await;
+            io::Result::Ok(())
+        }
+    };
+    let serving = serve(listener, handler).max_connections(most.get()).grace(Duration::from_secs(3));
+    serving.until(told).await.map(drop)
+}
+
+fn main() -> ExitCode {
+    let mut args = Args::new(USAGE);
+    let addr = args.value("--addr", "127.0.0.1:7003".to_owned());
+    let keep = args.value("--keep", NonZeroUsize::new(100).expect("not zero"));
+    let most = args.value("--max-connections", NonZeroUsize::new(1000).expect("not zero"));
+    args.finish();
+    end(roundel::run(run(addr, keep, most)))
+}
