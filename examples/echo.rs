@@ -8,15 +8,15 @@
 use std::io;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use examples::args::Args;
+use examples::args::{Args, end};
 use examples::counts::{Counts, show_each_second};
 use examples::status;
 use roundel::blocking::unblock;
-use roundel::signal;
+use roundel::signal::{self, Shutdown};
 use roundel_net::io::Buffers;
 use roundel_net::{TcpListener, TcpStream, serve};
 
@@ -49,33 +49,47 @@ async fn echo(stream: TcpStream, buffers: Buffers, counts: Arc<Counts>) -> io::R
 
 /// Serves until Ctrl-C or SIGTERM; then whoever is connected has three seconds to finish. A second Ctrl-C ends the
 /// process at once, for after the first nobody listens to it any more.
-async fn run(listener: TcpListener, limits: Limits, counts: Arc<Counts>) -> io::Result<()> {
+async fn run(
+    listener: TcpListener,
+    limits: Limits,
+    counts: Arc<Counts>,
+    shutdown: Shutdown,
+) -> io::Result<()> {
     let buffers = Buffers::default();
     let handler = move |stream| echo(stream, buffers.clone(), Arc::clone(&counts));
     let server = serve(listener, handler).max_connections(limits.max_connections.get());
     let server = server.idle_timeout(limits.idle_timeout).grace(Duration::from_secs(3));
-    server.until(signal::shutdown()).await.map(drop)
+    server.until(shutdown).await.map(drop)
 }
 
-/// The first loop opens the port; the others, each on a thread of its own, join it there.
+/// Each loop has a thread of its own, and a listener on the same port. Nobody is told which port that is before all of them
+/// listen, to signals as well: from then on, a signal ends all.
 async fn start(addr: String, threads: usize, limits: Limits, quiet: bool) -> io::Result<()> {
     let listener = match threads {
         1 => TcpListener::bind(addr).await?,
         _ => TcpListener::bind_shared(addr).await?,
     };
-    let addr = listener.local_addr()?;
-    println!("listening on {addr}");
+    let (addr, shutdown) = (listener.local_addr()?, signal::shutdown());
     let all: Vec<Arc<Counts>> = (0..threads).map(|_| Arc::default()).collect();
-    let others = all.iter().skip(1).cloned().map(|counts| {
-        let other = async move || run(TcpListener::bind_shared(addr).await?, limits, counts).await;
-        thread::spawn(|| roundel::run(other()))
-    });
-    let others: Vec<_> = others.collect();
+    let (starting, started) = mpsc::channel::<()>();
+    let mut others = Vec::new();
+    for counts in all.iter().skip(1).cloned() {
+        let (listener, starting) = (TcpListener::bind_shared(addr).await?.into_std()?, starting.clone());
+        let other = async move || {
+            let (listener, shutdown) = (TcpListener::from_std(listener)?, signal::shutdown());
+            drop(starting);
+            run(listener, limits, counts, shutdown).await
+        };
+        others.push(thread::spawn(|| roundel::run(other())));
+    }
+    drop(starting);
+    let _ = unblock(move || started.recv()).await; // It fails when all have dropped theirs.
+    println!("listening on {addr}");
     let ours = Arc::clone(&all[0]);
     if status::is_seen() && !quiet {
         roundel::spawn(show_each_second(all)).detach();
     }
-    run(listener, limits, ours).await?;
+    run(listener, limits, ours, shutdown).await?;
     for other in others {
         unblock(|| other.join()).await.expect("joining does not panic").expect("a loop does not panic")?;
     }
@@ -90,11 +104,5 @@ fn main() -> ExitCode {
     let idle_timeout = args.seconds("--idle-timeout");
     let quiet = args.flag("--quiet");
     args.finish();
-    match roundel::run(start(addr, threads, Limits { max_connections, idle_timeout }, quiet)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("echo: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    end(roundel::run(start(addr, threads, Limits { max_connections, idle_timeout }, quiet)))
 }
