@@ -1,0 +1,258 @@
+//! What the tests of the programs share: to start one, to listen to what it says, to be its client, and to see it end.
+//!
+//! Facts. Programs are found beside the tests, where cargo builds them. They are told to listen on port 0, so any number of
+//! tests can run at the same time, and say in their first line what that has become.
+//!
+//! Contract. No test hangs, and none leaves a program behind: a program dies with its [`Program`], a client gives up after
+//! [`PATIENCE`], and a watchdog ends what is stuck in spite of that, programs first.
+
+#![allow(dead_code)] // No file uses all of it.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Nothing here takes that long, unless it hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The programs that run, for the watchdog.
+static RUNNING: Mutex<BTreeMap<u32, Pid>> = Mutex::new(BTreeMap::new());
+
+/// Aborts the process, and the programs, if the guard is not dropped within a minute.
+pub(crate) fn watchdog() -> Watchdog {
+    let name = thread::current().name().unwrap_or("a test").to_owned();
+    let (done, until) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        if until.recv_timeout(2 * PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            for pid in RUNNING.lock().unwrap().values() {
+                let _ = kill_process(*pid, Signal::KILL);
+            }
+            // Not by `eprintln`: the harness would keep it to itself, and is about to be aborted.
+            let _ = io::stderr().write_all(format!("{name} hangs\n").as_bytes());
+            std::process::abort();
+        }
+    });
+    Watchdog { done: Some(done), thread: Some(thread) }
+}
+
+/// See [`watchdog`].
+pub(crate) struct Watchdog {
+    done: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        drop(self.done.take());
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// Where cargo has put the program: beside the folder in which this test lies.
+pub(crate) fn path_of(program: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows where it is");
+    let path = test.ancestors().nth(2).expect("deps, and what that is in").join("examples").join(program);
+    assert!(path.exists(), "{} is not built: `cargo build -p examples --examples` does it", path.display());
+    path
+}
+
+/// A program that runs, and is killed when this is dropped.
+pub(crate) struct Program {
+    child: Child,
+    /// The first line, without `listening on `.
+    pub(crate) address: String,
+    lines: Receiver<String>,
+    complaints: Option<JoinHandle<String>>,
+}
+
+/// How a program has ended, and what it had said that nobody had asked for yet.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) lines: Vec<String>,
+    pub(crate) complaints: String,
+}
+
+impl Program {
+    /// Starts a server, and waits until it listens.
+    pub(crate) fn start(name: &str, args: &[&str]) -> Program {
+        let mut program = Program::launch(Command::new(path_of(name)).args(args));
+        let first = program.next_line();
+        let address = first.as_deref().and_then(|line| line.strip_prefix("listening on "));
+        program.address = address.unwrap_or_else(|| panic!("{name} began with {first:?}")).to_owned();
+        program
+    }
+
+    /// Starts anything.
+    pub(crate) fn launch(command: &mut Command) -> Program {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        RUNNING.lock().unwrap().insert(child.id(), Pid::from_child(&child));
+        let (out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        // Always read, so that a program never waits for somebody to do it.
+        thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        let complaints = thread::spawn(move || {
+            let mut text = Vec::new();
+            let _ = err.read_to_end(&mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        Program { child, address: String::new(), lines, complaints: Some(complaints) }
+    }
+
+    /// The next line of its standard output; `None` at its end.
+    pub(crate) fn next_line(&self) -> Option<String> {
+        match self.lines.recv_timeout(PATIENCE) {
+            Err(RecvTimeoutError::Timeout) => panic!("the program has said nothing for {PATIENCE:?}"),
+            line => line.ok(),
+        }
+    }
+
+    /// Where it listens.
+    pub(crate) fn socket_address(&self) -> SocketAddr {
+        self.address.parse().expect("an address")
+    }
+
+    /// A new connection to it.
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.socket_address()).expect("the program listens");
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the program runs");
+    }
+
+    /// Waits until it refuses connections: it has heard the signal, and finishes what it has.
+    pub(crate) fn wait_until_it_refuses(&self) {
+        while TcpStream::connect(self.socket_address()).is_ok() {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The bytes of memory that it has now.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("it has memory");
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end(mut self) -> Ended {
+        let status = self.child.wait().unwrap();
+        let complaints = self.complaints.take().unwrap().join().unwrap();
+        Ended { status, lines: self.lines.iter().collect(), complaints }
+    }
+
+    /// Asks it to end. It is to do that in order, and without a complaint.
+    pub(crate) fn stop(self) -> Vec<String> {
+        self.signal(Signal::TERM);
+        let ended = self.end();
+        assert!(ended.status.success() && ended.complaints.is_empty(), "{ended:?}");
+        ended.lines
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        RUNNING.lock().unwrap().remove(&self.child.id());
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a program that ends by itself.
+pub(crate) fn run(name: &str, args: &[&str]) -> Ended {
+    Program::launch(Command::new(path_of(name)).args(args)).end()
+}
+
+impl Ended {
+    pub(crate) fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    pub(crate) fn killed_by(&self) -> Option<i32> {
+        self.status.signal()
+    }
+
+    pub(crate) fn text(&self) -> String {
+        self.lines.join("\n")
+    }
+}
+
+/// Whether a tool is there, for the test of this name. If not, that is said.
+pub(crate) fn has(tool: &str, test: &str) -> bool {
+    let found = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(tool).is_file()));
+    if !found {
+        // Not by `eprintln`, which the harness would keep to itself.
+        let message = format!("SKIPPED: {tool} is not installed; {test} has not used it\n");
+        io::stderr().write_all(message.as_bytes()).unwrap();
+    }
+    found
+}
+
+/// What a shell has to say. `$1` and so on are the arguments.
+pub(crate) fn shell(script: &str, args: &[&str]) -> String {
+    let mut command = Command::new("timeout");
+    command.args(["30", "sh", "-c", script, "sh"]).args(args);
+    let ended = Program::launch(&mut command).end();
+    assert_ne!(ended.code(), Some(124), "{script}: took too long");
+    format!("{}\n{}", ended.text(), ended.complaints)
+}
+
+/// Reads exactly so much.
+pub(crate) fn read(stream: &mut impl Read, count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    stream.read_exact(&mut bytes).unwrap();
+    bytes
+}
+
+/// Writes, and reads back the same.
+pub(crate) fn there_and_back(stream: &mut (impl Read + Write), bytes: &[u8]) {
+    stream.write_all(bytes).unwrap();
+    assert!(read(stream, bytes.len()) == bytes, "other bytes came back");
+}
+
+/// Everything until the end; and whether that was an orderly one.
+pub(crate) fn read_all(stream: &mut impl Read) -> (Vec<u8>, bool) {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 1 << 14];
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => return (bytes, true),
+            Ok(count) => bytes.extend_from_slice(&buffer[..count]),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return (bytes, false),
+            Err(error) => panic!("after {} bytes: {error}", bytes.len()),
+        }
+    }
+}
+
+/// Bytes in which nothing repeats.
+pub(crate) fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let next = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    (0..length).map(next).collect()
+}
