@@ -1,0 +1,150 @@
+//! `echo`, as a program: its options, and what it shows on a terminal. What it does under load is tested with `load`.
+
+#![forbid(unsafe_code)]
+#![cfg(all(unix, not(miri)))]
+
+mod common;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::process::Command;
+
+use rustix::process::Signal;
+
+use common::{Program, has, noise, path_of, read, read_all, shell, there_and_back, watchdog};
+
+fn echo(args: &[&str]) -> Program {
+    Program::start("echo", &[&["--addr", "127.0.0.1:0"], args].concat())
+}
+
+#[test]
+fn what_is_sent_comes_back_and_the_end_after_it() {
+    let _watchdog = watchdog();
+    let program = echo(&[]);
+    let mut client = program.connect();
+    let bytes = noise(300_000);
+    let mut writer = client.try_clone().unwrap();
+    let sent = bytes.clone();
+    let writing = std::thread::spawn(move || {
+        writer.write_all(&sent).unwrap();
+        writer.shutdown(Shutdown::Write).unwrap();
+    });
+    assert!(read_all(&mut client) == (bytes, true));
+    writing.join().unwrap();
+    program.stop();
+}
+
+#[test]
+fn with_two_threads_everybody_is_served_and_one_signal_ends_all() {
+    let _watchdog = watchdog();
+    let program = echo(&["--threads", "2"]);
+    let mut clients: Vec<_> = (0..20).map(|_| program.connect()).collect();
+    for round in 1..20_usize {
+        clients.iter_mut().for_each(|client| there_and_back(client, &noise(round * 100)));
+    }
+    drop(clients);
+    program.stop();
+}
+
+#[test]
+fn with_room_for_one_the_second_waits() {
+    let _watchdog = watchdog();
+    let program = echo(&["--max-connections", "1"]);
+    let (mut first, mut second) = (program.connect(), program.connect());
+    there_and_back(&mut first, b"first");
+    second.write_all(b"second").unwrap();
+    // Whoever was served beside the first would have been by now.
+    (0..100).for_each(|_| there_and_back(&mut first, b"again"));
+    second.set_nonblocking(true).unwrap();
+    assert_eq!(second.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    second.set_nonblocking(false).unwrap();
+    drop(first);
+    assert_eq!(read(&mut second, 6), b"second");
+    drop(second);
+    program.stop();
+}
+
+#[test]
+fn who_is_idle_is_dismissed_and_others_are_served() {
+    let _watchdog = watchdog();
+    let program = echo(&["--idle-timeout", "0.3"]);
+    let mut idle = program.connect();
+    let mut used = program.connect();
+    there_and_back(&mut idle, b"last words");
+    // Nothing tells it from one who is not idle but that this comes to an end.
+    assert_eq!(read_all(&mut idle), (Vec::new(), true));
+    let mut later = program.connect();
+    there_and_back(&mut later, b"hello");
+    let _ = used.write_all(b"too late");
+    drop(later);
+    program.stop();
+}
+
+#[test]
+fn one_who_moves_bytes_is_not_idle() {
+    let _watchdog = watchdog();
+    // Half a second for each byte: on the busiest of machines, one comes in time.
+    let program = echo(&["--idle-timeout", "3"]);
+    let mut client = program.connect();
+    for _ in 0..40 {
+        there_and_back(&mut client, b"x");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    drop(client);
+    program.stop();
+}
+
+#[test]
+fn without_a_terminal_nothing_is_said_but_the_first_line() {
+    let _watchdog = watchdog();
+    let program = echo(&[]);
+    let mut client = program.connect();
+    there_and_back(&mut client, &noise(10_000));
+    drop(client);
+    assert_eq!(program.stop(), Vec::<String>::new()); // Nor on the standard error.
+}
+
+/// What is seen on a terminal that is made for it.
+fn on_a_terminal(option: &str) -> String {
+    let command = format!("{} --addr 127.0.0.1:0 {option}", path_of("echo").display());
+    let program = Program::launch(Command::new("script").args(["-qec", &command, "/dev/null"]));
+    let first = program.next_line().unwrap();
+    let address = first.trim_end().strip_prefix("listening on ").unwrap_or_else(|| panic!("{first:?}"));
+    let mut client = std::net::TcpStream::connect(address).unwrap();
+    there_and_back(&mut client, &noise(10_000));
+    std::thread::sleep(std::time::Duration::from_millis(1500)); // The line is written anew each second.
+    drop(client);
+    program.signal(Signal::TERM); // To `script`, which passes it on.
+    program.end().text()
+}
+
+#[test]
+fn on_a_terminal_there_is_a_status_line_unless_it_is_not_wanted() {
+    let _watchdog = watchdog();
+    if !has("script", "on_a_terminal_there_is_a_status_line_unless_it_is_not_wanted") {
+        return;
+    }
+    let seen = on_a_terminal("");
+    assert!(seen.contains(" connections, ") && seen.contains(" messages/s, "), "{seen:?}");
+    let seen = on_a_terminal("--quiet");
+    assert!(!seen.contains("connections"), "{seen:?}");
+}
+
+#[test]
+fn netcat_gets_back_what_it_sent() {
+    let _watchdog = watchdog();
+    let program = echo(&[]);
+    let (host, port) = program.address.rsplit_once(':').unwrap();
+    let clients = [
+        ("nc", "printf 'hello\nthere' | nc -N \"$1\" \"$2\""),
+        ("ncat", "printf 'hello\nthere' | ncat \"$1\" \"$2\""),
+        ("socat", "printf 'hello\nthere' | socat - TCP:\"$1\":\"$2\""),
+    ];
+    for (tool, script) in clients {
+        if has(tool, "netcat_gets_back_what_it_sent") {
+            let said = shell(script, &[host, port]);
+            assert!(said.starts_with("hello\nthere"), "{tool}: {said:?}");
+        }
+    }
+    program.stop();
+}
