@@ -60,6 +60,12 @@ impl Talk {
         0
     }
 
+    /// How many bytes wait for the rest of their request.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.input.len()
+    }
+
     /// Whether everything that has come has been answered.
     pub fn is_at_rest(&self) -> bool {
         self.input.is_empty() && self.body == 0

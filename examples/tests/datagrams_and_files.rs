@@ -9,7 +9,7 @@ use std::fs;
 use std::io::Write;
 use std::net::{Shutdown, UdpSocket};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use common::{PATIENCE, Program, has, noise, read_all, run, shell, there_and_back, watchdog};
 
@@ -78,7 +78,7 @@ fn place(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("roundel-{name}-{}", std::process::id()))
 }
 
-fn unix_echo(path: &PathBuf) -> Program {
+fn unix_echo(path: &Path) -> Program {
     Program::start("unix_echo", &["--path", path.to_str().unwrap()])
 }
 

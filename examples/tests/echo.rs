@@ -81,20 +81,6 @@ fn who_is_idle_is_dismissed_and_others_are_served() {
 }
 
 #[test]
-fn one_who_moves_bytes_is_not_idle() {
-    let _watchdog = watchdog();
-    // Half a second for each byte: on the busiest of machines, one comes in time.
-    let program = echo(&["--idle-timeout", "3"]);
-    let mut client = program.connect();
-    for _ in 0..40 {
-        there_and_back(&mut client, b"x");
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
-    drop(client);
-    program.stop();
-}
-
-#[test]
 fn without_a_terminal_nothing_is_said_but_the_first_line() {
     let _watchdog = watchdog();
     let program = echo(&[]);
@@ -112,7 +98,6 @@ fn on_a_terminal(option: &str) -> String {
     let address = first.trim_end().strip_prefix("listening on ").unwrap_or_else(|| panic!("{first:?}"));
     let mut client = std::net::TcpStream::connect(address).unwrap();
     there_and_back(&mut client, &noise(10_000));
-    std::thread::sleep(std::time::Duration::from_millis(1500)); // The line is written anew each second.
     drop(client);
     program.signal(Signal::TERM); // To `script`, which passes it on.
     program.end().text()

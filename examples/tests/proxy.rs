@@ -6,7 +6,11 @@
 mod common;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::net::{self, AddressFamily, SocketType, sockopt};
 
 use common::{PATIENCE, Program, has, noise, read, read_all, shell, there_and_back, watchdog};
 
@@ -81,7 +85,7 @@ fn a_slow_reader_slows_the_writer_and_fills_no_memory() {
     #[cfg(target_os = "linux")]
     let before = bench.proxy.memory();
     let bytes = noise(64 << 20);
-    client.set_write_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
+    client.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
     let mut written = 0;
     let stopped = loop {
         match client.write(&bytes[written..]) {
@@ -124,12 +128,18 @@ fn there_and_back_through(client: &mut TcpStream, server: &mut TcpStream) {
     assert_eq!(read(client, 4), b"back");
 }
 
+/// A port that is taken, so that nobody else is put there meanwhile, but on which nobody listens.
+fn port_without_a_listener() -> (OwnedFd, String) {
+    let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = SocketAddr::try_from(net::getsockname(&socket).unwrap()).unwrap();
+    (socket, address.to_string())
+}
+
 #[test]
 fn a_server_that_cannot_be_reached_is_an_end_in_order_and_a_line() {
     let _watchdog = watchdog();
-    // A port where nobody listens, and on which nobody else will be put meanwhile.
-    let nobody = TcpStream::connect(TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()).unwrap();
-    let to = nobody.local_addr().unwrap().to_string();
+    let (_nobody, to) = port_without_a_listener();
     let proxy = Program::start("proxy", &["--listen", "127.0.0.1:0", "--to", &to]);
     for _ in 0..3 {
         let mut client = proxy.connect();
@@ -151,18 +161,12 @@ fn a_reset_goes_on_as_a_reset() {
         let (mut client, mut server) = bench.connect();
         there_and_back_through(&mut client, &mut server);
         let (doomed, mut other) = if client_resets { (client, server) } else { (server, client) };
-        let doomed = socket_that_resets(doomed);
+        sockopt::set_socket_linger(&doomed, Some(Duration::ZERO)).unwrap();
         drop(doomed);
         let (_, in_order) = read_all(&mut other);
         assert!(!in_order, "a reset was passed on as an end in order");
     }
     bench.proxy.stop();
-}
-
-/// Bytes that were not read make a close a reset: the standard library cannot say so otherwise.
-fn socket_that_resets(stream: TcpStream) -> TcpStream {
-    rustix::net::sockopt::set_socket_linger(&stream, Some(std::time::Duration::ZERO)).unwrap();
-    stream
 }
 
 #[test]

@@ -1,0 +1,319 @@
+//! `http_hello` over a network: clients that are installed, our own, and hostile ones. The parser has tests of its own.
+
+#![forbid(unsafe_code)]
+#![cfg(all(unix, not(miri)))]
+
+mod common;
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use common::{Program, has, noise, read_all, shell, watchdog};
+
+fn hello(args: &[&str]) -> Program {
+    Program::start("http_hello", &[&["--addr", "127.0.0.1:0"], args].concat())
+}
+
+/// One answer, as it came.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+/// A client that sends what it is told, right or wrong.
+struct Client {
+    stream: TcpStream,
+    answers: BufReader<TcpStream>,
+}
+
+impl Client {
+    fn new(program: &Program) -> Client {
+        let stream = program.connect();
+        Client { answers: BufReader::new(stream.try_clone().unwrap()), stream }
+    }
+
+    fn sends(&mut self, text: &str) {
+        self.stream.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// The next answer; `with_body` unless it is to `HEAD`.
+    fn hears(&mut self, with_body: bool) -> Answer {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert_ne!(self.answers.read_line(&mut head).unwrap(), 0, "the end, after {head:?}");
+        }
+        let status = head.strip_prefix("HTTP/1.1 ").unwrap()[..3].parse().unwrap();
+        let length = head.split("Content-Length: ").nth(1).unwrap().split("\r\n").next().unwrap();
+        let mut body = vec![0; if with_body { length.parse().unwrap() } else { 0 }];
+        self.answers.read_exact(&mut body).unwrap();
+        Answer { status, head, body: String::from_utf8(body).unwrap() }
+    }
+
+    /// The status of what was asked.
+    fn asks(&mut self, text: &str) -> u16 {
+        self.sends(text);
+        self.hears(true).status
+    }
+
+    /// Nothing more comes, and the end is in order.
+    fn is_hung_up_on(&mut self) {
+        assert_eq!(read_all(&mut self.answers), (Vec::new(), true));
+    }
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+#[test]
+fn one_connection_has_many_answers() {
+    let _watchdog = watchdog();
+    let program = hello(&[]);
+    let mut client = Client::new(&program);
+    for _ in 0..3 {
+        client.sends(GET);
+        let answer = client.hears(true);
+        assert_eq!((answer.status, &*answer.body), (200, "Hello from a single thread.\n"));
+        assert!(answer.head.contains("Connection: keep-alive\r\n"), "{}", answer.head);
+
+        client.sends("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n");
+        let head = client.hears(false);
+        assert_eq!((head.status, head.head), (200, answer.head));
+
+        client.sends("DELETE / HTTP/1.1\r\nHost: x\r\n\r\n");
+        let answer = client.hears(true);
+        assert!(answer.status == 405 && answer.head.contains("\r\nAllow: GET, HEAD\r\n"), "{answer:?}");
+        assert_eq!(client.asks("GET /?query HTTP/1.1\r\nHost: x\r\n\r\n"), 200);
+        assert_eq!(client.asks("GET /elsewhere HTTP/1.1\r\nHost: x\r\n\r\n"), 404);
+        let with_body = format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{GET}", GET.len());
+        assert_eq!(client.asks(&with_body), 405); // The body is not taken for a request.
+    }
+    drop(client);
+    program.stop();
+}
+
+#[test]
+fn requests_may_come_all_at_once() {
+    let _watchdog = watchdog();
+    let program = hello(&[]);
+    let mut client = Client::new(&program);
+    let many = 2000;
+    let mut writer = client.stream.try_clone().unwrap();
+    let writing = std::thread::spawn(move || {
+        writer.write_all(GET.repeat(many).as_bytes()).unwrap();
+        writer.shutdown(Shutdown::Write).unwrap();
+    });
+    for _ in 0..many {
+        assert_eq!(client.hears(true).status, 200);
+    }
+    client.is_hung_up_on();
+    writing.join().unwrap();
+    program.stop();
+}
+
+#[test]
+fn who_wants_to_be_hung_up_on_is() {
+    let _watchdog = watchdog();
+    let program = hello(&[]);
+    for request in ["GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"] {
+        let mut client = Client::new(&program);
+        client.sends(&format!("{request}{GET}")); // What comes after that is not answered.
+        let answer = client.hears(true);
+        assert!(answer.status == 200 && answer.head.contains("Connection: close\r\n"), "{answer:?}");
+        client.is_hung_up_on();
+    }
+    let mut client = Client::new(&program);
+    assert_eq!(client.asks("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"), 200);
+    assert_eq!(client.asks("GET / HTTP/1.0\r\n\r\n"), 200);
+    client.is_hung_up_on();
+    program.stop();
+}
+
+/// Whoever is refused gets to know why, also when more has come than was read: there is no reset.
+#[test]
+fn hazard_54_what_cannot_be_understood_is_refused_and_that_is_the_end() {
+    let _watchdog = watchdog();
+    let program = hello(&[]);
+    let long = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(100_000));
+    let many = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "X: x\r\n".repeat(100));
+    for (request, status) in [
+        ("hello\r\n", 400),
+        ("\x16\x03\x01 TLS", 400),
+        ("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n", 413),
+        (&format!("GET /{}", "x".repeat(100_000)), 414),
+        (&long, 431),
+        (&many, 431),
+        ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 501),
+        ("GET / HTTP/2.0\r\n\r\n", 505),
+    ] {
+        let mut client = Client::new(&program);
+        client.sends(&format!("{GET}{request}"));
+        assert_eq!(client.hears(true).status, 200);
+        let answer = client.hears(true);
+        assert_eq!(answer.status, status, "{request:?}");
+        assert!(answer.head.contains("Connection: close\r\n"), "{answer:?}");
+        client.is_hung_up_on();
+    }
+    program.stop();
+}
+
+#[test]
+fn hazard_54_noise_is_refused_and_fills_no_memory() {
+    let _watchdog = watchdog();
+    let program = hello(&[]);
+    let mut client = Client::new(&program);
+    assert_eq!(client.asks(GET), 200);
+    #[cfg(target_os = "linux")]
+    let before = program.memory();
+    let noise = noise(if cfg!(debug_assertions) { 1 << 20 } else { 8 << 20 });
+    for part in noise.chunks(1 << 18) {
+        let mut stream = program.connect();
+        // It fails when the server has heard enough.
+        let _ = stream.write_all(part);
+        let _ = stream.shutdown(Shutdown::Write);
+        let (answer, _) = read_all(&mut stream);
+        assert!(answer.starts_with(b"HTTP/1.1 4"), "{answer:?}");
+    }
+    assert_eq!(client.asks(GET), 200);
+    #[cfg(target_os = "linux")]
+    assert!(program.memory() < before + (1 << 20), "from {before} to {} bytes", program.memory());
+    drop(client);
+    program.stop();
+}
+
+/// A client that does not read its answers is not read from either, so that these do not pile up.
+#[test]
+fn who_does_not_read_is_not_listened_to() {
+    let _watchdog = watchdog();
+    let program = hello(&[]);
+    let mut client = Client::new(&program);
+    assert_eq!(client.asks(GET), 200);
+    #[cfg(target_os = "linux")]
+    let before = program.memory();
+    let (requests, mut written) = (GET.repeat(10_000), 0);
+    client.stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let stopped = loop {
+        match client.stream.write(requests.as_bytes()) {
+            Ok(count) => written += count,
+            Err(error) => break error.kind(),
+        }
+        assert!(written < 200 << 20, "requests are read, and their answers are not");
+    };
+    assert!(matches!(stopped, ErrorKind::WouldBlock | ErrorKind::TimedOut), "{stopped}");
+    #[cfg(target_os = "linux")]
+    assert!(program.memory() < before + (1 << 20), "from {before} to {} bytes", program.memory());
+}
+
+#[test]
+fn who_has_begun_a_request_has_to_go_on() {
+    let _watchdog = watchdog();
+    let program = hello(&["--patience", "0.3"]);
+    let mut silent = Client::new(&program);
+    let mut slow = Client::new(&program);
+    slow.sends("GET / HT");
+    assert_eq!(slow.hears(true).status, 408);
+    slow.is_hung_up_on();
+
+    // A byte now and then does not help, nor do requests before.
+    let mut drop_by_drop = Client::new(&program);
+    assert_eq!(drop_by_drop.asks(GET), 200);
+    let mut writer = drop_by_drop.stream.try_clone().unwrap();
+    let writing = std::thread::spawn(move || {
+        while writer.write_all(b"X").is_ok() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    assert_eq!(drop_by_drop.hears(true).status, 408);
+    read_all(&mut drop_by_drop.answers);
+    writing.join().unwrap();
+
+    // In the middle of a body, the answer is out already: there is only the end.
+    let mut body = Client::new(&program);
+    assert_eq!(body.asks("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345"), 405);
+    body.is_hung_up_on();
+
+    // Who has not begun is waited for.
+    assert_eq!(silent.asks(GET), 200);
+    drop(silent);
+    program.stop();
+}
+
+#[test]
+fn who_is_idle_is_hung_up_on() {
+    let _watchdog = watchdog();
+    let program = hello(&["--idle-timeout", "0.3"]);
+    let (mut idle, mut silent) = (Client::new(&program), Client::new(&program));
+    assert_eq!(idle.asks(GET), 200);
+    idle.is_hung_up_on();
+    silent.is_hung_up_on();
+    program.stop();
+}
+
+#[test]
+fn in_the_end_who_is_idle_is_hung_up_on_and_a_request_is_answered() {
+    let _watchdog = watchdog();
+    let program = hello(&[]);
+    let (mut idle, mut busy) = (Client::new(&program), Client::new(&program));
+    assert_eq!((idle.asks(GET), busy.asks(GET)), (200, 200));
+    // With the answer comes the certainty that the rest is there, too.
+    busy.sends(&format!("{GET}GET / HTTP/1.1\r\n"));
+    assert_eq!(busy.hears(true).status, 200);
+    program.signal(Signal::TERM);
+    idle.is_hung_up_on();
+    busy.sends("Host: x\r\n\r\n");
+    let answer = busy.hears(true);
+    assert!(answer.status == 200 && answer.head.contains("Connection: close\r\n"), "{answer:?}");
+    busy.is_hung_up_on();
+    drop((idle, busy));
+    let ended = program.end();
+    assert!(ended.status.success() && ended.complaints.is_empty(), "{ended:?}");
+}
+
+#[test]
+fn curl_is_content() {
+    let _watchdog = watchdog();
+    if !has("curl", "curl_is_content") {
+        return;
+    }
+    let program = hello(&[]);
+    let curl =
+        |options: &str| shell(&format!("curl -sS -w '%{{http_code}}.' {options}"), &[&program.address]);
+    let kept = shell("curl -sSv http://$1/ http://$1/ 2>&1", &[&program.address]);
+    assert!(kept.contains("Re-using existing connection") && kept.matches("200 OK").count() == 2, "{kept}");
+    assert!(curl("--head http://$1/").contains("200 OK"));
+    assert!(curl("http://$1/nowhere").ends_with("Try /.\n404.\n"), "{}", curl("http://$1/nowhere"));
+    for (options, status) in [
+        ("-0 http://$1/", "200."),
+        ("-X OPTIONS http://$1/", "405."),
+        ("-d some=data http://$1/", "405."),
+        ("-H \"X: $(printf '%9000s' x)\" http://$1/", "431."),
+        ("-H 'Transfer-Encoding: chunked' -d data http://$1/", "501."),
+        ("-H 'Content-Length: 3' -H 'Content-Length: 4' http://$1/", "400."),
+        ("-H 'Host:' http://$1/", "400."),
+        ("-F some=field http://$1/", "405."),
+        ("-T - http://$1/ < /dev/null", "501."), // It sends chunks, for it does not know how long that is.
+    ] {
+        assert!(curl(options).contains(status), "{options}: {}", curl(options));
+    }
+    // Longer than curl sends without asking.
+    let big = curl("--data-binary @\"$(command -v curl)\" --max-time 20 http://$1/");
+    assert!(big.contains("405.") || big.contains("413."), "{big}");
+    program.stop();
+}
+
+#[test]
+fn wrk_finds_no_errors() {
+    let _watchdog = watchdog();
+    if !has("wrk", "wrk_finds_no_errors") {
+        return;
+    }
+    let program = hello(&[]);
+    let said = shell("wrk -t1 -c20 -d1s http://$1/", &[&program.address]);
+    assert!(said.contains("Requests/sec") && !said.contains("errors") && !said.contains("Non-2xx"), "{said}");
+    program.stop();
+}
