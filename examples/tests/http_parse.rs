@@ -94,6 +94,7 @@ fn hazard_54_nothing_is_ambiguous() {
         ("bare CR in a value", "GET / HTTP/1.1\r\nHost: x\r\nX: a\rContent-Length: 3\r\n\r\n"),
         ("CR CR LF", "GET / HTTP/1.1\r\nHost: x\r\r\n\r\n"),
         ("NUL in a value", "GET / HTTP/1.1\r\nHost: x\0\r\n\r\n"),
+        ("DEL in a value", "GET / HTTP/1.1\r\nHost: x\x7f\r\n\r\n"),
         ("NUL in a name", "GET / HTTP/1.1\r\nHost: x\r\nContent-Length\0: 3\r\n\r\n"),
         ("no host", "GET / HTTP/1.1\r\n\r\n"),
         ("two hosts", "GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n"),
