@@ -15,7 +15,7 @@ use roundel::{signal, time};
 use roundel_net::TcpStream;
 use roundel_net::io::Buffers;
 
-const LONGEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(2);
 const MOST_BYTES: usize = 4 << 20;
 
 /// Ends the connection in such a way that what was written to it arrives.
