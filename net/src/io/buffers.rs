@@ -10,7 +10,7 @@
 //!
 //! Invariant. While bytes are read into a buffer, the pile is not borrowed (4).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::ops::Deref;
@@ -25,7 +25,32 @@ pub struct Buffers {
 
 struct Pile {
     size: usize,
+    /// Nearly always there is one buffer in use at a time: this one.
+    top: Cell<Option<Box<[u8]>>>,
     spare: RefCell<Vec<Box<[u8]>>>,
+}
+
+impl Pile {
+    #[cold]
+    fn make(&self) -> Box<[u8]> {
+        let spare = self.spare.borrow_mut().pop();
+        spare.unwrap_or_else(|| vec![0; self.size].into())
+    }
+
+    #[inline]
+    fn put(&self, bytes: Box<[u8]>) {
+        if let Some(other) = self.top.replace(Some(bytes)) {
+            self.put_aside(other);
+        }
+    }
+
+    #[cold]
+    fn put_aside(&self, bytes: Box<[u8]>) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE {
+            spare.push(bytes);
+        }
+    }
 }
 
 /// A message of most protocols fits; and a thousand of them, stuck with slow readers, are 16 MiB.
@@ -46,7 +71,7 @@ impl Buffers {
             size > 0,
             "`Buffers::new` was given a size of zero: nothing could be read into such a buffer"
         );
-        Buffers { pile: Rc::new(Pile { size, spare: RefCell::default() }) }
+        Buffers { pile: Rc::new(Pile { size, top: Cell::default(), spare: RefCell::default() }) }
     }
 
     /// How many bytes fit into one.
@@ -58,17 +83,29 @@ impl Buffers {
     /// How many lie ready to be used.
     #[must_use]
     pub fn spare(&self) -> usize {
-        self.pile.spare.borrow().len()
+        let top = self.pile.top.take();
+        let count = self.pile.spare.borrow().len() + usize::from(top.is_some());
+        self.pile.top.set(top);
+        count
     }
 
     /// Takes a buffer and has `read` put bytes into it. If that fails, the buffer goes back.
     #[inline]
-    pub(crate) fn fill(&self, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<Chunk> {
-        let taken = self.pile.spare.borrow_mut().pop();
-        let bytes = taken.unwrap_or_else(|| vec![0; self.pile.size].into());
-        let mut chunk = Chunk { bytes, filled: 0, pile: Rc::clone(&self.pile) };
-        chunk.filled = read(&mut chunk.bytes)?;
-        Ok(chunk)
+    pub(crate) fn fill(&self, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<Chunk<'_>> {
+        let mut bytes = self.take();
+        match read(&mut bytes) {
+            Ok(filled) => Ok(Chunk { bytes: Some(bytes), filled, pile: &self.pile }),
+            Err(error) => {
+                self.pile.put(bytes);
+                Err(error)
+            }
+        }
+    }
+
+    #[inline]
+    fn take(&self) -> Box<[u8]> {
+        let top = self.pile.top.take();
+        top.unwrap_or_else(|| self.pile.make())
     }
 }
 
@@ -86,33 +123,32 @@ impl fmt::Debug for Buffers {
 }
 
 /// Bytes that were read, in a buffer that goes back to its pile when this is dropped.
-pub struct Chunk {
-    bytes: Box<[u8]>,
+pub struct Chunk<'a> {
+    /// Always there, until it goes back.
+    bytes: Option<Box<[u8]>>,
     filled: usize,
-    pile: Rc<Pile>,
+    pile: &'a Pile,
 }
 
-impl Deref for Chunk {
+impl Deref for Chunk<'_> {
     type Target = [u8];
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        &self.bytes[..self.filled]
+        self.bytes.as_ref().map_or(&[], |bytes| &bytes[..self.filled])
     }
 }
 
-impl Drop for Chunk {
+impl Drop for Chunk<'_> {
     #[inline]
     fn drop(&mut self) {
-        let bytes = std::mem::take(&mut self.bytes);
-        let mut spare = self.pile.spare.borrow_mut();
-        if spare.len() < SPARE {
-            spare.push(bytes);
+        if let Some(bytes) = self.bytes.take() {
+            self.pile.put(bytes);
         }
     }
 }
 
-impl fmt::Debug for Chunk {
+impl fmt::Debug for Chunk<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Chunk").field(&&**self).finish()
     }
