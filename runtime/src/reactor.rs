@@ -239,19 +239,18 @@ impl Reactor {
         self.registrations.borrow().len()
     }
 
-    /// Notes a report, and moves the wakers of those who waited for it into `woken`.
-    #[inline]
+    /// Notes a report, and moves the wakers of those who waited for it into `woken`: that runs no foreign code.
+    #[inline(always)]
     fn note(&self, token: Token, report: &Report, woken: &mut Vec<Waker>) {
-        // No foreign code runs while this is borrowed: the wakers are only moved.
         let registrations = self.registrations.borrow();
         let found = registrations.get(token.0 as u32 as usize);
         let Some(registration) = found.filter(|found| found.token == token) else { return };
         let (readable, writable) = registration.note(report);
         if readable {
-            registration.waiters(Direction::Read).borrow_mut().take_into(woken);
+            registration.take_waiters(Direction::Read, woken);
         }
         if writable {
-            registration.waiters(Direction::Write).borrow_mut().take_into(woken);
+            registration.take_waiters(Direction::Write, woken);
         }
         drop(registrations);
         self.probe.emit(|| Event::SourceReady { source: token.0 as u64, readable, writable });
@@ -295,6 +294,8 @@ const READABLE: u8 = 1 << Direction::Read as u8;
 const WRITABLE: u8 = 1 << Direction::Write as u8;
 /// The peer has closed, or urgent data has come: a short transfer says nothing any more.
 const CLOSED: u8 = 4;
+/// Somebody waits: [`AWAITED`] for reading, and one bit higher for writing.
+const AWAITED: u8 = 16;
 /// Not registered, since the kernel never makes anybody wait for it.
 const ALWAYS: u8 = 8;
 
@@ -348,6 +349,23 @@ impl Registration {
         if self.state.get() & CLOSED == 0 {
             self.would_block(direction);
         }
+    }
+
+    /// Moves out the wakers of those who wait in this direction. In one of the two, mostly, nobody does.
+    #[inline(always)]
+    fn take_waiters(&self, direction: Direction, woken: &mut Vec<Waker>) {
+        let awaited = AWAITED << direction as u8;
+        if self.state.get() & awaited != 0 {
+            self.state.set(self.state.get() & !awaited);
+            self.waiters(direction).borrow_mut().take_into(woken);
+        }
+    }
+
+    /// Those who wait, for somebody who is about to join them.
+    #[inline]
+    pub(crate) fn join_waiters(&self, direction: Direction) -> &RefCell<Waiters> {
+        self.state.set(self.state.get() | AWAITED << direction as u8);
+        self.waiters(direction)
     }
 
     #[inline]

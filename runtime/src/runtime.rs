@@ -205,9 +205,11 @@ impl Runtime {
 
     fn look_around(&self, engine: &mut Engine) {
         let wait = self.how_long(); // 2
+        self.context.executor.set_arriving(true);
         self.ask_the_kernel(engine, wait); // 3
         self.take_mail(engine); // 4
         self.fire_timers(engine); // 5
+        self.context.executor.set_arriving(false);
     }
 
     /// Polls a batch. The net for panics is hung once for all of them; what fell is buried, and on it goes.
@@ -278,17 +280,6 @@ impl Runtime {
         self.wake_all(&mut engine.woken);
     }
 
-    fn fire_timers(&self, engine: &mut Engine) {
-        let Context { executor, timers, clock, inbox, .. } = &*self.context;
-        let Some(next) = timers.next() else { return };
-        if clock.is_virtual() && !executor.has_ready() && inbox.is_quiet() {
-            // Nothing else can happen: this is where virtual time passes.
-            clock.jump(next);
-        }
-        timers.take_due(clock.now(), &mut engine.woken);
-        self.wake_all(&mut engine.woken);
-    }
-
     /// Wakes our own tasks by their numbers, and whoever else by calling foreign code.
     fn wake_all(&self, woken: &mut Vec<Waker>) {
         for waker in woken.drain(..) {
@@ -301,6 +292,17 @@ impl Runtime {
                 None => panics::wake(waker),
             }
         }
+    }
+
+    fn fire_timers(&self, engine: &mut Engine) {
+        let Context { executor, timers, clock, inbox, .. } = &*self.context;
+        let Some(next) = timers.next() else { return };
+        if clock.is_virtual() && !executor.has_ready() && inbox.is_quiet() {
+            // Nothing else can happen: this is where virtual time passes.
+            clock.jump(next);
+        }
+        timers.take_due(clock.now(), &mut engine.woken);
+        self.wake_all(&mut engine.woken);
     }
 
     fn take_mail(&self, engine: &mut Engine) {
