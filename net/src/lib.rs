@@ -15,6 +15,7 @@ mod stream;
 mod tcp;
 mod unix;
 
+pub use connect::ConnectError;
 pub use names::{Target, ToAddrs, lookup_host};
 pub use pipe::pipe;
 pub use socket::TcpSocket;
