@@ -7,6 +7,7 @@
 
 pub mod io;
 pub mod pipe;
+pub mod testing;
 
 mod connect;
 mod names;
