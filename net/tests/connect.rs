@@ -1,7 +1,7 @@
 //! Connecting: which address wins, when, and what is left of the others; hazard 50.
 //!
 //! A *black hole* is a listener whose backlog is full: the kernel drops what comes, and an attempt to connect neither
-//! succeeds nor fails. A *closed* address was free a moment ago: it refuses. With virtual time the quarter of a
+//! succeeds nor fails. A *closed* address is bound, but nobody listens: it refuses. With virtual time the quarter of a
 //! second between two attempts is exact, and takes no time: a connection over loopback is there as soon as the loop
 //! looks, or never.
 
@@ -11,20 +11,23 @@
 #[path = "../../runtime/tests/common/mod.rs"]
 mod common;
 
+use std::cell::Cell;
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, TcpStream as StdStream};
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use roundel::probe::Event;
+use roundel::probe::{Event, Resource};
 use roundel::source;
 use roundel::testing::at_every_await;
 use roundel::time::{now, timeout};
 use roundel::{Runtime, blocking, run};
 use roundel_net::{ConnectError, TcpSocket, TcpStream, lookup_host};
+use socket2::{Domain, Socket, Type};
 
 use common::{alone, watchdog};
 
@@ -37,18 +40,26 @@ fn open(host: &str) -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-fn closed() -> SocketAddr {
-    open("127.0.0.1").1
+/// An address where nobody listens, and nobody can as long as this is kept: the port is bound.
+struct Closed {
+    address: SocketAddr,
+    _socket: Socket,
+}
+
+fn closed() -> Closed {
+    let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&any.into()).unwrap();
+    Closed { address: socket.local_addr().unwrap().as_socket().unwrap(), _socket: socket }
 }
 
 /// The sockets have to be kept.
 struct Hole {
     address: SocketAddr,
-    _sockets: (socket2::Socket, Vec<socket2::Socket>),
+    _sockets: (Socket, Vec<Socket>),
 }
 
 fn hole(host: &str) -> Hole {
-    use socket2::{Domain, Socket, Type};
     let address: SocketAddr = format!("{host}:0").parse().unwrap();
     let socket = || Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
     let listener = socket();
@@ -83,19 +94,20 @@ async fn outcome(to: &[SocketAddr]) -> (Duration, SocketAddr) {
 #[test]
 fn one_that_refuses_costs_no_time() {
     let (_listener, address) = open("127.0.0.1");
+    let (one, other) = (closed(), closed());
     virtually(async {
-        assert_eq!(outcome(&[closed(), closed(), address]).await, (Duration::ZERO, address));
+        assert_eq!(outcome(&[one.address, other.address, address]).await, (Duration::ZERO, address));
     });
 }
 
 #[test]
 fn a_black_hole_costs_a_quarter_of_a_second() {
     let (_listener, address) = open("127.0.0.1");
-    let (one, other) = (hole("127.0.0.1"), hole("127.0.0.1"));
+    let (one, other, closed) = (hole("127.0.0.1"), hole("127.0.0.1"), closed());
     virtually(async {
         assert_eq!(outcome(&[one.address, address]).await, (DELAY, address));
         assert_eq!(outcome(&[one.address, other.address, address]).await, (2 * DELAY, address));
-        assert_eq!(outcome(&[one.address, closed(), address]).await, (DELAY, address));
+        assert_eq!(outcome(&[one.address, closed.address, address]).await, (DELAY, address));
         assert_eq!(outcome(&[address, one.address]).await, (Duration::ZERO, address));
     });
 }
@@ -135,13 +147,15 @@ fn a_connection_that_is_slow_may_still_win() {
     });
 }
 
-/// How often a loop was told that somebody waits for a timer while it ran `body`.
+/// How often somebody began to wait for a timer while `body` ran.
 fn sleeps(body: impl Future<Output = ()>) -> usize {
-    let log = common::Log::default();
-    let (sink, _watchdog) = (log.clone(), watchdog());
-    let runtime = Runtime::builder().virtual_time(true).probe(move |event| sink.add(event)).build().unwrap();
-    runtime.block_on(body);
-    log.count(|event| matches!(event, Event::WaitOn { on: roundel::probe::Resource::Timer(_), .. }))
+    let _watchdog = watchdog();
+    let count = Rc::<Cell<usize>>::default();
+    let counted = Rc::clone(&count);
+    let is_sleep = |event: &Event| matches!(event, Event::WaitOn { on: Resource::Timer(_), .. });
+    let sink = move |event| counted.set(counted.get() + usize::from(is_sleep(&event)));
+    Runtime::builder().virtual_time(true).probe(sink).build().unwrap().block_on(body);
+    count.get()
 }
 
 #[test]
@@ -163,7 +177,8 @@ fn one_address_needs_no_timer() {
 #[test]
 fn an_error_names_the_target_and_every_attempt() {
     virtually(async {
-        let (one, other) = (closed(), closed());
+        let (closed, closed_too) = (closed(), closed());
+        let (one, other) = (closed.address, closed_too.address);
         let error = TcpStream::connect([one, other]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         let refused = io::Error::from_raw_os_error(error_of(&error).raw_os_error().unwrap());
