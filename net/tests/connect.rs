@@ -10,6 +10,9 @@
 
 #[path = "../../runtime/tests/common/mod.rs"]
 mod common;
+#[cfg(target_os = "linux")]
+#[path = "connect/faults.rs"]
+mod faults;
 
 use std::cell::Cell;
 use std::error::Error;
@@ -298,6 +301,7 @@ fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
+#[cfg(target_os = "linux")]
 const MANY: usize = if cfg!(debug_assertions) { 2_000 } else { 10_000 };
 
 #[cfg(target_os = "linux")]

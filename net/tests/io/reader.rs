@@ -106,7 +106,7 @@ proptest! {
                     0 => matches!(reader.read_line().await, Ok(None)),
                     1 => matches!(reader.read_until(b"\r\n").await, Ok(None)),
                     2 => reader.read_exact(round as usize % 3000).await.is_err_and(|e| e.kind() == ErrorKind::UnexpectedEof),
-                    3 => matches!(reader.lines().next().await, None),
+                    3 => reader.lines().next().await.is_none(),
                     _ => reader.read(&mut [0; 9]).await.unwrap() == 0,
                 }, (limit + 1).max(size));
                 assert!(reader.capacity() <= most, "{} bytes for a limit of {limit}", reader.capacity());
@@ -171,7 +171,7 @@ fn a_long_line_is_one_error_and_no_line() {
         assert_eq!(reader.read_line().await.unwrap(), Some("short"));
         match reader.read_line().await.unwrap_err() {
             ReadError::LimitExceeded { limit, partial } => {
-                assert_eq!((limit, &partial[..]), (6, &b"much t"[..]))
+                assert_eq!((limit, &partial[..]), (6, &b"much t"[..]));
             }
             error => panic!("{error}"),
         }
@@ -231,7 +231,7 @@ fn too_few_bytes_are_in_the_error() {
         assert_eq!(error.to_string(), "the stream has ended after 3 of 5 bytes");
         match error {
             ReadError::Incomplete { expected, partial } => {
-                assert_eq!((expected, &partial[..]), (5, &b"efg"[..]))
+                assert_eq!((expected, &partial[..]), (5, &b"efg"[..]));
             }
             error => panic!("{error}"),
         }
