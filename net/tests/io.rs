@@ -23,9 +23,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
+use proptest::prelude::ProptestConfig;
 use roundel::time::timeout;
 use roundel::{Runtime, run};
 use roundel_net::{TcpListener, TcpStream};
+
+/// How often each property is tried.
+fn cases() -> ProptestConfig {
+    let cases = if cfg!(debug_assertions) { 60 } else { 1000 };
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
 
 /// On virtual time; a hang is a panic.
 fn virtually<T>(body: impl Future<Output = T>) -> T {

@@ -172,6 +172,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn as_the_rfc_says(hosts in proptest::collection::vec((any::<bool>(), 0u64..1_000), 0..7)) {
             // Sums of different powers of two, apart from multiples of the delay: no two things happen at once, so

@@ -50,6 +50,8 @@ where
 }
 
 proptest! {
+    #![proptest_config(super::cases())]
+
     #[test]
     fn each_hears_what_the_other_says(there in 0usize..3000, back in 0usize..3000, pipe in 1usize..100, seed: u64) {
         virtually(async {

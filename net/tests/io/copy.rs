@@ -16,6 +16,8 @@ use roundel_net::{TcpListener, TcpStream, UnixStream};
 use super::{Lazy, Scripted, all_of, numbered, really, tcp, virtually};
 
 proptest! {
+    #![proptest_config(super::cases())]
+
     #[test]
     fn everything_arrives(length in 0usize..5000, pipe in 1usize..300, size in 1usize..300, seed: u64) {
         let bytes = numbered(length);
