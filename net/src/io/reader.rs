@@ -11,7 +11,7 @@
 //!
 //! | method | cancel safe |
 //! |---|---|
-//! | `read_until`, `read_line`, `lines`, `read_exact`, `read`, `fill` | yes, all: what has been read waits in the reader |
+//! | `read_until`, `read_until_any`, `read_line`, `lines`, `read_exact`, `read`, `fill` | yes, all: what has been read waits in the reader |
 //!
 //! What it does not know: what the pieces mean.
 
@@ -55,7 +55,7 @@ pub struct Reader<R> {
     /// What is in the chunk and was not given out yet.
     unread: Range<usize>,
     /// A piece was too long: what lies before the next one of these is still a part of it.
-    skipping: Option<Box<[u8]>>,
+    skipping: Option<Vec<Box<[u8]>>>,
 }
 
 /// That of asyncio.
@@ -173,7 +173,30 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         assert!(!separator.as_ref().is_empty(), "`Reader::read_until` was given an empty separator");
         async move {
             let mut scanned = 0;
-            let found = poll_fn(|cx| self.poll_piece(cx, separator.as_ref(), &mut scanned)).await?;
+            let found = poll_fn(|cx| self.poll_piece(cx, &[separator.as_ref()], &mut scanned)).await?;
+            Ok(found.map(|place| self.bytes(place)))
+        }
+    }
+
+    /// [`read_until`](Reader::read_until) whichever separator ends first.
+    ///
+    /// # Errors
+    ///
+    /// As `read_until`.
+    ///
+    /// # Panics
+    ///
+    /// If one of them is empty, or there is none.
+    #[track_caller]
+    pub fn read_until_any(
+        &mut self,
+        separators: &[&[u8]],
+    ) -> impl Future<Output = Result<Option<&[u8]>, ReadError>> {
+        let is_fine = !separators.is_empty() && separators.iter().all(|separator| !separator.is_empty());
+        assert!(is_fine, "`Reader::read_until_any` was given an empty separator, or none");
+        async move {
+            let mut scanned = 0;
+            let found = poll_fn(|cx| self.poll_piece(cx, separators, &mut scanned)).await?;
             Ok(found.map(|place| self.bytes(place)))
         }
     }
@@ -186,7 +209,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// lines of bytes, use `read_until(b"\n")`.
     pub async fn read_line(&mut self) -> Result<Option<&str>, ReadError> {
         let mut scanned = 0;
-        match poll_fn(|cx| self.poll_piece(cx, b"\n", &mut scanned)).await? {
+        match poll_fn(|cx| self.poll_piece(cx, &[b"\n"], &mut scanned)).await? {
             None => Ok(None),
             Some(place) => line(self.bytes(place)).map(Some),
         }
@@ -279,19 +302,19 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     pub(super) fn poll_piece(
         &mut self,
         cx: &mut Context<'_>,
-        separator: &[u8],
+        separators: &[&[u8]],
         scanned: &mut usize,
     ) -> Poll<Result<Option<Range<usize>>, ReadError>> {
         ready!(self.poll_skip(cx))?;
         loop {
             let there = self.buffered();
             let allowed = &there[..there.len().min(self.limit)];
-            if let Some(end) = find(allowed, separator, *scanned) {
+            if let Some(end) = find(allowed, separators, *scanned) {
                 return Poll::Ready(Ok(Some(self.give(end))));
             }
             if there.len() > self.limit {
                 let error = ReadError::LimitExceeded { limit: self.limit, partial: allowed.to_vec() };
-                self.skipping = Some(separator.into());
+                self.skipping = Some(separators.iter().map(|separator| Box::from(*separator)).collect());
                 return Poll::Ready(Err(error));
             }
             *scanned = there.len();
@@ -304,10 +327,10 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
     /// Throws away what remains of a piece that was too long.
     fn poll_skip(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(separator) = &self.skipping {
+        while let Some(separators) = &self.skipping {
             // The last bytes may be the beginning of a separator.
-            let uncertain = separator.len() - 1;
-            if let Some(end) = find(self.buffered(), separator, 0) {
+            let uncertain = separators.iter().map(|separator| separator.len() - 1).max().unwrap_or(0);
+            if let Some(end) = find(self.buffered(), separators, 0) {
                 self.skipping = None;
                 self.give(end);
                 break;
@@ -357,8 +380,12 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     }
 }
 
-/// Where the first `separator` ends, if not before `scanned`.
-fn find(bytes: &[u8], separator: &[u8], scanned: usize) -> Option<usize> {
+/// Where the first of the separators ends, if not before `scanned`.
+fn find(bytes: &[u8], separators: &[impl AsRef<[u8]>], scanned: usize) -> Option<usize> {
+    separators.iter().filter_map(|separator| find_one(bytes, separator.as_ref(), scanned)).min()
+}
+
+fn find_one(bytes: &[u8], separator: &[u8], scanned: usize) -> Option<usize> {
     let last = *separator.last()?;
     let mut at = scanned;
     while at < bytes.len() {

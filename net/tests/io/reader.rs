@@ -19,12 +19,12 @@ use super::{Scripted, all_of, numbered, really, virtually};
 /// A piece, or (too long) the beginning of one.
 type Piece = Result<Vec<u8>, Vec<u8>>;
 
-/// Cuts all of the bytes at once, by comparing at each place.
-fn naive(bytes: &[u8], separator: &[u8], limit: usize) -> Vec<Piece> {
+/// Cuts all of the bytes at once: a piece ends where one of the separators does first.
+fn naive(bytes: &[u8], separators: &[&[u8]], limit: usize) -> Vec<Piece> {
     let (mut pieces, mut rest) = (Vec::new(), bytes);
     while !rest.is_empty() {
-        let found = (0..rest.len()).find(|at| rest[*at..].starts_with(separator));
-        let (piece, behind) = rest.split_at(found.map_or(rest.len(), |at| at + separator.len()));
+        let ends = |end: &usize| separators.iter().any(|separator| rest[..*end].ends_with(separator));
+        let (piece, behind) = rest.split_at((1..rest.len()).find(ends).unwrap_or(rest.len()));
         pieces.push(if piece.len() <= limit { Ok(piece.to_vec()) } else { Err(piece[..limit].to_vec()) });
         rest = behind;
     }
@@ -32,10 +32,14 @@ fn naive(bytes: &[u8], separator: &[u8], limit: usize) -> Vec<Piece> {
 }
 
 /// The same by the reader, which is asked on after each error.
-async fn pieces(mut reader: Reader<impl futures_io::AsyncRead + Unpin>, separator: &[u8]) -> Vec<Piece> {
+async fn pieces(mut reader: Reader<impl futures_io::AsyncRead + Unpin>, separators: &[&[u8]]) -> Vec<Piece> {
     let mut pieces = Vec::new();
     loop {
-        match reader.read_until(separator).await {
+        let piece = match separators {
+            [one] => reader.read_until(one).await,
+            several => reader.read_until_any(several).await,
+        };
+        match piece {
             Ok(Some(piece)) => pieces.push(Ok(piece.to_vec())),
             Ok(None) => return pieces,
             Err(ReadError::LimitExceeded { partial, .. }) => pieces.push(Err(partial)),
@@ -50,15 +54,16 @@ proptest! {
     #[test]
     fn the_pieces_do_not_depend_on_how_the_bytes_arrive(
         bytes in proptest::collection::vec(0u8..4, 0..300),
-        separator in proptest::collection::vec(0u8..4, 1..5),
+        separators in proptest::collection::vec(proptest::collection::vec(0u8..4, 1..5), 1..4),
         (limit, size) in (1usize..40, 1usize..40),
         seed: u64,
     ) {
+        let separators: Vec<&[u8]> = separators.iter().map(|separator| &separator[..]).collect();
         virtually(async {
             let reader = Reader::new(Evil::new(&bytes[..], seed)).with_limit(limit).sharing(&Buffers::new(size));
-            assert_eq!(pieces(reader, &separator).await, naive(&bytes, &separator, limit));
+            assert_eq!(pieces(reader, &separators).await, naive(&bytes, &separators, limit));
             let reader = Reader::new(&bytes[..]).with_limit(limit);
-            assert_eq!(pieces(reader, &separator).await, naive(&bytes, &separator, limit));
+            assert_eq!(pieces(reader, &separators).await, naive(&bytes, &separators, limit));
         });
     }
 
@@ -76,7 +81,7 @@ proptest! {
         virtually(async {
             let (writer, reader) = duplex(50);
             spawn(async move { copy(&bytes[..], Evil::new(writer, seed)).await }).detach();
-            assert_eq!(pieces(Reader::new(Evil::new(reader, !seed)), &[byte]).await, expected);
+            assert_eq!(pieces(Reader::new(Evil::new(reader, !seed)), &[&[byte]]).await, expected);
         });
     }
 
@@ -219,7 +224,7 @@ fn a_separator_may_be_longer_than_the_limit() {
         let separator = numbered(10_000);
         let bytes = [&b"never short enough"[..], &separator, b"end"].concat();
         let reader = Reader::new(Evil::new(&bytes[..], 1)).with_limit(10);
-        assert_eq!(pieces(reader, &separator).await, [Err(b"never shor".to_vec()), Ok(b"end".to_vec())]);
+        assert_eq!(pieces(reader, &[&separator]).await, [Err(b"never shor".to_vec()), Ok(b"end".to_vec())]);
     });
 }
 
@@ -471,6 +476,7 @@ fn misuse_says_what_is_wrong() {
     };
     let mut reader = Reader::new(&b"abc"[..]);
     assert!(text(&mut || drop(reader.read_until(b""))).contains("empty separator"));
+    assert!(text(&mut || drop(reader.read_until_any(&[]))).contains("or none"));
     assert!(text(&mut || reader.consume(1)).contains("only 0 bytes"));
     assert!(text(&mut || drop(Reader::new(&b""[..]).with_limit(0))).contains("limit"));
     assert!(text(&mut || drop(Buffers::new(0))).contains("size of zero"));
