@@ -227,6 +227,25 @@ fn who_takes_no_more_may_still_answer() {
 }
 
 #[test]
+fn who_takes_no_more_has_no_buffer_kept_for_it() {
+    virtually(async {
+        let buffers = Buffers::default();
+        let silent = Scripted {
+            read: |_: &mut Context<'_>, _: &mut [u8]| Poll::Pending,
+            write: |_: &[u8]| Poll::Ready(Err(ErrorKind::BrokenPipe.into())),
+        };
+        let (client, a) = duplex(50);
+        let shared = buffers.clone();
+        let proxy = spawn(async move { copy_bidirectional_with(a, silent, &shared).await });
+        copy(&b"nobody wants it"[..], &client).await.unwrap();
+        settle().await;
+        assert!(!proxy.is_finished(), "there may be an answer");
+        assert!(buffers.spare() >= 1, "what could not be written is still held");
+        proxy.cancel();
+    });
+}
+
+#[test]
 fn a_flood_does_not_keep_the_other_direction_waiting() {
     virtually(async {
         let heard = Rc::new(RefCell::new(Vec::new()));

@@ -1,12 +1,14 @@
 //! `io::Reader`: the same pieces however the bytes arrive, no more memory than the limit, and nothing lost on the way.
 
 use std::error::Error;
+use std::future::poll_fn;
 use std::io::{self, BufRead, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
+use futures_io::AsyncBufRead;
 use proptest::prelude::*;
 use roundel::spawn;
 use roundel::testing::{at_every_await, settle};
@@ -448,6 +450,49 @@ fn a_thousand_idle_readers_hold_no_buffer() {
             assert_eq!(task.await.unwrap(), 2);
         }
         assert_eq!(buffers.spare(), 1);
+    });
+}
+
+#[test]
+fn a_parser_may_fill_and_consume_up_to_the_limit() {
+    virtually(async {
+        let bytes = numbered(1000);
+        let mut reader = Reader::new(Evil::new(&bytes[..], 5)).with_limit(100).sharing(&Buffers::new(16));
+        let mut seen = 0;
+        while reader.buffered().len() <= 100 {
+            seen += reader.fill().await.unwrap();
+            assert_eq!(reader.buffered(), &bytes[..seen]);
+        }
+        let error = reader.fill().await.unwrap_err();
+        assert!(matches!(error, ReadError::LimitExceeded { limit: 100, .. }), "{error}");
+        assert_eq!((reader.capacity(), reader.buffered()), (101, &bytes[..101]), "nothing is lost");
+        reader.consume(50);
+        assert_ne!(reader.fill().await.unwrap(), 0);
+        let (rest, error) = all_of(&mut reader).await;
+        assert_eq!((&rest[..], error), (&bytes[50..], None));
+        assert_eq!(reader.fill().await.unwrap(), 0);
+    });
+}
+
+/// As other crates see it.
+#[test]
+fn it_is_a_buffered_reader() {
+    virtually(async {
+        let bytes = numbered(500);
+        let mut reader = Reader::new(Evil::new(&bytes[..], 6)).with_limit(10).sharing(&Buffers::new(16));
+        reader.read_until(b"not to be found").await.unwrap_err();
+        let mut seen = Vec::new();
+        loop {
+            let piece =
+                poll_fn(|cx| Pin::new(&mut reader).poll_fill_buf(cx).map_ok(<[u8]>::to_vec)).await.unwrap();
+            let count = piece.len().min(3);
+            if count == 0 {
+                break;
+            }
+            seen.extend_from_slice(&piece[..count]);
+            AsyncBufRead::consume(Pin::new(&mut reader), count);
+        }
+        assert!(seen == bytes, "what is consumed is not skipped: {} bytes", seen.len());
     });
 }
 
