@@ -160,7 +160,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     ///
     /// [`ReadError::LimitExceeded`] if the piece is longer than the limit. The next call of this or of
     /// [`read_line`](Reader::read_line) skips all of it. To read on within it instead, call
-    /// [`read`](Reader::read) or [`read_exact`](Reader::read_exact).
+    /// [`read`](Reader::read), [`read_exact`](Reader::read_exact) or [`consume`](Reader::consume).
     ///
     /// # Panics
     ///
@@ -290,7 +290,6 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     ///
     /// [`ReadError::LimitExceeded`] if more than the limit is buffered already; the stream's.
     pub async fn fill(&mut self) -> Result<usize, ReadError> {
-        self.skipping = None;
         if self.unread.len() > self.limit {
             return Err(ReadError::LimitExceeded { limit: self.limit, partial: Vec::new() });
         }
@@ -427,7 +426,6 @@ impl<R: AsyncRead + Unpin> AsyncRead for Reader<R> {
 impl<R: AsyncRead + Unpin> AsyncBufRead for Reader<R> {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let reader = self.get_mut();
-        reader.skipping = None;
         if reader.unread.is_empty() {
             ready!(reader.poll_fill(cx))?;
         }

@@ -203,6 +203,10 @@ fn one_may_read_on_within_a_long_piece() {
         assert_eq!((reader.read(&mut some).await.unwrap(), &some), (4, b"too "));
         assert_eq!(reader.read_line().await.unwrap(), Some("long"));
         assert_eq!(reader.read_line().await.unwrap(), Some("next"));
+        let mut reader = Reader::new(&b"much too long\nnext\n"[..]).with_limit(6);
+        reader.read_line().await.unwrap_err();
+        reader.consume(9);
+        assert_eq!(reader.read_line().await.unwrap(), Some("long"));
     });
 }
 
@@ -227,6 +231,19 @@ fn a_separator_may_be_longer_than_the_limit() {
         let bytes = [&b"never short enough"[..], &separator, b"end"].concat();
         let reader = Reader::new(Evil::new(&bytes[..], 1)).with_limit(10);
         assert_eq!(pieces(reader, &[&separator]).await, [Err(b"never shor".to_vec()), Ok(b"end".to_vec())]);
+    });
+}
+
+#[test]
+fn what_is_skipped_ends_at_any_of_the_separators() {
+    virtually(async {
+        for seed in 0..100 {
+            let bytes = &b"much too long THE END\nok\nmuch too long\nok"[..];
+            let reader = Reader::new(Evil::new(bytes, seed)).with_limit(4).sharing(&Buffers::new(5));
+            let long = || Err(b"much".to_vec());
+            let expected = [long(), Ok(b"\n".to_vec()), Ok(b"ok\n".to_vec()), long(), Ok(b"ok".to_vec())];
+            assert_eq!(pieces(reader, &[b"\n", b"THE END"]).await, expected);
+        }
     });
 }
 
