@@ -7,6 +7,7 @@
 
 pub mod io;
 pub mod pipe;
+pub mod serve;
 pub mod testing;
 
 mod connect;
@@ -19,6 +20,7 @@ mod unix;
 pub use connect::ConnectError;
 pub use names::{Target, ToAddrs, lookup_host};
 pub use pipe::pipe;
+pub use serve::serve;
 pub use socket::TcpSocket;
 pub use stream::{ByteStream, Transport};
 pub use tcp::{Incoming, TcpListener, TcpStream};

@@ -135,10 +135,12 @@ where
     ///
     /// What the system says.
     #[inline]
-    pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.io(Direction::Read, |mut io| io.read(buffer)).await?;
-        self.note(Direction::Read, count, buffer.len());
-        Ok(count)
+    pub fn read<'a>(&'a self, buffer: &'a mut [u8]) -> impl Future<Output = io::Result<usize>> + use<'a, S> {
+        self.source.io(Direction::Read, move |mut io| {
+            let count = io.read(buffer)?;
+            self.note(Direction::Read, count, buffer.len());
+            Ok(count)
+        })
     }
 
     /// Reads some bytes into several buffers, in their order.
@@ -174,10 +176,15 @@ where
     ///
     /// What the system says.
     #[inline]
-    pub async fn read_chunk(&self, buffers: &Buffers) -> io::Result<Chunk> {
-        let chunk = self.source.io(Direction::Read, |mut io| buffers.fill(|buffer| io.read(buffer))).await?;
-        self.note(Direction::Read, chunk.len(), buffers.size());
-        Ok(chunk)
+    pub fn read_chunk<'a>(
+        &'a self,
+        buffers: &'a Buffers,
+    ) -> impl Future<Output = io::Result<Chunk<'a>>> + use<'a, S> {
+        self.source.io(Direction::Read, move |mut io| {
+            let chunk = buffers.fill(|buffer| io.read(buffer))?;
+            self.note(Direction::Read, chunk.len(), buffers.size());
+            Ok(chunk)
+        })
     }
 
     /// Fills the buffer.
@@ -234,10 +241,12 @@ where
     ///
     /// What the system says: `BrokenPipe` or `ConnectionReset` when nobody will read them.
     #[inline]
-    pub async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.source.io(Direction::Write, |mut io| io.write(bytes)).await?;
-        self.note(Direction::Write, count, bytes.len());
-        Ok(count)
+    pub fn write<'a>(&'a self, bytes: &'a [u8]) -> impl Future<Output = io::Result<usize>> + use<'a, S> {
+        self.source.io(Direction::Write, move |mut io| {
+            let count = io.write(bytes)?;
+            self.note(Direction::Write, count, bytes.len());
+            Ok(count)
+        })
     }
 
     /// Writes some of the bytes of several buffers, in their order.
@@ -258,14 +267,21 @@ where
     ///
     /// What the system says.
     #[inline]
-    pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            match self.write(bytes).await? {
-                0 => return Err(ErrorKind::WriteZero.into()),
-                count => bytes = &bytes[count..],
+    pub fn write_all<'a>(&'a self, mut bytes: &'a [u8]) -> impl Future<Output = io::Result<()>> + use<'a, S> {
+        self.source.io(Direction::Write, move |mut io| {
+            if bytes.is_empty() {
+                return Ok(());
             }
-        }
-        Ok(())
+            let count = io.write(bytes)?;
+            self.note(Direction::Write, count, count);
+            bytes = &bytes[count..];
+            match count {
+                0 => Err(ErrorKind::WriteZero.into()),
+                _ if bytes.is_empty() => Ok(()),
+                // It is full. The kernel has noted that we wait for room, as if it had said so.
+                _ => Err(ErrorKind::WouldBlock.into()),
+            }
+        })
     }
 
     /// Writes without waiting.

@@ -29,7 +29,7 @@ use futures_core::Stream;
 use roundel::source::{Direction, Source};
 use socket2::SockRef;
 
-use crate::names::ToAddrs;
+use crate::names::{Target, ToAddrs};
 use crate::socket::TcpSocket;
 use crate::stream::{ByteStream, Transport};
 
@@ -189,14 +189,23 @@ impl TcpListener {
     /// Names the address: `AddrInUse` if somebody listens there already, `PermissionDenied` for a port that only the
     /// administrator may use.
     pub async fn bind(at: impl ToAddrs) -> io::Result<TcpListener> {
+        TcpListener::bind_first(at.target()?, false).await
+    }
+
+    /// As [`bind`](TcpListener::bind), but others who do the same may listen on the same port (`SO_REUSEPORT`), and the
+    /// kernel deals out the connections among them: one loop per core, without a herd at every accept.
+    ///
+    /// # Errors
+    ///
+    /// As `bind`.
+    pub async fn bind_shared(at: impl ToAddrs) -> io::Result<TcpListener> {
+        TcpListener::bind_first(at.target()?, true).await
+    }
+
+    async fn bind_first(at: Target, shared: bool) -> io::Result<TcpListener> {
         let mut failed = None;
-        for address in at.target()?.resolve().await? {
-            let listener = TcpSocket::for_address(address).and_then(|socket| {
-                socket.set_reuse_address(true)?;
-                socket.bind(address)?;
-                socket.listen(BACKLOG)
-            });
-            match listener {
+        for address in at.resolve().await? {
+            match TcpListener::bind_one(address, shared) {
                 Ok(listener) => return Ok(listener),
                 Err(error) => {
                     failed =
@@ -205,6 +214,16 @@ impl TcpListener {
             }
         }
         Err(failed.unwrap_or_else(|| ErrorKind::AddrNotAvailable.into()))
+    }
+
+    fn bind_one(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+        let socket = TcpSocket::for_address(address)?;
+        socket.set_reuse_address(true)?;
+        if shared {
+            socket.set_reuse_port(true)?;
+        }
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
     }
 
     #[track_caller]

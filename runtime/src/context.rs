@@ -158,6 +158,7 @@ fn report_wake(id: TaskId) {
 
 impl Context {
     /// Wakes a task of this loop.
+    #[inline]
     pub(crate) fn wake_task(&self, id: TaskId) {
         if self.executor.wake(id) {
             self.probe.emit(|| Event::Wake { task: id, by: self.executor.running() });

@@ -293,7 +293,11 @@ impl Runtime {
     fn wake_all(&self, woken: &mut Vec<Waker>) {
         for waker in woken.drain(..) {
             match number(&waker).filter(|id| id.runtime() == self.context.runtime) {
-                Some(id) => self.context.wake_task(id),
+                Some(id) => {
+                    self.context.wake_task(id);
+                    // To drop a waker of ours is nothing, so do not even call it.
+                    std::mem::forget(waker);
+                }
                 None => panics::wake(waker),
             }
         }

@@ -93,6 +93,7 @@ impl<S: mio::event::Source> Source<S> {
     /// The object inside. Whoever reads or writes it directly has to report a `WouldBlock` with
     /// [`would_block`](Source::would_block), or `readable` and `writable` will go on saying yes.
     #[must_use]
+    #[inline]
     pub fn get_ref(&self) -> &S {
         self.io.as_ref().expect("a source holds its object until `into_inner`")
     }
@@ -142,15 +143,18 @@ impl<S: mio::event::Source> Source<S> {
 
     /// Tells that a transfer moved fewer bytes than it could have: the next one would block. Saves a system
     /// call, and is ignored when the kernel has reported more than data (the end may be behind it).
+    #[inline]
     pub fn fell_short(&self, direction: Direction) {
         self.registration.fell_short(direction);
     }
 
     /// Tells that an operation on [`get_ref`](Source::get_ref) said `WouldBlock`: the next report is news.
+    #[inline]
     pub fn would_block(&self, direction: Direction) {
         self.registration.would_block(direction);
     }
 
+    #[inline]
     fn attempt<R>(
         &self,
         cx: &mut Context<'_>,
@@ -175,6 +179,7 @@ impl<S: mio::event::Source> Source<S> {
     }
 
     /// Leaves word to be woken at the next report. Ready, with an error, only if there will be none.
+    #[inline]
     fn wait(
         &self,
         cx: &mut Context<'_>,
@@ -185,25 +190,26 @@ impl<S: mio::event::Source> Source<S> {
             return Poll::Ready(gone());
         }
         let waiters = self.registration.waiters(direction);
-        let Some(place) = place else {
-            if !waiters.borrow().has_word(cx.waker()) {
+        match place {
+            None if waiters.borrow().has_word(cx.waker()) => return Poll::Pending,
+            None => {
                 let waker = cx.waker().clone();
                 waiters.borrow_mut().leave_word(waker);
-                self.report(true);
             }
-            return Poll::Pending;
-        };
-        if !waiters.borrow().holds(*place, cx.waker()) {
-            let waker = cx.waker().clone();
-            let old = place.take().and_then(|place| waiters.borrow_mut().remove(place));
-            drop(old);
-            *place = Some(waiters.borrow_mut().add(waker));
-            self.report(true);
+            Some(Some(place)) if waiters.borrow().holds(*place, cx.waker()) => return Poll::Pending,
+            Some(place) => {
+                let waker = cx.waker().clone();
+                let old = place.take().and_then(|place| waiters.borrow_mut().remove(place));
+                drop(old);
+                *place = Some(waiters.borrow_mut().add(waker));
+            }
         }
+        self.report(true);
         Poll::Pending
     }
 
     /// Tells the probe that a wait begins or ends.
+    #[inline]
     fn report(&self, begins: bool) {
         let on = Resource::Source(self.registration.number());
         self.reactor.probe().emit(|| {
@@ -240,18 +246,31 @@ impl<'a, S: mio::event::Source> Waiting<'a, S> {
         Waiting { source, direction, place: None }
     }
 
-    fn give_up(&mut self) {
-        if let Some(place) = self.place.take() {
-            let waker = self.source.registration.waiters(self.direction).borrow_mut().remove(place);
-            drop(waker);
+    /// Who has been woken has no place any more.
+    #[inline]
+    fn resume(&mut self) {
+        let Some(place) = self.place else { return };
+        if self.source.registration.waiters(self.direction).borrow().has_woken(place) {
+            self.place = None;
             self.source.report(false);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn give_up(&self, place: Place) {
+        let waker = self.source.registration.waiters(self.direction).borrow_mut().remove(place);
+        drop(waker);
+        self.source.report(false);
     }
 }
 
 impl<S: mio::event::Source> Drop for Waiting<'_, S> {
+    #[inline]
     fn drop(&mut self) {
-        self.give_up();
+        if let Some(place) = self.place.take() {
+            self.give_up(place);
+        }
     }
 }
 
@@ -264,7 +283,9 @@ pub struct Ready<'a, S: mio::event::Source> {
 impl<S: mio::event::Source> Future for Ready<'_, S> {
     type Output = io::Result<()>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.waiting.resume();
         let Waiting { source, direction, place } = &mut self.waiting;
         source.attempt(cx, *direction, Some(place), &mut |_| Ok(()))
     }
@@ -283,7 +304,9 @@ impl<S: mio::event::Source, Op> Unpin for Io<'_, S, Op> {}
 impl<R, S: mio::event::Source, Op: FnMut(&S) -> io::Result<R>> Future for Io<'_, S, Op> {
     type Output = io::Result<R>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<R>> {
+        self.waiting.resume();
         let Io { waiting: Waiting { source, direction, place }, operation } = &mut *self;
         source.attempt(cx, *direction, Some(place), operation)
     }

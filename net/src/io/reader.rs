@@ -24,8 +24,9 @@ use std::task::{Context, Poll, ready};
 
 use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite, IoSlice};
 
-use super::buffers::{Buffers, Chunk};
+use super::buffers::Buffers;
 use super::error::ReadError;
+use super::lent::Lent;
 use super::lines::Lines;
 
 /// Reads pieces of a stream. It may own the stream, or borrow it:
@@ -51,7 +52,7 @@ pub struct Reader<R> {
     inner: R,
     limit: usize,
     buffers: Buffers,
-    chunk: Option<Chunk>,
+    chunk: Option<Lent>,
     /// What is in the chunk and was not given out yet.
     unread: Range<usize>,
     /// A piece was too long: what lies before the next one of these is still a part of it.
@@ -66,7 +67,7 @@ const SMALL: usize = 4 << 10;
 impl<R> Reader<R> {
     /// With a limit of 64 KiB, and a buffer of its own, of 4 KiB while pieces are short.
     pub fn new(inner: R) -> Reader<R> {
-        let buffers = Buffers::new(SMALL).keep(1);
+        let buffers = Buffers::new(SMALL);
         Reader { inner, limit: LIMIT, buffers, chunk: None, unread: 0..0, skipping: None }
     }
 
@@ -106,7 +107,7 @@ impl<R> Reader<R> {
     /// of one of its [`Buffers`].
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.chunk.as_ref().map_or(0, Chunk::size)
+        self.chunk.as_ref().map_or(0, Lent::size)
     }
 
     /// Gives out the next `count` bytes of what is buffered.
@@ -345,7 +346,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
     /// Reads behind what is buffered.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut chunk = self.chunk.take().unwrap_or_else(|| self.buffers.take());
+        let mut chunk = self.chunk.take().unwrap_or_else(|| Lent::new(Some(&self.buffers)));
         self.make_room(&mut chunk);
         let end = self.unread.end;
         let read = Pin::new(&mut self.inner).poll_read(cx, &mut chunk.room()[end..]);
@@ -360,7 +361,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     }
 
     /// By moving what is unread to the front; if there is nothing before it, by growing.
-    fn make_room(&mut self, chunk: &mut Chunk) {
+    fn make_room(&mut self, chunk: &mut Lent) {
         if self.unread.is_empty() {
             self.unread = 0..0;
         }

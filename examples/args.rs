@@ -1,0 +1,87 @@
+//! The options of a command line: `--name value`, `--name=value` and `--flag`.
+//!
+//! Contract. Each option is asked for once; what is left over in the end is a mistake of the user, and so is a value
+//! that cannot be read. Mistakes are told on the standard error, with the usage, and the program ends with code 2.
+
+use std::fmt::Display;
+use std::process::exit;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// What is left of the command line. The errors of its methods are the user's, and end the program.
+#[derive(Debug)]
+pub struct Args {
+    usage: &'static str,
+    left: Vec<String>,
+}
+
+impl Args {
+    /// The command line of this program. If it asks for `--help`, that is given, and the program ends.
+    #[must_use]
+    pub fn new(usage: &'static str) -> Args {
+        let left: Vec<String> = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into()).collect();
+        if left.iter().any(|arg| arg == "--help" || arg == "-h") {
+            println!("{usage}");
+            exit(0);
+        }
+        Args { usage, left }
+    }
+
+    /// Whether `name` was given.
+    pub fn flag(&mut self, name: &str) -> bool {
+        let before = self.left.len();
+        self.left.retain(|arg| arg != name);
+        self.left.len() < before
+    }
+
+    /// The value after `name`, if it was given.
+    pub fn option<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
+        let text = self.take(name)?;
+        match text.parse() {
+            Ok(value) => Some(value),
+            Err(error) => self.refuse(&format!("`{text}` is no value for {name}: {error}")),
+        }
+    }
+
+    /// The value after `name`, or else this one.
+    pub fn value<T: FromStr<Err: Display>>(&mut self, name: &str, default: T) -> T {
+        self.option(name).unwrap_or(default)
+    }
+
+    /// A time in seconds, also with a point, after `name`.
+    pub fn seconds(&mut self, name: &str) -> Option<Duration> {
+        let seconds = self.option(name)?;
+        match Duration::try_from_secs_f64(seconds) {
+            Ok(time) if !time.is_zero() => Some(time),
+            _ => {
+                self.refuse(&format!("`{seconds}` is no value for {name}: give a time in seconds above zero"))
+            }
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Option<String> {
+        let value_of = |arg: &str| Some(arg.strip_prefix(name)?.strip_prefix('=')?.to_owned());
+        let at = self.left.iter().position(|arg| arg == name || value_of(arg).is_some())?;
+        let found = self.left.remove(at);
+        if let Some(value) = value_of(&found) {
+            return Some(value);
+        }
+        if at == self.left.len() {
+            self.refuse(&format!("{name} needs a value"));
+        }
+        Some(self.left.remove(at))
+    }
+
+    /// All options have been asked for.
+    pub fn finish(self) {
+        if let Some(arg) = self.left.first() {
+            self.refuse(&format!("`{arg}` is not understood, or was given twice"));
+        }
+    }
+
+    /// Ends the program: the command line says something that cannot be done.
+    pub fn refuse(&self, why: &str) -> ! {
+        eprintln!("error: {why}\n\n{}", self.usage);
+        exit(2);
+    }
+}

@@ -1,0 +1,100 @@
+//! A server that gives back what it gets. `echo --help` tells its options; `load` puts it to the test.
+//!
+//! The whole of it is the loop in `echo`. A connection that is idle costs a task of some two hundred bytes: its buffer is
+//! lent to it only while it has bytes in hand. A slow reader makes its own writer wait, and nobody else.
+
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use examples::args::Args;
+use examples::counts::{Counts, show_each_second};
+use examples::status;
+use roundel::blocking::unblock;
+use roundel::signal;
+use roundel_net::io::Buffers;
+use roundel_net::{TcpListener, TcpStream, serve};
+
+const USAGE: &str = "\
+usage: echo [--addr HOST:PORT] [--max-connections N] [--idle-timeout SECS] [--threads N] [--quiet]
+  --addr             where to listen; port 0 is any free one (127.0.0.1:7000)
+  --max-connections  for each thread; more wait until one ends (no limit)
+  --idle-timeout     ends connections on which no byte has moved for so long (never)
+  --threads          so many loops share the port (1)
+  --quiet            no status line, even on a terminal";
+
+#[derive(Clone, Copy)]
+struct Limits {
+    max_connections: NonZeroUsize,
+    idle_timeout: Option<Duration>,
+}
+
+async fn echo(stream: TcpStream, buffers: Buffers, counts: Arc<Counts>) -> io::Result<()> {
+    let _open = counts.connection();
+    stream.set_nodelay(true)?;
+    loop {
+        let bytes = stream.read_chunk(&buffers).await?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        stream.write_all(&bytes).await?;
+        counts.message(bytes.len());
+    }
+}
+
+/// Serves until Ctrl-C or SIGTERM; then whoever is connected has three seconds to finish. A second Ctrl-C ends the
+/// process at once, for after the first nobody listens to it any more.
+async fn run(listener: TcpListener, limits: Limits, counts: Arc<Counts>) -> io::Result<()> {
+    let buffers = Buffers::default();
+    let handler = move |stream| echo(stream, buffers.clone(), Arc::clone(&counts));
+    let server = serve(listener, handler).max_connections(limits.max_connections.get());
+    let server = server.idle_timeout(limits.idle_timeout).grace(Duration::from_secs(3));
+    server.until(signal::shutdown()).await.map(drop)
+}
+
+/// The first loop opens the port; the others, each on a thread of its own, join it there.
+async fn start(addr: String, threads: usize, limits: Limits, quiet: bool) -> io::Result<()> {
+    let listener = match threads {
+        1 => TcpListener::bind(addr).await?,
+        _ => TcpListener::bind_shared(addr).await?,
+    };
+    let addr = listener.local_addr()?;
+    println!("listening on {addr}");
+    let all: Vec<Arc<Counts>> = (0..threads).map(|_| Arc::default()).collect();
+    let others = all.iter().skip(1).cloned().map(|counts| {
+        let other = async move || run(TcpListener::bind_shared(addr).await?, limits, counts).await;
+        thread::spawn(|| roundel::run(other()))
+    });
+    let others: Vec<_> = others.collect();
+    let ours = Arc::clone(&all[0]);
+    if status::is_seen() && !quiet {
+        roundel::spawn(show_each_second(all)).detach();
+    }
+    run(listener, limits, ours).await?;
+    for other in others {
+        unblock(|| other.join()).await.expect("joining does not panic").expect("a loop does not panic")?;
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let mut args = Args::new(USAGE);
+    let addr = args.value("--addr", "127.0.0.1:7000".to_owned());
+    let threads = args.value("--threads", NonZeroUsize::MIN).get();
+    let max_connections = args.value("--max-connections", NonZeroUsize::MAX);
+    let idle_timeout = args.seconds("--idle-timeout");
+    let quiet = args.flag("--quiet");
+    args.finish();
+    match roundel::run(start(addr, threads, Limits { max_connections, idle_timeout }, quiet)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("echo: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

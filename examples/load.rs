@@ -1,0 +1,250 @@
+//! Puts an echo server to the test: so many connections, each with so many messages under way, for so long. Every byte
+//! that comes back is compared with what was sent. It ends with one line, and with code 1 if anything was wrong.
+//!
+//! Each connection writes and reads at the same time, with `join!` on one `TcpStream`: nothing has to be split. The
+//! end is in order, too: whoever has sent enough closes its direction, and reads until the server does the same.
+
+#![forbid(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
+use std::future::pending;
+use std::io::{self, ErrorKind};
+use std::net::Shutdown;
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use examples::args::Args;
+use examples::status;
+use hdrhistogram::Histogram;
+use roundel::group::{gather, join, select};
+use roundel::sync::Semaphore;
+use roundel::{signal, time};
+use roundel_net::{TcpStream, lookup_host};
+
+const USAGE: &str = "\
+usage: load --addr HOST:PORT [--connections 50] [--size 64] [--seconds 5] [--pipeline 1]
+  --connections  how many connections
+  --size         bytes of each message
+  --seconds      for how long messages are sent
+  --pipeline     messages under way on each connection";
+
+/// How long an answer may take after the last message was sent.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// So many connections are begun at once; more would overrun the queue of most servers.
+const CONNECTING: usize = 128;
+
+struct Load {
+    size: usize,
+    pipeline: usize,
+    /// Random bytes, long enough for a message to begin at each of the first `SHIFTS`.
+    pattern: Vec<u8>,
+    end: Cell<Instant>,
+    requests: Cell<u64>,
+    latencies: RefCell<Histogram<u64>>,
+}
+
+/// The longest latency that is told from longer ones: a minute, in nanoseconds.
+const LONGEST: u64 = 60_000_000_000;
+/// A prime: neighbours in number, on one connection and on two, begin at different places.
+const SHIFTS: usize = 251;
+
+impl Load {
+    /// The message with this number.
+    fn message(&self, number: usize) -> &[u8] {
+        let shift = number % SHIFTS;
+        &self.pattern[shift..shift + self.size]
+    }
+
+    async fn connection(&self, stream: io::Result<TcpStream>, number: usize) -> io::Result<()> {
+        let stream = stream?;
+        let (sent, room) = (RefCell::default(), Semaphore::new(self.pipeline));
+        let work = async {
+            join!(self.write(&stream, number, &sent, &room), async {
+                let read = self.read(&stream, number, &sent, &room).await;
+                room.close(); // If reading has failed, writing is to end, too.
+                read
+            })
+        };
+        let limit = self.end.get() + PATIENCE;
+        let late = |_| io::Error::new(ErrorKind::TimedOut, "an answer did not come within 10 seconds");
+        let (written, read) = time::timeout_at(limit, work).await.map_err(late)?;
+        read.and(written)
+    }
+
+    async fn write(&self, stream: &TcpStream, first: usize, sent: &Sent, room: &Semaphore) -> io::Result<()> {
+        for number in first.. {
+            let Ok(permit) = room.acquire().await else { return Ok(()) };
+            permit.forget();
+            let now = time::now();
+            if now >= self.end.get() {
+                break;
+            }
+            sent.borrow_mut().push_back(now);
+            stream.write_all(self.message(number)).await?;
+        }
+        stream.shutdown(Shutdown::Write)
+    }
+
+    /// Reads and compares until the server closes, which it is to do only after the last message.
+    async fn read(&self, stream: &TcpStream, first: usize, sent: &Sent, room: &Semaphore) -> io::Result<()> {
+        let mut buffer = vec![0; self.size.max(1 << 16)];
+        let (mut number, mut place) = (first, 0);
+        loop {
+            let count = stream.read(&mut buffer).await?;
+            if count == 0 {
+                return if sent.borrow().is_empty() { Ok(()) } else { Err(ErrorKind::UnexpectedEof.into()) };
+            }
+            let mut bytes = &buffer[..count];
+            while !bytes.is_empty() {
+                let expected = &self.message(number)[place..];
+                let (now, later) = bytes.split_at(bytes.len().min(expected.len()));
+                if now != &expected[..now.len()] {
+                    return Err(io::Error::new(
+                        ErrorKind::InvalidData,
+                        "other bytes came back than were sent",
+                    ));
+                }
+                (bytes, place) = (later, place + now.len());
+                if place == self.size {
+                    (number, place) = (number + 1, 0);
+                    self.answered(sent.borrow_mut().pop_front())?;
+                    room.add_permits(1);
+                }
+            }
+        }
+    }
+
+    fn answered(&self, sent: Option<Instant>) -> io::Result<()> {
+        let Some(sent) = sent else {
+            return Err(io::Error::new(ErrorKind::InvalidData, "more came back than was sent"));
+        };
+        self.requests.set(self.requests.get() + 1);
+        self.latencies.borrow_mut().saturating_record((time::now() - sent).as_nanos() as u64);
+        Ok(())
+    }
+
+    /// On Ctrl-C no more is sent; what is under way is still waited for.
+    async fn stop_when_told(&self) -> Infallible {
+        signal::shutdown().await;
+        self.end.set(time::now());
+        pending().await
+    }
+
+    async fn show_progress(&self, start: Instant) -> Infallible {
+        let mut before = 0;
+        let mut ticks = time::interval(Duration::from_millis(200));
+        while status::is_seen() {
+            let now = ticks.tick().await;
+            let (done, all) = ((now - start).as_secs_f64(), (self.end.get() - start).as_secs_f64());
+            let rate = status::grouped((self.requests.get() - before) * 5);
+            before = self.requests.get();
+            status::show(format_args!(
+                "{} {done:.1} of {all:.0} s, {rate} requests/s",
+                status::bar(done / all)
+            ));
+        }
+        pending().await
+    }
+
+    /// The last line.
+    fn report(&self, took: Duration, errors: usize) {
+        let latencies = self.latencies.borrow();
+        let at = |quantile| format!("{:.1} µs", latencies.value_at_quantile(quantile) as f64 / 1000.0);
+        let rate = self.requests.get() as f64 / took.as_secs_f64();
+        let (p50, p99, p999) = (at(0.5), at(0.99), at(0.999));
+        println!("{rate:.0} requests/s, p50 {p50}, p99 {p99}, p99.9 {p999}, errors {errors}");
+    }
+}
+
+/// When the messages were sent that are under way.
+type Sent = RefCell<VecDeque<Instant>>;
+
+/// Random enough to notice any byte that is lost, doubled or displaced.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let next = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    (0..length).map(next).collect()
+}
+
+/// Opens all connections, a few at a time.
+async fn connect(addr: &str, connections: usize) -> io::Result<Vec<io::Result<TcpStream>>> {
+    let (addresses, gate) = (lookup_host(addr).await?, Semaphore::new(CONNECTING));
+    let attempts = (0..connections).map(|_| async {
+        let _permit = gate.acquire().await;
+        let stream = TcpStream::connect(&addresses).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    });
+    Ok(gather(attempts).await)
+}
+
+/// What went wrong, each kind with how often it did.
+fn tell_errors(results: &[io::Result<()>]) -> usize {
+    let mut kinds = BTreeMap::<String, usize>::new();
+    for error in results.iter().filter_map(|result| result.as_ref().err()) {
+        *kinds.entry(error.to_string()).or_default() += 1;
+    }
+    for (error, times) in &kinds {
+        eprintln!("{times} × {error}");
+    }
+    kinds.values().sum()
+}
+
+async fn run(
+    addr: String,
+    connections: usize,
+    seconds: Duration,
+    size: usize,
+    pipeline: usize,
+) -> io::Result<bool> {
+    let streams = connect(&addr, connections).await?;
+    let start = time::now();
+    let load = Load {
+        size,
+        pipeline,
+        pattern: noise(size + SHIFTS),
+        end: Cell::new(start + seconds),
+        requests: Cell::new(0),
+        latencies: Histogram::new_with_max(LONGEST, 3).expect("three digits are possible").into(),
+    };
+    let work =
+        gather(streams.into_iter().enumerate().map(|(number, stream)| load.connection(stream, number)));
+    let watch = async { join!(load.stop_when_told(), load.show_progress(start)).0 };
+    let results = select! {
+        results = work => results,
+        never = watch => match never {},
+    };
+    let took = time::now() - start;
+    if status::is_seen() {
+        status::show("");
+    }
+    let errors = tell_errors(&results);
+    load.report(took, errors);
+    Ok(errors == 0)
+}
+
+fn main() -> ExitCode {
+    let mut args = Args::new(USAGE);
+    let Some(addr) = args.option::<String>("--addr") else { args.refuse("--addr is missing: which server?") };
+    let connections = args.value("--connections", NonZeroUsize::new(50).expect("not zero"));
+    let size = args.value("--size", NonZeroUsize::new(64).expect("not zero")).get();
+    let seconds = args.seconds("--seconds").unwrap_or(Duration::from_secs(5));
+    let pipeline = args.value("--pipeline", NonZeroUsize::MIN).get();
+    args.finish();
+    match roundel::run(run(addr, connections.get(), seconds, size, pipeline)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("load: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
