@@ -1,28 +1,56 @@
 //! Connecting to whichever address answers first.
+//!
+//! Facts. A connection is begun without waiting; when the socket becomes writable, it is there or has failed.
+//! But readiness is a hint: a socket that was reported is connected only if it has no error *and* has a peer.
+//! A host may have many addresses, of which some lead nowhere.
+//!
+//! What follows. The attempts of a [`Schedule`] run side by side within one future, each nothing but a socket
+//! that is asked when the task is woken. The first that is there is returned and the others are closed. With
+//! one address there is no timer at all.
+//!
+//! Contract. Dropping the future closes all attempts and stops the lookup from being waited for. An error
+//! names the target and what became of each attempt.
+//!
+//! What it does not know: why the addresses are in this order.
 
+mod schedule;
+
+use std::error::Error;
+use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use roundel::source::Direction;
+use roundel::time::{self, Sleep};
 
 use crate::names::ToAddrs;
-use crate::socket::TcpSocket;
+use crate::stream::ByteStream;
 use crate::tcp::TcpStream;
+use schedule::{Schedule, Step};
 
 pub(crate) async fn connect(to: impl ToAddrs) -> io::Result<TcpStream> {
-    let mut failed = io::ErrorKind::AddrNotAvailable.into();
-    for address in to.target()?.resolve().await? {
-        match TcpSocket::for_address(address)?.connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => failed = error,
-        }
+    let target = to.target()?;
+    let name = target.to_string();
+    let mut race = Race::new(Schedule::new(target.resolve().await?));
+    match poll_fn(|cx| race.poll(cx)).await {
+        Some(stream) => Ok(stream),
+        None => Err(ConnectError { target: name, attempts: race.failed }.into()),
     }
-    Err(failed)
 }
 
 /// Waits until a connection that was begun is there.
 pub(crate) async fn established(stream: TcpStream, _: SocketAddr) -> io::Result<TcpStream> {
-    let check = |io: &mio::net::TcpStream| match io.take_error()? {
+    stream.source().io(Direction::Write, check).await?;
+    Ok(stream)
+}
+
+/// Whether the connection is there; `WouldBlock` while it is neither there nor has failed.
+fn check(io: &mio::net::TcpStream) -> io::Result<()> {
+    match io.take_error()? {
         Some(error) => Err(error),
         None => match io.peer_addr() {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => {
@@ -30,7 +58,151 @@ pub(crate) async fn established(stream: TcpStream, _: SocketAddr) -> io::Result<
             }
             result => result.map(drop),
         },
-    };
-    stream.source().io(Direction::Write, check).await?;
-    Ok(stream)
+    }
+}
+
+/// The attempts that run, and those that have failed.
+struct Race {
+    schedule: Schedule,
+    running: Vec<(SocketAddr, TcpStream)>,
+    failed: Vec<(SocketAddr, io::Error)>,
+    alarm: Option<Sleep>,
+}
+
+impl Race {
+    fn new(schedule: Schedule) -> Race {
+        Race { schedule, running: Vec::new(), failed: Vec::new(), alarm: None }
+    }
+
+    /// The winner; `None` if all have failed.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<TcpStream>> {
+        loop {
+            if let Some(stream) = self.winner(cx) {
+                return Poll::Ready(Some(stream));
+            }
+            match self.schedule.next(time::now()) {
+                Step::Begin(address) => self.begin(address),
+                Step::Wait(None) => return Poll::Pending,
+                Step::Wait(Some(at)) => ready!(self.poll_alarm(cx, at)),
+                Step::Over => return Poll::Ready(None),
+            }
+        }
+    }
+
+    /// One that is there, after those that have failed meanwhile were sorted out.
+    fn winner(&mut self, cx: &mut Context<'_>) -> Option<TcpStream> {
+        let mut index = 0;
+        while let Some((_, stream)) = self.running.get(index) {
+            match stream.source().poll_io(cx, Direction::Write, check) {
+                Poll::Pending => index += 1,
+                Poll::Ready(Ok(())) => return Some(self.running.swap_remove(index).1),
+                Poll::Ready(Err(error)) => {
+                    let (address, _) = self.running.remove(index);
+                    self.fail(address, error);
+                }
+            }
+        }
+        None
+    }
+
+    fn begin(&mut self, address: SocketAddr) {
+        match begin(address) {
+            Ok(stream) => self.running.push((address, stream)),
+            Err(error) => self.fail(address, error),
+        }
+        self.alarm = None;
+    }
+
+    fn fail(&mut self, address: SocketAddr, error: io::Error) {
+        self.failed.push((address, error));
+        self.schedule.failed();
+    }
+
+    /// Ready when the next attempt is to be begun.
+    fn poll_alarm(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
+        let alarm = self.alarm.get_or_insert_with(|| time::sleep_until(at));
+        ready!(Pin::new(alarm).poll(cx));
+        self.alarm = None;
+        Poll::Ready(())
+    }
+}
+
+/// Sends the first packet; the kernel goes on by itself. If a signal came between, nobody says what became of
+/// that socket: it is closed, and another one is taken.
+fn begin(address: SocketAddr) -> io::Result<TcpStream> {
+    loop {
+        match mio::net::TcpStream::connect(address) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return ByteStream::new(result?),
+        }
+    }
+}
+
+/// Why no address of a target could be connected to. It is inside of the [`io::Error`] that
+/// [`TcpStream::connect`] returns.
+///
+/// ```
+/// use roundel_net::{ConnectError, TcpStream};
+///
+/// # #[cfg(not(miri))]
+/// roundel::run(async {
+///     // Nobody listens on a port that was free a moment ago.
+///     let free = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+///     let error = TcpStream::connect(free).await.unwrap_err();
+///     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+///     assert!(error.to_string().starts_with(&format!("cannot connect to {free}: Connection refused")));
+///     let why = error.get_ref().unwrap().downcast_ref::<ConnectError>().unwrap();
+///     assert_eq!(why.attempts()[0].0, free);
+///     std::io::Result::Ok(())
+/// })
+/// .unwrap();
+/// ```
+#[derive(Debug)]
+pub struct ConnectError {
+    target: String,
+    attempts: Vec<(SocketAddr, io::Error)>,
+}
+
+impl ConnectError {
+    /// What became of each attempt, in the order in which they failed.
+    #[must_use]
+    pub fn attempts(&self) -> &[(SocketAddr, io::Error)] {
+        &self.attempts
+    }
+
+    /// The kind that all attempts share, or else that of the last.
+    #[must_use]
+    pub fn kind(&self) -> io::ErrorKind {
+        self.attempts.last().map_or(io::ErrorKind::InvalidInput, |(_, error)| error.kind())
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.attempts[..] {
+            [] => write!(f, "there is no address to connect to: the list is empty"),
+            [(address, error)] if address.to_string() == self.target => {
+                write!(f, "cannot connect to {address}: {error}")
+            }
+            attempts => {
+                write!(f, "cannot connect to {}", self.target)?;
+                for (index, (address, error)) in attempts.iter().enumerate() {
+                    write!(f, "{} {address}: {error}", if index == 0 { ":" } else { ";" })?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Error for ConnectError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.attempts.last().map(|(_, error)| error as _)
+    }
+}
+
+impl From<ConnectError> for io::Error {
+    fn from(error: ConnectError) -> io::Error {
+        io::Error::new(error.kind(), error)
+    }
 }

@@ -1,7 +1,19 @@
 //! What one does with streams of bytes: copy them, cut them into lines, lend them buffers.
 //!
-//! Each file below has a header of its own.
+//! It works on anything that implements [`futures_io::AsyncRead`] and [`futures_io::AsyncWrite`], the streams of this
+//! crate among them, by value or by reference. Each file below has a header of its own.
 
+mod both;
 mod buffers;
+mod copy;
+mod error;
+mod lent;
+mod lines;
+mod reader;
 
+pub use both::{BothError, copy_bidirectional, copy_bidirectional_with};
 pub use buffers::{Buffers, Chunk};
+pub use copy::{copy, copy_with};
+pub use error::ReadError;
+pub use lines::Lines;
+pub use reader::Reader;

@@ -8,6 +8,7 @@
 pub mod io;
 pub mod pipe;
 pub mod serve;
+pub mod testing;
 
 mod connect;
 mod names;
@@ -16,6 +17,7 @@ mod stream;
 mod tcp;
 mod unix;
 
+pub use connect::ConnectError;
 pub use names::{Target, ToAddrs, lookup_host};
 pub use pipe::pipe;
 pub use serve::serve;

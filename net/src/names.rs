@@ -4,10 +4,19 @@
 //! needs no resolver.
 //!
 //! What follows. A literal address never leaves the loop; a name is looked up in a worker thread
-//! ([`roundel::blocking`]). Dropping the future does not stop that thread, which ends by itself.
+//! ([`roundel::blocking`]). Dropping the future takes the lookup back if it has not begun; one that has begun goes on
+//! in its thread, and nobody hears of it.
+//!
+//! Contract. What is written is either understood or refused with a sentence that says how to write it. Nothing is
+//! guessed: `::1:80` might be an address with a port, or a longer address without one, so it is neither.
+//!
+//! | method | cancel safe |
+//! |---|---|
+//! | `resolve`, `lookup_host` | yes: there is nothing to lose |
 //!
 //! What it does not know: what is done with the addresses.
 
+use std::error::Error;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs};
@@ -54,21 +63,44 @@ impl Target {
         };
         let name = host.clone();
         let found = unblock(move || (host.as_str(), port).to_socket_addrs().map(Vec::from_iter)).await;
-        let found = found.unwrap_or_else(|error| Err(io::Error::other(error)));
-        let failed =
-            |error: io::Error| io::Error::new(error.kind(), format!("cannot look up {name}: {error}"));
-        match found.map_err(failed)? {
-            empty if empty.is_empty() => {
-                Err(io::Error::new(ErrorKind::NotFound, format!("cannot look up {name}: it has no address")))
+        match found.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            Ok(empty) if empty.is_empty() => {
+                Err(LookupError { name, cause: io::Error::new(ErrorKind::NotFound, "it has no address") })
             }
-            found => Ok(found),
+            Ok(found) => Ok(found),
+            Err(cause) => Err(LookupError { name, cause }),
         }
+        .map_err(|error| io::Error::new(error.cause.kind(), error))
+    }
+}
+
+/// A name that was not found, and what the resolver said.
+#[derive(Debug)]
+struct LookupError {
+    name: String,
+    cause: io::Error,
+}
+
+impl fmt::Display for LookupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot look up {}: {}", self.name, self.cause)?;
+        match self.name.is_ascii() {
+            true => Ok(()),
+            false => f.write_str(" (most resolvers want such a name in ASCII: its `xn--` form)"),
+        }
+    }
+}
+
+impl Error for LookupError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.cause)
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Target::Name(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
             Target::Name(host, port) => write!(f, "{host}:{port}"),
             Target::Addresses(addresses) => {
                 for (index, address) in addresses.iter().enumerate() {
@@ -104,15 +136,50 @@ impl ToAddrs for str {
         if let Ok(address) = self.parse::<SocketAddr>() {
             return address.target();
         }
-        let parts = self.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
-        match parts {
-            Some((host, port)) if !host.is_empty() => (host, port).target(),
-            _ => {
-                let text = format!("`{self}` is no address: write HOST:PORT, for example 127.0.0.1:7000");
-                Err(io::Error::new(ErrorKind::InvalidInput, text))
-            }
-        }
+        let (host, port) = split(self).map_err(|why| refused(self, why))?;
+        named(host, port).map_err(|why| refused(self, why))
     }
+}
+
+/// `HOST:PORT`, where a host with colons stands in brackets.
+fn split(text: &str) -> Result<(&str, u16), &'static str> {
+    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, rest)) => (host, rest.strip_prefix(':').ok_or(PORTLESS)?),
+        None if text.parse::<Ipv6Addr>().is_ok() => return Err(BRACKETLESS),
+        None => text.rsplit_once(':').ok_or(PORTLESS)?,
+    };
+    if port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(PORTLESS);
+    }
+    match (text.starts_with('['), host.contains(':')) {
+        (false, true) => Err(BRACKETLESS),
+        (true, false) => Err("only an IPv6 address stands in brackets"),
+        _ => Ok((host, port.parse().map_err(|_| "a port is at most 65535")?)),
+    }
+}
+
+const PORTLESS: &str = "write HOST:PORT, for example 127.0.0.1:7000";
+const BRACKETLESS: &str = "an IPv6 address with a port is written in brackets, for example [::1]:7000";
+
+fn named(host: &str, port: u16) -> Result<Target, &'static str> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(Target::Addresses(vec![SocketAddr::new(address, port)]));
+    }
+    // With `%` it is an address of one network card, whose name only the resolver can translate.
+    let is_scoped = host.split_once('%').is_some_and(|(host, _)| host.parse::<Ipv6Addr>().is_ok());
+    if host.is_empty() {
+        Err("it has no host; to listen on all addresses, write 0.0.0.0 or [::]")
+    } else if host.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        Err("no host has spaces or control characters in it")
+    } else if host.contains(['[', ']', '/', '@']) || host.contains(':') && !is_scoped {
+        Err("that is no host: write a name or an address, without brackets, user or path")
+    } else {
+        Ok(Target::Name(host.to_owned(), port))
+    }
+}
+
+fn refused(text: &str, why: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidInput, format!("`{}` is no address: {why}", text.escape_debug()))
 }
 
 impl ToAddrs for String {
@@ -123,10 +190,7 @@ impl ToAddrs for String {
 
 impl ToAddrs for (&str, u16) {
     fn target(&self) -> io::Result<Target> {
-        match self.0.parse::<IpAddr>() {
-            Ok(address) => (address, self.1).target(),
-            Err(_) => Ok(Target::Name(self.0.to_owned(), self.1)),
-        }
+        named(self.0, self.1).map_err(|why| refused(self.0, why))
     }
 }
 
@@ -154,6 +218,12 @@ impl ToAddrs for Vec<SocketAddr> {
     }
 }
 
+impl ToAddrs for Target {
+    fn target(&self) -> io::Result<Target> {
+        Ok(self.clone())
+    }
+}
+
 impl<T: ToAddrs + ?Sized> ToAddrs for &T {
     fn target(&self) -> io::Result<Target> {
         (**self).target()
@@ -171,3 +241,101 @@ macro_rules! one_address {
 }
 
 one_address!(SocketAddr, SocketAddrV4, SocketAddrV6, (IpAddr, u16), (Ipv4Addr, u16), (Ipv6Addr, u16));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn refusal(text: &str) -> String {
+        let error = text.target().expect_err(text);
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{text}");
+        error.to_string()
+    }
+
+    #[test]
+    fn literals_are_known_and_names_are_not() {
+        for text in ["127.0.0.1:80", "[::1]:80", "[fe80::1%3]:80", "0.0.0.0:0"] {
+            assert_eq!(text.target().unwrap(), text.parse::<SocketAddr>().unwrap().target().unwrap());
+        }
+        assert_eq!("localhost:80".target().unwrap(), Target::Name("localhost".into(), 80));
+        assert_eq!(("::1", 80).target().unwrap(), "[::1]:80".target().unwrap());
+        assert_eq!("[fe80::1%eth0]:80".target().unwrap(), Target::Name("fe80::1%eth0".into(), 80));
+        assert_eq!("[fe80::1%eth0]:80".target().unwrap().to_string(), "[fe80::1%eth0]:80");
+    }
+
+    #[test]
+    fn what_the_standard_library_takes_is_taken() {
+        let here = IpAddr::from([127, 0, 0, 1]);
+        let address = SocketAddr::new(here, 80);
+        let one = Target::Addresses(vec![address]);
+        let IpAddr::V4(four) = here else { unreachable!() };
+        let all: [&dyn ToAddrs; 12] = [
+            &address,
+            &"127.0.0.1:80",
+            &String::from("127.0.0.1:80"),
+            &("127.0.0.1", 80),
+            &(String::from("127.0.0.1"), 80),
+            &(here, 80),
+            &(four, 80),
+            &SocketAddrV4::new(four, 80),
+            &[address],
+            &&[address][..],
+            &vec![address],
+            &one,
+        ];
+        for target in all {
+            assert_eq!(target.target().unwrap(), one);
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_how_to_write_it() {
+        for text in ["::1", "::1:80", "fe80::1", "a:b:80"] {
+            assert!(refusal(text).contains("[::1]:7000"), "{}", refusal(text));
+        }
+        for text in [
+            "localhost",
+            "localhost:",
+            "localhost:+80",
+            "localhost:http",
+            "[::1]",
+            "[::1]80",
+            "",
+            "80",
+            "a:-1",
+        ] {
+            assert!(refusal(text).contains("HOST:PORT"), "{}", refusal(text));
+        }
+        for text in ["localhost:65536", "localhost:99999999999999999999", "[::1]:70000"] {
+            assert!(refusal(text).contains("65535"), "{}", refusal(text));
+        }
+        assert!(refusal(":80").contains("no host"));
+        for text in [" localhost:80", "local host:80", "a\0b:80", "localhost\n:80"] {
+            assert!(refusal(text).contains("spaces or control"), "{}", refusal(text));
+            assert!(!refusal(text).contains(['\n', '\0']), "it can be printed");
+        }
+        for text in ["[localhost]:80", "[127.0.0.1]:80", "http://a:80", "me@host:80", "a]:80"] {
+            refusal(text);
+        }
+        assert!(("[::1]", 80).target().is_err() && ("", 80).target().is_err());
+        assert!(("a:b", 80).target().is_err() && ("a b", 80).target().is_err());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Whatever is understood is what the standard library understands, too, and what is written back is
+        /// understood the same.
+        #[test]
+        fn no_text_is_a_panic(text in "\\PC*|[\\[\\]:%.0-9a-f ]{0,20}|[a-z\u{fc}.]{0,9}:[0-9]{0,6}") {
+            match text.as_str().target() {
+                Ok(target) => prop_assert_eq!(target.to_string().target().unwrap(), target),
+                Err(error) => prop_assert_eq!(error.kind(), ErrorKind::InvalidInput),
+            }
+            if let Ok(address) = text.parse::<SocketAddr>() {
+                prop_assert_eq!(text.as_str().target().unwrap(), Target::Addresses(vec![address]));
+            }
+        }
+    }
+}

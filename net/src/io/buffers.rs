@@ -54,7 +54,7 @@ impl Pile {
 }
 
 /// A message of most protocols fits; and a thousand of them, stuck with slow readers, are 16 MiB.
-const SIZE: usize = 16 << 10;
+pub(super) const SIZE: usize = 16 << 10;
 /// Enough for a burst; the rest is given back to the system.
 const SPARE: usize = 32;
 
@@ -103,9 +103,15 @@ impl Buffers {
     }
 
     #[inline]
-    fn take(&self) -> Box<[u8]> {
+    pub(super) fn take(&self) -> Box<[u8]> {
         let top = self.pile.top.take();
         top.unwrap_or_else(|| self.pile.make())
+    }
+
+    /// Takes back what was taken.
+    #[inline]
+    pub(super) fn put(&self, bytes: Box<[u8]>) {
+        self.pile.put(bytes);
     }
 }
 
@@ -151,5 +157,51 @@ impl Drop for Chunk<'_> {
 impl fmt::Debug for Chunk<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Chunk").field(&&**self).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(buffers: &Buffers) -> Chunk<'_> {
+        buffers.fill(|room| Ok(room.len().min(3))).unwrap()
+    }
+
+    #[test]
+    fn none_exists_before_it_is_needed_and_each_comes_back() {
+        let buffers = Buffers::default();
+        assert_eq!((buffers.spare(), buffers.size()), (0, 16 << 10));
+        let chunk = read(&buffers);
+        assert_eq!((&*chunk, buffers.spare()), (&[0, 0, 0][..], 0));
+        let address = chunk.as_ptr();
+        drop(chunk);
+        assert_eq!(read(&buffers.clone()).as_ptr(), address, "the same one, also for a clone");
+    }
+
+    #[test]
+    fn a_failed_read_gives_its_buffer_back() {
+        let buffers = Buffers::new(1);
+        buffers.fill(|_| Err(io::ErrorKind::WouldBlock.into())).unwrap_err();
+        assert_eq!(buffers.spare(), 1);
+    }
+
+    #[test]
+    fn a_burst_leaves_only_a_few() {
+        let buffers = Buffers::new(8);
+        for count in [3, 1000, 1000] {
+            let taken: Vec<Chunk<'_>> = (0..count).map(|_| read(&buffers)).collect();
+            assert_eq!(buffers.spare(), 0, "all of them are in use");
+            drop(taken);
+            // The one on top is not counted among the few.
+            assert_eq!(buffers.spare(), count.min(SPARE + 1));
+        }
+    }
+
+    #[test]
+    fn the_pile_is_free_while_a_buffer_is_filled() {
+        let buffers = Buffers::new(8);
+        let both = buffers.fill(|_| buffers.fill(|_| Ok(2)).map(|inner| inner.len())).unwrap();
+        assert_eq!((both.len(), buffers.spare()), (2, 1));
     }
 }

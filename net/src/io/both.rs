@@ -1,0 +1,224 @@
+//! What a proxy does: everything that `a` says goes to `b`, and everything that `b` says to `a`.
+//!
+//! Facts. Each direction of a connection ends by itself: a client may say that it is done and still wait for the
+//! answer. Errors are not like that: a stream that cannot be read is broken altogether (it was reset, or its peer
+//! was not heard of for too long), while one that takes no more may still have something to say (a server that has
+//! read enough and answers).
+//!
+//! Contract. When one side ends, everything is written to the other side, which then has its writing closed; the
+//! opposite direction goes on. When a side *cannot be read*, what was read before is delivered, and the error is
+//! returned. When a side *takes no more*, nothing more is read for it, but what it says is delivered until it
+//! ends; then its error is returned. The first error counts. After an error nobody has been told that all was
+//! well: the writing of the other side is not closed. Dropping the streams does that; to pass on a reset instead,
+//! set `SO_LINGER` to zero before.
+//!
+//! A buffer is held by a direction only while bytes are under way in it, as in `copy`.
+//!
+//! | function | cancel safe |
+//! |---|---|
+//! | `copy_bidirectional`, `copy_bidirectional_with` | no: what was read and not yet written is lost, up to one buffer for each direction |
+//!
+//! What it does not know: time. A proxy whose clients may vanish sets a timeout, or keepalive.
+
+use std::error::Error;
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use futures_io::{AsyncRead, AsyncWrite};
+
+use super::buffers::Buffers;
+use super::copy::{Failure, Flow};
+
+/// Copies both ways until both directions have ended. Returns how many bytes went from `a` to `b`, and from `b` to
+/// `a`.
+///
+/// ```
+/// use roundel_net::{io, testing::duplex};
+///
+/// roundel::run(async {
+///     // In place of `TcpStream`s.
+///     let ((client, a), (b, server)) = (duplex(64), duplex(64));
+///     let proxy = roundel::spawn(io::copy_bidirectional(a, b));
+///
+///     io::copy(&b"question"[..], &client).await?;
+///     client.close();
+///     let mut question = Vec::new();
+///     io::copy(&server, &mut question).await?; // It ends: the client is done.
+///     io::copy(&b"answer"[..], &server).await?;
+///     drop(server);
+///     let mut answer = Vec::new();
+///     io::copy(&client, &mut answer).await?;
+///     assert_eq!((&question[..], &answer[..]), (&b"question"[..], &b"answer"[..]));
+///     assert_eq!(proxy.await.unwrap()?, (8, 6));
+///     std::io::Result::Ok(())
+/// })
+/// .unwrap();
+/// ```
+///
+/// # Errors
+///
+/// The first of either stream, of the same kind, as a [`BothError`].
+pub async fn copy_bidirectional<A, B>(a: A, b: B) -> io::Result<(u64, u64)>
+where
+    A: AsyncRead + AsyncWrite,
+    B: AsyncRead + AsyncWrite,
+{
+    copy_through(a, b, None).await
+}
+
+/// [`copy_bidirectional`] with buffers from a pile that many copies share.
+///
+/// # Errors
+///
+/// As `copy_bidirectional`.
+pub async fn copy_bidirectional_with<A, B>(a: A, b: B, buffers: &Buffers) -> io::Result<(u64, u64)>
+where
+    A: AsyncRead + AsyncWrite,
+    B: AsyncRead + AsyncWrite,
+{
+    copy_through(a, b, Some(buffers)).await
+}
+
+async fn copy_through<A, B>(a: A, b: B, buffers: Option<&Buffers>) -> io::Result<(u64, u64)>
+where
+    A: AsyncRead + AsyncWrite,
+    B: AsyncRead + AsyncWrite,
+{
+    let (mut a, mut b) = (pin!(a), pin!(b));
+    let mut both = Both { there: Way::new(buffers), back: Way::new(buffers), failed: None };
+    let ended = poll_fn(|cx| both.poll(cx, a.as_mut(), b.as_mut())).await;
+    let copied = (both.there.flow.written, both.back.flow.written);
+    match ended {
+        Ok(()) => Ok(copied),
+        Err((what, cause)) => Err(io::Error::new(cause.kind(), BothError { what, copied, cause })),
+    }
+}
+
+type Failed = (&'static str, io::Error);
+
+struct Both {
+    there: Way,
+    back: Way,
+    /// Somebody takes no more, and the other direction is still under way.
+    failed: Option<Failed>,
+}
+
+impl Both {
+    fn poll<A, B>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut a: Pin<&mut A>,
+        mut b: Pin<&mut B>,
+    ) -> Poll<Result<(), Failed>>
+    where
+        A: AsyncRead + AsyncWrite,
+        B: AsyncRead + AsyncWrite,
+    {
+        let there = self.there.poll(cx, a.as_mut(), b.as_mut());
+        self.note(there, "reading from a", "writing to b")?;
+        let back = self.back.poll(cx, b, a);
+        self.note(back, "reading from b", "writing to a")?;
+        if !(self.there.is_over() && self.back.is_over()) {
+            return Poll::Pending;
+        }
+        Poll::Ready(self.failed.take().map_or(Ok(()), Err))
+    }
+
+    fn note(
+        &mut self,
+        polled: Poll<Result<(), Failure>>,
+        reading: &'static str,
+        writing: &'static str,
+    ) -> Result<(), Failed> {
+        match polled {
+            Poll::Ready(Err(Failure::Reading(error))) => Err(self.failed.take().unwrap_or((reading, error))),
+            Poll::Ready(Err(Failure::Writing(error))) => {
+                self.failed.get_or_insert((writing, error));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// One direction, and how far it has come.
+struct Way {
+    flow: Flow,
+    stage: Stage,
+}
+
+#[derive(PartialEq, Eq)]
+enum Stage {
+    Flowing,
+    Closing,
+    Over,
+}
+
+impl Way {
+    fn new(buffers: Option<&Buffers>) -> Way {
+        Way { flow: Flow::new(buffers), stage: Stage::Flowing }
+    }
+
+    fn is_over(&self) -> bool {
+        self.stage == Stage::Over
+    }
+
+    fn poll<R: AsyncRead, W: AsyncWrite>(
+        &mut self,
+        cx: &mut Context<'_>,
+        reader: Pin<&mut R>,
+        mut writer: Pin<&mut W>,
+    ) -> Poll<Result<(), Failure>> {
+        if self.stage == Stage::Flowing {
+            let flowed = ready!(self.flow.poll(cx, reader, writer.as_mut()));
+            self.stage = if flowed.is_ok() { Stage::Closing } else { Stage::Over };
+            self.flow.give_back();
+            flowed?;
+        }
+        if self.stage == Stage::Closing {
+            let closed = ready!(writer.poll_close(cx));
+            self.stage = Stage::Over;
+            closed.map_err(Failure::Writing)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Which stream failed, how, and how much had been copied by then. It is inside of the [`io::Error`] that
+/// [`copy_bidirectional`] returns.
+#[derive(Debug)]
+pub struct BothError {
+    what: &'static str,
+    copied: (u64, u64),
+    cause: io::Error,
+}
+
+impl BothError {
+    /// How many bytes had gone from `a` to `b`, and from `b` to `a`.
+    #[must_use]
+    pub fn copied(&self) -> (u64, u64) {
+        self.copied
+    }
+
+    /// The error of the stream.
+    #[must_use]
+    pub fn cause(&self) -> &io::Error {
+        &self.cause
+    }
+}
+
+impl fmt::Display for BothError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let BothError { what, copied: (there, back), cause } = self;
+        write!(f, "{what}: {cause} (after {there} bytes from a to b, and {back} from b to a)")
+    }
+}
+
+impl Error for BothError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.cause)
+    }
+}

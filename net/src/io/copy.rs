@@ -1,0 +1,194 @@
+//! From one stream to another until the first one ends.
+//!
+//! Facts. A read that finds nothing has left the buffer alone: nobody needs one while waiting for bytes. A writer
+//! may keep what it was given (a compressor, a cipher) until it is flushed.
+//!
+//! What follows. A buffer is taken for each poll, and given back when there is nothing to read: ten thousand idle
+//! copies that share their [`Buffers`] hold none. While the writer is stuck, nothing is read, so the sender is
+//! held back in turn; one buffer is all that is ever under way. When there is nothing more to read for now, the
+//! writer is flushed.
+//!
+//! Contract. Whatever was read is written, and flushed, before the copy says that it has ended or that the reader
+//! has failed. The writer is not closed. A copy gives way after some rounds, also between streams that never wait.
+//!
+//! | function | cancel safe |
+//! |---|---|
+//! | `copy`, `copy_with` | no: what was read and not yet written is lost, up to one buffer |
+//!
+//! What it does not know: what kind of streams those are.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use futures_io::{AsyncRead, AsyncWrite};
+
+use super::buffers::Buffers;
+use super::lent::Lent;
+
+/// Copies all bytes from `reader` to `writer`, and returns how many that were.
+///
+/// Each time bytes arrive, a buffer is allocated, and it is freed when they are gone: see
+/// [`copy_with`] for something that does this often.
+///
+/// ```
+/// use roundel_net::io;
+///
+/// # #[cfg(not(miri))]
+/// roundel::run(async {
+///     let (ours, theirs) = roundel_net::UnixStream::pair()?;
+///     assert_eq!(io::copy(&b"all of it"[..], &ours).await?, 9);
+///     drop(ours);
+///     let mut copied = Vec::new();
+///     io::copy(&theirs, &mut copied).await?;
+///     assert_eq!(copied, b"all of it");
+///     std::io::Result::Ok(())
+/// })
+/// .unwrap();
+/// ```
+///
+/// # Errors
+///
+/// The reader's, after everything before it has been written; or the writer's.
+pub async fn copy<R: AsyncRead, W: AsyncWrite>(reader: R, writer: W) -> io::Result<u64> {
+    copy_through(reader, writer, None).await
+}
+
+/// [`copy`] with buffers from a pile that many copies share.
+///
+/// # Errors
+///
+/// As `copy`.
+pub async fn copy_with<R: AsyncRead, W: AsyncWrite>(
+    reader: R,
+    writer: W,
+    buffers: &Buffers,
+) -> io::Result<u64> {
+    copy_through(reader, writer, Some(buffers)).await
+}
+
+async fn copy_through<R: AsyncRead, W: AsyncWrite>(
+    reader: R,
+    writer: W,
+    buffers: Option<&Buffers>,
+) -> io::Result<u64> {
+    let (mut reader, mut writer) = (pin!(reader), pin!(writer));
+    let mut flow = Flow::new(buffers);
+    match poll_fn(|cx| flow.poll(cx, reader.as_mut(), writer.as_mut())).await {
+        Ok(()) => Ok(flow.written),
+        Err(Failure::Reading(error) | Failure::Writing(error)) => Err(error),
+    }
+}
+
+/// How many reads before others get their turn: two flows, of two operations each, must both find room in the
+/// budget of one poll.
+const ROUNDS: usize = 16;
+
+/// Bytes on their way from one stream to another.
+pub(super) struct Flow {
+    buffers: Option<Buffers>,
+    /// What is in hand.
+    chunk: Option<Lent>,
+    /// How much of it is written already.
+    sent: usize,
+    /// How much was written in all.
+    pub(super) written: u64,
+    /// Something was written after the last flush.
+    unflushed: bool,
+    /// How reading came to its end.
+    ended: Option<io::Result<()>>,
+}
+
+/// Which end has failed.
+pub(super) enum Failure {
+    Reading(io::Error),
+    Writing(io::Error),
+}
+
+impl Flow {
+    pub(super) fn new(buffers: Option<&Buffers>) -> Flow {
+        let buffers = buffers.cloned();
+        Flow { buffers, chunk: None, sent: 0, written: 0, unflushed: false, ended: None }
+    }
+
+    /// Ready when the reader has ended and everything is written and flushed; and not to be polled after that.
+    pub(super) fn poll<R: AsyncRead, W: AsyncWrite>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut reader: Pin<&mut R>,
+        mut writer: Pin<&mut W>,
+    ) -> Poll<Result<(), Failure>> {
+        for _ in 0..ROUNDS {
+            ready!(self.poll_write(cx, writer.as_mut())).map_err(Failure::Writing)?;
+            if self.ended.is_none() {
+                match self.poll_read(cx, reader.as_mut()) {
+                    Poll::Ready(()) => continue,
+                    Poll::Pending => {
+                        ready!(self.poll_flush(cx, writer)).map_err(Failure::Writing)?;
+                        return Poll::Pending;
+                    }
+                }
+            }
+            let flushed = ready!(self.poll_flush(cx, writer));
+            return Poll::Ready(match self.ended.take() {
+                Some(Err(error)) => Err(Failure::Reading(error)),
+                _ => flushed.map_err(Failure::Writing),
+            });
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Gives up what it holds.
+    pub(super) fn give_back(&mut self) {
+        self.chunk = None;
+    }
+
+    /// Reads into the buffer in hand, or another one; it goes back if there is nothing to be put into it.
+    fn poll_read<R: AsyncRead>(&mut self, cx: &mut Context<'_>, reader: Pin<&mut R>) -> Poll<()> {
+        let mut chunk = self.chunk.take().unwrap_or_else(|| Lent::new(self.buffers.as_ref()));
+        match ready!(reader.poll_read(cx, chunk.room())) {
+            Ok(0) => self.ended = Some(Ok(())),
+            Err(error) => self.ended = Some(Err(error)),
+            Ok(count) => {
+                chunk.set_filled(count);
+                self.chunk = Some(chunk);
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Writes all that is in hand.
+    fn poll_write<W: AsyncWrite>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut writer: Pin<&mut W>,
+    ) -> Poll<io::Result<()>> {
+        let Some(chunk) = &mut self.chunk else { return Poll::Ready(Ok(())) };
+        while self.sent < chunk.len() {
+            let count = ready!(writer.as_mut().poll_write(cx, &chunk[self.sent..]))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.unflushed = true;
+            self.sent += count;
+            self.written += count as u64;
+        }
+        chunk.set_filled(0);
+        self.sent = 0;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_flush<W: AsyncWrite>(
+        &mut self,
+        cx: &mut Context<'_>,
+        writer: Pin<&mut W>,
+    ) -> Poll<io::Result<()>> {
+        if self.unflushed {
+            ready!(writer.poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,472 @@
+//! Cutting a stream into pieces: lines, records that end with a separator, so and so many bytes.
+//!
+//! Facts. A read gives any number of bytes: half a line, or three lines and a half. A separator may be cut in two.
+//! Who sends may be hostile, and never send one.
+//!
+//! What follows. A buffer between the stream and its user, in which an unfinished piece waits for its rest. It
+//! grows with the piece, and not beyond the limit. While nothing is buffered and nothing is there to be read, the
+//! buffer goes back to where it was taken from.
+//!
+//! Contract. The pieces are the same however the bytes arrive. A call looks at each byte once. A piece that is longer than the limit is an error, and the next call goes on behind it.
+//!
+//! | method | cancel safe |
+//! |---|---|
+//! | `read_until`, `read_until_any`, `read_line`, `lines`, `read_exact`, `read`, `fill` | yes, all: what has been read waits in the reader |
+//!
+//! What it does not know: what the pieces mean.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io::{self, BufRead};
+use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite, IoSlice};
+
+use super::buffers::Buffers;
+use super::error::ReadError;
+use super::lent::Lent;
+use super::lines::Lines;
+
+/// Reads pieces of a stream. It may own the stream, or borrow it:
+///
+/// ```
+/// use roundel_net::{UnixStream, io::Reader};
+///
+/// # #[cfg(not(miri))]
+/// roundel::run(async {
+///     let (ours, theirs) = UnixStream::pair()?;
+///     theirs.write_all(b"GET / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody").await?;
+///
+///     let mut reader = Reader::new(&ours).with_limit(1024);
+///     assert_eq!(reader.read_line().await?, Some("GET / HTTP/1.1"));
+///     let header = reader.read_until(b"\r\n\r\n").await?;
+///     assert_eq!(header, Some(&b"Content-Length: 4\r\n\r\n"[..]));
+///     assert_eq!(reader.read_exact(4).await?, b"body");
+///     std::io::Result::Ok(())
+/// })
+/// .unwrap();
+/// ```
+pub struct Reader<R> {
+    inner: R,
+    limit: usize,
+    buffers: Buffers,
+    chunk: Option<Lent>,
+    /// What is in the chunk and was not given out yet.
+    unread: Range<usize>,
+    /// A piece was too long: what lies before the next one of these is still a part of it.
+    skipping: Option<Vec<Box<[u8]>>>,
+}
+
+/// That of asyncio.
+const LIMIT: usize = 64 << 10;
+/// What is taken at first. Most lines are shorter.
+const SMALL: usize = 4 << 10;
+
+impl<R> Reader<R> {
+    /// With a limit of 64 KiB, and a buffer of its own, of 4 KiB while pieces are short.
+    pub fn new(inner: R) -> Reader<R> {
+        let buffers = Buffers::new(SMALL);
+        Reader { inner, limit: LIMIT, buffers, chunk: None, unread: 0..0, skipping: None }
+    }
+
+    /// Refuses pieces of more than `limit` bytes, their separators included.
+    ///
+    /// # Panics
+    ///
+    /// If the limit is zero.
+    #[track_caller]
+    #[must_use]
+    pub fn with_limit(mut self, limit: usize) -> Reader<R> {
+        assert!(limit > 0, "`Reader::with_limit(0)`: no piece would be short enough");
+        self.limit = limit;
+        self
+    }
+
+    /// Takes its buffer from a pile that many readers share, and holds none while it waits for a piece to begin.
+    #[must_use]
+    pub fn sharing(mut self, buffers: &Buffers) -> Reader<R> {
+        self.buffers = buffers.clone();
+        self
+    }
+
+    /// The longest that a piece may be.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// What was read from the stream and not given out yet.
+    #[must_use]
+    pub fn buffered(&self) -> &[u8] {
+        self.bytes(self.unread.clone())
+    }
+
+    /// How much memory its buffer has: none before it has read, and no more than the limit and one byte, or the size
+    /// of one of its [`Buffers`].
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.chunk.as_ref().map_or(0, Lent::size)
+    }
+
+    /// Gives out the next `count` bytes of what is buffered.
+    ///
+    /// # Panics
+    ///
+    /// If fewer are buffered.
+    #[track_caller]
+    pub fn consume(&mut self, count: usize) {
+        let there = self.unread.len();
+        assert!(count <= there, "`Reader::consume({count})`: only {there} bytes are buffered");
+        self.skipping = None;
+        self.give(count);
+    }
+
+    /// The stream. What is read from it directly comes after what is [`buffered`](Reader::buffered).
+    #[must_use]
+    pub fn get_ref(&self) -> &R {
+        &self.inner
+    }
+
+    /// As [`get_ref`](Reader::get_ref).
+    #[must_use]
+    pub fn get_mut(&mut self) -> &mut R {
+        &mut self.inner
+    }
+
+    /// The stream, and what was read from it and not given out.
+    #[must_use]
+    pub fn into_parts(self) -> (R, Vec<u8>) {
+        let rest = self.buffered().to_vec();
+        (self.inner, rest)
+    }
+
+    pub(super) fn bytes(&self, place: Range<usize>) -> &[u8] {
+        self.chunk.as_ref().map_or(&[], |chunk| &chunk[place])
+    }
+
+    fn give(&mut self, count: usize) -> Range<usize> {
+        let given = self.unread.start..self.unread.start + count;
+        self.unread.start = given.end;
+        given
+    }
+}
+
+impl<R: AsyncRead + Unpin> Reader<R> {
+    /// The next piece, with the separator that ends it. At the end of the stream: the rest, without one, if there is
+    /// any; then `None`.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::LimitExceeded`] if the piece is longer than the limit. The next call of this or of
+    /// [`read_line`](Reader::read_line) skips all of it. To read on within it instead, call
+    /// [`read`](Reader::read), [`read_exact`](Reader::read_exact) or [`consume`](Reader::consume).
+    ///
+    /// # Panics
+    ///
+    /// If the separator is empty.
+    #[track_caller]
+    pub fn read_until(
+        &mut self,
+        separator: impl AsRef<[u8]>,
+    ) -> impl Future<Output = Result<Option<&[u8]>, ReadError>> {
+        assert!(!separator.as_ref().is_empty(), "`Reader::read_until` was given an empty separator");
+        async move {
+            let mut scanned = 0;
+            let found = poll_fn(|cx| self.poll_piece(cx, &[separator.as_ref()], &mut scanned)).await?;
+            Ok(found.map(|place| self.bytes(place)))
+        }
+    }
+
+    /// [`read_until`](Reader::read_until) whichever separator ends first.
+    ///
+    /// # Errors
+    ///
+    /// As `read_until`.
+    ///
+    /// # Panics
+    ///
+    /// If one of them is empty, or there is none.
+    #[track_caller]
+    pub fn read_until_any(
+        &mut self,
+        separators: &[&[u8]],
+    ) -> impl Future<Output = Result<Option<&[u8]>, ReadError>> {
+        let is_fine = !separators.is_empty() && separators.iter().all(|separator| !separator.is_empty());
+        assert!(is_fine, "`Reader::read_until_any` was given an empty separator, or none");
+        async move {
+            let mut scanned = 0;
+            let found = poll_fn(|cx| self.poll_piece(cx, separators, &mut scanned)).await?;
+            Ok(found.map(|place| self.bytes(place)))
+        }
+    }
+
+    /// The next line, without its end, which is `\n` or `\r\n`. The last line need not have one. `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_until`](Reader::read_until); and [`ReadError::NotUtf8`], after which the next line can be read. For
+    /// lines of bytes, use `read_until(b"\n")`.
+    pub async fn read_line(&mut self) -> Result<Option<&str>, ReadError> {
+        let mut scanned = 0;
+        match poll_fn(|cx| self.poll_piece(cx, &[b"\n"], &mut scanned)).await? {
+            None => Ok(None),
+            Some(place) => line(self.bytes(place)).map(Some),
+        }
+    }
+
+    /// The lines that follow, as a stream, and with `next().await`.
+    ///
+    /// ```
+    /// # #[cfg(not(miri))]
+    /// roundel::run(async {
+    ///     let mut reader = roundel_net::io::Reader::new(&b"one\r\ntwo\n\nfour"[..]);
+    ///     let mut lines = reader.lines();
+    ///     let mut found = Vec::new();
+    ///     while let Some(line) = lines.next().await {
+    ///         found.push(line?);
+    ///     }
+    ///     assert_eq!(found, ["one", "two", "", "four"]);
+    ///     std::io::Result::Ok(())
+    /// })
+    /// .unwrap();
+    /// ```
+    pub fn lines(&mut self) -> Lines<'_, R> {
+        Lines::new(self)
+    }
+
+    /// The next `count` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Incomplete`] if the stream ends before; [`ReadError::LimitExceeded`], at once, if `count` is more
+    /// than the limit: it often comes from a stranger.
+    pub async fn read_exact(&mut self, count: usize) -> Result<&[u8], ReadError> {
+        if count > self.limit {
+            return Err(ReadError::LimitExceeded { limit: self.limit, partial: Vec::new() });
+        }
+        self.skipping = None;
+        while self.unread.len() < count {
+            if poll_fn(|cx| self.poll_fill(cx)).await? == 0 {
+                let partial = self.buffered().to_vec();
+                self.give(partial.len());
+                return Err(ReadError::Incomplete { expected: count, partial });
+            }
+        }
+        let place = self.give(count);
+        Ok(self.bytes(place))
+    }
+
+    /// Some bytes: those that are buffered, or else from the stream. None (`Ok(0)`) at the end.
+    ///
+    /// # Errors
+    ///
+    /// The stream's.
+    pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_read(cx, buffer)).await
+    }
+
+    /// Reads some more behind what is [`buffered`](Reader::buffered), for a parser that needs it to go on; says how
+    /// much. None (`Ok(0)`) at the end.
+    ///
+    /// ```
+    /// # #[cfg(not(miri))]
+    /// roundel::run(async {
+    ///     let mut reader = roundel_net::io::Reader::new(&b"[one][two]"[..]);
+    ///     let end = loop {
+    ///         match reader.buffered().iter().position(|byte| *byte == b']') {
+    ///             Some(end) => break end,
+    ///             None => assert_ne!(reader.fill().await?, 0),
+    ///         }
+    ///     };
+    ///     assert_eq!(&reader.buffered()[1..end], b"one");
+    ///     reader.consume(end + 1);
+    ///     std::io::Result::Ok(())
+    /// })
+    /// .unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::LimitExceeded`] if more than the limit is buffered already; the stream's.
+    pub async fn fill(&mut self) -> Result<usize, ReadError> {
+        if self.unread.len() > self.limit {
+            return Err(ReadError::LimitExceeded { limit: self.limit, partial: Vec::new() });
+        }
+        Ok(poll_fn(|cx| self.poll_fill(cx)).await?)
+    }
+
+    /// Where the next piece is; it has been given out then. `scanned` is how much has been searched in vain, zero at
+    /// first, and the caller's, because only the caller knows that it still looks for the same.
+    pub(super) fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+        separators: &[&[u8]],
+        scanned: &mut usize,
+    ) -> Poll<Result<Option<Range<usize>>, ReadError>> {
+        ready!(self.poll_skip(cx))?;
+        loop {
+            let there = self.buffered();
+            let allowed = &there[..there.len().min(self.limit)];
+            if let Some(end) = find(allowed, separators, *scanned) {
+                return Poll::Ready(Ok(Some(self.give(end))));
+            }
+            if there.len() > self.limit {
+                let error = ReadError::LimitExceeded { limit: self.limit, partial: allowed.to_vec() };
+                self.skipping = Some(separators.iter().map(|separator| Box::from(*separator)).collect());
+                return Poll::Ready(Err(error));
+            }
+            *scanned = there.len();
+            if ready!(self.poll_fill(cx))? == 0 {
+                let rest = self.unread.len();
+                return Poll::Ready(Ok((rest > 0).then(|| self.give(rest))));
+            }
+        }
+    }
+
+    /// Throws away what remains of a piece that was too long.
+    fn poll_skip(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(separators) = &self.skipping {
+            // The last bytes may be the beginning of a separator.
+            let uncertain = separators.iter().map(|separator| separator.len() - 1).max().unwrap_or(0);
+            if let Some(end) = find(self.buffered(), separators, 0) {
+                self.skipping = None;
+                self.give(end);
+                break;
+            }
+            self.give(self.unread.len().saturating_sub(uncertain));
+            if ready!(self.poll_fill(cx))? == 0 {
+                self.skipping = None;
+                self.give(self.unread.len());
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads behind what is buffered.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut chunk = self.chunk.take().unwrap_or_else(|| Lent::new(Some(&self.buffers)));
+        self.make_room(&mut chunk);
+        let end = self.unread.end;
+        let read = Pin::new(&mut self.inner).poll_read(cx, &mut chunk.room()[end..]);
+        if let Poll::Ready(Ok(count)) = read {
+            chunk.set_filled(end + count);
+            self.unread.end = end + count;
+        }
+        if !self.unread.is_empty() {
+            self.chunk = Some(chunk);
+        }
+        read
+    }
+
+    /// By moving what is unread to the front; if there is nothing before it, by growing.
+    fn make_room(&mut self, chunk: &mut Lent) {
+        if self.unread.is_empty() {
+            self.unread = 0..0;
+        }
+        if self.unread.end < chunk.size() {
+            return;
+        }
+        if self.unread.start > 0 {
+            chunk.room().copy_within(self.unread.clone(), 0);
+            self.unread = 0..self.unread.len();
+        } else {
+            // One more than allowed, to see whether there is more. Beyond that only to skip to a separator that is
+            // itself longer than the limit.
+            let size = chunk.size();
+            chunk.grow((2 * size).min(self.limit.saturating_add(1)).max(size + 1));
+        }
+    }
+}
+
+/// Where the first of the separators ends, if not before `scanned`.
+fn find(bytes: &[u8], separators: &[impl AsRef<[u8]>], scanned: usize) -> Option<usize> {
+    separators.iter().filter_map(|separator| find_one(bytes, separator.as_ref(), scanned)).min()
+}
+
+fn find_one(bytes: &[u8], separator: &[u8], scanned: usize) -> Option<usize> {
+    let last = *separator.last()?;
+    let mut at = scanned;
+    while at < bytes.len() {
+        // The standard library's fast search for a byte is to be had only so. It cannot fail: nothing is read.
+        at += (&bytes[at..]).skip_until(last).unwrap_or(0);
+        if bytes[..at].ends_with(separator) {
+            return Some(at);
+        }
+    }
+    None
+}
+
+/// The text of a line without its end.
+pub(super) fn line(bytes: &[u8]) -> Result<&str, ReadError> {
+    let line = match bytes.strip_suffix(b"\n") {
+        Some(line) => line.strip_suffix(b"\r").unwrap_or(line),
+        None => bytes,
+    };
+    str::from_utf8(line).map_err(|cause| ReadError::NotUtf8 { line: line.to_vec(), cause })
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Reader<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.skipping = None;
+        if self.unread.is_empty() {
+            return Pin::new(&mut self.inner).poll_read(cx, buffer);
+        }
+        let count = self.unread.len().min(buffer.len());
+        let place = self.give(count);
+        buffer[..count].copy_from_slice(self.bytes(place));
+        Poll::Ready(Ok(count))
+    }
+}
+
+impl<R: AsyncRead + Unpin> AsyncBufRead for Reader<R> {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let reader = self.get_mut();
+        if reader.unread.is_empty() {
+            ready!(reader.poll_fill(cx))?;
+        }
+        Poll::Ready(Ok(reader.buffered()))
+    }
+
+    fn consume(self: Pin<&mut Self>, count: usize) {
+        self.get_mut().consume(count);
+    }
+}
+
+/// Writing goes past it: so what is read behind a first line can be proxied both ways.
+impl<R: AsyncWrite + Unpin> AsyncWrite for Reader<R> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, buffers)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_close(cx)
+    }
+}
+
+impl<R: fmt::Debug> fmt::Debug for Reader<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("inner", &self.inner)
+            .field("limit", &self.limit)
+            .field("buffered", &self.unread.len())
+            .finish_non_exhaustive()
+    }
+}
