@@ -7,12 +7,14 @@
 
 pub mod io;
 pub mod pipe;
+pub mod stdio;
 
 mod connect;
 mod names;
 mod socket;
 mod stream;
 mod tcp;
+mod udp;
 mod unix;
 
 pub use names::{Target, ToAddrs, lookup_host};
@@ -20,4 +22,7 @@ pub use pipe::pipe;
 pub use socket::TcpSocket;
 pub use stream::{ByteStream, Transport};
 pub use tcp::{Incoming, TcpListener, TcpStream};
-pub use unix::UnixStream;
+pub use udp::UdpSocket;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub use unix::Credentials;
+pub use unix::{UnixDatagram, UnixIncoming, UnixListener, UnixStream};
