@@ -8,6 +8,8 @@
 //! who has got the lock removes anything. It is never waited for. Where a directory cannot be locked, or somebody
 //! else holds the lock for long, a listener can still be made, but it takes over nothing.
 //!
+//! To find out whether a server lives, one has to connect: it sees a connection that is closed at once.
+//!
 //! Contract. Removed is only what is a socket and refuses connections; and at the end, only the very file that was
 //! made (by device and number), by the process that made it.
 //!
