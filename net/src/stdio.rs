@@ -19,7 +19,7 @@
 //!
 //! Contract, output. What `write` has returned is with the kernel, in order, after what `print!` has left in the
 //! buffer of the standard library. A write that is not awaited to its end may happen or not, even after the
-//! program's last word. Only [`AsyncWrite`], which cannot say it otherwise, returns at once and writes
+//! program's last word. Only [`AsyncWrite`](futures_io::AsyncWrite), which cannot say it otherwise, returns at once and writes
 //! behind: flush it.
 //!
 //! What is not promised. That any of this works in a child after a `fork`, which has none of the threads.
