@@ -49,6 +49,7 @@ fn child() {
             "ticks" => ticks().await,
             "for ever" => for_ever().await,
             "two loops" => two_loops().await,
+            "an hour" => an_hour().await,
             other => panic!("no such program: {other}"),
         }
     });
@@ -158,6 +159,20 @@ async fn two_loops() {
     let mut buffer = [0; 10];
     let count = stdin().read(&mut buffer).await.unwrap();
     assert_eq!(&buffer[..count], b"late");
+    stdout().write_all(END).await.unwrap();
+}
+
+/// On a virtual clock a read that waits is no reason to stop it, as with sockets.
+async fn an_hour() {
+    let hour = std::thread::spawn(|| {
+        let runtime = Runtime::builder().virtual_time(true).build().unwrap();
+        let hour = Duration::from_secs(3600);
+        runtime.block_on(async { time::timeout(hour, stdin().read(&mut [0])).await.is_err() })
+    });
+    while !hour.is_finished() {
+        time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(hour.join().unwrap());
     stdout().write_all(END).await.unwrap();
 }
 
@@ -407,6 +422,12 @@ fn expect_success(mut child: Child) {
 fn a_read_that_waits_does_not_keep_the_process() {
     let (reader, _writer) = io::pipe().unwrap();
     assert_eq!(run("abandon", reader), b"");
+}
+
+#[test]
+fn a_read_that_waits_does_not_stop_a_virtual_clock() {
+    let (reader, _writer) = io::pipe().unwrap();
+    assert_eq!(run("an hour", reader), b"");
 }
 
 #[test]
