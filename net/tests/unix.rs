@@ -409,6 +409,25 @@ fn five_megabytes_through_a_slow_reader_and_flat_memory() {
     });
 }
 
+/// What was tried without waiting is known to those who wait: they do not look again and again.
+#[test]
+fn what_is_tried_does_not_wait() {
+    virtually(async |_| {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let hour = Duration::from_secs(3600 / 2);
+        let mut buffer = [0; 10];
+        assert_eq!(ours.try_read(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert!(time::timeout(hour, ours.readable()).await.is_err());
+        theirs.write_all(b"x").await.unwrap();
+        ours.readable().await.unwrap();
+        assert_eq!(ours.try_read(&mut buffer).unwrap(), 1);
+        while ours.try_write(&[0; 65536]).is_ok() {}
+        assert!(time::timeout(hour / 2, ours.writable()).await.is_err());
+        while theirs.try_read(&mut [0; 65536]).is_ok() {}
+        ours.writable().await.unwrap();
+    });
+}
+
 #[test]
 fn streams_of_the_standard_library_come_and_go() {
     virtually(async |_| {

@@ -321,7 +321,8 @@ fn hazard_43_loops_that_share_a_port_all_get_connections() {
                 })
             })
             .collect();
-        (0..4).for_each(|_| listening.recv().unwrap());
+        drop(ready);
+        (0..4).for_each(|_| listening.recv().expect("all of them listen"));
         // It only held the port: from now on the four share it.
         drop(listener);
         let clients = gather((0..CLIENTS).map(|_| async move {
