@@ -1,4 +1,4 @@
-//! TCP: what surprises about it, and what must not happen: hazards 31 to 36, 40 to 43.
+//! TCP: what surprises about it, and what must not happen: hazards 32 to 35, 40, 43.
 //!
 //! Each of the facts in the header of `src/tcp.rs` has a test of its name in `facts`.
 

@@ -11,7 +11,6 @@ use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net as std_net;
-use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
@@ -20,7 +19,7 @@ use roundel::group::gather;
 use roundel::{Runtime, spawn, time, yield_now};
 use roundel_net::{UnixDatagram, UnixListener, UnixStream};
 
-use common::{Path, is_alone, noise, path, really, rerun, settle, virtually, watchdog};
+use common::{Path, noise, path, really, settle, virtually, watchdog};
 
 fn expect<T>(result: io::Result<T>, kind: ErrorKind, says: &str) {
     let Err(error) = result else { panic!("{says}: there was no error") };
@@ -198,44 +197,6 @@ fn a_name_that_is_no_file() {
         expect(UnixStream::connect(&name).await, ErrorKind::ConnectionRefused, "cannot connect to");
         drop(UnixListener::bind(&name).unwrap());
     });
-}
-
-const PLACE: &str = "ROUNDEL_TEST_PLACE";
-
-/// A server that is killed leaves its file, and is started again; a second one beside it is refused.
-#[test]
-fn a_server_that_was_killed_can_start_again() {
-    const NAME: &str = "a_server_that_was_killed_can_start_again";
-    if is_alone(NAME) {
-        let path = std::env::var(PLACE).unwrap();
-        return really(async |_| {
-            let listener = UnixListener::bind(&path).unwrap();
-            loop {
-                // Who only wants to know whether we live does not listen.
-                let _ = listener.accept().await.unwrap().0.write_all(b"served").await;
-            }
-        });
-    }
-    let path = path();
-    for _ in 0..3 {
-        let mut command = Command::new("env");
-        rerun(&mut command, NAME);
-        let mut server = command.env(PLACE, &path.0).stdout(Stdio::null()).spawn().unwrap();
-        really(async |_| {
-            let mut answer = Vec::new();
-            while answer.is_empty() {
-                time::sleep(Duration::from_millis(1)).await;
-                if let Ok(client) = UnixStream::connect(&path).await {
-                    client.read_to_end(&mut answer).await.unwrap();
-                }
-            }
-            assert_eq!(answer, b"served");
-            expect(UnixListener::bind(&path), ErrorKind::AddrInUse, "a server is there already");
-        });
-        server.kill().unwrap();
-        server.wait().unwrap();
-        assert!(path.0.exists(), "it had no time to remove it");
-    }
 }
 
 /// Many start at once where a dead server's file is: one gets the place, all others get an error, and the one is

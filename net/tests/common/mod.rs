@@ -98,7 +98,8 @@ fn on_virtual_time(builder: Builder, body: &impl AsyncFn(Log)) {
 }
 
 /// Runs `body` on a virtual clock, in order and in some random orders: nothing but what is on this loop, and what
-/// the kernel does at once, may matter to it.
+/// the kernel does at once, may matter to it. So no test beside it may start a process: that has copies of our
+/// descriptors for a moment, and what we close is not closed as long.
 pub(crate) fn virtually(body: impl AsyncFn(Log)) {
     let _watchdog = watchdog();
     on_virtual_time(Runtime::builder(), &body);
