@@ -27,7 +27,7 @@ use roundel_net::{ByteStream, TcpStream, Transport, UnixStream};
 use common::{Random, noise, watchdog_of};
 
 /// How many conversations of each kind.
-const SCRIPTS: u64 = if cfg!(debug_assertions) { 150 } else { 1500 };
+const SCRIPTS: u64 = if cfg!(debug_assertions) { 100 } else { 300 };
 
 /// What one side says: most say little, some say much.
 fn words(seed: u64, random: &mut Random) -> Vec<u8> {

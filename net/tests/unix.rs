@@ -153,7 +153,7 @@ fn a_file_that_is_no_socket_is_not_touched() {
 
 #[test]
 fn a_folder_that_another_has_locked() {
-    virtually(async |_| {
+    really(async |_| {
         let folder = path();
         std::fs::create_dir(&folder).unwrap();
         let path = Path(folder.0.join("socket"));
