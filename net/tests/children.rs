@@ -18,9 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use roundel::{spawn, time, yield_now};
-use roundel_net::{
-    TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream, pipe,
-};
+use roundel_net::{TcpListener, TcpStream, UnixDatagram, UnixListener, UnixStream, pipe};
 
 use common::{alone, has, is_alone, noise, path, really, rerun, settle, tcp};
 
@@ -147,8 +145,8 @@ fn hazard_42_a_child_inherits_no_descriptor_of_ours() {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
             let server = listener.accept().await.unwrap();
-            let socket = TcpSocket::new_v6().unwrap();
-            let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let socket = roundel_net::TcpSocket::new_v6().unwrap();
+            let udp = roundel_net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
             let path = path();
             let unix = UnixListener::bind(&path).unwrap();
             let unix_client = UnixStream::connect(&path).await.unwrap();

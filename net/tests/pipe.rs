@@ -8,16 +8,13 @@ mod common;
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
 
 use roundel::{spawn, yield_now};
 use roundel_net::pipe::{Receiver, Sender};
 use roundel_net::{UnixStream, pipe};
-#[cfg(target_os = "linux")]
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::fs::{OFlags, fcntl_getfl};
 
-use common::{noise, path, settle, virtually, watchdog};
+use common::{noise, settle, virtually};
 
 fn is_blocking(fd: impl AsFd) -> bool {
     !fcntl_getfl(fd).unwrap().contains(OFlags::NONBLOCK)
@@ -109,29 +106,6 @@ fn what_is_no_pipe_is_refused() {
     });
 }
 
-/// Who opens a named pipe for both never reads the end; who opens it for writing without waiting has to find a reader.
-#[cfg(target_os = "linux")]
-#[test]
-fn a_named_pipe() {
-    let _watchdog = watchdog();
-    let path = path();
-    mknodat(CWD, &path.0, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
-    let open = || File::options().write(true).custom_flags(nonblocking).open(&path);
-    assert_eq!(open().unwrap_err().raw_os_error(), Some(rustix::io::Errno::NXIO.raw_os_error()));
-    virtually(async |_| {
-        let both = File::options().read(true).write(true).open(&path).unwrap();
-        let receiver = Receiver::from_owned_fd(both.into()).unwrap();
-        for word in ["one", "other"] {
-            let sender = Sender::from_owned_fd(open().unwrap().into()).unwrap();
-            sender.write_all(word.as_bytes()).await.unwrap();
-            drop(sender);
-            assert_eq!(receiver.read(&mut [0; 10]).await.unwrap(), word.len());
-        }
-        assert_eq!(receiver.try_read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock, "no end");
-    });
-}
-
 #[test]
 fn hazard_33_data_and_the_end_in_one_report() {
     virtually(async |_| {
@@ -147,4 +121,38 @@ fn hazard_33_data_and_the_end_in_one_report() {
         drop(writer);
         assert_eq!(reading.await.unwrap(), b"last");
     });
+}
+
+#[cfg(target_os = "linux")]
+mod named {
+    use std::fs::File;
+    use std::io::ErrorKind;
+    use std::os::unix::fs::OpenOptionsExt;
+
+    use roundel_net::pipe::{Receiver, Sender};
+    use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+
+    use super::common::{path, virtually, watchdog};
+
+    /// Who opens a named pipe for both never reads the end; who opens it for writing without waiting has to find a reader.
+    #[test]
+    fn a_named_pipe() {
+        let _watchdog = watchdog();
+        let path = path();
+        mknodat(CWD, &path.0, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+        let open = || File::options().write(true).custom_flags(nonblocking).open(&path);
+        assert_eq!(open().unwrap_err().raw_os_error(), Some(rustix::io::Errno::NXIO.raw_os_error()));
+        virtually(async |_| {
+            let both = File::options().read(true).write(true).open(&path).unwrap();
+            let receiver = Receiver::from_owned_fd(both.into()).unwrap();
+            for word in ["one", "other"] {
+                let sender = Sender::from_owned_fd(open().unwrap().into()).unwrap();
+                sender.write_all(word.as_bytes()).await.unwrap();
+                drop(sender);
+                assert_eq!(receiver.read(&mut [0; 10]).await.unwrap(), word.len());
+            }
+            assert_eq!(receiver.try_read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock, "no end");
+        });
+    }
 }

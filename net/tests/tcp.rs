@@ -12,6 +12,9 @@ mod facts;
 mod hazards;
 #[path = "tcp/options.rs"]
 mod options;
+#[cfg(target_os = "linux")]
+#[path = "tcp/shared_port.rs"]
+mod shared_port;
 
 use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, IoSlice};

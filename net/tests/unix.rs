@@ -6,7 +6,7 @@
 mod common;
 
 use std::cell::{Cell, RefCell};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
@@ -268,7 +268,7 @@ fn a_full_line_is_waited_for() {
         }
         let client = connecting.await.unwrap().unwrap();
         client.write_all(b"x").await.unwrap();
-        listener.accept().unwrap().0.read_exact(&mut [0]).unwrap();
+        io::Read::read_exact(&mut listener.accept().unwrap().0, &mut [0]).unwrap();
     });
 }
 
