@@ -15,7 +15,8 @@ use std::rc::Rc;
 
 use roundel::{spawn, yield_now};
 use roundel_net::{
-    ByteStream, TcpListener, TcpStream, Transport, UdpSocket, UnixDatagram, UnixListener, UnixStream, pipe,
+    ByteStream, TcpListener, TcpSocket, TcpStream, Transport, UdpSocket, UnixDatagram, UnixListener,
+    UnixStream, pipe,
 };
 use rustix::io::Errno;
 
@@ -111,8 +112,12 @@ fn hazard_31_connecting_and_accepting_are_interrupted() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let path = path();
         let unix = UnixListener::bind(&path).unwrap();
-        for _ in 0..20 {
-            let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let at = listener.local_addr().unwrap();
+        for round in 0..20 {
+            let client = match round % 2 {
+                0 => TcpStream::connect(at).await.unwrap(),
+                _ => TcpSocket::new_v4().unwrap().connect(at).await.unwrap(),
+            };
             client.write_all(b"x").await.unwrap();
             listener.accept().await.unwrap().0.read_exact(&mut [0]).await.unwrap();
             let client = UnixStream::connect(&path).await.unwrap();

@@ -150,7 +150,7 @@ fn nobody_listens() {
         socket.bind(loopback()).unwrap();
         // It is bound, so that nobody else gets it, but does not listen.
         let nobody = socket.local_addr().unwrap();
-        let error = TcpSocket::new_v4().unwrap().connect(nobody).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+        let connected = TcpSocket::new_v4().unwrap().connect(nobody).await;
+        expect(connected, ErrorKind::ConnectionRefused, &format!("cannot connect to {nobody}: "));
     });
 }
