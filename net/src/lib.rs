@@ -9,12 +9,14 @@ pub mod io;
 pub mod pipe;
 pub mod serve;
 pub mod testing;
+pub mod stdio;
 
 mod connect;
 mod names;
 mod socket;
 mod stream;
 mod tcp;
+mod udp;
 mod unix;
 
 pub use connect::ConnectError;
@@ -24,4 +26,7 @@ pub use serve::serve;
 pub use socket::TcpSocket;
 pub use stream::{ByteStream, Transport};
 pub use tcp::{Incoming, TcpListener, TcpStream};
-pub use unix::UnixStream;
+pub use udp::UdpSocket;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub use unix::Credentials;
+pub use unix::{UnixDatagram, UnixIncoming, UnixListener, UnixStream};

@@ -1,18 +1,33 @@
 //! A TCP socket before it is a connection or a listener: where the options are set.
 //!
 //! Facts. Some options have to be set before `bind`, some before `connect` or `listen`, and an accepted
-//! connection inherits most of them from its listener.
+//! connection inherits most of them from its listener. A `connect` that does not block says "in progress" and
+//! goes on in the background; if a signal interrupts it, it goes on all the same.
 //!
 //! What follows. A [`TcpSocket`] is a socket that is neither yet. The options that people set have methods here; all
 //! others are reached through [`TcpSocket::options`].
 //!
+//! | option | set it before |
+//! |---|---|
+//! | `reuse_address`, `reuse_port`, `only_v6`, `bind_device` | `bind` |
+//! | `recv_buffer_size`, `send_buffer_size` | `connect` or `listen`: the window is agreed upon then |
+//! | all others | any time; a listener's are those of the connections it accepts |
+//!
+//! Contract. `bind`, `listen` and `connect` name the address in their errors, and keep the kind. To `listen` without `bind` is
+//! to listen on all addresses, at a port that the system chooses.
+//!
+//! | method | cancel safe |
+//! |---|---|
+//! | `connect` | yes: the attempt is given up, and the socket closed |
+//!
 //! What it does not know: names.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::stream::ByteStream;
 use crate::tcp::{TcpListener, TcpStream};
@@ -72,27 +87,45 @@ impl TcpSocket {
         Ok(TcpSocket { socket })
     }
 
-    /// Chooses our own address.
+    /// Takes over a socket that is neither connected nor listening, whatever the standard library believes it
+    /// to be: from another library, or from the process that started this one.
     ///
     /// # Errors
     ///
     /// What the system says.
-    pub fn bind(&self, address: SocketAddr) -> io::Result<()> {
-        self.socket.bind(&address.into())
+    pub fn from_std(stream: std::net::TcpStream) -> io::Result<TcpSocket> {
+        stream.set_nonblocking(true)?;
+        Ok(TcpSocket { socket: stream.into() })
     }
 
-    /// Begins to listen; the kernel keeps up to `backlog` connections until they are accepted.
+    /// Chooses our own address. Port 0 is any free port: see [`local_addr`](TcpSocket::local_addr).
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// Names the address: `AddrInUse` if somebody has it already, `PermissionDenied` for a port that only the
+    /// administrator may use, `AddrNotAvailable` if it is not an address of this machine.
+    pub fn bind(&self, address: SocketAddr) -> io::Result<()> {
+        self.socket.bind(&address.into()).map_err(|error| explain("bind", address, &error))
+    }
+
+    /// Begins to listen; the kernel keeps up to `backlog` connections until they are accepted (and no more than
+    /// its own limit, `somaxconn` on Linux).
+    ///
+    /// # Errors
+    ///
+    /// Names the address: `AddrInUse` if another socket listens there, which on some systems `bind` does not notice.
     ///
     /// # Panics
     ///
     /// Outside a loop.
     #[track_caller]
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
-        self.socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        if let Err(error) = self.socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX)) {
+            return Err(match self.local_addr() {
+                Ok(address) => explain("listen on", address, &error),
+                Err(_) => error,
+            });
+        }
         TcpListener::new(mio::net::TcpListener::from_std(self.socket.into()))
     }
 
@@ -100,28 +133,47 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// Names the address: `ConnectionRefused` if nobody listens there.
     pub async fn connect(self, address: SocketAddr) -> io::Result<TcpStream> {
-        match self.socket.connect(&address.into()) {
-            Err(error) if error.raw_os_error() != Some(115) && error.kind() != io::ErrorKind::WouldBlock => {
-                return Err(error);
-            }
-            _ => {}
-        }
+        let failed = |error: io::Error| explain("connect to", address, &error);
+        begin(&self.socket, &address.into()).map_err(failed)?;
         let stream = ByteStream::new(mio::net::TcpStream::from_std(self.socket.into()))?;
-        crate::connect::established(stream, address).await
+        crate::connect::established(stream, address).await.map_err(failed)
+    }
+
+    /// Our own address, once it is bound.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()?.as_socket().ok_or_else(|| ErrorKind::InvalidInput.into())
     }
 
     /// Whether an address may be bound while old connections of it are in `TIME_WAIT`.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// What the system says, as of all options.
     pub fn set_reuse_address(&self, reuse: bool) -> io::Result<()> {
         self.socket.set_reuse_address(reuse)
     }
 
-    /// Whether several sockets may listen on one port, among which the kernel deals out the connections.
+    /// See [`set_reuse_address`](TcpSocket::set_reuse_address).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn reuse_address(&self) -> io::Result<bool> {
+        self.socket.reuse_address()
+    }
+
+    /// Whether several sockets may listen on one port. Linux deals out the connections among them by a hash of the
+    /// addresses, so that several loops, each with a thread and a listener of its own, share the work; on macOS
+    /// and FreeBSD the last one gets them all.
+    ///
+    /// Each of them has to set it, before `bind`. A connection that waits in the queue of a listener that is closed
+    /// is reset: it is not handed to the others.
     ///
     /// # Errors
     ///
@@ -130,7 +182,35 @@ impl TcpSocket {
         self.socket.set_reuse_port(reuse)
     }
 
-    /// Whether, and after which silence, the kernel asks the peer whether it still lives.
+    /// See [`set_reuse_port`](TcpSocket::set_reuse_port).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn reuse_port(&self) -> io::Result<bool> {
+        self.socket.reuse_port()
+    }
+
+    /// Whether a socket for IPv6 is for that only. If not, it serves IPv4, too, whose addresses look like
+    /// `::ffff:127.0.0.1`. What holds without a word is a setting of the system.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn set_only_v6(&self, only: bool) -> io::Result<()> {
+        self.socket.set_only_v6(only)
+    }
+
+    /// See [`set_only_v6`](TcpSocket::set_only_v6).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn only_v6(&self) -> io::Result<bool> {
+        self.socket.only_v6()
+    }
+
+    /// After which silence the kernel asks the peer whether it still lives; `None`: it never does.
     ///
     /// # Errors
     ///
@@ -142,9 +222,194 @@ impl TcpSocket {
         }
     }
 
+    /// Whether the kernel ever asks. See [`set_keepalive`](TcpSocket::set_keepalive).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn keepalive(&self) -> io::Result<bool> {
+        self.socket.keepalive()
+    }
+
+    /// How the kernel goes on asking a peer that does not answer: after each `interval` again, and when it has
+    /// asked in vain so many times, the connection fails with `TimedOut`. Turns keepalive on.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn set_keepalive_retries(&self, interval: Duration, times: u32) -> io::Result<()> {
+        let settings = TcpKeepalive::new().with_interval(interval).with_retries(times);
+        self.socket.set_tcp_keepalive(&settings)
+    }
+
+    /// How long what was sent may stay unacknowledged before the connection fails with `TimedOut`; `None`: as
+    /// long as the system likes, which is minutes.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.socket.set_tcp_user_timeout(timeout)
+    }
+
+    /// See [`set_user_timeout`](TcpSocket::set_user_timeout).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub fn user_timeout(&self) -> io::Result<Option<Duration>> {
+        self.socket.tcp_user_timeout()
+    }
+
+    /// Whether small writes are sent at once. See [`TcpStream`] for why one wants that.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        self.socket.set_tcp_nodelay(nodelay)
+    }
+
+    /// See [`set_nodelay`](TcpSocket::set_nodelay).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn nodelay(&self) -> io::Result<bool> {
+        self.socket.tcp_nodelay()
+    }
+
+    /// What closing does with bytes that are not sent yet. `None`: the kernel goes on sending. Zero: they are
+    /// thrown away, and the connection is reset. Any other time makes `close` *block the loop* until they
+    /// are sent; there is a better way: shut down writing, and read until the peer closes.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
+        self.socket.set_linger(linger)
+    }
+
+    /// See [`set_linger`](TcpSocket::set_linger).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn linger(&self) -> io::Result<Option<Duration>> {
+        self.socket.linger()
+    }
+
+    /// How many bytes the kernel keeps for us until we read them. Linux takes it twice, for its own accounts.
+    /// Without a word, the kernel finds out by itself what is good.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn set_recv_buffer_size(&self, bytes: usize) -> io::Result<()> {
+        self.socket.set_recv_buffer_size(bytes)
+    }
+
+    /// See [`set_recv_buffer_size`](TcpSocket::set_recv_buffer_size).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn recv_buffer_size(&self) -> io::Result<usize> {
+        self.socket.recv_buffer_size()
+    }
+
+    /// How many bytes the kernel takes from us before the peer has acknowledged them. As with
+    /// [`set_recv_buffer_size`](TcpSocket::set_recv_buffer_size).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn set_send_buffer_size(&self, bytes: usize) -> io::Result<()> {
+        self.socket.set_send_buffer_size(bytes)
+    }
+
+    /// See [`set_send_buffer_size`](TcpSocket::set_send_buffer_size).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn send_buffer_size(&self) -> io::Result<usize> {
+        self.socket.send_buffer_size()
+    }
+
+    /// Through how many routers a packet may go.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn set_ttl(&self, hops: u32) -> io::Result<()> {
+        if self.is_v6()? { self.socket.set_unicast_hops_v6(hops) } else { self.socket.set_ttl_v4(hops) }
+    }
+
+    /// See [`set_ttl`](TcpSocket::set_ttl).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn ttl(&self) -> io::Result<u32> {
+        if self.is_v6()? { self.socket.unicast_hops_v6() } else { self.socket.ttl_v4() }
+    }
+
+    /// The type of service that routers may look at (for IPv6: the traffic class).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn set_tos(&self, tos: u32) -> io::Result<()> {
+        if self.is_v6()? { self.socket.set_tclass_v6(tos) } else { self.socket.set_tos_v4(tos) }
+    }
+
+    /// See [`set_tos`](TcpSocket::set_tos).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn tos(&self) -> io::Result<u32> {
+        if self.is_v6()? { self.socket.tclass_v6() } else { self.socket.tos_v4() }
+    }
+
+    /// Uses this network interface only, for example `eth0`; `None`: any.
+    ///
+    /// # Errors
+    ///
+    /// What the system says: `PermissionDenied` where that is reserved.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub fn bind_device(&self, interface: Option<&str>) -> io::Result<()> {
+        self.socket.bind_device(interface.map(str::as_bytes))
+    }
+
+    fn is_v6(&self) -> io::Result<bool> {
+        Ok(self.socket.local_addr()?.is_ipv6())
+    }
+
     /// Every option there is.
     #[must_use]
     pub fn options(&self) -> SockRef<'_> {
         SockRef::from(&self.socket)
     }
+}
+
+/// Begins to connect; the end comes as a report that the socket is writable.
+fn begin(socket: &Socket, to: &SockAddr) -> io::Result<()> {
+    loop {
+        let Err(error) = socket.connect(to) else { return Ok(()) };
+        match Errno::from_io_error(&error) {
+            // Asked again, the kernel says what became of it: `ALREADY` or `ISCONN`, if it goes on.
+            Some(Errno::INTR) => {}
+            Some(Errno::INPROGRESS | Errno::ALREADY | Errno::ISCONN) => return Ok(()),
+            _ => return Err(error),
+        }
+    }
+}
+
+/// The same error, with what was tried and where.
+fn explain(tried: &str, address: SocketAddr, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot {tried} {address}: {error}"))
 }

@@ -18,6 +18,12 @@
 //!
 //! Invariant. A write to a peer that is gone gives an error, never a `SIGPIPE`.
 //!
+//! | method | cancel safe |
+//! |---|---|
+//! | `TcpListener::accept`, `Incoming::next` | yes: a connection that was not returned is the next to be |
+//! | `TcpStream::peek` | yes |
+//! | `TcpStream::connect`, `TcpListener::bind` | yes: what was begun is given up |
+//!
 //! What it does not know: names ([`names`](crate::lookup_host)), and what is served.
 
 use std::io::{self, ErrorKind, IoSlice};
@@ -160,17 +166,20 @@ impl Transport for mio::net::TcpStream {
     }
 
     fn send_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        send_vectored(SockRef::from(self), buffers)
+        send_vectored(&SockRef::from(self), buffers)
     }
 }
 
 /// As the standard library's `write` does it for a single buffer: without a `SIGPIPE`.
-pub(crate) fn send_vectored(socket: SockRef<'_>, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
-    return socket.send_vectored_with_flags(buffers, 0x4000);
-    #[allow(unreachable_code)]
-    socket.send_vectored(buffers)
+pub(crate) fn send_vectored(socket: &SockRef<'_>, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+    socket.send_vectored_with_flags(buffers, NO_SIGNAL)
 }
+
+/// Apple's systems have no such flag; there the socket itself is told, by those who make it.
+#[cfg(not(target_vendor = "apple"))]
+const NO_SIGNAL: i32 = rustix::net::SendFlags::NOSIGNAL.bits().cast_signed();
+#[cfg(target_vendor = "apple")]
+const NO_SIGNAL: i32 = 0;
 
 /// Where TCP connections come in.
 ///
@@ -207,10 +216,7 @@ impl TcpListener {
         for address in at.resolve().await? {
             match TcpListener::bind_one(address, shared) {
                 Ok(listener) => return Ok(listener),
-                Err(error) => {
-                    failed =
-                        Some(io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")));
-                }
+                Err(error) => failed = Some(error),
             }
         }
         Err(failed.unwrap_or_else(|| ErrorKind::AddrNotAvailable.into()))

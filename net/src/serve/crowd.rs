@@ -24,7 +24,7 @@ use roundel::{JoinHandle, spawn};
 use slab::Slab;
 
 use crate::stream::ByteStream;
-use crate::{TcpListener, TcpStream};
+use crate::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 /// In how many parts the idle timeout is measured: the timeout is exceeded by at most one part.
 pub(crate) const PARTS: u32 = 8;
@@ -56,6 +56,18 @@ impl Accept for TcpListener {
     }
 
     fn watch(stream: &mut TcpStream, flag: Rc<Cell<bool>>) {
+        ByteStream::watch(stream, flag);
+    }
+}
+
+impl Accept for UnixListener {
+    type Stream = UnixStream;
+
+    fn poll_stream(&self, cx: &mut Context<'_>) -> Poll<io::Result<UnixStream>> {
+        self.poll_accept(cx).map(|accepted| accepted.map(|(stream, _)| stream))
+    }
+
+    fn watch(stream: &mut UnixStream, flag: Rc<Cell<bool>>) {
         ByteStream::watch(stream, flag);
     }
 }

@@ -1,0 +1,387 @@
+//! UDP: datagrams, each of which arrives whole, or not at all, or twice.
+//!
+//! Facts that surprise, each with a test of its name in `tests/udp.rs`.
+//!
+//! - *A datagram that is longer than the buffer is cut*, and the rest is gone; the system says nothing of it. Give
+//!   one byte more than the longest that is allowed: whoever fills it was too long. None is longer than 65,507
+//!   bytes over IPv4.
+//! - *An empty datagram is a datagram.* `Ok(0)` is no end: there is none.
+//! - *Nobody there is an error of the next call.* A connected socket whose peer does not listen gets
+//!   `ConnectionRefused` from one of its next calls, which may be a receive; once for each refusal. The
+//!   socket is as good as before. A socket that is not connected is not told (on Linux).
+//! - *A connected socket hears its peer only*, and drops what others send.
+//! - *Broadcasting has to be allowed first*, or it is `PermissionDenied`.
+//! - *The kernel may be out of room for what is sent* (`ENOBUFS`): that is an error of that datagram, returned as it
+//!   is. Where it can tell in advance that there will be room, the send waits for it.
+//!
+//! What follows. Each call moves one datagram. Errors are returned and nothing more: the socket goes on.
+//!
+//! | method | cancel safe |
+//! |---|---|
+//! | `send`, `send_to`, `recv`, `recv_from`, `peek`, `peek_from`, `readable`, `writable` | yes: it was done and returned, or it was not done |
+//! | `bind`, `connect` | yes: a name that is being looked up is forgotten |
+//!
+//! What it does not know: what was lost on the way.
+
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::task::{Context, Poll};
+
+use roundel::source::{Direction, Source};
+use socket2::SockRef;
+
+use crate::names::ToAddrs;
+
+/// A socket for datagrams. All methods take `&self`: any number of tasks may send and receive.
+///
+/// ```
+/// use roundel_net::UdpSocket;
+///
+/// # #[cfg(not(miri))]
+/// roundel::run(async {
+///     let (one, other) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+///     one.send_to(b"ping", other.local_addr()?).await?;
+///     let mut buffer = [0; 1500];
+///     let (count, from) = other.recv_from(&mut buffer).await?;
+///     assert_eq!((&buffer[..count], from), (b"ping".as_slice(), one.local_addr()?));
+///     std::io::Result::Ok(())
+/// })
+/// .unwrap();
+/// ```
+#[derive(Debug)]
+pub struct UdpSocket {
+    source: Source<mio::net::UdpSocket>,
+}
+
+impl UdpSocket {
+    /// Takes the first of the addresses that can be had. Port 0 is any free port.
+    ///
+    /// # Errors
+    ///
+    /// Names the address: `AddrInUse` if somebody has it already, `PermissionDenied` for a port that only the
+    /// administrator may use.
+    pub async fn bind(at: impl ToAddrs) -> io::Result<UdpSocket> {
+        let mut failed = None;
+        for address in at.target()?.resolve().await? {
+            match mio::net::UdpSocket::bind(address) {
+                Ok(socket) => return UdpSocket::new(socket),
+                Err(error) => {
+                    let text = format!("cannot bind {address}: {error}");
+                    failed = Some(io::Error::new(error.kind(), text));
+                }
+            }
+        }
+        Err(failed.unwrap_or_else(|| ErrorKind::AddrNotAvailable.into()))
+    }
+
+    #[track_caller]
+    fn new(socket: mio::net::UdpSocket) -> io::Result<UdpSocket> {
+        Ok(UdpSocket { source: Source::new(socket)? })
+    }
+
+    /// Takes over a socket of the standard library.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    ///
+    /// # Panics
+    ///
+    /// Outside a loop.
+    #[track_caller]
+    pub fn from_std(socket: std::net::UdpSocket) -> io::Result<UdpSocket> {
+        socket.set_nonblocking(true)?;
+        UdpSocket::new(mio::net::UdpSocket::from_std(socket))
+    }
+
+    /// Gives the socket to the standard library, blocking again.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn into_std(self) -> io::Result<std::net::UdpSocket> {
+        let socket = std::net::UdpSocket::from(std::os::fd::OwnedFd::from(self.source.into_inner()));
+        socket.set_nonblocking(false)?;
+        Ok(socket)
+    }
+
+    /// Chooses the peer of [`send`](UdpSocket::send) and [`recv`](UdpSocket::recv): the first of the addresses to
+    /// which there is a way. Nothing is sent. May be called again, with another peer.
+    ///
+    /// # Errors
+    ///
+    /// Names the address, if there is no way to it.
+    pub async fn connect(&self, to: impl ToAddrs) -> io::Result<()> {
+        let mut failed = None;
+        for address in to.target()?.resolve().await? {
+            match self.source.get_ref().connect(address) {
+                Ok(()) => return Ok(()),
+                Err(error) => {
+                    let text = format!("cannot connect to {address}: {error}");
+                    failed = Some(io::Error::new(error.kind(), text));
+                }
+            }
+        }
+        Err(failed.unwrap_or_else(|| ErrorKind::AddrNotAvailable.into()))
+    }
+
+    /// Sends one datagram to the peer that was chosen with [`connect`](UdpSocket::connect).
+    ///
+    /// # Errors
+    ///
+    /// What the system says: `ConnectionRefused` if the peer did not listen a moment ago, an error about the message
+    /// size (`EMSGSIZE`) if it does not fit into one datagram, `NotConnected` (or `EDESTADDRREQ`) without a peer.
+    pub async fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.source.io(Direction::Write, |io| io.send(bytes)).await
+    }
+
+    /// Sends one datagram. The address is one, not a name: look that up once, with
+    /// [`lookup_host`](crate::lookup_host), and not for each datagram.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](UdpSocket::send); `PermissionDenied` for a broadcast that was not allowed.
+    pub async fn send_to(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
+        self.source.io(Direction::Write, |io| io.send_to(bytes, to)).await
+    }
+
+    /// Receives one datagram. If it is longer than the buffer, the rest is lost.
+    ///
+    /// # Errors
+    ///
+    /// What the system says: `ConnectionRefused` if a peer refused what was sent to it.
+    pub async fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.source.io(Direction::Read, |io| io.recv(buffer)).await
+    }
+
+    /// Receives one datagram, and says who has sent it.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](UdpSocket::recv).
+    pub async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.source.io(Direction::Read, |io| io.recv_from(buffer)).await
+    }
+
+    /// As [`recv`](UdpSocket::recv), but the datagram stays where it is, whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](UdpSocket::recv).
+    pub async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.source.io(Direction::Read, |io| io.peek(buffer)).await
+    }
+
+    /// As [`recv_from`](UdpSocket::recv_from), but the datagram stays where it is, whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](UdpSocket::recv).
+    pub async fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.source.io(Direction::Read, |io| io.peek_from(buffer)).await
+    }
+
+    /// Waits until receiving is worth a try. (It may still find nothing: a datagram with a wrong checksum is
+    /// noticed only then.)
+    ///
+    /// # Errors
+    ///
+    /// Only if the loop of this socket is gone.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.source.readable().await
+    }
+
+    /// Waits until sending is worth a try.
+    ///
+    /// # Errors
+    ///
+    /// As [`readable`](UdpSocket::readable).
+    pub async fn writable(&self) -> io::Result<()> {
+        self.source.writable().await
+    }
+
+    /// [`send`](UdpSocket::send), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if there is no room; else as `send`.
+    pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.noted(Direction::Write, self.source.get_ref().send(bytes))
+    }
+
+    /// [`send_to`](UdpSocket::send_to), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if there is no room; else as `send_to`.
+    pub fn try_send_to(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
+        self.noted(Direction::Write, self.source.get_ref().send_to(bytes, to))
+    }
+
+    /// [`recv`](UdpSocket::recv), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if there is nothing; else as `recv`.
+    pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.noted(Direction::Read, self.source.get_ref().recv(buffer))
+    }
+
+    /// [`recv_from`](UdpSocket::recv_from), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if there is nothing; else as `recv_from`.
+    pub fn try_recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.noted(Direction::Read, self.source.get_ref().recv_from(buffer))
+    }
+
+    /// After a try that went past the loop.
+    fn noted<T>(&self, direction: Direction, tried: io::Result<T>) -> io::Result<T> {
+        if tried.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+            self.source.would_block(direction);
+        }
+        tried
+    }
+
+    /// One try of [`send_to`](UdpSocket::send_to), for those who implement a `poll` of their own.
+    ///
+    /// # Errors
+    ///
+    /// As `send_to`.
+    pub fn poll_send_to(
+        &self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+        to: SocketAddr,
+    ) -> Poll<io::Result<usize>> {
+        self.source.poll_io(cx, Direction::Write, |io| io.send_to(bytes, to))
+    }
+
+    /// One try of [`recv_from`](UdpSocket::recv_from), for those who implement a `poll` of their own.
+    ///
+    /// # Errors
+    ///
+    /// As `recv_from`.
+    pub fn poll_recv_from(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<(usize, SocketAddr)>> {
+        self.source.poll_io(cx, Direction::Read, |io| io.recv_from(buffer))
+    }
+
+    /// Whether it may send to everybody in a network.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn set_broadcast(&self, allowed: bool) -> io::Result<()> {
+        self.source.get_ref().set_broadcast(allowed)
+    }
+
+    /// See [`set_broadcast`](UdpSocket::set_broadcast).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn broadcast(&self) -> io::Result<bool> {
+        self.source.get_ref().broadcast()
+    }
+
+    /// Through how many routers a datagram may go. For multicasts, that is another number.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn set_ttl(&self, hops: u32) -> io::Result<()> {
+        self.source.get_ref().set_ttl(hops)
+    }
+
+    /// See [`set_ttl`](UdpSocket::set_ttl).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.source.get_ref().ttl()
+    }
+
+    /// Receives what is sent to a group. `interface` is the address of the network interface; all zero: any.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn join_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
+        self.source.get_ref().join_multicast_v4(&group, &interface)
+    }
+
+    /// Receives what is sent to a group. `interface` is the number of the network interface; zero: any.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn join_multicast_v6(&self, group: Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.source.get_ref().join_multicast_v6(&group, interface)
+    }
+
+    /// Leaves a group, with the arguments with which it was joined.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn leave_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
+        self.source.get_ref().leave_multicast_v4(&group, &interface)
+    }
+
+    /// Leaves a group, with the arguments with which it was joined.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn leave_multicast_v6(&self, group: Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.source.get_ref().leave_multicast_v6(&group, interface)
+    }
+
+    /// Whether what we send to a group comes back to the members on this machine.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn set_multicast_loop_v4(&self, back: bool) -> io::Result<()> {
+        self.source.get_ref().set_multicast_loop_v4(back)
+    }
+
+    /// Through how many routers a multicast may go: one, that is none, unless set.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn set_multicast_ttl_v4(&self, hops: u32) -> io::Result<()> {
+        self.source.get_ref().set_multicast_ttl_v4(hops)
+    }
+
+    /// Our own address.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.source.get_ref().local_addr()
+    }
+
+    /// The address of the peer.
+    ///
+    /// # Errors
+    ///
+    /// What the system says: `NotConnected` if there is none.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.source.get_ref().peer_addr()
+    }
+
+    /// Every other option there is: through `socket2`.
+    #[must_use]
+    pub fn options(&self) -> SockRef<'_> {
+        SockRef::from(self.source.get_ref())
+    }
+}

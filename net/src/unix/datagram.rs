@@ -1,0 +1,208 @@
+//! Datagrams within this machine.
+//!
+//! Facts. They are not lost and do not overtake each other: a sender waits while the receiver has too many unread.
+//! But a datagram that is longer than the buffer is cut, as with UDP, and an empty one is a datagram. A socket
+//! without a name can send, but nobody can answer it.
+//!
+//! Contract. As with UDP, each call moves one datagram, and all of them are cancel safe. The file that
+//! [`bind`](UnixDatagram::bind) makes stays; it is the caller's to remove.
+//!
+//! Facts. A sender waits for room in the *receiver*, of which the kernel tells only a socket that is connected to it.
+//!
+//! What follows. [`send`](UnixDatagram::send) is woken when there is room; [`send_to`](UnixDatagram::send_to) tries
+//! again after a pause that grows from one to 64 milliseconds. Connect one socket per receiver where that matters.
+//!
+//! What it does not know: files.
+
+use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{self as std_net, SocketAddr};
+use std::path::Path;
+
+use roundel::source::{Direction, Source};
+use socket2::{SockRef, Type};
+
+use super::{Pauses, explain};
+
+/// A socket for datagrams within this machine.
+///
+/// ```
+/// use roundel_net::UnixDatagram;
+///
+/// # #[cfg(not(miri))]
+/// roundel::run(async {
+///     let (one, other) = UnixDatagram::pair()?;
+///     one.send(b"ping").await?;
+///     let mut buffer = [0; 100];
+///     assert_eq!(other.recv(&mut buffer).await?, 4);
+///     std::io::Result::Ok(())
+/// })
+/// .unwrap();
+/// ```
+#[derive(Debug)]
+pub struct UnixDatagram {
+    source: Source<mio::net::UnixDatagram>,
+}
+
+impl UnixDatagram {
+    /// A socket at `path`.
+    ///
+    /// # Errors
+    ///
+    /// Names the path: `AddrInUse` if there is a file already.
+    ///
+    /// # Panics
+    ///
+    /// Outside a loop.
+    #[track_caller]
+    pub fn bind(path: impl AsRef<Path>) -> io::Result<UnixDatagram> {
+        let path = path.as_ref();
+        let socket = super::socket(Type::DGRAM)?;
+        let bound = socket2::SockAddr::unix(path).and_then(|address| socket.bind(&address));
+        bound.map_err(|error| explain("bind", path, &error))?;
+        UnixDatagram::adopt(OwnedFd::from(socket).into())
+    }
+
+    /// A socket without a name.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    ///
+    /// # Panics
+    ///
+    /// Outside a loop.
+    #[track_caller]
+    pub fn unbound() -> io::Result<UnixDatagram> {
+        UnixDatagram::adopt(std_net::UnixDatagram::unbound()?)
+    }
+
+    /// Two sockets that are connected with each other.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    ///
+    /// # Panics
+    ///
+    /// Outside a loop.
+    #[track_caller]
+    pub fn pair() -> io::Result<(UnixDatagram, UnixDatagram)> {
+        let (one, other) = std_net::UnixDatagram::pair()?;
+        Ok((UnixDatagram::adopt(one)?, UnixDatagram::adopt(other)?))
+    }
+
+    /// Takes over a socket of the standard library.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    ///
+    /// # Panics
+    ///
+    /// Outside a loop.
+    #[track_caller]
+    pub fn from_std(socket: std_net::UnixDatagram) -> io::Result<UnixDatagram> {
+        UnixDatagram::adopt(socket)
+    }
+
+    #[track_caller]
+    fn adopt(socket: std_net::UnixDatagram) -> io::Result<UnixDatagram> {
+        socket.set_nonblocking(true)?;
+        Ok(UnixDatagram { source: Source::new(mio::net::UnixDatagram::from_std(socket))? })
+    }
+
+    /// Gives the socket to the standard library, blocking again.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn into_std(self) -> io::Result<std_net::UnixDatagram> {
+        let socket = std_net::UnixDatagram::from(OwnedFd::from(self.source.into_inner()));
+        socket.set_nonblocking(false)?;
+        Ok(socket)
+    }
+
+    /// Chooses the peer of [`send`](UnixDatagram::send) and [`recv`](UnixDatagram::recv).
+    ///
+    /// # Errors
+    ///
+    /// Names the path: `NotFound` if there is no such file, `ConnectionRefused` if nobody is behind it.
+    pub fn connect(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        let path = path.as_ref();
+        let connected = self.source.get_ref().connect(path);
+        connected.map_err(|error| explain("connect to", path, &error))
+    }
+
+    /// Sends one datagram to the peer, waiting while that has too many unread.
+    ///
+    /// # Errors
+    ///
+    /// What the system says: `ConnectionRefused` or `ConnectionReset` if the peer is gone, `NotConnected` if none
+    /// was chosen.
+    pub async fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.source.io(Direction::Write, |io| io.send(bytes)).await
+    }
+
+    /// Sends one datagram to the socket at `path`, trying again while that has too many unread.
+    ///
+    /// # Errors
+    ///
+    /// What the system says: `NotFound` if there is no such file, `ConnectionRefused` if nobody is behind it.
+    pub async fn send_to(&self, bytes: &[u8], path: impl AsRef<Path>) -> io::Result<usize> {
+        let path = path.as_ref();
+        let mut pauses = Pauses::default();
+        loop {
+            let sent = self.source.io(Direction::Write, |io| match io.send_to(bytes, path) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+                sent => sent.map(Some),
+            });
+            match sent.await? {
+                Some(count) => return Ok(count),
+                None => pauses.next().await,
+            }
+        }
+    }
+
+    /// Receives one datagram. If it is longer than the buffer, the rest is lost.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub async fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.source.io(Direction::Read, |io| io.recv(buffer)).await
+    }
+
+    /// Receives one datagram, and says who has sent it.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.source.io(Direction::Read, |io| io.recv_from(buffer)).await
+    }
+
+    /// Our own address.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.source.get_ref().local_addr()
+    }
+
+    /// The address of the peer.
+    ///
+    /// # Errors
+    ///
+    /// What the system says: `NotConnected` if there is none.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.source.get_ref().peer_addr()
+    }
+
+    /// Every option there is: through `socket2`.
+    #[must_use]
+    pub fn options(&self) -> SockRef<'_> {
+        SockRef::from(self.source.get_ref())
+    }
+}
