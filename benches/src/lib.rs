@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+pub mod echo;
 pub mod vocabulary;
 
 /// Wakes itself and returns `Pending` once: what everybody's scheduler understands, without help.

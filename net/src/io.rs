@@ -7,6 +7,7 @@ mod both;
 mod buffers;
 mod copy;
 mod error;
+mod lent;
 mod lines;
 mod reader;
 

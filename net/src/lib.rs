@@ -8,8 +8,8 @@
 pub mod io;
 pub mod pipe;
 pub mod serve;
-pub mod stdio;
 pub mod testing;
+pub mod stdio;
 
 mod connect;
 mod names;

@@ -13,7 +13,7 @@
 //! | `recv_buffer_size`, `send_buffer_size` | `connect` or `listen`: the window is agreed upon then |
 //! | all others | any time; a listener's are those of the connections it accepts |
 //!
-//! Contract. `bind` and `listen` name the address in their errors, and keep the kind. To `listen` without `bind` is
+//! Contract. `bind`, `listen` and `connect` name the address in their errors, and keep the kind. To `listen` without `bind` is
 //! to listen on all addresses, at a port that the system chooses.
 //!
 //! | method | cancel safe |
@@ -133,11 +133,12 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// What the system says: `ConnectionRefused` if nobody listens there.
+    /// Names the address: `ConnectionRefused` if nobody listens there.
     pub async fn connect(self, address: SocketAddr) -> io::Result<TcpStream> {
-        begin(&self.socket, &address.into())?;
+        let failed = |error: io::Error| explain("connect to", address, &error);
+        begin(&self.socket, &address.into()).map_err(failed)?;
         let stream = ByteStream::new(mio::net::TcpStream::from_std(self.socket.into()))?;
-        crate::connect::established(stream, address).await
+        crate::connect::established(stream, address).await.map_err(failed)
     }
 
     /// Our own address, once it is bound.

@@ -19,8 +19,11 @@
 //!
 //! Contract, output. What `write` has returned is with the kernel, in order, after what `print!` has left in the
 //! buffer of the standard library. A write that is not awaited to its end may happen or not, even after the
-//! program's last word. Only [`AsyncWrite`], which cannot say it otherwise, returns at once and writes
-//! behind: flush it.
+//! program's last word. Only [`AsyncWrite`](futures_io::AsyncWrite), which cannot say it otherwise, returns at once
+//! and writes behind: flush it.
+//!
+//! Under [`virtual_time`](roundel::Builder::virtual_time), the clock stands still while a write waits, as for every job,
+//! and goes on while a read does, as with sockets.
 //!
 //! What is not promised. That any of this works in a child after a `fork`, which has none of the threads.
 //!

@@ -30,7 +30,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
-use roundel::source::{Direction, Source};
+use roundel::source::{Direction, Reading, Source, Writing};
 
 use crate::io::{Buffers, Chunk};
 
@@ -104,7 +104,7 @@ impl<S: mio::event::Source> ByteStream<S> {
     }
 
     /// Says what a transfer tells about the next one.
-    #[inline]
+    #[inline(always)]
     fn note(&self, direction: Direction, moved: usize, wanted: usize) {
         if moved < wanted {
             self.source.fell_short(direction);
@@ -135,10 +135,12 @@ where
     ///
     /// What the system says.
     #[inline]
-    pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.io(Direction::Read, |mut io| io.read(buffer)).await?;
-        self.note(Direction::Read, count, buffer.len());
-        Ok(count)
+    pub fn read<'a>(&'a self, buffer: &'a mut [u8]) -> impl Future<Output = io::Result<usize>> + use<'a, S> {
+        self.source.io(Reading, move |mut io| {
+            let count = io.read(buffer)?;
+            self.note(Direction::Read, count, buffer.len());
+            Ok(count)
+        })
     }
 
     /// Reads some bytes into several buffers, in their order.
@@ -148,7 +150,7 @@ where
     /// What the system says.
     pub async fn read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let wanted = buffers.iter().map(|buffer| buffer.len()).sum();
-        let count = self.source.io(Direction::Read, |mut io| io.read_vectored(buffers)).await?;
+        let count = self.source.io(Reading, |mut io| io.read_vectored(buffers)).await?;
         self.note(Direction::Read, count, wanted);
         Ok(count)
     }
@@ -174,10 +176,15 @@ where
     ///
     /// What the system says.
     #[inline]
-    pub async fn read_chunk(&self, buffers: &Buffers) -> io::Result<Chunk> {
-        let chunk = self.source.io(Direction::Read, |mut io| buffers.fill(|buffer| io.read(buffer))).await?;
-        self.note(Direction::Read, chunk.len(), buffers.size());
-        Ok(chunk)
+    pub fn read_chunk<'a>(
+        &'a self,
+        buffers: &'a Buffers,
+    ) -> impl Future<Output = io::Result<Chunk<'a>>> + use<'a, S> {
+        self.source.io(Reading, move |mut io| {
+            let chunk = buffers.fill(|buffer| io.read(buffer))?;
+            self.note(Direction::Read, chunk.len(), buffers.size());
+            Ok(chunk)
+        })
     }
 
     /// Fills the buffer.
@@ -206,7 +213,7 @@ where
         loop {
             // What was read before a `WouldBlock` is in the vector, too.
             let read = |io: &S| io.take(STRETCH).read_to_end(bytes);
-            if (self.source.io(Direction::Read, read).await? as u64) < STRETCH {
+            if (self.source.io(Reading, read).await? as u64) < STRETCH {
                 return Ok(bytes.len() - before);
             }
             self.note(Direction::Read, 0, 0);
@@ -234,10 +241,12 @@ where
     ///
     /// What the system says: `BrokenPipe` or `ConnectionReset` when nobody will read them.
     #[inline]
-    pub async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.source.io(Direction::Write, |mut io| io.write(bytes)).await?;
-        self.note(Direction::Write, count, bytes.len());
-        Ok(count)
+    pub fn write<'a>(&'a self, bytes: &'a [u8]) -> impl Future<Output = io::Result<usize>> + use<'a, S> {
+        self.source.io(Writing, move |mut io| {
+            let count = io.write(bytes)?;
+            self.note(Direction::Write, count, bytes.len());
+            Ok(count)
+        })
     }
 
     /// Writes some of the bytes of several buffers, in their order.
@@ -247,7 +256,7 @@ where
     /// What the system says.
     pub async fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         let wanted = buffers.iter().map(|buffer| buffer.len()).sum();
-        let count = self.source.io(Direction::Write, |io| io.send_vectored(buffers)).await?;
+        let count = self.source.io(Writing, |io| io.send_vectored(buffers)).await?;
         self.note(Direction::Write, count, wanted);
         Ok(count)
     }
@@ -258,14 +267,21 @@ where
     ///
     /// What the system says.
     #[inline]
-    pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            match self.write(bytes).await? {
-                0 => return Err(ErrorKind::WriteZero.into()),
-                count => bytes = &bytes[count..],
+    pub fn write_all<'a>(&'a self, mut bytes: &'a [u8]) -> impl Future<Output = io::Result<()>> + use<'a, S> {
+        self.source.io(Writing, move |mut io| {
+            if bytes.is_empty() {
+                return Ok(());
             }
-        }
-        Ok(())
+            let count = io.write(bytes)?;
+            self.note(Direction::Write, count, count);
+            bytes = &bytes[count..];
+            match count {
+                0 => Err(ErrorKind::WriteZero.into()),
+                _ if bytes.is_empty() => Ok(()),
+                // It is full. The kernel has noted that we wait for room, as if it had said so.
+                _ => Err(ErrorKind::WouldBlock.into()),
+            }
+        })
     }
 
     /// Writes without waiting.

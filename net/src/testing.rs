@@ -97,10 +97,10 @@ impl Duplex {
         }
     }
 
-    /// How many bytes were written here and not yet read at the other end.
+    /// How many bytes could be read here without waiting.
     #[must_use]
-    pub fn on_the_way(&self) -> usize {
-        self.out.state.borrow().bytes.len()
+    pub fn waiting(&self) -> usize {
+        self.into.state.borrow().bytes.len()
     }
 }
 
@@ -205,7 +205,7 @@ impl AsyncWrite for Duplex {
 
 impl fmt::Debug for Duplex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Duplex").field("on_the_way", &self.on_the_way()).finish_non_exhaustive()
+        f.debug_struct("Duplex").field("waiting", &self.waiting()).finish_non_exhaustive()
     }
 }
 

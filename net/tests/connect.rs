@@ -1,7 +1,7 @@
 //! Connecting: which address wins, when, and what is left of the others; hazard 50.
 //!
 //! A *black hole* is a listener whose backlog is full: the kernel drops what comes, and an attempt to connect neither
-//! succeeds nor fails. A *closed* address was free a moment ago: it refuses. With virtual time the quarter of a
+//! succeeds nor fails. A *closed* address is bound, but nobody listens: it refuses. With virtual time the quarter of a
 //! second between two attempts is exact, and takes no time: a connection over loopback is there as soon as the loop
 //! looks, or never.
 
@@ -10,21 +10,27 @@
 
 #[path = "../../runtime/tests/common/mod.rs"]
 mod common;
+#[cfg(target_os = "linux")]
+#[path = "connect/faults.rs"]
+mod faults;
 
+use std::cell::Cell;
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, TcpStream as StdStream};
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use roundel::probe::Event;
+use roundel::probe::{Event, Resource};
 use roundel::source;
 use roundel::testing::at_every_await;
 use roundel::time::{now, timeout};
-use roundel::{Runtime, blocking, run};
+use roundel::{Runtime, run};
 use roundel_net::{ConnectError, TcpSocket, TcpStream, lookup_host};
+use socket2::{Domain, Socket, Type};
 
 use common::{alone, watchdog};
 
@@ -37,18 +43,26 @@ fn open(host: &str) -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-fn closed() -> SocketAddr {
-    open("127.0.0.1").1
+/// An address where nobody listens, and nobody can as long as this is kept: the port is bound.
+struct Closed {
+    address: SocketAddr,
+    _socket: Socket,
+}
+
+fn closed() -> Closed {
+    let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&any.into()).unwrap();
+    Closed { address: socket.local_addr().unwrap().as_socket().unwrap(), _socket: socket }
 }
 
 /// The sockets have to be kept.
 struct Hole {
     address: SocketAddr,
-    _sockets: (socket2::Socket, Vec<socket2::Socket>),
+    _sockets: (Socket, Vec<Socket>),
 }
 
 fn hole(host: &str) -> Hole {
-    use socket2::{Domain, Socket, Type};
     let address: SocketAddr = format!("{host}:0").parse().unwrap();
     let socket = || Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
     let listener = socket();
@@ -80,23 +94,35 @@ async fn outcome(to: &[SocketAddr]) -> (Duration, SocketAddr) {
     (now() - start, stream.peer_addr().unwrap())
 }
 
+/// That a connection is made after this time, and there. A kernel under load may be late to answer, and then the clock
+/// jumps on without it; so there are five tries.
+async fn leads(to: &[SocketAddr], after: Duration, there: SocketAddr) {
+    for attempt in 1.. {
+        let outcome = outcome(to).await;
+        if attempt == 5 || outcome == (after, there) {
+            return assert_eq!(outcome, (after, there));
+        }
+    }
+}
+
 #[test]
 fn one_that_refuses_costs_no_time() {
     let (_listener, address) = open("127.0.0.1");
+    let (one, other) = (closed(), closed());
     virtually(async {
-        assert_eq!(outcome(&[closed(), closed(), address]).await, (Duration::ZERO, address));
+        leads(&[one.address, other.address, address], Duration::ZERO, address).await;
     });
 }
 
 #[test]
 fn a_black_hole_costs_a_quarter_of_a_second() {
     let (_listener, address) = open("127.0.0.1");
-    let (one, other) = (hole("127.0.0.1"), hole("127.0.0.1"));
+    let (one, other, closed) = (hole("127.0.0.1"), hole("127.0.0.1"), closed());
     virtually(async {
-        assert_eq!(outcome(&[one.address, address]).await, (DELAY, address));
-        assert_eq!(outcome(&[one.address, other.address, address]).await, (2 * DELAY, address));
-        assert_eq!(outcome(&[one.address, closed(), address]).await, (DELAY, address));
-        assert_eq!(outcome(&[address, one.address]).await, (Duration::ZERO, address));
+        leads(&[one.address, address], DELAY, address).await;
+        leads(&[one.address, other.address, address], 2 * DELAY, address).await;
+        leads(&[one.address, closed.address, address], DELAY, address).await;
+        leads(&[address, one.address], Duration::ZERO, address).await;
     });
 }
 
@@ -109,39 +135,48 @@ fn a_broken_family_costs_one_attempt() {
     let (_listener, address) = open("127.0.0.1");
     let (one, other) = (hole("[::1]"), hole("[::1]"));
     virtually(async {
-        assert_eq!(outcome(&[one.address, other.address, address]).await, (DELAY, address));
+        leads(&[one.address, other.address, address], DELAY, address).await;
     });
 }
 
 #[test]
-fn a_connection_that_is_slow_may_still_win() {
-    let (slow, late) = (hole("127.0.0.1"), hole("127.0.0.1"));
+fn an_attempt_goes_on_when_the_next_is_begun() {
+    let (one, other) = (hole("127.0.0.1"), hole("127.0.0.1"));
     virtually(async {
-        let both = [slow.address, late.address];
+        let both = [one.address, other.address];
         let mut connecting = pin!(TcpStream::connect(&both[..]));
         assert!(timeout(4 * DELAY, connecting.as_mut()).await.is_err());
         assert_eq!(source::count(), 2, "both are under way");
     });
-    // On the real clock: the kernel sends the first packet again after a second, and now there is room.
+}
+
+#[test]
+fn one_that_fails_late_does_not_take_another_with_it() {
     let _watchdog = watchdog();
     run(async {
-        let (slow, late) = (hole("127.0.0.1"), hole("127.0.0.1"));
-        let address = slow.address;
-        let connecting = roundel::spawn(async move { outcome(&[address, late.address]).await.1 });
-        roundel::time::sleep(Duration::from_millis(300)).await;
+        let (dying, slow) = (hole("127.0.0.1"), hole("127.0.0.1"));
+        let both = [dying.address, slow.address];
+        let connecting = roundel::spawn(async move { outcome(&both).await.1 });
+        while source::count() < 2 {
+            roundel::time::sleep(DELAY / 10).await;
+        }
+        // The kernel sends each first packet again after a second. Then one is refused, and there is room for the other.
+        drop(dying);
         slow._sockets.0.accept().unwrap();
         slow._sockets.0.accept().unwrap();
-        assert_eq!(connecting.await.unwrap(), address);
+        assert_eq!(connecting.await.unwrap(), both[1]);
     });
 }
 
-/// How often a loop was told that somebody waits for a timer while it ran `body`.
+/// How often somebody began to wait for a timer while `body` ran.
 fn sleeps(body: impl Future<Output = ()>) -> usize {
-    let log = common::Log::default();
-    let (sink, _watchdog) = (log.clone(), watchdog());
-    let runtime = Runtime::builder().virtual_time(true).probe(move |event| sink.add(event)).build().unwrap();
-    runtime.block_on(body);
-    log.count(|event| matches!(event, Event::WaitOn { on: roundel::probe::Resource::Timer(_), .. }))
+    let _watchdog = watchdog();
+    let count = Rc::<Cell<usize>>::default();
+    let counted = Rc::clone(&count);
+    let is_sleep = |event: &Event| matches!(event, Event::WaitOn { on: Resource::Timer(_), .. });
+    let sink = move |event| counted.set(counted.get() + usize::from(is_sleep(&event)));
+    Runtime::builder().virtual_time(true).probe(sink).build().unwrap().block_on(body);
+    count.get()
 }
 
 #[test]
@@ -163,7 +198,8 @@ fn one_address_needs_no_timer() {
 #[test]
 fn an_error_names_the_target_and_every_attempt() {
     virtually(async {
-        let (one, other) = (closed(), closed());
+        let (closed, closed_too) = (closed(), closed());
+        let (one, other) = (closed.address, closed_too.address);
         let error = TcpStream::connect([one, other]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         let refused = io::Error::from_raw_os_error(error_of(&error).raw_os_error().unwrap());
@@ -283,6 +319,7 @@ fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
+#[cfg(target_os = "linux")]
 const MANY: usize = if cfg!(debug_assertions) { 2_000 } else { 10_000 };
 
 #[cfg(target_os = "linux")]
@@ -327,7 +364,7 @@ fn hazard_50_cancelled_lookups_leave_nothing() {
             let mut connecting = pin!(TcpStream::connect("localhost:1"));
             let _ = connecting.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             // The pool serves jobs in order: when this one is done, no lookup waits any more.
-            blocking::unblock(|| ()).await.unwrap();
+            roundel::blocking::unblock(|| ()).await.unwrap();
             lookup_host("localhost:1").await.unwrap();
             assert!(threads() < 1000, "{} threads", threads());
             let settled = (0..1000).any(|_| {

@@ -158,6 +158,7 @@ fn report_wake(id: TaskId) {
 
 impl Context {
     /// Wakes a task of this loop.
+    #[inline]
     pub(crate) fn wake_task(&self, id: TaskId) {
         if self.executor.wake(id) {
             self.probe.emit(|| Event::Wake { task: id, by: self.executor.running() });
@@ -181,12 +182,14 @@ pub(crate) fn is_watched() -> bool {
 /// and is to return, so that others get their turn. Outside a loop there is no budget.
 #[inline]
 pub(crate) fn spend(waker: &Waker) -> Poll<()> {
-    let left = HERE.with(|here| {
+    let may = HERE.with(|here| {
         let left = here.budget.get();
-        here.budget.set(left.saturating_sub(1));
-        left
+        if left > 0 {
+            here.budget.set(left - 1);
+        }
+        left > 0
     });
-    if left > 0 { Poll::Ready(()) } else { give_way(waker) }
+    if may { Poll::Ready(()) } else { give_way(waker) }
 }
 
 #[cold]

@@ -142,6 +142,11 @@ impl Executor {
         self.state.borrow_mut().ready.wake(id)
     }
 
+    /// From now on it is the world that wakes, or it is tasks again.
+    pub(crate) fn set_arriving(&self, arriving: bool) {
+        self.state.borrow_mut().ready.set_arriving(arriving);
+    }
+
     /// Whose turn it is. The task is taken out of its slot; a root has nothing there to be taken.
     #[inline]
     pub(crate) fn next(&self) -> Option<(TaskId, Option<BoxedTask>)> {

@@ -23,6 +23,8 @@
 //!
 //! What it does not know: tasks, timers, what a source is. It knows tokens and wakers.
 
+mod waiters;
+
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::panic::resume_unwind;
@@ -41,6 +43,7 @@ use crate::clock::Nanos;
 use crate::inbox::Bell;
 use crate::panics::contain;
 use crate::probe::{Event, Probe};
+pub(crate) use waiters::{Place, Waiters};
 
 /// Which way the bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -236,18 +239,21 @@ impl Reactor {
         self.registrations.borrow().len()
     }
 
-    /// Notes a report, and moves the wakers of those who waited for it into `woken`.
+    /// Notes a report, and moves the wakers of those who waited for it into `woken`: that runs no foreign code.
+    #[inline(always)]
     fn note(&self, token: Token, report: &Report, woken: &mut Vec<Waker>) {
-        let registration = self.registrations.borrow().get(token.0 as u32 as usize).cloned();
-        let Some(registration) = registration.filter(|found| found.token == token) else { return };
+        let registrations = self.registrations.borrow();
+        let found = registrations.get(token.0 as u32 as usize);
+        let Some(registration) = found.filter(|found| found.token == token) else { return };
         let (readable, writable) = registration.note(report);
-        self.probe.emit(|| Event::SourceReady { source: token.0 as u64, readable, writable });
         if readable {
-            registration.waiters(Direction::Read).borrow_mut().take_into(woken);
+            registration.take_waiters(Direction::Read, woken);
         }
         if writable {
-            registration.waiters(Direction::Write).borrow_mut().take_into(woken);
+            registration.take_waiters(Direction::Write, woken);
         }
+        drop(registrations);
+        self.probe.emit(|| Event::SourceReady { source: token.0 as u64, readable, writable });
     }
 
     /// The runtime is gone: nobody will be woken any more, so nobody may start to wait.
@@ -255,6 +261,7 @@ impl Reactor {
         self.closed.set(true);
     }
 
+    #[inline]
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.get()
     }
@@ -283,10 +290,12 @@ fn interest() -> Interest {
     both
 }
 
-const READABLE: u8 = 1;
-const WRITABLE: u8 = 2;
+const READABLE: u8 = 1 << Direction::Read as u8;
+const WRITABLE: u8 = 1 << Direction::Write as u8;
 /// The peer has closed, or urgent data has come: a short transfer says nothing any more.
 const CLOSED: u8 = 4;
+/// Somebody waits: [`AWAITED`] for reading, and one bit higher for writing.
+const AWAITED: u8 = 16;
 /// Not registered, since the kernel never makes anybody wait for it.
 const ALWAYS: u8 = 8;
 
@@ -295,15 +304,15 @@ const ALWAYS: u8 = 8;
 pub(crate) struct Registration {
     token: Token,
     state: Cell<u8>,
-    readers: RefCell<Waiters>,
-    writers: RefCell<Waiters>,
+    /// By direction.
+    waiters: [RefCell<Waiters>; 2],
 }
 
 impl Registration {
     /// A fresh source counts as ready, since trying costs less than asking.
     fn new(token: Token) -> Registration {
         let state = Cell::new(READABLE | WRITABLE);
-        Registration { token, state, readers: RefCell::default(), writers: RefCell::default() }
+        Registration { token, state, waiters: Default::default() }
     }
 
     /// The source's number for the probe.
@@ -317,93 +326,55 @@ impl Registration {
         let readable = broken || report.is_readable() || report.is_read_closed();
         let writable = broken || report.is_writable() || report.is_write_closed();
         let closed = broken || report.is_read_closed() || report.is_write_closed() || report.is_priority();
-        let bits = [(readable, READABLE), (writable, WRITABLE), (closed, CLOSED)];
-        let bits = bits.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum::<u8>();
+        let bits = u8::from(readable) * READABLE | u8::from(writable) * WRITABLE | u8::from(closed) * CLOSED;
         self.state.set(self.state.get() | bits);
         (readable, writable)
     }
 
+    #[inline]
     pub(crate) fn is_ready(&self, direction: Direction) -> bool {
         self.state.get() & bit(direction) != 0
     }
 
     /// An operation said `WouldBlock`: the kernel will tell when that changes.
+    #[inline]
     pub(crate) fn would_block(&self, direction: Direction) {
         self.state.set(self.state.get() & !bit(direction));
     }
 
     /// A transfer was shorter than it could have been: the next one would block, unless more than data
     /// was reported (the end of the stream may wait behind the last bytes).
+    #[inline]
     pub(crate) fn fell_short(&self, direction: Direction) {
         if self.state.get() & CLOSED == 0 {
             self.would_block(direction);
         }
     }
 
-    pub(crate) fn waiters(&self, direction: Direction) -> &RefCell<Waiters> {
-        match direction {
-            Direction::Read => &self.readers,
-            Direction::Write => &self.writers,
+    /// Moves out the wakers of those who wait in this direction. In one of the two, mostly, nobody does.
+    #[inline(always)]
+    fn take_waiters(&self, direction: Direction, woken: &mut Vec<Waker>) {
+        let awaited = AWAITED << direction as u8;
+        if self.state.get() & awaited != 0 {
+            self.state.set(self.state.get() & !awaited);
+            self.waiters(direction).borrow_mut().take_into(woken);
         }
     }
+
+    /// Those who wait, for somebody who is about to join them.
+    #[inline]
+    pub(crate) fn join_waiters(&self, direction: Direction) -> &RefCell<Waiters> {
+        self.state.set(self.state.get() | AWAITED << direction as u8);
+        self.waiters(direction)
+    }
+
+    #[inline]
+    pub(crate) fn waiters(&self, direction: Direction) -> &RefCell<Waiters> {
+        &self.waiters[direction as usize]
+    }
 }
 
+#[inline]
 fn bit(direction: Direction) -> u8 {
-    match direction {
-        Direction::Read => READABLE,
-        Direction::Write => WRITABLE,
-    }
-}
-
-/// Those who wait for one source in one direction; all are woken at once.
-#[derive(Debug, Default)]
-pub(crate) struct Waiters {
-    /// Who waits at a place of their own, which they may give up.
-    wakers: Slab<Waker>,
-    /// Who has only left word: to be woken once, whatever becomes of them.
-    words: Vec<Waker>,
-    /// How often all have been woken: a place is good for one round.
-    round: u32,
-}
-
-/// Where a waiter stands among the [`Waiters`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    index: u32,
-    round: u32,
-}
-
-impl Waiters {
-    /// Whether this waker waits at `place`.
-    pub(crate) fn holds(&self, place: Option<Place>, waker: &Waker) -> bool {
-        place.and_then(|place| self.at(place)).is_some_and(|found| found.will_wake(waker))
-    }
-
-    /// Whether word was left for this waker.
-    pub(crate) fn has_word(&self, waker: &Waker) -> bool {
-        self.words.iter().any(|found| found.will_wake(waker))
-    }
-
-    pub(crate) fn leave_word(&mut self, waker: Waker) {
-        self.words.push(waker);
-    }
-
-    fn at(&self, place: Place) -> Option<&Waker> {
-        if place.round == self.round { self.wakers.get(place.index as usize) } else { None }
-    }
-
-    pub(crate) fn add(&mut self, waker: Waker) -> Place {
-        Place { index: self.wakers.insert(waker) as u32, round: self.round }
-    }
-
-    /// Takes one out, if it was not woken meanwhile.
-    pub(crate) fn remove(&mut self, place: Place) -> Option<Waker> {
-        if place.round == self.round { self.wakers.try_remove(place.index as usize) } else { None }
-    }
-
-    fn take_into(&mut self, woken: &mut Vec<Waker>) {
-        self.round = self.round.wrapping_add(1);
-        woken.extend(self.wakers.drain());
-        woken.append(&mut self.words);
-    }
+    READABLE << direction as u8
 }

@@ -18,20 +18,22 @@
 //! ```
 //!
 //! Invariants. 1: a number is in the queue at most once. A number whose task is gone may still stand in
-//! the queue; `pop` passes over it. Order is first in, first out, unless a seed asks for disorder.
+//! the queue; `pop` passes over it. Order is first in, first out within each of two lanes ([`lanes`]), unless a seed
+//! asks for disorder.
 //!
 //! What it does not know: what is in a slot (`T`), futures, time, I/O, threads.
 
-use std::collections::VecDeque;
+mod lanes;
 
 use crate::dice::Dice;
 use crate::id::{MAX_SERIAL, MAX_SLOTS, TaskId};
+use lanes::Lanes;
 
 #[derive(Debug)]
 pub(crate) struct Ready<T> {
     runtime: u16,
     first_serial: u32,
-    queue: VecDeque<TaskId>,
+    queue: Lanes,
     slots: Vec<T>,
     vacant: Vec<u32>,
     dice: Option<Dice>,
@@ -51,7 +53,7 @@ pub(crate) trait Slot: Default {
 impl<T: Slot> Ready<T> {
     /// `first_serial` is where the serials of fresh slots begin; a `seed` shuffles the order of `pop`.
     pub(crate) fn new(runtime: u16, first_serial: u32, seed: Option<u64>) -> Ready<T> {
-        let (queue, slots, vacant) = (VecDeque::new(), Vec::new(), Vec::new());
+        let (queue, slots, vacant) = (Lanes::default(), Vec::new(), Vec::new());
         Ready { runtime, first_serial: first_serial.max(1), queue, slots, vacant, dice: seed.map(Dice::new) }
     }
 
@@ -65,7 +67,7 @@ impl<T: Slot> Ready<T> {
         let slot = &mut self.slots[place];
         let id = TaskId::new(self.runtime, *slot.mark(), place);
         *slot.mark() |= QUEUED;
-        self.queue.push_back(id);
+        self.queue.push(id);
         (id, slot)
     }
 
@@ -117,8 +119,13 @@ impl<T: Slot> Ready<T> {
             return false;
         }
         *slot.mark() |= QUEUED;
-        self.queue.push_back(id);
+        self.queue.push(id);
         true
+    }
+
+    /// From now on it is the world that wakes, or it is tasks again.
+    pub(crate) fn set_arriving(&mut self, arriving: bool) {
+        self.queue.set_arriving(arriving);
     }
 
     /// Takes the next task out of the queue. From here on a wake queues it again (invariant 2).
@@ -142,9 +149,9 @@ impl<T: Slot> Ready<T> {
             // and the schedule is not to.
             Some(dice) if self.queue.len() > 1 => {
                 let chosen = dice.roll(self.queue.len());
-                self.queue.swap_remove_front(chosen)
+                Some(self.queue.take(chosen))
             }
-            _ => self.queue.pop_front(),
+            _ => self.queue.pop(),
         }
     }
 

@@ -205,9 +205,11 @@ impl Runtime {
 
     fn look_around(&self, engine: &mut Engine) {
         let wait = self.how_long(); // 2
+        self.context.executor.set_arriving(true);
         self.ask_the_kernel(engine, wait); // 3
         self.take_mail(engine); // 4
         self.fire_timers(engine); // 5
+        self.context.executor.set_arriving(false);
     }
 
     /// Polls a batch. The net for panics is hung once for all of them; what fell is buried, and on it goes.
@@ -278,6 +280,20 @@ impl Runtime {
         self.wake_all(&mut engine.woken);
     }
 
+    /// Wakes our own tasks by their numbers, and whoever else by calling foreign code.
+    fn wake_all(&self, woken: &mut Vec<Waker>) {
+        for waker in woken.drain(..) {
+            match number(&waker).filter(|id| id.runtime() == self.context.runtime) {
+                Some(id) => {
+                    self.context.wake_task(id);
+                    // To drop a waker of ours is nothing, so do not even call it.
+                    std::mem::forget(waker);
+                }
+                None => panics::wake(waker),
+            }
+        }
+    }
+
     fn fire_timers(&self, engine: &mut Engine) {
         let Context { executor, timers, clock, inbox, .. } = &*self.context;
         let Some(next) = timers.next() else { return };
@@ -287,16 +303,6 @@ impl Runtime {
         }
         timers.take_due(clock.now(), &mut engine.woken);
         self.wake_all(&mut engine.woken);
-    }
-
-    /// Wakes our own tasks by their numbers, and whoever else by calling foreign code.
-    fn wake_all(&self, woken: &mut Vec<Waker>) {
-        for waker in woken.drain(..) {
-            match number(&waker).filter(|id| id.runtime() == self.context.runtime) {
-                Some(id) => self.context.wake_task(id),
-                None => panics::wake(waker),
-            }
-        }
     }
 
     fn take_mail(&self, engine: &mut Engine) {

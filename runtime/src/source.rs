@@ -42,6 +42,42 @@ pub fn count() -> usize {
     context::current().map_or(0, |context| context.reactor.sources())
 }
 
+/// A direction, known when the program runs ([`Direction`]) or already when it is written ([`Reading`], [`Writing`]):
+/// then nothing has to be asked for while it runs.
+pub trait Way: Copy + Unpin {
+    /// Which way the bytes go.
+    fn direction(self) -> Direction;
+}
+
+impl Way for Direction {
+    #[inline]
+    fn direction(self) -> Direction {
+        self
+    }
+}
+
+/// Always [`Direction::Read`].
+#[derive(Clone, Copy, Debug)]
+pub struct Reading;
+
+impl Way for Reading {
+    #[inline]
+    fn direction(self) -> Direction {
+        Direction::Read
+    }
+}
+
+/// Always [`Direction::Write`].
+#[derive(Clone, Copy, Debug)]
+pub struct Writing;
+
+impl Way for Writing {
+    #[inline]
+    fn direction(self) -> Direction {
+        Direction::Write
+    }
+}
+
 /// An I/O object registered with the running loop.
 ///
 /// Made from anything that implements [`mio::event::Source`]; for a plain descriptor see [`AsyncFd`].
@@ -93,6 +129,7 @@ impl<S: mio::event::Source> Source<S> {
     /// The object inside. Whoever reads or writes it directly has to report a `WouldBlock` with
     /// [`would_block`](Source::would_block), or `readable` and `writable` will go on saying yes.
     #[must_use]
+    #[inline]
     pub fn get_ref(&self) -> &S {
         self.io.as_ref().expect("a source holds its object until `into_inner`")
     }
@@ -111,21 +148,22 @@ impl<S: mio::event::Source> Source<S> {
     }
 
     /// Waits until reading is worth a try.
-    pub fn readable(&self) -> Ready<'_, S> {
-        Ready { waiting: Waiting::new(self, Direction::Read) }
+    pub fn readable(&self) -> Ready<'_, S, Reading> {
+        Ready { waiting: Waiting::new(self, Reading) }
     }
 
     /// Waits until writing is worth a try.
-    pub fn writable(&self) -> Ready<'_, S> {
-        Ready { waiting: Waiting::new(self, Direction::Write) }
+    pub fn writable(&self) -> Ready<'_, S, Writing> {
+        Ready { waiting: Waiting::new(self, Writing) }
     }
 
     /// Tries `operation` until it says something else than `WouldBlock`, waiting in between.
-    pub fn io<R, Op>(&self, direction: Direction, operation: Op) -> Io<'_, S, Op>
+    #[inline]
+    pub fn io<R, Op, W: Way>(&self, way: W, operation: Op) -> Io<'_, S, Op, W>
     where
         Op: FnMut(&S) -> io::Result<R>,
     {
-        Io { waiting: Waiting::new(self, direction), operation }
+        Io { waiting: Waiting::new(self, way), operation }
     }
 
     /// One try of [`io`](Source::io), for those who implement a `poll` of their own.
@@ -142,15 +180,18 @@ impl<S: mio::event::Source> Source<S> {
 
     /// Tells that a transfer moved fewer bytes than it could have: the next one would block. Saves a system
     /// call, and is ignored when the kernel has reported more than data (the end may be behind it).
+    #[inline]
     pub fn fell_short(&self, direction: Direction) {
         self.registration.fell_short(direction);
     }
 
     /// Tells that an operation on [`get_ref`](Source::get_ref) said `WouldBlock`: the next report is news.
+    #[inline]
     pub fn would_block(&self, direction: Direction) {
         self.registration.would_block(direction);
     }
 
+    #[inline]
     fn attempt<R>(
         &self,
         cx: &mut Context<'_>,
@@ -158,10 +199,14 @@ impl<S: mio::event::Source> Source<S> {
         place: Option<&mut Option<Place>>,
         operation: &mut impl FnMut(&S) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        ready!(context::spend(cx.waker()));
         if !self.registration.is_ready(direction) {
-            return self.wait(cx, direction, place).map(Err);
+            return match place {
+                Some(place @ None) if !self.reactor.is_closed() => self.wait_anew(cx, direction, place),
+                place => self.wait(cx, direction, place),
+            }
+            .map(Err);
         }
+        ready!(context::spend(cx.waker()));
         loop {
             match operation(self.get_ref()) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -174,7 +219,22 @@ impl<S: mio::event::Source> Source<S> {
         }
     }
 
+    /// The common case of [`wait`](Source::wait): a future that begins to wait.
+    #[inline(always)]
+    fn wait_anew(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        place: &mut Option<Place>,
+    ) -> Poll<io::Error> {
+        let waker = cx.waker().clone();
+        *place = Some(self.registration.join_waiters(direction).borrow_mut().add(waker));
+        self.report(true);
+        Poll::Pending
+    }
+
     /// Leaves word to be woken at the next report. Ready, with an error, only if there will be none.
+    #[cold]
     fn wait(
         &self,
         cx: &mut Context<'_>,
@@ -184,26 +244,27 @@ impl<S: mio::event::Source> Source<S> {
         if self.reactor.is_closed() {
             return Poll::Ready(gone());
         }
-        let waiters = self.registration.waiters(direction);
-        let Some(place) = place else {
-            if !waiters.borrow().has_word(cx.waker()) {
+        let registration = &self.registration;
+        let waiters = registration.waiters(direction);
+        match place {
+            None if waiters.borrow().has_word(cx.waker()) => return Poll::Pending,
+            None => {
                 let waker = cx.waker().clone();
-                waiters.borrow_mut().leave_word(waker);
-                self.report(true);
+                registration.join_waiters(direction).borrow_mut().leave_word(waker);
             }
-            return Poll::Pending;
-        };
-        if !waiters.borrow().holds(*place, cx.waker()) {
-            let waker = cx.waker().clone();
-            let old = place.take().and_then(|place| waiters.borrow_mut().remove(place));
-            drop(old);
-            *place = Some(waiters.borrow_mut().add(waker));
-            self.report(true);
+            Some(Some(place)) if waiters.borrow().holds(*place, cx.waker()) => return Poll::Pending,
+            Some(place) => {
+                let old = place.take().and_then(|place| waiters.borrow_mut().remove(place));
+                drop(old);
+                return self.wait_anew(cx, direction, place);
+            }
         }
+        self.report(true);
         Poll::Pending
     }
 
     /// Tells the probe that a wait begins or ends.
+    #[inline]
     fn report(&self, begins: bool) {
         let on = Resource::Source(self.registration.number());
         self.reactor.probe().emit(|| {
@@ -229,75 +290,97 @@ impl<S: mio::event::Source + fmt::Debug> fmt::Debug for Source<S> {
 }
 
 /// A future's place among the waiters, given up when the future is dropped.
-struct Waiting<'a, S: mio::event::Source> {
+struct Waiting<'a, S: mio::event::Source, W: Way> {
     source: &'a Source<S>,
-    direction: Direction,
+    way: W,
     place: Option<Place>,
 }
 
-impl<'a, S: mio::event::Source> Waiting<'a, S> {
-    fn new(source: &'a Source<S>, direction: Direction) -> Waiting<'a, S> {
-        Waiting { source, direction, place: None }
+impl<'a, S: mio::event::Source, W: Way> Waiting<'a, S, W> {
+    fn new(source: &'a Source<S>, way: W) -> Waiting<'a, S, W> {
+        Waiting { source, way, place: None }
     }
 
-    fn give_up(&mut self) {
-        if let Some(place) = self.place.take() {
-            let waker = self.source.registration.waiters(self.direction).borrow_mut().remove(place);
-            drop(waker);
+    /// Who has been woken has no place any more.
+    #[inline]
+    fn resume(&mut self) {
+        let Some(place) = self.place else { return };
+        if self.source.registration.waiters(self.way.direction()).borrow().has_woken(place) {
+            self.place = None;
             self.source.report(false);
         }
     }
+
+    #[cold]
+    #[inline(never)]
+    fn give_up(&self, place: Place) {
+        let waker = self.source.registration.waiters(self.way.direction()).borrow_mut().remove(place);
+        drop(waker);
+        self.source.report(false);
+    }
 }
 
-impl<S: mio::event::Source> Drop for Waiting<'_, S> {
+impl<S: mio::event::Source, W: Way> Drop for Waiting<'_, S, W> {
+    #[inline]
     fn drop(&mut self) {
-        self.give_up();
+        if let Some(place) = self.place.take() {
+            self.give_up(place);
+        }
     }
 }
 
 /// See [`Source::readable`] and [`Source::writable`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct Ready<'a, S: mio::event::Source> {
-    waiting: Waiting<'a, S>,
+pub struct Ready<'a, S: mio::event::Source, W: Way> {
+    waiting: Waiting<'a, S, W>,
 }
 
-impl<S: mio::event::Source> Future for Ready<'_, S> {
+impl<S: mio::event::Source, W: Way> Future for Ready<'_, S, W> {
     type Output = io::Result<()>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Waiting { source, direction, place } = &mut self.waiting;
-        source.attempt(cx, *direction, Some(place), &mut |_| Ok(()))
+        self.waiting.resume();
+        let Waiting { source, way, place } = &mut self.waiting;
+        source.attempt(cx, way.direction(), Some(place), &mut |_| Ok(()))
     }
 }
 
 /// See [`Source::io`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct Io<'a, S: mio::event::Source, Op> {
-    waiting: Waiting<'a, S>,
+pub struct Io<'a, S: mio::event::Source, Op, W: Way> {
+    waiting: Waiting<'a, S, W>,
     operation: Op,
 }
 
 // The operation is called, never polled: it does not have to stay where it is.
-impl<S: mio::event::Source, Op> Unpin for Io<'_, S, Op> {}
+impl<S: mio::event::Source, Op, W: Way> Unpin for Io<'_, S, Op, W> {}
 
-impl<R, S: mio::event::Source, Op: FnMut(&S) -> io::Result<R>> Future for Io<'_, S, Op> {
+impl<R, S, Op, W> Future for Io<'_, S, Op, W>
+where
+    S: mio::event::Source,
+    Op: FnMut(&S) -> io::Result<R>,
+    W: Way,
+{
     type Output = io::Result<R>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<R>> {
-        let Io { waiting: Waiting { source, direction, place }, operation } = &mut *self;
-        source.attempt(cx, *direction, Some(place), operation)
+        self.waiting.resume();
+        let Io { waiting: Waiting { source, way, place }, operation } = &mut *self;
+        source.attempt(cx, way.direction(), Some(place), operation)
     }
 }
 
-impl<S: mio::event::Source> fmt::Debug for Ready<'_, S> {
+impl<S: mio::event::Source, W: Way> fmt::Debug for Ready<'_, S, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ready").field("direction", &self.waiting.direction).finish_non_exhaustive()
+        f.debug_struct("Ready").field("direction", &self.waiting.way.direction()).finish_non_exhaustive()
     }
 }
 
-impl<S: mio::event::Source, Op> fmt::Debug for Io<'_, S, Op> {
+impl<S: mio::event::Source, Op, W: Way> fmt::Debug for Io<'_, S, Op, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Io").field("direction", &self.waiting.direction).finish_non_exhaustive()
+        f.debug_struct("Io").field("direction", &self.waiting.way.direction()).finish_non_exhaustive()
     }
 }
 

@@ -66,7 +66,7 @@ where
     A: AsyncRead + AsyncWrite,
     B: AsyncRead + AsyncWrite,
 {
-    copy_bidirectional_with(a, b, &Buffers::default().keep(0)).await
+    copy_through(a, b, None).await
 }
 
 /// [`copy_bidirectional`] with buffers from a pile that many copies share.
@@ -75,6 +75,14 @@ where
 ///
 /// As `copy_bidirectional`.
 pub async fn copy_bidirectional_with<A, B>(a: A, b: B, buffers: &Buffers) -> io::Result<(u64, u64)>
+where
+    A: AsyncRead + AsyncWrite,
+    B: AsyncRead + AsyncWrite,
+{
+    copy_through(a, b, Some(buffers)).await
+}
+
+async fn copy_through<A, B>(a: A, b: B, buffers: Option<&Buffers>) -> io::Result<(u64, u64)>
 where
     A: AsyncRead + AsyncWrite,
     B: AsyncRead + AsyncWrite,
@@ -150,7 +158,7 @@ enum Stage {
 }
 
 impl Way {
-    fn new(buffers: &Buffers) -> Way {
+    fn new(buffers: Option<&Buffers>) -> Way {
         Way { flow: Flow::new(buffers), stage: Stage::Flowing }
     }
 

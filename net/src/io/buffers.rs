@@ -25,13 +25,36 @@ pub struct Buffers {
 
 struct Pile {
     size: usize,
-    /// How many spare ones are kept at most.
-    most: Cell<usize>,
+    /// Nearly always there is one buffer in use at a time: this one.
+    top: Cell<Option<Box<[u8]>>>,
     spare: RefCell<Vec<Box<[u8]>>>,
 }
 
+impl Pile {
+    #[cold]
+    fn make(&self) -> Box<[u8]> {
+        let spare = self.spare.borrow_mut().pop();
+        spare.unwrap_or_else(|| vec![0; self.size].into())
+    }
+
+    #[inline]
+    fn put(&self, bytes: Box<[u8]>) {
+        if let Some(other) = self.top.replace(Some(bytes)) {
+            self.put_aside(other);
+        }
+    }
+
+    #[cold]
+    fn put_aside(&self, bytes: Box<[u8]>) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE {
+            spare.push(bytes);
+        }
+    }
+}
+
 /// A message of most protocols fits; and a thousand of them, stuck with slow readers, are 16 MiB.
-const SIZE: usize = 16 << 10;
+pub(super) const SIZE: usize = 16 << 10;
 /// Enough for a burst; the rest is given back to the system.
 const SPARE: usize = 32;
 
@@ -48,20 +71,7 @@ impl Buffers {
             size > 0,
             "`Buffers::new` was given a size of zero: nothing could be read into such a buffer"
         );
-        Buffers { pile: Rc::new(Pile { size, most: Cell::new(SPARE), spare: RefCell::default() }) }
-    }
-
-    /// Keeps at most so many that are not in use; 32, if not set. What comes back beyond that is freed.
-    #[must_use]
-    pub fn keep(self, most: usize) -> Buffers {
-        self.pile.most.set(most);
-        let surplus = {
-            let mut spare = self.pile.spare.borrow_mut();
-            let kept = spare.len().min(most);
-            spare.split_off(kept)
-        };
-        drop(surplus);
-        self
+        Buffers { pile: Rc::new(Pile { size, top: Cell::default(), spare: RefCell::default() }) }
     }
 
     /// How many bytes fit into one.
@@ -73,23 +83,35 @@ impl Buffers {
     /// How many lie ready to be used.
     #[must_use]
     pub fn spare(&self) -> usize {
-        self.pile.spare.borrow().len()
-    }
-
-    /// A buffer with nothing in it yet.
-    #[inline]
-    pub(crate) fn take(&self) -> Chunk {
-        let taken = self.pile.spare.borrow_mut().pop();
-        let bytes = taken.unwrap_or_else(|| vec![0; self.pile.size].into());
-        Chunk { bytes, filled: 0, pile: Rc::clone(&self.pile) }
+        let top = self.pile.top.take();
+        let count = self.pile.spare.borrow().len() + usize::from(top.is_some());
+        self.pile.top.set(top);
+        count
     }
 
     /// Takes a buffer and has `read` put bytes into it. If that fails, the buffer goes back.
     #[inline]
-    pub(crate) fn fill(&self, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<Chunk> {
-        let mut chunk = self.take();
-        chunk.filled = read(&mut chunk.bytes)?;
-        Ok(chunk)
+    pub(crate) fn fill(&self, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<Chunk<'_>> {
+        let mut bytes = self.take();
+        match read(&mut bytes) {
+            Ok(filled) => Ok(Chunk { bytes: Some(bytes), filled, pile: &self.pile }),
+            Err(error) => {
+                self.pile.put(bytes);
+                Err(error)
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn take(&self) -> Box<[u8]> {
+        let top = self.pile.top.take();
+        top.unwrap_or_else(|| self.pile.make())
+    }
+
+    /// Takes back what was taken.
+    #[inline]
+    pub(super) fn put(&self, bytes: Box<[u8]>) {
+        self.pile.put(bytes);
     }
 }
 
@@ -107,60 +129,32 @@ impl fmt::Debug for Buffers {
 }
 
 /// Bytes that were read, in a buffer that goes back to its pile when this is dropped.
-pub struct Chunk {
-    bytes: Box<[u8]>,
+pub struct Chunk<'a> {
+    /// Always there, until it goes back.
+    bytes: Option<Box<[u8]>>,
     filled: usize,
-    pile: Rc<Pile>,
+    pile: &'a Pile,
 }
 
-impl Chunk {
-    /// All of the buffer, whatever is in it.
-    #[inline]
-    pub(super) fn room(&mut self) -> &mut [u8] {
-        &mut self.bytes
-    }
-
-    /// Says how many bytes are in it now.
-    #[inline]
-    pub(super) fn set_filled(&mut self, filled: usize) {
-        assert!(filled <= self.bytes.len(), "a reader said that it read more than it had room for");
-        self.filled = filled;
-    }
-
-    /// Gives it room for `size` bytes. It is then one of its own kind, and will not go back to the pile.
-    pub(super) fn grow(&mut self, size: usize) {
-        let mut bytes = std::mem::take(&mut self.bytes).into_vec();
-        bytes.reserve_exact(size - bytes.len());
-        bytes.resize(size, 0);
-        self.bytes = bytes.into_boxed_slice();
-    }
-
-    pub(super) fn size(&self) -> usize {
-        self.bytes.len()
-    }
-}
-
-impl Deref for Chunk {
+impl Deref for Chunk<'_> {
     type Target = [u8];
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        &self.bytes[..self.filled]
+        self.bytes.as_ref().map_or(&[], |bytes| &bytes[..self.filled])
     }
 }
 
-impl Drop for Chunk {
+impl Drop for Chunk<'_> {
     #[inline]
     fn drop(&mut self) {
-        let bytes = std::mem::take(&mut self.bytes);
-        let mut spare = self.pile.spare.borrow_mut();
-        if spare.len() < self.pile.most.get() && bytes.len() == self.pile.size {
-            spare.push(bytes);
+        if let Some(bytes) = self.bytes.take() {
+            self.pile.put(bytes);
         }
     }
 }
 
-impl fmt::Debug for Chunk {
+impl fmt::Debug for Chunk<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Chunk").field(&&**self).finish()
     }
@@ -170,21 +164,19 @@ impl fmt::Debug for Chunk {
 mod tests {
     use super::*;
 
-    fn spares(buffers: &Buffers, count: usize) {
-        let taken: Vec<Chunk> = (0..count).map(|_| buffers.take()).collect();
-        assert_eq!(buffers.spare(), 0, "all of them are in use");
-        drop(taken);
+    fn read(buffers: &Buffers) -> Chunk<'_> {
+        buffers.fill(|room| Ok(room.len().min(3))).unwrap()
     }
 
     #[test]
     fn none_exists_before_it_is_needed_and_each_comes_back() {
         let buffers = Buffers::default();
         assert_eq!((buffers.spare(), buffers.size()), (0, 16 << 10));
-        let chunk = buffers.fill(|room| Ok(room.len().min(3))).unwrap();
+        let chunk = read(&buffers);
         assert_eq!((&*chunk, buffers.spare()), (&[0, 0, 0][..], 0));
         let address = chunk.as_ptr();
         drop(chunk);
-        assert_eq!(buffers.clone().take().room().as_ptr(), address, "the same one, also for a clone");
+        assert_eq!(read(&buffers.clone()).as_ptr(), address, "the same one, also for a clone");
     }
 
     #[test]
@@ -197,23 +189,13 @@ mod tests {
     #[test]
     fn a_burst_leaves_only_a_few() {
         let buffers = Buffers::new(8);
-        spares(&buffers, 1000);
-        assert_eq!(buffers.spare(), SPARE);
-        let buffers = buffers.keep(3);
-        assert_eq!(buffers.spare(), 3);
-        spares(&buffers, 1000);
-        assert_eq!(buffers.spare(), 3);
-        assert_eq!(Buffers::new(8).keep(0).take().len(), 0);
-    }
-
-    #[test]
-    fn one_that_has_grown_does_not_come_back() {
-        let buffers = Buffers::new(8);
-        let mut chunk = buffers.take();
-        chunk.grow(20);
-        assert_eq!(chunk.size(), 20);
-        drop(chunk);
-        assert_eq!(buffers.spare(), 0);
+        for count in [3, 1000, 1000] {
+            let taken: Vec<Chunk<'_>> = (0..count).map(|_| read(&buffers)).collect();
+            assert_eq!(buffers.spare(), 0, "all of them are in use");
+            drop(taken);
+            // The one on top is not counted among the few.
+            assert_eq!(buffers.spare(), count.min(SPARE + 1));
+        }
     }
 
     #[test]

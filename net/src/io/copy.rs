@@ -24,7 +24,8 @@ use std::task::{Context, Poll, ready};
 
 use futures_io::{AsyncRead, AsyncWrite};
 
-use super::buffers::{Buffers, Chunk};
+use super::buffers::Buffers;
+use super::lent::Lent;
 
 /// Copies all bytes from `reader` to `writer`, and returns how many that were.
 ///
@@ -51,7 +52,7 @@ use super::buffers::{Buffers, Chunk};
 ///
 /// The reader's, after everything before it has been written; or the writer's.
 pub async fn copy<R: AsyncRead, W: AsyncWrite>(reader: R, writer: W) -> io::Result<u64> {
-    copy_with(reader, writer, &Buffers::default().keep(0)).await
+    copy_through(reader, writer, None).await
 }
 
 /// [`copy`] with buffers from a pile that many copies share.
@@ -63,6 +64,14 @@ pub async fn copy_with<R: AsyncRead, W: AsyncWrite>(
     reader: R,
     writer: W,
     buffers: &Buffers,
+) -> io::Result<u64> {
+    copy_through(reader, writer, Some(buffers)).await
+}
+
+async fn copy_through<R: AsyncRead, W: AsyncWrite>(
+    reader: R,
+    writer: W,
+    buffers: Option<&Buffers>,
 ) -> io::Result<u64> {
     let (mut reader, mut writer) = (pin!(reader), pin!(writer));
     let mut flow = Flow::new(buffers);
@@ -78,9 +87,9 @@ const ROUNDS: usize = 16;
 
 /// Bytes on their way from one stream to another.
 pub(super) struct Flow {
-    buffers: Buffers,
+    buffers: Option<Buffers>,
     /// What is in hand.
-    chunk: Option<Chunk>,
+    chunk: Option<Lent>,
     /// How much of it is written already.
     sent: usize,
     /// How much was written in all.
@@ -98,8 +107,8 @@ pub(super) enum Failure {
 }
 
 impl Flow {
-    pub(super) fn new(buffers: &Buffers) -> Flow {
-        let buffers = buffers.clone();
+    pub(super) fn new(buffers: Option<&Buffers>) -> Flow {
+        let buffers = buffers.cloned();
         Flow { buffers, chunk: None, sent: 0, written: 0, unflushed: false, ended: None }
     }
 
@@ -138,7 +147,7 @@ impl Flow {
 
     /// Reads into the buffer in hand, or another one; it goes back if there is nothing to be put into it.
     fn poll_read<R: AsyncRead>(&mut self, cx: &mut Context<'_>, reader: Pin<&mut R>) -> Poll<()> {
-        let mut chunk = self.chunk.take().unwrap_or_else(|| self.buffers.take());
+        let mut chunk = self.chunk.take().unwrap_or_else(|| Lent::new(self.buffers.as_ref()));
         match ready!(reader.poll_read(cx, chunk.room())) {
             Ok(0) => self.ended = Some(Ok(())),
             Err(error) => self.ended = Some(Err(error)),

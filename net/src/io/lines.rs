@@ -44,7 +44,7 @@ impl<R: AsyncRead + Unpin> Stream for Lines<'_, R> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let Lines { reader, scanned } = &mut *self;
-        let found = ready!(reader.poll_piece(cx, b"\n", scanned));
+        let found = ready!(reader.poll_piece(cx, &[b"\n"], scanned));
         *scanned = 0;
         Poll::Ready(match found {
             Err(error) => Some(Err(error)),

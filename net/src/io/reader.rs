@@ -11,7 +11,7 @@
 //!
 //! | method | cancel safe |
 //! |---|---|
-//! | `read_until`, `read_line`, `lines`, `read_exact`, `read`, `fill` | yes, all: what has been read waits in the reader |
+//! | `read_until`, `read_until_any`, `read_line`, `lines`, `read_exact`, `read`, `fill` | yes, all: what has been read waits in the reader |
 //!
 //! What it does not know: what the pieces mean.
 
@@ -24,8 +24,9 @@ use std::task::{Context, Poll, ready};
 
 use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite, IoSlice};
 
-use super::buffers::{Buffers, Chunk};
+use super::buffers::Buffers;
 use super::error::ReadError;
+use super::lent::Lent;
 use super::lines::Lines;
 
 /// Reads pieces of a stream. It may own the stream, or borrow it:
@@ -51,11 +52,11 @@ pub struct Reader<R> {
     inner: R,
     limit: usize,
     buffers: Buffers,
-    chunk: Option<Chunk>,
+    chunk: Option<Lent>,
     /// What is in the chunk and was not given out yet.
     unread: Range<usize>,
     /// A piece was too long: what lies before the next one of these is still a part of it.
-    skipping: Option<Box<[u8]>>,
+    skipping: Option<Vec<Box<[u8]>>>,
 }
 
 /// That of asyncio.
@@ -66,7 +67,7 @@ const SMALL: usize = 4 << 10;
 impl<R> Reader<R> {
     /// With a limit of 64 KiB, and a buffer of its own, of 4 KiB while pieces are short.
     pub fn new(inner: R) -> Reader<R> {
-        let buffers = Buffers::new(SMALL).keep(1);
+        let buffers = Buffers::new(SMALL);
         Reader { inner, limit: LIMIT, buffers, chunk: None, unread: 0..0, skipping: None }
     }
 
@@ -106,7 +107,7 @@ impl<R> Reader<R> {
     /// of one of its [`Buffers`].
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.chunk.as_ref().map_or(0, Chunk::size)
+        self.chunk.as_ref().map_or(0, Lent::size)
     }
 
     /// Gives out the next `count` bytes of what is buffered.
@@ -160,7 +161,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     ///
     /// [`ReadError::LimitExceeded`] if the piece is longer than the limit. The next call of this or of
     /// [`read_line`](Reader::read_line) skips all of it. To read on within it instead, call
-    /// [`read`](Reader::read) or [`read_exact`](Reader::read_exact).
+    /// [`read`](Reader::read), [`read_exact`](Reader::read_exact) or [`consume`](Reader::consume).
     ///
     /// # Panics
     ///
@@ -173,7 +174,30 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         assert!(!separator.as_ref().is_empty(), "`Reader::read_until` was given an empty separator");
         async move {
             let mut scanned = 0;
-            let found = poll_fn(|cx| self.poll_piece(cx, separator.as_ref(), &mut scanned)).await?;
+            let found = poll_fn(|cx| self.poll_piece(cx, &[separator.as_ref()], &mut scanned)).await?;
+            Ok(found.map(|place| self.bytes(place)))
+        }
+    }
+
+    /// [`read_until`](Reader::read_until) whichever separator ends first.
+    ///
+    /// # Errors
+    ///
+    /// As `read_until`.
+    ///
+    /// # Panics
+    ///
+    /// If one of them is empty, or there is none.
+    #[track_caller]
+    pub fn read_until_any(
+        &mut self,
+        separators: &[&[u8]],
+    ) -> impl Future<Output = Result<Option<&[u8]>, ReadError>> {
+        let is_fine = !separators.is_empty() && separators.iter().all(|separator| !separator.is_empty());
+        assert!(is_fine, "`Reader::read_until_any` was given an empty separator, or none");
+        async move {
+            let mut scanned = 0;
+            let found = poll_fn(|cx| self.poll_piece(cx, separators, &mut scanned)).await?;
             Ok(found.map(|place| self.bytes(place)))
         }
     }
@@ -186,7 +210,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// lines of bytes, use `read_until(b"\n")`.
     pub async fn read_line(&mut self) -> Result<Option<&str>, ReadError> {
         let mut scanned = 0;
-        match poll_fn(|cx| self.poll_piece(cx, b"\n", &mut scanned)).await? {
+        match poll_fn(|cx| self.poll_piece(cx, &[b"\n"], &mut scanned)).await? {
             None => Ok(None),
             Some(place) => line(self.bytes(place)).map(Some),
         }
@@ -267,7 +291,6 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     ///
     /// [`ReadError::LimitExceeded`] if more than the limit is buffered already; the stream's.
     pub async fn fill(&mut self) -> Result<usize, ReadError> {
-        self.skipping = None;
         if self.unread.len() > self.limit {
             return Err(ReadError::LimitExceeded { limit: self.limit, partial: Vec::new() });
         }
@@ -279,19 +302,19 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     pub(super) fn poll_piece(
         &mut self,
         cx: &mut Context<'_>,
-        separator: &[u8],
+        separators: &[&[u8]],
         scanned: &mut usize,
     ) -> Poll<Result<Option<Range<usize>>, ReadError>> {
         ready!(self.poll_skip(cx))?;
         loop {
             let there = self.buffered();
             let allowed = &there[..there.len().min(self.limit)];
-            if let Some(end) = find(allowed, separator, *scanned) {
+            if let Some(end) = find(allowed, separators, *scanned) {
                 return Poll::Ready(Ok(Some(self.give(end))));
             }
             if there.len() > self.limit {
                 let error = ReadError::LimitExceeded { limit: self.limit, partial: allowed.to_vec() };
-                self.skipping = Some(separator.into());
+                self.skipping = Some(separators.iter().map(|separator| Box::from(*separator)).collect());
                 return Poll::Ready(Err(error));
             }
             *scanned = there.len();
@@ -304,10 +327,10 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
     /// Throws away what remains of a piece that was too long.
     fn poll_skip(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(separator) = &self.skipping {
+        while let Some(separators) = &self.skipping {
             // The last bytes may be the beginning of a separator.
-            let uncertain = separator.len() - 1;
-            if let Some(end) = find(self.buffered(), separator, 0) {
+            let uncertain = separators.iter().map(|separator| separator.len() - 1).max().unwrap_or(0);
+            if let Some(end) = find(self.buffered(), separators, 0) {
                 self.skipping = None;
                 self.give(end);
                 break;
@@ -323,7 +346,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
     /// Reads behind what is buffered.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut chunk = self.chunk.take().unwrap_or_else(|| self.buffers.take());
+        let mut chunk = self.chunk.take().unwrap_or_else(|| Lent::new(Some(&self.buffers)));
         self.make_room(&mut chunk);
         let end = self.unread.end;
         let read = Pin::new(&mut self.inner).poll_read(cx, &mut chunk.room()[end..]);
@@ -338,7 +361,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     }
 
     /// By moving what is unread to the front; if there is nothing before it, by growing.
-    fn make_room(&mut self, chunk: &mut Chunk) {
+    fn make_room(&mut self, chunk: &mut Lent) {
         if self.unread.is_empty() {
             self.unread = 0..0;
         }
@@ -357,8 +380,12 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     }
 }
 
-/// Where the first `separator` ends, if not before `scanned`.
-fn find(bytes: &[u8], separator: &[u8], scanned: usize) -> Option<usize> {
+/// Where the first of the separators ends, if not before `scanned`.
+fn find(bytes: &[u8], separators: &[impl AsRef<[u8]>], scanned: usize) -> Option<usize> {
+    separators.iter().filter_map(|separator| find_one(bytes, separator.as_ref(), scanned)).min()
+}
+
+fn find_one(bytes: &[u8], separator: &[u8], scanned: usize) -> Option<usize> {
     let last = *separator.last()?;
     let mut at = scanned;
     while at < bytes.len() {
@@ -400,7 +427,6 @@ impl<R: AsyncRead + Unpin> AsyncRead for Reader<R> {
 impl<R: AsyncRead + Unpin> AsyncBufRead for Reader<R> {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let reader = self.get_mut();
-        reader.skipping = None;
         if reader.unread.is_empty() {
             ready!(reader.poll_fill(cx))?;
         }

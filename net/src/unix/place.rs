@@ -5,8 +5,11 @@
 //! directory can be locked (`flock`); the lock is gone with the process that holds it.
 //!
 //! What follows. Whoever makes the file or removes a dead one holds the lock of its directory meanwhile, and only
-//! who has got the lock removes anything. It is never waited for. Where a directory cannot be locked, or somebody
-//! else holds the lock for long, a listener can still be made, but it takes over nothing.
+//! who has got the lock removes anything. Servers hold it for microseconds, so it is waited for, although that holds up
+//! the loop, but for a tenth of a second at most: somebody may have locked the directory for reasons of his own. Then, or
+//! where a directory cannot be locked, a listener can still be made, but it takes over nothing.
+//!
+//! To find out whether a server lives, one has to connect: it sees a connection that is closed at once.
 //!
 //! Contract. Removed is only what is a socket and refuses connections; and at the end, only the very file that was
 //! made (by device and number), by the process that made it.
@@ -16,11 +19,13 @@
 //!
 //! What it does not know: streams, the loop.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use socket2::{SockAddr, Socket, Type};
 
@@ -84,13 +89,21 @@ impl Drop for Place {
     }
 }
 
-/// The lock of the directory in which the file is, if it can be had now.
+/// The lock of the directory in which the file is, if it can be had within [`PATIENCE`] milliseconds.
 fn lock_folder(path: &Path) -> Option<File> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = File::open(folder.unwrap_or(Path::new("."))).ok()?;
-    folder.try_lock().ok()?;
-    Some(folder)
+    for _ in 0..PATIENCE {
+        match folder.try_lock() {
+            Ok(()) => return Some(folder),
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(1)),
+            Err(TryLockError::Error(_)) => return None,
+        }
+    }
+    None
 }
+
+const PATIENCE: u32 = 100;
 
 /// The file, if it is a socket behind which nobody listens.
 fn dead(path: &Path, address: &SockAddr) -> io::Result<Option<Metadata>> {

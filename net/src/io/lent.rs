@@ -1,0 +1,86 @@
+//! A buffer that is kept from one poll to the next, while bytes in it are under way.
+//!
+//! Facts. A [`Chunk`](super::Chunk) borrows its pile, and so cannot lie beside it in a struct.
+//!
+//! Contract. The buffer goes back when this is dropped, unless it had to grow, or there is no pile: then it is freed.
+//!
+//! What it does not know: what is done with the bytes.
+
+use std::ops::Deref;
+
+use super::buffers::{Buffers, SIZE};
+
+pub(super) struct Lent {
+    bytes: Box<[u8]>,
+    filled: usize,
+    home: Option<Buffers>,
+}
+
+impl Lent {
+    /// From a pile; or a new one, if there is no pile.
+    pub(super) fn new(home: Option<&Buffers>) -> Lent {
+        let bytes = home.map_or_else(|| vec![0; SIZE].into(), Buffers::take);
+        Lent { bytes, filled: 0, home: home.cloned() }
+    }
+
+    /// All of the buffer, whatever is in it.
+    pub(super) fn room(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Says how many bytes are in it now.
+    pub(super) fn set_filled(&mut self, filled: usize) {
+        assert!(filled <= self.bytes.len(), "a reader said that it read more than it had room for");
+        self.filled = filled;
+    }
+
+    /// Gives it room for `size` bytes.
+    pub(super) fn grow(&mut self, size: usize) {
+        let mut bytes = std::mem::take(&mut self.bytes).into_vec();
+        bytes.reserve_exact(size - bytes.len());
+        bytes.resize(size, 0);
+        self.bytes = bytes.into_boxed_slice();
+    }
+}
+
+impl Deref for Lent {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.filled]
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(home) = &self.home
+            && home.size() == self.bytes.len()
+        {
+            home.put(std::mem::take(&mut self.bytes));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_has_grown_does_not_come_back() {
+        let buffers = Buffers::new(8);
+        let mut lent = Lent::new(Some(&buffers));
+        lent.room().copy_from_slice(b"12345678");
+        lent.set_filled(8);
+        lent.grow(20);
+        assert_eq!((&*lent, lent.size()), (&b"12345678"[..], 20));
+        drop(lent);
+        assert_eq!(buffers.spare(), 0);
+        drop(Lent::new(Some(&buffers)));
+        assert_eq!(buffers.spare(), 1);
+        assert_eq!(Lent::new(None).size(), SIZE);
+    }
+}
