@@ -110,8 +110,9 @@ fn an_address_that_cannot_be_had_is_code_1_and_a_sentence() {
     fails("unix_echo", &["--path", "/nowhere/at/all"], "/nowhere/at/all");
     let path = socket_path("taken");
     let path = path.to_str().unwrap();
-    let _server = Program::start("unix_echo", &["--path", path]);
+    let server = Program::start("unix_echo", &["--path", path]);
     fails("unix_echo", &["--path", path], path);
+    server.stop();
 }
 
 #[test]

@@ -60,9 +60,10 @@ impl Client {
         self.hears(true).status
     }
 
-    /// Nothing more comes, and the end is in order.
+    /// Nothing more comes, and the end is in order. We hang up, too: until then, the server would hear us out.
     fn is_hung_up_on(&mut self) {
         assert_eq!(read_all(&mut self.answers), (Vec::new(), true));
+        let _ = self.stream.shutdown(Shutdown::Both);
     }
 }
 
@@ -252,7 +253,7 @@ fn who_has_begun_a_request_has_to_go_on() {
         }
     });
     assert_eq!(drop_by_drop.hears(true).status, 408);
-    drop_by_drop.stream.shutdown(Shutdown::Both).unwrap(); // Else it would be heard out for a while.
+    let _ = drop_by_drop.stream.shutdown(Shutdown::Both);
     writing.join().unwrap();
 
     // In the middle of a body, the answer is out already: there is only the end.
