@@ -8,8 +8,8 @@
 pub mod io;
 pub mod pipe;
 pub mod serve;
-pub mod testing;
 pub mod stdio;
+pub mod testing;
 
 mod connect;
 mod names;

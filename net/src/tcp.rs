@@ -183,7 +183,7 @@ const NO_SIGNAL: i32 = 0;
 
 /// Where TCP connections come in.
 ///
-/// Any number of tasks may accept; to serve in earnest, see [`serve`](crate::serve).
+/// Any number of tasks may accept; to serve in earnest, see [`serve`](crate::serve()).
 #[derive(Debug)]
 pub struct TcpListener {
     source: Source<mio::net::TcpListener>,
@@ -268,7 +268,7 @@ impl TcpListener {
     /// # Errors
     ///
     /// What the system says. Most errors concern one connection, or a lack that may pass: see
-    /// [`serve`](crate::serve) for what to make of which.
+    /// [`serve`](crate::serve()) for what to make of which.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let (stream, peer) = self.source.io(Direction::Read, mio::net::TcpListener::accept).await?;
         Ok((ByteStream::new(stream)?, peer))

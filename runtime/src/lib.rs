@@ -82,6 +82,7 @@ mod runtime;
 pub mod blocking;
 mod builder;
 mod debug;
+mod descriptor;
 mod error;
 mod join;
 mod local;

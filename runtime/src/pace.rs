@@ -16,7 +16,7 @@ use std::cell::Cell;
 use crate::clock::{Clock, Nanos};
 
 /// A stretch that takes longer makes I/O and timers wait too long.
-const LONG: Nanos = 250_000;
+const LONG: Nanos = 100_000;
 /// Between two looks; a look costs about one percent of this.
 const LOOK_EVERY: Nanos = 50_000;
 /// The longest stretch, and the first: at 10 ns a poll, the clock then costs 0.4 ns a poll.

@@ -326,7 +326,8 @@ impl Registration {
         let readable = broken || report.is_readable() || report.is_read_closed();
         let writable = broken || report.is_writable() || report.is_write_closed();
         let closed = broken || report.is_read_closed() || report.is_write_closed() || report.is_priority();
-        let bits = u8::from(readable) * READABLE | u8::from(writable) * WRITABLE | u8::from(closed) * CLOSED;
+        let bits =
+            (u8::from(readable) * READABLE) | (u8::from(writable) * WRITABLE) | (u8::from(closed) * CLOSED);
         self.state.set(self.state.get() | bits);
         (readable, writable)
     }

@@ -149,7 +149,7 @@ impl<T: Slot> Ready<T> {
             // and the schedule is not to.
             Some(dice) if self.queue.len() > 1 => {
                 let chosen = dice.roll(self.queue.len());
-                Some(self.queue.take(chosen))
+                self.queue.take(chosen)
             }
             _ => self.queue.pop(),
         }
