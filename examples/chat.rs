@@ -1,7 +1,6 @@
 //! A chat: what one says, all others hear. The new idea is the broadcast channel, and what becomes of those who are slow.
 //!
-//! Run it with `cargo run --release --example chat`, and then `nc 127.0.0.1 7003` in two terminals: give a name in each,
-//! and type.
+//! Run it with `cargo run --release --example chat`, then `nc 127.0.0.1 7003` in two terminals; give each a name, and talk.
 //!
 //! Each guest has one task that does two things at once: it reads what the guest says and sends it to the channel, and it
 //! receives what others have said and writes it to the guest. `send` never waits. Whoever reads slower than the others
@@ -32,10 +31,8 @@ usage: chat [--addr HOST:PORT] [--keep LINES] [--max-connections N]
 /// Longer lines are cut.
 const LONGEST_LINE: usize = 1000;
 
-type Lines<'a> = Reader<&'a TcpStream>;
-
 /// The next line, without what could play tricks on the terminals of others; `None` at the end.
-async fn hear(lines: &mut Lines<'_>) -> io::Result<Option<String>> {
+async fn hear(lines: &mut Reader<&TcpStream>) -> io::Result<Option<String>> {
     let line = match lines.read_line().await {
         Ok(None) => return Ok(None),
         Ok(Some(line)) => line.to_owned(),
@@ -51,7 +48,10 @@ async fn write(stream: &TcpStream, text: &str) -> io::Result<()> {
 }
 
 /// Asks for a name until it can be used.
-async fn welcome<'a>(lines: &mut Lines<'_>, room: &'a Room) -> io::Result<Option<(Guest<'a>, Ears)>> {
+async fn welcome<'a>(
+    lines: &mut Reader<&TcpStream>,
+    room: &'a Room,
+) -> io::Result<Option<(Guest<'a>, Ears)>> {
     write(lines.get_ref(), "* your name?\n").await?;
     while let Some(name) = hear(lines).await? {
         match room.enter(&name) {
