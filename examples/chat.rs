@@ -17,7 +17,7 @@ use std::time::Duration;
 use examples::args::{Args, end};
 use examples::chat_room::{Ears, Guest, Room};
 use examples::goodbye::{goodbye, shutdown_token};
-use roundel::channel::BroadcastError;
+use roundel::channel::BroadcastError::{Closed, Lagged};
 use roundel::group::select;
 use roundel_net::io::{Buffers, ReadError, Reader};
 use roundel_net::{TcpListener, TcpStream, serve};
@@ -48,10 +48,7 @@ async fn write(stream: &TcpStream, text: &str) -> io::Result<()> {
 }
 
 /// Asks for a name until it can be used.
-async fn welcome<'a>(
-    lines: &mut Reader<&TcpStream>,
-    room: &'a Room,
-) -> io::Result<Option<(Guest<'a>, Ears)>> {
+async fn greet<'a>(lines: &mut Reader<&TcpStream>, room: &'a Room) -> io::Result<Option<(Guest<'a>, Ears)>> {
     write(lines.get_ref(), "* your name?\n").await?;
     while let Some(name) = hear(lines).await? {
         match room.enter(&name) {
@@ -69,10 +66,8 @@ async fn tell(guest: &Guest<'_>, mut ears: Ears, stream: &TcpStream) -> io::Resu
         match ears.recv().await {
             Ok(said) if said.by == guest.name => {}
             Ok(said) => write(stream, &said.line).await?,
-            Err(BroadcastError::Lagged(count)) => {
-                write(stream, &format!("* you are slow: {count} lines are lost\n")).await?;
-            }
-            Err(BroadcastError::Closed) => return Ok(()),
+            Err(Lagged(count)) => write(stream, &format!("* you are slow: {count} lines are lost\n")).await?,
+            Err(Closed) => return Ok(()),
         }
     }
 }
@@ -80,7 +75,7 @@ async fn tell(guest: &Guest<'_>, mut ears: Ears, stream: &TcpStream) -> io::Resu
 async fn visit(stream: &TcpStream, room: &Room, buffers: &Buffers) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut lines = Reader::new(stream).with_limit(LONGEST_LINE).sharing(buffers);
-    let Some((guest, ears)) = welcome(&mut lines, room).await? else { return Ok(()) };
+    let Some((guest, ears)) = greet(&mut lines, room).await? else { return Ok(()) };
     let listen = async {
         while let Some(line) = hear(&mut lines).await? {
             guest.say(&line);
