@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use roundel::time::{self, MissedTick};
 
-use crate::status::{bytes, grouped, show};
+use crate::status::{bytes, complain, grouped, is_seen, leave, show};
 
 /// The counters of one loop.
 #[derive(Debug, Default)]
@@ -30,6 +30,18 @@ impl Counts {
     pub fn connection(self: &Arc<Counts>) -> Open {
         add(&self.opened, 1);
         Open(Arc::clone(self))
+    }
+
+    /// Waits for the end of a server, and tells a terminal who is still connected then.
+    pub async fn say_who_is_left(self: Arc<Counts>, end: impl Future) {
+        end.await;
+        let open = self.opened.load(Relaxed) - self.closed.load(Relaxed);
+        if open > 0 && is_seen() {
+            leave();
+            complain(format_args!(
+                "waiting for connections to end, {open} of them; Ctrl-C again does not wait"
+            ));
+        }
     }
 
     /// One more message, of this size.
@@ -58,7 +70,7 @@ pub async fn show_each_second(all: Vec<Arc<Counts>>) {
         let (now, size_now) = (sum(|counts| &counts.messages), sum(|counts| &counts.bytes));
         let open = sum(|counts| &counts.opened).saturating_sub(sum(|counts| &counts.closed));
         let (rate, flow) = (grouped(now - messages), bytes(size_now - size));
-        show(format_args!("{open} connections, {rate} messages/s, {flow}/s, {} in all", bytes(size_now)));
+        show(format_args!("connections {open}, messages/s {rate}, {flow}/s, {} in all", bytes(size_now)));
         (messages, size) = (now, size_now);
         seconds.tick().await;
     }

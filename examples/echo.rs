@@ -8,15 +8,13 @@
 use std::io;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
-use std::sync::{Arc, mpsc};
-use std::thread;
+use std::sync::Arc;
 use std::time::Duration;
 
 use examples::args::{Args, end};
 use examples::counts::{Counts, show_each_second};
-use examples::status;
-use roundel::blocking::unblock;
-use roundel::signal::{self, Shutdown};
+use examples::{loops, status};
+use roundel::signal::Shutdown;
 use roundel_net::io::Buffers;
 use roundel_net::{TcpListener, TcpStream, serve};
 
@@ -27,12 +25,6 @@ usage: echo [--addr HOST:PORT] [--max-connections N] [--idle-timeout SECS] [--th
   --idle-timeout     ends connections on which no byte has moved for so long (never)
   --threads          so many loops share the port (1)
   --quiet            no status line, even on a terminal";
-
-#[derive(Clone, Copy)]
-struct Limits {
-    max_connections: NonZeroUsize,
-    idle_timeout: Option<Duration>,
-}
 
 async fn echo(stream: TcpStream, buffers: Buffers, counts: Arc<Counts>) -> io::Result<()> {
     let _open = counts.connection();
@@ -47,53 +39,20 @@ async fn echo(stream: TcpStream, buffers: Buffers, counts: Arc<Counts>) -> io::R
     }
 }
 
-/// Serves until Ctrl-C or SIGTERM; then whoever is connected has three seconds to finish. A second Ctrl-C ends the
+#[derive(Clone, Copy)]
+struct Limits {
+    max_connections: NonZeroUsize,
+    idle_timeout: Option<Duration>,
+}
+
+/// Serves until Ctrl-C or SIGTERM; then those who are connected have three seconds to finish. A second Ctrl-C ends the
 /// process at once, for after the first nobody listens to it any more.
-async fn run(
-    listener: TcpListener,
-    limits: Limits,
-    counts: Arc<Counts>,
-    shutdown: Shutdown,
-) -> io::Result<()> {
-    let buffers = Buffers::default();
+async fn run(listener: TcpListener, limits: Limits, counts: Arc<Counts>, end: Shutdown) -> io::Result<()> {
+    let (buffers, until) = (Buffers::default(), counts.clone().say_who_is_left(end));
     let handler = move |stream| echo(stream, buffers.clone(), Arc::clone(&counts));
     let server = serve(listener, handler).max_connections(limits.max_connections.get());
     let server = server.idle_timeout(limits.idle_timeout).grace(Duration::from_secs(3));
-    server.until(shutdown).await.map(drop)
-}
-
-/// Each loop has a thread of its own, and a listener on the same port. Nobody is told which port that is before all of them
-/// listen, to signals as well: from then on, a signal ends all.
-async fn start(addr: String, threads: usize, limits: Limits, quiet: bool) -> io::Result<()> {
-    let listener = match threads {
-        1 => TcpListener::bind(addr).await?,
-        _ => TcpListener::bind_shared(addr).await?,
-    };
-    let (addr, shutdown) = (listener.local_addr()?, signal::shutdown());
-    let all: Vec<Arc<Counts>> = (0..threads).map(|_| Arc::default()).collect();
-    let (starting, started) = mpsc::channel::<()>();
-    let mut others = Vec::new();
-    for counts in all.iter().skip(1).cloned() {
-        let (listener, starting) = (TcpListener::bind_shared(addr).await?.into_std()?, starting.clone());
-        let other = async move || {
-            let (listener, shutdown) = (TcpListener::from_std(listener)?, signal::shutdown());
-            drop(starting);
-            run(listener, limits, counts, shutdown).await
-        };
-        others.push(thread::spawn(|| roundel::run(other())));
-    }
-    drop(starting);
-    let _ = unblock(move || started.recv()).await; // It fails when all have dropped theirs.
-    println!("listening on {addr}");
-    let ours = Arc::clone(&all[0]);
-    if status::is_seen() && !quiet {
-        roundel::spawn(show_each_second(all)).detach();
-    }
-    run(listener, limits, ours, shutdown).await?;
-    for other in others {
-        unblock(|| other.join()).await.expect("joining does not panic").expect("a loop does not panic")?;
-    }
-    Ok(())
+    server.until(until).await.map(drop)
 }
 
 fn main() -> ExitCode {
@@ -101,8 +60,15 @@ fn main() -> ExitCode {
     let addr = args.value("--addr", "127.0.0.1:7000".to_owned());
     let threads = args.value("--threads", NonZeroUsize::MIN).get();
     let max_connections = args.value("--max-connections", NonZeroUsize::MAX);
-    let idle_timeout = args.seconds("--idle-timeout");
+    let limits = Limits { max_connections, idle_timeout: args.seconds("--idle-timeout") };
     let quiet = args.flag("--quiet");
     args.finish();
-    end(roundel::run(start(addr, threads, Limits { max_connections, idle_timeout }, quiet)))
+    let counts: Vec<Arc<Counts>> = (0..threads).map(|_| Arc::default()).collect();
+    end(roundel::run(async move {
+        if status::is_seen() && !quiet {
+            roundel::spawn(show_each_second(counts.clone())).detach();
+        }
+        let serve = move |number, listener, end| run(listener, limits, Arc::clone(&counts[number]), end);
+        loops::run(addr, threads, serve).await
+    }))
 }

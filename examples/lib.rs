@@ -22,4 +22,5 @@ pub mod counts;
 pub mod goodbye;
 pub mod http;
 pub mod http_talk;
+pub mod loops;
 pub mod status;
