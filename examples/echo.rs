@@ -64,11 +64,11 @@ fn main() -> ExitCode {
     let quiet = args.flag("--quiet");
     args.finish();
     let counts: Vec<Arc<Counts>> = (0..threads).map(|_| Arc::default()).collect();
-    end(roundel::run(async move {
-        if status::is_seen() && !quiet {
+    let is_watched = status::is_seen() && !quiet;
+    end(roundel::run(loops::run(addr, threads, move |number, listener, end| {
+        if number == 0 && is_watched {
             roundel::spawn(show_each_second(counts.clone())).detach();
         }
-        let serve = move |number, listener, end| run(listener, limits, Arc::clone(&counts[number]), end);
-        loops::run(addr, threads, serve).await
-    }))
+        run(listener, limits, Arc::clone(&counts[number]), end)
+    })))
 }
