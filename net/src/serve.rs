@@ -160,7 +160,7 @@ impl<L, H, U> Serve<L, H, U> {
     }
 
     /// Cancels the handler of a connection on which no byte has moved for this long, in either direction; at most an
-    /// eighth (or a millisecond) later. Without this, or with `None`, a connection may be idle for ever.
+    /// eighth (or two milliseconds) later. Without this, or with `None`, a connection may be idle for ever.
     ///
     /// # Panics
     ///
