@@ -14,7 +14,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use siege::{
-    Echo, close_in_order, echoes, has_tool, quantile, raise_descriptor_limit, scaled, skipped, tell,
+    Echo, close_in_order, echoes, has_tool, quantile, raise_descriptor_limit, reset, scaled, skipped, tell,
 };
 
 /// Descriptors of the server; fewer than clients.
@@ -127,7 +127,7 @@ fn hazard_29_a_server_without_descriptors_neither_spins_nor_stops() {
     assert!(status.success(), "{status}");
 }
 
-/// As many as one process may have descriptors, but for a few.
+/// As many as one process may have descriptors, but for a few; twice.
 #[test]
 fn as_many_connections_as_there_are_descriptors() {
     let limit = raise_descriptor_limit() as usize;
@@ -140,32 +140,39 @@ fn as_many_connections_as_there_are_descriptors() {
         assert!(close_in_order(&client));
     }
     let (descriptors, before) = (echo.descriptors(), echo.rss());
-    let start = Instant::now();
-    let clients: Vec<TcpStream> = (0..count).map(|_| echo.connect()).collect();
-    echo.wait_for_descriptors(descriptors + count);
-    tell!("held: {count} connections within {:.2?}", start.elapsed());
-    let held = echo.rss();
-    let bytes = (held - before) as f64 * 1024.0 / count as f64;
-    tell!("held: {bytes:.0} bytes of memory each ({before} KiB without, {held} KiB with {count})");
-
-    std::thread::sleep(Duration::from_millis(200));
-    let ticks = echo.ticks();
-    std::thread::sleep(Duration::from_secs(2));
-    let used = echo.ticks() - ticks;
-    tell!("held: {used} hundredths of a second of processor time in 2 s");
-
-    let start = Instant::now();
-    clients.iter().for_each(|client| echoes(client, b"still here").unwrap());
-    tell!("held: one echo each within {:.2?}; {} KiB then", start.elapsed(), echo.rss());
-    drop(clients);
+    let first = hold(&echo, count);
+    let bytes = (first - before) as f64 * 1024.0 / count as f64;
+    tell!("held: {bytes:.0} bytes of memory each ({before} KiB without, {first} KiB with {count})");
     echo.wait_for_descriptors(descriptors);
     let after = echo.rss();
-    tell!(
-        "held: {after} KiB after they have gone, {:.1} % of {before} KiB",
-        after as f64 * 100.0 / before as f64
-    );
+    let second = hold(&echo, count);
+    echo.wait_for_descriptors(descriptors);
+    tell!("held: {after} KiB after they have gone; {second} KiB with as many again, {} after", echo.rss());
     echo.end_well();
-    assert_eq!(used, 0, "an idle server has nothing to do");
     assert!(bytes <= if cfg!(debug_assertions) { 3_000.0 } else { 1_500.0 }, "{bytes} bytes each");
-    assert!(after <= before + before / 10 + 64, "{after} KiB, {before} KiB before");
+    // What the allocator keeps for itself is its own affair (what we give back to it is in the tests of `roundel-net`);
+    // but whoever comes later uses it again.
+    assert!(second <= first + first / 10, "{second} KiB, and {first} KiB the first time");
+}
+
+/// Holds so many connections at once, in silence, and talks with each of them once. Returns how much memory that takes.
+fn hold(echo: &Echo, count: usize) -> i64 {
+    let (start, descriptors) = (Instant::now(), echo.descriptors());
+    let clients: Vec<TcpStream> = (0..count).map(|number| echo.connect_from(number / 10_000)).collect();
+    echo.wait_for_descriptors(descriptors + count);
+    let rss = echo.rss();
+    let took = start.elapsed();
+    std::thread::sleep(Duration::from_millis(200));
+    let ticks = echo.ticks();
+    std::thread::sleep(Duration::from_secs(scaled(1, 2, 10)));
+    let used = echo.ticks() - ticks;
+    let start = Instant::now();
+    clients.iter().for_each(|client| echoes(client, b"still here").unwrap());
+    let talked = start.elapsed();
+    tell!(
+        "held: {count} within {took:.2?}; {used} hundredths of a second of processor time while idle; an echo each within {talked:.2?}"
+    );
+    assert_eq!(used, 0, "an idle server has nothing to do");
+    clients.into_iter().for_each(reset);
+    rss
 }

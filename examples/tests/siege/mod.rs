@@ -19,6 +19,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
+use socket2::{Domain, Socket, Type};
 
 /// One of three sizes.
 pub(crate) fn scaled<T>(debug: T, release: T, full: T) -> T {
@@ -132,11 +133,32 @@ impl Echo {
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream
+        self.connect_from(0)
+    }
+
+    /// From another one of our addresses: when the half of the ports of one are in use, the kernel takes its time to find
+    /// another.
+    pub(crate) fn connect_from(&self, address: usize) -> TcpStream {
+        self.try_connect_from(address).unwrap()
+    }
+
+    /// For a server that may be gone.
+    pub(crate) fn try_connect(&self) -> io::Result<TcpStream> {
+        self.try_connect_from(0)
+    }
+
+    fn try_connect_from(&self, address: usize) -> io::Result<TcpStream> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        if address > 0 {
+            let ours = SocketAddr::from(([127, 0, 0, 1 + address as u8], 0));
+            socket.bind(&ours.into())?;
+        }
+        socket.connect(&self.address().into())?;
+        let stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
     }
 
     fn proc(&self, file: &str) -> String {
@@ -169,9 +191,25 @@ impl Echo {
         fs::read_dir(self.proc("fd")).unwrap().count()
     }
 
+    /// How many it has when nobody is connected. (What it listens to besides comes only after its first line.)
+    pub(crate) fn idle_descriptors(&self) -> usize {
+        let client = self.connect();
+        echoes(&client, b"x").unwrap();
+        let count = self.descriptors() - 1;
+        reset(client);
+        self.wait_for_descriptors(count);
+        count
+    }
+
+    fn is_asleep(&self) -> bool {
+        fs::read_to_string(self.proc("stat")).unwrap().rsplit_once(')').unwrap().1.starts_with(" S")
+    }
+
     /// Waits until it has only so many descriptors left.
     pub(crate) fn wait_for_descriptors(&self, count: usize) {
         until(&format!("{count} descriptors"), || self.descriptors() == count);
+        // The last handler closes its stream, and then is over.
+        until("a server that has nothing to do", || self.is_asleep());
     }
 
     pub(crate) fn has_ended(&mut self) -> bool {
@@ -211,6 +249,16 @@ pub(crate) fn echoes(mut stream: &TcpStream, message: &[u8]) -> io::Result<()> {
     stream.read_exact(&mut back)?;
     assert!(back == message, "other bytes came back than were sent");
     Ok(())
+}
+
+/// Whether this is what one sees of a connection that its other end has ended, in whatever way.
+pub(crate) fn is_end(error: &io::Error) -> bool {
+    use ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected, UnexpectedEof,
+    };
+    let ends =
+        [BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected, UnexpectedEof];
+    ends.contains(&error.kind())
 }
 
 /// Whether the server has ended this connection; waits for it.
