@@ -223,7 +223,7 @@ impl Echo {
         }
         until("the end of a server that was told to end", || self.has_ended());
         let status = self.child.wait().unwrap();
-        self.reader.take().map(|reader| reader.join().unwrap());
+        self.reader.take().into_iter().for_each(|reader| reader.join().unwrap());
         (status, self.complaints())
     }
 
