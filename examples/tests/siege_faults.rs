@@ -134,8 +134,11 @@ fn injected(file: &PathBuf) -> usize {
 fn try_pair(call: &str, when: &str, error: &str, fate: Fate) -> Result<(), String> {
     let file = trace_file();
     let injection = format!("inject={call}:error={error}:when={when}");
-    let echo = start_faulty(&[injection], call, file.to_str().unwrap());
+    let mut echo = start_faulty(&[injection], call, file.to_str().unwrap());
     let seen = if echo.has_started() { Option::Some(talk(&echo)) } else { None };
+    if matches!(fate, Ends(_) | Never(_)) {
+        echo.wait_for_its_end();
+    }
     let (status, complaints) = echo.end();
     let count = injected(&file);
     let says = |text: &str| complaints.iter().any(|line| line.contains(text));

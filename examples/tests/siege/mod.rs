@@ -216,6 +216,11 @@ impl Echo {
         self.child.try_wait().unwrap().is_some()
     }
 
+    /// It is to end without being asked.
+    pub(crate) fn wait_for_its_end(&mut self) {
+        until("the end of a server that cannot go on", || self.has_ended());
+    }
+
     /// Asks it to end, and returns how it did, and what it has written to the standard error.
     pub(crate) fn end(mut self) -> (ExitStatus, Vec<String>) {
         if !self.has_ended() {
