@@ -10,7 +10,7 @@
 //! - *The listener is no listener* (`EBADF`, `EINVAL`, `ENOTSOCK`, `EOPNOTSUPP`). That does not pass.
 //!
 //! What follows. The first kind is passed over. The second is waited out: until one of our own connections ends, which
-//! frees a descriptor, or for [`PAUSE`], in case somebody else frees one. The third ends the server, and its handlers.
+//! frees a descriptor, or for `PAUSE`, in case somebody else frees one. The third ends the server, and its handlers.
 //!
 //! ```text
 //!            ┌──────── accept ◄────────────────────────────┐
@@ -27,7 +27,7 @@
 //! no cleanup of one either.
 //!
 //! Idle connections. Nobody keeps a timer per connection: now and then, all connections are asked whether bytes
-//! have moved since last time ([`crowd`]).
+//! have moved since last time (`serve/crowd.rs`).
 //!
 //! | future | cancel safe |
 //! |---|---|
