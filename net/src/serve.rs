@@ -10,7 +10,7 @@
 //! - *The listener is no listener* (`EBADF`, `EINVAL`, `ENOTSOCK`, `EOPNOTSUPP`). That does not pass.
 //!
 //! What follows. The first kind is passed over. The second is waited out: until one of our own connections ends, which
-//! frees a descriptor, or for 25 ms, in case somebody else frees one. The third ends the server.
+//! frees a descriptor, or for 25 ms, in case somebody else frees one. The third ends the server, and its handlers.
 //!
 //! ```text
 //!            ┌──────── accept ◄────────────────────────────┐
@@ -23,7 +23,8 @@
 //! ```
 //!
 //! Invariants. A handler is a task of its own, so that its panic or error touches no other. A descriptor is closed
-//! before the end of its handler is told. When the server is over or dropped, no handler of it is left.
+//! before the end of its handler is told. When the server is over or dropped, no handler of it is left; when it is over,
+//! no cleanup of one either.
 //!
 //! Idle connections. Nobody keeps a timer per connection: now and then, all connections are asked whether bytes
 //! have moved since last time (`serve/crowd.rs`).
@@ -49,11 +50,13 @@ use roundel::{JoinError, JoinHandle};
 use rustix::io::Errno;
 
 pub use crowd::{Accept, Outcome, Served};
-use crowd::{Crowd, PARTS};
+use crowd::{Crowd, Rounds};
 
 /// How long to wait for a descriptor that somebody else may free. A client waits for at most this; and forty tries a
 /// second are a ten-thousandth of a core.
 const PAUSE: Duration = Duration::from_millis(25);
+/// After so many connections in a row, the others get their turn, even if the listener knows no budget.
+const BATCH: u32 = 128;
 /// After so many bad connections without a good one, something else is the matter, and it is waited out, too.
 const BAD: u32 = 100;
 /// How long handlers may go on after the end was asked for.
@@ -157,9 +160,16 @@ impl<L, H, U> Serve<L, H, U> {
     }
 
     /// Cancels the handler of a connection on which no byte has moved for this long, in either direction; at most an
-    /// eighth later. Without this, or with `None`, a connection may be idle for ever.
+    /// eighth (or two milliseconds) later. Without this, or with `None`, a connection may be idle for ever.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[track_caller]
     pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.idle_timeout = timeout.into();
+        let is_zero = self.idle_timeout.is_some_and(|timeout| timeout.is_zero());
+        assert!(!is_zero, "`idle_timeout` was given zero: then every connection would be idle at once");
         self
     }
 
@@ -197,18 +207,20 @@ where
     type IntoFuture = Serving<L, H, U>;
 
     fn into_future(self) -> Serving<L, H, U> {
+        let rounds = self.idle_timeout.map(Rounds::of);
         Serving {
             listener: Some(self.listener),
             handler: Rc::new(self.handler),
             until: Box::pin(self.until),
-            crowd: Rc::new(Crowd::new(self.idle_timeout.is_some())),
+            crowd: Rc::new(Crowd::new(rounds)),
             max_connections: self.max_connections,
             bad: 0,
             pause: None,
-            round: self.idle_timeout.map(|timeout| (timeout / PARTS).max(Duration::from_millis(1))),
+            round: rounds.map(|rounds| rounds.period),
             next_round: None,
             grace: self.grace,
             stage: Stage::Open,
+            failed: None,
             report: self.report,
             complained: None,
         }
@@ -232,6 +244,8 @@ pub struct Serving<L, H, U> {
     next_round: Option<Timer>,
     grace: Duration,
     stage: Stage,
+    /// The error that has ended it.
+    failed: Option<io::Error>,
     report: Report,
     complained: Option<Instant>,
 }
@@ -259,7 +273,7 @@ where
             return Poll::Ready(Ok(()));
         }
         self.poll_rounds(cx);
-        loop {
+        for _ in 0..BATCH {
             ready!(self.poll_room(cx));
             let Some(listener) = &self.listener else { return Poll::Ready(Ok(())) };
             match ready!(listener.poll_stream(cx)) {
@@ -271,6 +285,8 @@ where
                 },
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Ready when there is room for one more: we have not too many, and nothing is known to be lacking.
@@ -362,16 +378,18 @@ where
         if let Stage::Open = server.stage {
             let ended = ready!(server.poll_open(cx));
             server.listener = None;
-            if let Err(error) = ended {
-                server.stage = Stage::Over;
-                server.crowd.dismiss_all();
-                return Poll::Ready(Err(error));
-            }
-            server.stage = Stage::Draining(Box::pin(time::sleep(server.grace)));
+            server.stage = match &ended {
+                Ok(()) => Stage::Draining(Box::pin(time::sleep(server.grace))),
+                Err(_) => Stage::Ending(server.crowd.cut_off()),
+            };
+            server.failed = ended.err();
         }
         ready!(server.poll_draining(cx));
         server.stage = Stage::Over;
-        Poll::Ready(Ok(server.crowd.served()))
+        Poll::Ready(match server.failed.take() {
+            None => Ok(server.crowd.served()),
+            Some(error) => Err(error),
+        })
     }
 }
 

@@ -80,8 +80,9 @@ impl<S: mio::event::Source> ByteStream<S> {
         self.source.into_inner()
     }
 
-    /// From now on `busy` is set whenever bytes have been read or written.
-    pub(crate) fn watch(&mut self, busy: Rc<Cell<bool>>) {
+    /// From now on `busy` is set whenever bytes have been read or written. For those who implement
+    /// [`Accept`](crate::serve::Accept).
+    pub fn watch(&mut self, busy: Rc<Cell<bool>>) {
         self.busy = Some(busy);
     }
 
@@ -109,6 +110,11 @@ impl<S: mio::event::Source> ByteStream<S> {
         if moved < wanted {
             self.source.fell_short(direction);
         }
+        self.is_busy();
+    }
+
+    #[inline]
+    fn is_busy(&self) {
         if let Some(busy) = &self.busy {
             busy.set(true);
         }
@@ -212,11 +218,17 @@ where
         let before = bytes.len();
         loop {
             // What was read before a `WouldBlock` is in the vector, too.
-            let read = |io: &S| io.take(STRETCH).read_to_end(bytes);
+            let read = |io: &S| {
+                let before = bytes.len();
+                let read = io.take(STRETCH).read_to_end(bytes);
+                if bytes.len() > before {
+                    self.is_busy();
+                }
+                read
+            };
             if (self.source.io(Reading, read).await? as u64) < STRETCH {
                 return Ok(bytes.len() - before);
             }
-            self.note(Direction::Read, 0, 0);
         }
     }
 

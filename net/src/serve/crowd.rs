@@ -19,6 +19,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use roundel::{JoinHandle, spawn};
 use slab::Slab;
@@ -27,7 +28,25 @@ use crate::stream::ByteStream;
 use crate::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 /// In how many parts the idle timeout is measured: the timeout is exceeded by at most one part.
-pub(crate) const PARTS: u32 = 8;
+const PARTS: u32 = 8;
+/// A part is no shorter than this, or to look would be all we do.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// How often all are looked at, and after how many quiet rounds one is idle.
+#[derive(Clone, Copy)]
+pub(crate) struct Rounds {
+    pub(crate) period: Duration,
+    quiet: u32,
+}
+
+impl Rounds {
+    pub(crate) fn of(timeout: Duration) -> Rounds {
+        // Rounded up: all parts together are not shorter than the whole.
+        let period = (timeout / PARTS).saturating_add(Duration::from_nanos(1)).max(SHORTEST);
+        let quiet = timeout.as_nanos().div_ceil(period.as_nanos()) as u32;
+        Rounds { period, quiet }
+    }
+}
 
 /// Where connections come in, for [`serve`](crate::serve()).
 pub trait Accept {
@@ -110,7 +129,10 @@ pub struct Served {
 #[derive(Default)]
 pub(crate) struct Crowd {
     members: RefCell<Slab<Member>>,
-    watched: bool,
+    /// `None` if nobody is ever idle.
+    rounds: Option<Rounds>,
+    /// Those who were idle, and may have cleanups to do.
+    dismissed: RefCell<Vec<JoinHandle<()>>>,
     /// Whom to tell when a member leaves.
     told: RefCell<Option<Waker>>,
     /// Whether a member has left since that was last forgotten.
@@ -128,17 +150,17 @@ struct Member {
 
 impl Member {
     /// Another round is over: whether bytes have moved in none of the last few.
-    fn is_idle(&mut self) -> bool {
+    fn is_idle(&mut self, limit: u32) -> bool {
         let Some(busy) = &self.busy else { return false };
         // Who has let go of its stream, or has one that sets no flag, is not watched.
         self.quiet = if busy.replace(false) || Rc::strong_count(busy) == 1 { 0 } else { self.quiet + 1 };
-        self.quiet >= PARTS
+        self.quiet >= limit
     }
 }
 
 impl Crowd {
-    pub(crate) fn new(watched: bool) -> Crowd {
-        Crowd { watched, ..Crowd::default() }
+    pub(crate) fn new(rounds: Option<Rounds>) -> Crowd {
+        Crowd { rounds, ..Crowd::default() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -164,7 +186,7 @@ impl Crowd {
     {
         self.count(|served| served.accepted += 1);
         // It counts as busy in the round in which it came.
-        let busy = self.watched.then(|| Rc::new(Cell::new(true)));
+        let busy = self.rounds.map(|_| Rc::new(Cell::new(true)));
         if let Some(busy) = &busy {
             L::watch(&mut stream, Rc::clone(busy));
         }
@@ -187,10 +209,12 @@ impl Crowd {
         drop(old);
     }
 
-    /// Those that are left are cancelled, since their time is over.
+    /// Those that are left are cancelled, since their time is over. They, and those who were cancelled before, may have
+    /// cleanups to do: the handles tell when they are done.
     pub(crate) fn cut_off(&self) -> Vec<JoinHandle<()>> {
-        let all = self.dismiss_all();
+        let mut all = self.dismiss_all();
         self.count(|served| served.cut_off += all.len() as u64);
+        all.append(&mut self.dismissed.borrow_mut());
         all
     }
 
@@ -204,17 +228,22 @@ impl Crowd {
 
     /// A round is over: those are cancelled who have been idle for too long.
     pub(crate) fn dismiss_idle(&self) {
+        let Some(Rounds { quiet, .. }) = self.rounds else { return };
         let mut idle = Vec::new();
         for (_, member) in self.members.borrow_mut().iter_mut() {
-            if member.is_idle() {
+            if member.is_idle(quiet) {
                 idle.extend(member.handle.take());
             }
         }
         self.count(|served| served.idle += idle.len() as u64);
         idle.iter().for_each(JoinHandle::cancel);
+        let mut dismissed = self.dismissed.borrow_mut();
+        dismissed.append(&mut idle);
+        // (To drop the handle of a task that is over runs no foreign code: its output is nothing.)
+        dismissed.retain(|handle| !handle.is_finished());
     }
 
-    /// All are cancelled. Some may have cleanups to do: the handles tell when they are done.
+    /// All are cancelled.
     pub(crate) fn dismiss_all(&self) -> Vec<JoinHandle<()>> {
         let mut all = Vec::new();
         all.extend(self.members.borrow_mut().iter_mut().filter_map(|(_, member)| member.handle.take()));

@@ -1,0 +1,178 @@
+//! A server at its limits: no descriptor left (hazard 29), and as many connections as there are descriptors.
+//!
+//! ```text
+//! cargo test --release -p examples --test siege_limits -- --nocapture --test-threads=1
+//! ```
+
+#![forbid(unsafe_code)]
+#![cfg(target_os = "linux")]
+
+mod siege;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use siege::{
+    Echo, close_in_order, echoes, has_tool, quantile, raise_descriptor_limit, reset, scaled, skipped, tell,
+};
+
+/// Descriptors of the server; fewer than clients.
+const DESCRIPTORS: &str = "--nofile=64";
+const CLIENTS: usize = 120;
+
+/// Those clients who get an answer at once, and those who do not: the latter wait in the kernel's queue.
+fn held_and_waiting(clients: Vec<TcpStream>) -> (Vec<TcpStream>, Vec<TcpStream>) {
+    for mut client in &clients {
+        client.write_all(b"x").unwrap();
+    }
+    // The server takes them in the order in which they came; so when the first who waits is known, all are.
+    let mut served = 0;
+    for client in &clients {
+        client.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        match (&mut &*client).read(&mut [0]) {
+            Ok(1) => served += 1,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    for client in &clients {
+        client.set_read_timeout(Some(siege::PATIENCE)).unwrap();
+    }
+    let mut held = clients;
+    let waiting = held.split_off(served);
+    (held, waiting)
+}
+
+/// Waits for the echo of what was sent before.
+fn is_served(mut client: &TcpStream) {
+    client.read_exact(&mut [0]).unwrap();
+}
+
+/// Talks with each of them, again and again, for this long.
+fn chat(clients: &[TcpStream], time: Duration, pause: Duration) -> Vec<Duration> {
+    let (start, mut times) = (Instant::now(), Vec::new());
+    while start.elapsed() < time {
+        for client in clients {
+            let before = Instant::now();
+            echoes(client, b"are you there?").unwrap();
+            times.push(before.elapsed());
+        }
+        std::thread::sleep(pause);
+    }
+    times
+}
+
+#[test]
+fn hazard_29_a_server_without_descriptors_neither_spins_nor_stops() {
+    const NAME: &str = "hazard_29_a_server_without_descriptors_neither_spins_nor_stops";
+    if !has_tool(&["prlimit", DESCRIPTORS, "true"]) {
+        return skipped(NAME, "prlimit is not installed");
+    }
+    let echo = Echo::start_under(&["prlimit", DESCRIPTORS], &[]);
+    let begin = Instant::now();
+    let clients: Vec<TcpStream> = (0..CLIENTS).map(|_| echo.connect()).collect();
+    let alone = chat(&clients[..10], Duration::from_millis(200), Duration::from_millis(5));
+    let (held, mut waiting) = held_and_waiting(clients);
+    assert!((40..64).contains(&held.len()), "{} are held", held.len());
+
+    let time = Duration::from_secs(scaled(1, 5, 60));
+    let load = echo.load_during(|| std::thread::sleep(time));
+    let mut starved = Vec::new();
+    let chatting = echo.load_during(|| starved = chat(&held[..10], time / 2, Duration::from_millis(50)));
+    tell!(
+        "EMFILE for {time:?}: {load:.2} % of a core (beside ten who talk: {chatting:.2} %), {} held",
+        held.len()
+    );
+    assert!(load <= 2.0, "it spins: {load} % of a core");
+    let at = |times: &Vec<Duration>, thousandth| quantile(&mut times.clone(), thousandth);
+    let (alone, starved) = ((at(&alone, 500), at(&alone, 990)), (at(&starved, 500), at(&starved, 990)));
+    tell!(
+        "EMFILE: an echo of those held takes p50 {:?}, p99 {:?}; before, {:?}, {:?}",
+        starved.0,
+        starved.1,
+        alone.0,
+        alone.1
+    );
+
+    // One leaves, one is served: while nothing else happens.
+    let mut delays = Vec::new();
+    let (mut held, mut served) = (held.into_iter(), Vec::new());
+    for _ in 0..20 {
+        let next = waiting.remove(0);
+        let start = Instant::now();
+        drop(held.next());
+        is_served(&next);
+        delays.push(start.elapsed());
+        served.push(next);
+    }
+    tell!(
+        "EMFILE: the next is served {:?} after a descriptor came free, at most {:?}",
+        at(&delays, 500),
+        at(&delays, 1000)
+    );
+    let complaints = echo.complaints();
+    assert!(
+        !complaints.is_empty() && complaints.len() as u64 <= begin.elapsed().as_secs() + 2,
+        "{complaints:#?}"
+    );
+    assert!(complaints.iter().all(|line| line.starts_with("cannot accept: ")), "{complaints:#?}");
+    tell!("EMFILE: {} lines in {:.1} s: {}", complaints.len(), begin.elapsed().as_secs_f64(), complaints[0]);
+    drop((held, served));
+    for client in waiting {
+        is_served(&client);
+        assert!(close_in_order(&client));
+    }
+    let (status, _) = echo.end();
+    assert!(status.success(), "{status}");
+}
+
+/// As many as one process may have descriptors, but for a few; twice.
+#[test]
+fn as_many_connections_as_there_are_descriptors() {
+    let limit = raise_descriptor_limit() as usize;
+    let count = scaled(2_000, 19_900, 19_900).min(limit - 100);
+    let echo = Echo::start(&[]);
+    // It has seen a few, so that what is needed once is there.
+    for _ in 0..100 {
+        let client = echo.connect();
+        echoes(&client, b"warm").unwrap();
+        assert!(close_in_order(&client));
+    }
+    let (descriptors, before) = (echo.descriptors(), echo.rss());
+    let first = hold(&echo, count);
+    let bytes = (first - before) as f64 * 1024.0 / count as f64;
+    tell!("held: {bytes:.0} bytes of memory each ({before} KiB without, {first} KiB with {count})");
+    echo.wait_for_descriptors(descriptors);
+    let after = echo.rss();
+    let second = hold(&echo, count);
+    echo.wait_for_descriptors(descriptors);
+    tell!("held: {after} KiB after they have gone; {second} KiB with as many again, {} after", echo.rss());
+    echo.end_well();
+    assert!(bytes <= if cfg!(debug_assertions) { 3_000.0 } else { 1_500.0 }, "{bytes} bytes each");
+    // What the allocator keeps for itself is its own affair (what we give back to it is in the tests of `roundel-net`);
+    // but whoever comes later uses it again.
+    assert!(second <= first + first / 10, "{second} KiB, and {first} KiB the first time");
+}
+
+/// Holds so many connections at once, in silence, and talks with each of them once. Returns how much memory that takes.
+fn hold(echo: &Echo, count: usize) -> i64 {
+    let (start, descriptors) = (Instant::now(), echo.descriptors());
+    let clients: Vec<TcpStream> = (0..count).map(|number| echo.connect_from(number / 10_000)).collect();
+    echo.wait_for_descriptors(descriptors + count);
+    let rss = echo.rss();
+    let took = start.elapsed();
+    std::thread::sleep(Duration::from_millis(200));
+    let ticks = echo.ticks();
+    std::thread::sleep(Duration::from_secs(scaled(1, 2, 10)));
+    let used = echo.ticks() - ticks;
+    let start = Instant::now();
+    clients.iter().for_each(|client| echoes(client, b"still here").unwrap());
+    let talked = start.elapsed();
+    tell!(
+        "held: {count} within {took:.2?}; {used} hundredths of a second of processor time while idle; an echo each within {talked:.2?}"
+    );
+    assert_eq!(used, 0, "an idle server has nothing to do");
+    clients.into_iter().for_each(reset);
+    rss
+}
