@@ -95,6 +95,8 @@ fn hazard_53_connections_leave_neither_memory_nor_tasks_nor_sources() {
         (second, last)
     });
     let (grown, held) = (second.1.abs_diff(first.1), (second.0 - second.1) / count);
-    assert!(grown < 1_024, "{grown} bytes more or less after waves that were all alike");
+    // Tables grow with the largest crowd that was ready at once, which differs. What every connection leaves would be more.
+    let waves = if cfg!(debug_assertions) { 5 } else { 30 };
+    assert!(grown < waves * count * 8, "{grown} bytes more or less after waves that were all alike");
     assert!(held <= if cfg!(debug_assertions) { 2_000 } else { 1_000 }, "{held} bytes for each");
 }

@@ -147,6 +147,11 @@ impl Executor {
         self.state.borrow_mut().ready.set_arriving(arriving);
     }
 
+    /// The loop is about to wait.
+    pub(crate) fn tidy_up(&self) {
+        self.state.borrow_mut().ready.tidy_up();
+    }
+
     /// Whose turn it is. The task is taken out of its slot; a root has nothing there to be taken.
     #[inline]
     pub(crate) fn next(&self) -> Option<(TaskId, Option<BoxedTask>)> {

@@ -53,7 +53,7 @@ pub(crate) trait Slot: Default {
 impl<T: Slot> Ready<T> {
     /// `first_serial` is where the serials of fresh slots begin; a `seed` shuffles the order of `pop`.
     pub(crate) fn new(runtime: u16, first_serial: u32, seed: Option<u64>) -> Ready<T> {
-        let (queue, slots, vacant) = (Lanes::default(), Vec::new(), Vec::new());
+        let (queue, slots, vacant) = (Lanes::new(), Vec::new(), Vec::new());
         Ready { runtime, first_serial: first_serial.max(1), queue, slots, vacant, dice: seed.map(Dice::new) }
     }
 
@@ -126,6 +126,11 @@ impl<T: Slot> Ready<T> {
     /// From now on it is the world that wakes, or it is tasks again.
     pub(crate) fn set_arriving(&mut self, arriving: bool) {
         self.queue.set_arriving(arriving);
+    }
+
+    /// The loop is about to wait, and has time to give back what it does not need.
+    pub(crate) fn tidy_up(&mut self) {
+        self.queue.tidy_up();
     }
 
     /// Takes the next task out of the queue. From here on a wake queues it again (invariant 2).

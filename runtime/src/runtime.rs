@@ -145,7 +145,7 @@ impl Runtime {
         Ok(Runtime {
             context: Rc::new(context),
             pace: Pace::new(),
-            engine: Cell::new(Some(Engine { poller, woken: Vec::new(), mail: Mail::default() })),
+            engine: Cell::new(Some(Engine { poller, woken: Vec::with_capacity(128), mail: Mail::default() })),
             shutdown_timeout: options.shutdown_timeout,
             process: std::process::id(),
         })
@@ -267,8 +267,10 @@ impl Runtime {
     }
 
     fn ask_the_kernel(&self, engine: &mut Engine, wait: Wait) {
-        let Context { reactor, probe, .. } = &*self.context;
+        let Context { executor, reactor, probe, .. } = &*self.context;
         if wait != Wait::No {
+            executor.tidy_up();
+            reactor.tidy_up();
             probe.emit(|| Event::Park);
         }
         if let Err(error) = engine.poller.wait(wait, reactor, &mut engine.woken) {

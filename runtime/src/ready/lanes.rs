@@ -23,7 +23,7 @@ use std::mem::swap;
 
 use crate::id::TaskId;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Lanes {
     tasks: VecDeque<TaskId>,
     world: VecDeque<TaskId>,
@@ -33,7 +33,24 @@ pub(crate) struct Lanes {
     worlds_turn: bool,
 }
 
+/// Room for so many is kept. More comes with a crowd, and goes with it.
+const USUAL: usize = 128;
+
 impl Lanes {
+    pub(crate) fn new() -> Lanes {
+        let lane = || VecDeque::with_capacity(USUAL);
+        Lanes { tasks: lane(), world: lane(), arriving: false, worlds_turn: false }
+    }
+
+    /// There is time for it: gives back the memory that a crowd has needed.
+    pub(crate) fn tidy_up(&mut self) {
+        for lane in [&mut self.tasks, &mut self.world] {
+            if lane.capacity() > 8 * USUAL {
+                lane.shrink_to(USUAL);
+            }
+        }
+    }
+
     /// From now on it is the world that wakes, or it is tasks again.
     #[inline]
     pub(crate) fn set_arriving(&mut self, arriving: bool) {
