@@ -24,7 +24,7 @@ fn load_against(wrong: Wrong) -> Output {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     thread::spawn(move || {
-        listener.incoming().for_each(|stream| drop(thread::spawn(move || answer(stream.unwrap(), wrong))))
+        listener.incoming().for_each(|stream| drop(thread::spawn(move || answer(stream.unwrap(), wrong))));
     });
     let options = ["--connections", "3", "--size", "1000", "--seconds", "0.3", "--pipeline", "4"];
     Command::new(example("load")).args(["--addr", &address]).args(options).output().unwrap()
