@@ -141,7 +141,14 @@ impl Echo {
     /// From another one of our addresses: when the half of the ports of one are in use, the kernel takes its time to find
     /// another.
     pub(crate) fn connect_from(&self, address: usize) -> TcpStream {
-        self.try_connect_from(address).unwrap()
+        let ours = || fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+        self.try_connect_from(address).unwrap_or_else(|error| {
+            panic!(
+                "cannot connect: {error}; we have {} descriptors, complaints: {:?}",
+                ours(),
+                self.complaints()
+            )
+        })
     }
 
     /// For a server that may be gone.
