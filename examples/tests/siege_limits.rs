@@ -11,11 +11,15 @@ mod siege;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use siege::{
     Echo, close_in_order, echoes, has_tool, quantile, raise_descriptor_limit, reset, scaled, skipped, tell,
 };
+
+/// The tests take turns: one of them needs all the descriptors that this process may have.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// Descriptors of the server; fewer than clients.
 const DESCRIPTORS: &str = "--nofile=64";
@@ -69,6 +73,7 @@ fn hazard_29_a_server_without_descriptors_neither_spins_nor_stops() {
     if !has_tool(&["prlimit", DESCRIPTORS, "true"]) {
         return skipped(NAME, "prlimit is not installed");
     }
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let echo = Echo::start_under(&["prlimit", DESCRIPTORS], &[]);
     let begin = Instant::now();
     let clients: Vec<TcpStream> = (0..CLIENTS).map(|_| echo.connect()).collect();
@@ -130,6 +135,7 @@ fn hazard_29_a_server_without_descriptors_neither_spins_nor_stops() {
 /// As many as one process may have descriptors, but for a few; twice.
 #[test]
 fn as_many_connections_as_there_are_descriptors() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let limit = raise_descriptor_limit() as usize;
     let count = scaled(2_000, 19_900, 19_900).min(limit - 100);
     let echo = Echo::start(&[]);

@@ -35,9 +35,11 @@ pub(crate) fn is_full() -> bool {
 }
 
 /// Prints a number to be quoted.
+#[allow(unused_macros)]
 macro_rules! tell {
     ($($what:tt)*) => { println!("siege: {}", format_args!($($what)*)) };
 }
+#[allow(unused_imports)]
 pub(crate) use tell;
 
 /// Says that a test tests nothing; not by `eprintln`, which the harness would keep to itself.
@@ -139,7 +141,14 @@ impl Echo {
     /// From another one of our addresses: when the half of the ports of one are in use, the kernel takes its time to find
     /// another.
     pub(crate) fn connect_from(&self, address: usize) -> TcpStream {
-        self.try_connect_from(address).unwrap()
+        let ours = || fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+        self.try_connect_from(address).unwrap_or_else(|error| {
+            panic!(
+                "cannot connect: {error}; we have {} descriptors, complaints: {:?}",
+                ours(),
+                self.complaints()
+            )
+        })
     }
 
     /// For a server that may be gone.
@@ -216,6 +225,11 @@ impl Echo {
         self.child.try_wait().unwrap().is_some()
     }
 
+    /// Asks it to end.
+    pub(crate) fn terminate(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+    }
+
     /// It is to end without being asked.
     pub(crate) fn wait_for_its_end(&mut self) {
         until("the end of a server that cannot go on", || self.has_ended());
@@ -224,7 +238,7 @@ impl Echo {
     /// Asks it to end, and returns how it did, and what it has written to the standard error.
     pub(crate) fn end(mut self) -> (ExitStatus, Vec<String>) {
         if !self.has_ended() {
-            kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+            self.terminate();
         }
         until("the end of a server that was told to end", || self.has_ended());
         let status = self.child.wait().unwrap();

@@ -1,0 +1,70 @@
+//! How an echo server ends: it takes nobody in, lets those finish who are there, and has an answer to whoever is in a hurry.
+
+#![forbid(unsafe_code)]
+#![cfg(target_os = "linux")]
+
+mod siege;
+
+use std::io::ErrorKind;
+use std::net::TcpStream;
+use std::os::unix::process::ExitStatusExt;
+
+use siege::{Echo, close_in_order, echoes, is_ended_by_server, until};
+
+/// Waits until nobody listens there any more.
+fn wait_until_closed(echo: &Echo) {
+    until("a server that takes nobody in", || match echo.try_connect() {
+        Ok(stream) => !is_ended_by_server(&stream),
+        Err(error) => error.kind() == ErrorKind::ConnectionRefused,
+    });
+}
+
+#[test]
+fn who_is_there_when_the_end_is_asked_for_may_finish() {
+    let mut echo = Echo::start(&[]);
+    let clients: Vec<TcpStream> = (0..10).map(|_| echo.connect()).collect();
+    clients.iter().for_each(|client| echoes(client, b"before").unwrap());
+    echo.terminate();
+    wait_until_closed(&echo);
+    for client in clients {
+        echoes(&client, b"after").unwrap();
+        assert!(close_in_order(&client));
+    }
+    until("the end, now that all have gone", || echo.has_ended());
+    echo.end_well();
+}
+
+#[test]
+fn who_stays_is_cut_off() {
+    let mut echo = Echo::start(&[]);
+    let client = echo.connect();
+    echoes(&client, b"before").unwrap();
+    echo.terminate();
+    assert!(is_ended_by_server(&client));
+    until("the end", || echo.has_ended());
+    echo.end_well();
+}
+
+#[test]
+fn to_ask_twice_is_to_be_in_a_hurry() {
+    let mut echo = Echo::start(&[]);
+    let client = echo.connect();
+    echoes(&client, b"before").unwrap();
+    echo.terminate();
+    wait_until_closed(&echo);
+    echo.terminate();
+    until("the end", || echo.has_ended());
+    let (status, _) = echo.end();
+    assert_eq!(status.signal(), Some(15), "it is not the three seconds that have ended it");
+}
+
+#[test]
+fn several_loops_share_a_port_and_end_together() {
+    let echo = Echo::start(&["--threads", "3"]);
+    let clients: Vec<TcpStream> = (0..60).map(|_| echo.connect()).collect();
+    for _ in 0..3 {
+        clients.iter().for_each(|client| echoes(client, b"hello").unwrap());
+    }
+    clients.iter().for_each(|client| assert!(close_in_order(client)));
+    echo.end_well();
+}
