@@ -32,6 +32,9 @@ const PARTS: u32 = 8;
 /// A part is no shorter than this, or to look would be all we do.
 const SHORTEST: Duration = Duration::from_millis(1);
 
+/// A list larger than this is worth being made smaller.
+const CROWD: usize = 1024;
+
 /// How often all are looked at, and after how many quiet rounds one is idle.
 #[derive(Clone, Copy)]
 pub(crate) struct Rounds {
@@ -167,6 +170,16 @@ impl Crowd {
         self.members.borrow().len()
     }
 
+    /// Takes a member off the list, and gives back the memory of a list that is nearly empty.
+    fn leave(&self, key: usize) -> Option<Member> {
+        let mut members = self.members.borrow_mut();
+        let member = members.try_remove(key);
+        if members.capacity() > CROWD && members.len() < members.capacity() / 8 {
+            members.shrink_to_fit();
+        }
+        member
+    }
+
     pub(crate) fn served(&self) -> Served {
         self.served.get()
     }
@@ -263,7 +276,7 @@ impl Drop for Ticket {
         if std::thread::panicking() {
             self.crowd.count(|served| served.panicked += 1);
         }
-        let member = self.crowd.members.borrow_mut().try_remove(self.key);
+        let member = self.crowd.leave(self.key);
         self.crowd.shrunk.set(true);
         let told = self.crowd.told.borrow_mut().take();
         drop(member);
