@@ -207,6 +207,7 @@ where
             pause: None,
             round: self.idle_timeout.map(|timeout| (timeout / PARTS).max(Duration::from_millis(1))),
             next_round: None,
+            leaving: Vec::new(),
             grace: self.grace,
             stage: Stage::Open,
             report: self.report,
@@ -230,6 +231,8 @@ pub struct Serving<L, H, U> {
     /// How often to ask who is idle.
     round: Option<Duration>,
     next_round: Option<Timer>,
+    /// They have been cancelled because they were idle; some may have cleanups to do.
+    leaving: Vec<JoinHandle<()>>,
     grace: Duration,
     stage: Stage,
     report: Report,
@@ -305,7 +308,9 @@ where
             (self.report)(&Trouble { error, connections: self.crowd.len() });
         }
     }
+}
 
+impl<L, H, U> Serving<L, H, U> {
     /// Asks now and then who has been idle.
     fn poll_rounds(&mut self, cx: &mut Context<'_>) {
         let Some(period) = self.round else { return };
@@ -315,12 +320,11 @@ where
                 return;
             }
             self.next_round = None;
-            self.crowd.dismiss_idle();
+            self.leaving.retain(|handle| !handle.is_finished());
+            self.leaving.extend(self.crowd.dismiss_idle());
         }
     }
-}
 
-impl<L, H, U> Serving<L, H, U> {
     fn poll_draining(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             match &mut self.stage {
@@ -329,7 +333,8 @@ impl<L, H, U> Serving<L, H, U> {
                         self.crowd.tell_when_one_ends(cx.waker());
                         return Poll::Pending;
                     }
-                    self.stage = Stage::Ending(self.crowd.cut_off());
+                    self.leaving.extend(self.crowd.cut_off());
+                    self.stage = Stage::Ending(std::mem::take(&mut self.leaving));
                 }
                 Stage::Ending(handles) => {
                     handles.retain_mut(|handle| poll_handle(handle, cx).is_pending());
@@ -368,6 +373,9 @@ where
                 return Poll::Ready(Err(error));
             }
             server.stage = Stage::Draining(Box::pin(time::sleep(server.grace)));
+        }
+        if let Stage::Draining(_) = server.stage {
+            server.poll_rounds(cx);
         }
         ready!(server.poll_draining(cx));
         server.stage = Stage::Over;

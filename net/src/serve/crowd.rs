@@ -203,7 +203,7 @@ impl Crowd {
     }
 
     /// A round is over: those are cancelled who have been idle for too long.
-    pub(crate) fn dismiss_idle(&self) {
+    pub(crate) fn dismiss_idle(&self) -> Vec<JoinHandle<()>> {
         let mut idle = Vec::new();
         for (_, member) in self.members.borrow_mut().iter_mut() {
             if member.is_idle() {
@@ -212,6 +212,7 @@ impl Crowd {
         }
         self.count(|served| served.idle += idle.len() as u64);
         idle.iter().for_each(JoinHandle::cancel);
+        idle
     }
 
     /// All are cancelled. Some may have cleanups to do: the handles tell when they are done.
