@@ -133,7 +133,7 @@ fn begin(address: SocketAddr) -> io::Result<TcpStream> {
     loop {
         match mio::net::TcpStream::connect(address) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return ByteStream::new(result?),
+            result => return ByteStream::new_plain(result?),
         }
     }
 }

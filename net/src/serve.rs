@@ -321,7 +321,9 @@ where
             (self.report)(&Trouble { error, connections: self.crowd.len() });
         }
     }
+}
 
+impl<L, H, U> Serving<L, H, U> {
     /// Asks now and then who has been idle.
     fn poll_rounds(&mut self, cx: &mut Context<'_>) {
         let Some(period) = self.round else { return };
@@ -334,9 +336,7 @@ where
             self.crowd.dismiss_idle();
         }
     }
-}
 
-impl<L, H, U> Serving<L, H, U> {
     fn poll_draining(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             match &mut self.stage {
@@ -383,6 +383,9 @@ where
                 Err(_) => Stage::Ending(server.crowd.cut_off()),
             };
             server.failed = ended.err();
+        }
+        if let Stage::Draining(_) = server.stage {
+            server.poll_rounds(cx);
         }
         ready!(server.poll_draining(cx));
         server.stage = Stage::Over;

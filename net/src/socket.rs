@@ -137,7 +137,7 @@ impl TcpSocket {
     pub async fn connect(self, address: SocketAddr) -> io::Result<TcpStream> {
         let failed = |error: io::Error| explain("connect to", address, &error);
         begin(&self.socket, &address.into()).map_err(failed)?;
-        let stream = ByteStream::new(mio::net::TcpStream::from_std(self.socket.into()))?;
+        let stream = ByteStream::new_plain(mio::net::TcpStream::from_std(self.socket.into()))?;
         crate::connect::established(stream, address).await.map_err(failed)
     }
 
@@ -282,14 +282,18 @@ impl TcpSocket {
     }
 
     /// What closing does with bytes that are not sent yet. `None`: the kernel goes on sending. Zero: they are
-    /// thrown away, and the connection is reset. Any other time makes `close` *block the loop* until they
-    /// are sent; there is a better way: shut down writing, and read until the peer closes.
+    /// thrown away, and the connection is reset. Any other time, in whole seconds, rounded up, makes `close` *block
+    /// the loop* until they are sent; there is a better way: shut down writing, and read until the peer closes.
     ///
     /// # Errors
     ///
     /// What the system says.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        self.socket.set_linger(linger)
+        // Cut down to whole seconds, half a second would be zero.
+        let up = |time: Duration| {
+            Duration::from_secs(time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)))
+        };
+        self.socket.set_linger(linger.map(up))
     }
 
     /// See [`set_linger`](TcpSocket::set_linger).

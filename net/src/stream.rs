@@ -1,9 +1,10 @@
 //! A stream of bytes, whatever it runs over: TCP, a Unix socket, one end of a pipe.
 //!
 //! Facts. A read gives between one byte and as many as asked for; none at all means the end. A write takes
-//! between one byte and all of them. A read that came back with less than it had room for has emptied the
+//! between one byte and all of them. A read over TCP that came back with less than it had room for has emptied the
 //! socket, and a write that took less than it was given has filled it: the next try would block, and there
-//! is no need to ask.
+//! is no need to ask. But a read from a Unix socket ends where the peer has sent a descriptor along, and a read from a
+//! pipe may end where a packet does: there only `WouldBlock` tells that it is empty.
 //!
 //! What follows. Each operation is tried at once and waits only for what the kernel has said is not there.
 //! Everything works on `&self`, so one task may read while another writes, and nothing has to be split.
@@ -24,6 +25,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -43,6 +45,8 @@ pub struct ByteStream<S: mio::event::Source> {
     source: Source<S>,
     /// Set at each transfer, for somebody who looks for streams that are idle.
     busy: Option<Rc<Cell<bool>>>,
+    /// Whether a short read says that there is nothing more to read.
+    short_is_all: bool,
 }
 
 /// What the operating system calls differently for each kind of stream.
@@ -62,14 +66,22 @@ pub trait Transport: mio::event::Source {
     fn send_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize>;
 }
 
-/// What [`ByteStream::read_to_end`] adds at most before others get their turn.
+/// What [`ByteStream::read_to_end`] adds at most for one piece of a poll's budget.
 const STRETCH: u64 = 1 << 16;
+/// More buffers no system takes at once.
+const IOV_MAX: usize = 1024;
 
 impl<S: mio::event::Source> ByteStream<S> {
     /// Registers what must be non-blocking already.
     #[track_caller]
     pub(crate) fn new(io: S) -> io::Result<ByteStream<S>> {
-        Ok(ByteStream { source: Source::new(io)?, busy: None })
+        Ok(ByteStream { source: Source::new(io)?, busy: None, short_is_all: false })
+    }
+
+    /// As [`new`](ByteStream::new), for what has been emptied by a read that is short.
+    #[track_caller]
+    pub(crate) fn new_plain(io: S) -> io::Result<ByteStream<S>> {
+        Ok(ByteStream { source: Source::new(io)?, busy: None, short_is_all: true })
     }
 
     pub(crate) fn source(&self) -> &Source<S> {
@@ -107,14 +119,15 @@ impl<S: mio::event::Source> ByteStream<S> {
     /// Says what a transfer tells about the next one.
     #[inline(always)]
     fn note(&self, direction: Direction, moved: usize, wanted: usize) {
-        if moved < wanted {
+        if moved < wanted && (self.short_is_all || direction == Direction::Write) {
             self.source.fell_short(direction);
         }
-        self.is_busy();
+        self.stir();
     }
 
-    #[inline]
-    fn is_busy(&self) {
+    /// Bytes have moved.
+    #[inline(always)]
+    fn stir(&self) {
         if let Some(busy) = &self.busy {
             busy.set(true);
         }
@@ -155,6 +168,8 @@ where
     ///
     /// What the system says.
     pub async fn read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let most = buffers.len().min(IOV_MAX);
+        let buffers = &mut buffers[..most];
         let wanted = buffers.iter().map(|buffer| buffer.len()).sum();
         let count = self.source.io(Reading, |mut io| io.read_vectored(buffers)).await?;
         self.note(Direction::Read, count, wanted);
@@ -217,12 +232,12 @@ where
     pub async fn read_to_end(&self, bytes: &mut Vec<u8>) -> io::Result<usize> {
         let before = bytes.len();
         loop {
-            // What was read before a `WouldBlock` is in the vector, too.
             let read = |io: &S| {
-                let before = bytes.len();
+                let had = bytes.len();
                 let read = io.take(STRETCH).read_to_end(bytes);
-                if bytes.len() > before {
-                    self.is_busy();
+                // What was read before a `WouldBlock` is in the vector, too.
+                if bytes.len() > had {
+                    self.stir();
                 }
                 read
             };
@@ -267,6 +282,7 @@ where
     ///
     /// What the system says.
     pub async fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        let buffers = &buffers[..buffers.len().min(IOV_MAX)];
         let wanted = buffers.iter().map(|buffer| buffer.len()).sum();
         let count = self.source.io(Writing, |io| io.send_vectored(buffers)).await?;
         self.note(Direction::Write, count, wanted);
@@ -280,10 +296,8 @@ where
     /// What the system says.
     #[inline]
     pub fn write_all<'a>(&'a self, mut bytes: &'a [u8]) -> impl Future<Output = io::Result<()>> + use<'a, S> {
-        self.source.io(Writing, move |mut io| {
-            if bytes.is_empty() {
-                return Ok(());
-            }
+        let is_nothing = bytes.is_empty();
+        let mut writing = self.source.io(Writing, move |mut io| {
             let count = io.write(bytes)?;
             self.note(Direction::Write, count, count);
             bytes = &bytes[count..];
@@ -293,7 +307,9 @@ where
                 // It is full. The kernel has noted that we wait for room, as if it had said so.
                 _ => Err(ErrorKind::WouldBlock.into()),
             }
-        })
+        });
+        // For nothing, room is not waited for.
+        poll_fn(move |cx| if is_nothing { Poll::Ready(Ok(())) } else { Pin::new(&mut writing).poll(cx) })
     }
 
     /// Writes without waiting.

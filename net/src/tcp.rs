@@ -81,7 +81,7 @@ impl TcpStream {
     #[track_caller]
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<TcpStream> {
         stream.set_nonblocking(true)?;
-        ByteStream::new(mio::net::TcpStream::from_std(stream))
+        ByteStream::new_plain(mio::net::TcpStream::from_std(stream))
     }
 
     /// Gives the stream to the standard library, blocking again.
@@ -271,7 +271,7 @@ impl TcpListener {
     /// [`serve`](crate::serve()) for what to make of which.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let (stream, peer) = self.source.io(Direction::Read, mio::net::TcpListener::accept).await?;
-        Ok((ByteStream::new(stream)?, peer))
+        Ok((ByteStream::new_plain(stream)?, peer))
     }
 
     /// One try of [`accept`](TcpListener::accept), for those who implement a `poll` of their own.
@@ -281,7 +281,8 @@ impl TcpListener {
     /// As `accept`.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         let accepted = self.source.poll_io(cx, Direction::Read, mio::net::TcpListener::accept);
-        accepted.map(|accepted| accepted.and_then(|(stream, peer)| Ok((ByteStream::new(stream)?, peer))))
+        accepted
+            .map(|accepted| accepted.and_then(|(stream, peer)| Ok((ByteStream::new_plain(stream)?, peer))))
     }
 
     /// The connections, one after the other. The stream does not end.

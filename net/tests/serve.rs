@@ -964,7 +964,7 @@ fn a_server_can_be_dropped_at_every_await() {
             let served = cut.run(server.until(time::sleep(ONE_SECOND * 3)).into_future()).await;
             assert_eq!((scene.inside(), scene.street.closed.get()), (0, true));
             if let Some(served) = served {
-                assert_eq!((served.as_ref().unwrap().accepted, served.unwrap().idle), (4, 3));
+                assert_eq!((served.as_ref().unwrap().accepted, served.unwrap().idle), (4, 4));
             }
             story.cancel();
             assert_eq!(task::count(), tasks);

@@ -8,6 +8,7 @@
 //! | `timers` | the heap of timers | a sorted list |
 //! | `ready` | the queue of ready tasks | a list of those that live and were woken |
 //! | `tasks` | every short life of one task or two | the rules of a life, written down once more |
+//! | `waiters` | those who wait for a source | a list of them |
 //! | `oracle` | programs that run with number wakers | the same programs with `Arc<impl Wake>` |
 //!
 //! Everything random comes from a fixed seed, so a test that passes passes again, and one that fails can be
@@ -17,6 +18,7 @@ mod oracle;
 mod ready;
 mod tasks;
 mod timers;
+mod waiters;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 

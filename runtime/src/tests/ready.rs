@@ -1,10 +1,9 @@
 //! `Ready` against a list of those that live and were woken.
 //!
-//! The model knows who lives, who waits in the queue, and which number each slot's next tenant has to get; it
-//! forgets at once who is gone, where `Ready` leaves numbers in the queue and passes over them later. Wakes are
+//! The model knows who lives, who waits in which lane, and which number each slot's next tenant has to get. Wakes are
 //! tried with every number that was ever given out, so with those that are queued, those whose task is over and
-//! those whose slot has a new tenant, and with numbers that nobody was given. The order is first in, first out;
-//! with a seed it is the seed's, and then `pop` may give whoever is in the model's queue.
+//! those whose slot has a new tenant, and with numbers that nobody was given. The order is first in, first out, and the
+//! lanes take turns; with a seed it is the seed's, and then `pop` may give whoever is in the model's queue.
 //!
 //! Serials end after 2²⁰ - 1 tenants of a slot and begin anew; the programs run across that point as well.
 
@@ -43,6 +42,8 @@ enum Step {
     Pop,
     Close(usize),
     Vacate(usize),
+    /// Whether it is the world that wakes from now on.
+    SetArriving(bool),
 }
 use Step::*;
 
@@ -51,6 +52,45 @@ struct Program {
     first_serial: u32,
     seed: Option<u64>,
     steps: Vec<Step>,
+}
+
+/// The two lanes, with the numbers of the gone in them, which have their turns, too.
+#[derive(Default)]
+struct Naive {
+    tasks: VecDeque<TaskId>,
+    world: VecDeque<TaskId>,
+    arriving: bool,
+    worlds_turn: bool,
+}
+
+impl Naive {
+    fn contains(&self, id: TaskId) -> bool {
+        self.tasks.contains(&id) || self.world.contains(&id)
+    }
+
+    fn set_arriving(&mut self, arriving: bool) {
+        self.arriving = arriving;
+        if self.tasks.is_empty() {
+            self.tasks.append(&mut self.world);
+        }
+    }
+
+    fn push(&mut self, id: TaskId) {
+        let lane = if self.arriving { &mut self.world } else { &mut self.tasks };
+        lane.push_back(id);
+    }
+
+    /// Whose turn it is, if they take turns.
+    fn pop(&mut self) -> Option<TaskId> {
+        self.worlds_turn ^= !self.world.is_empty();
+        let world = !self.world.is_empty() && (self.tasks.is_empty() || self.worlds_turn);
+        if world { self.world.pop_front() } else { self.tasks.pop_front() }
+    }
+
+    fn remove(&mut self, id: TaskId) {
+        self.tasks.retain(|queued| *queued != id);
+        self.world.retain(|queued| *queued != id);
+    }
 }
 
 /// Both, side by side.
@@ -62,7 +102,7 @@ struct Both {
     /// Over, but the slot is still theirs.
     over: Vec<TaskId>,
     vacant: Vec<usize>,
-    queue: VecDeque<TaskId>,
+    lanes: Naive,
     /// The serial that the next tenant of a slot has to get.
     serials: HashMap<usize, u32>,
     shuffled: bool,
@@ -78,7 +118,7 @@ impl Both {
             live: Vec::new(),
             over: Vec::new(),
             vacant: Vec::new(),
-            queue: VecDeque::new(),
+            lanes: Naive::default(),
             serials: HashMap::new(),
             shuffled: program.seed.is_some(),
             popped: Vec::new(),
@@ -93,6 +133,7 @@ impl Both {
             Pop => self.pop(),
             Close(which) => self.close(which),
             Vacate(which) => self.vacate(which),
+            SetArriving(arriving) => self.set_arriving(arriving),
         }
         self.check();
     }
@@ -111,15 +152,15 @@ impl Both {
         assert_eq!((id.runtime(), id.serial()), (RUNTIME, expected));
         self.given.push(id);
         self.live.push(id);
-        self.queue.push_back(id);
+        self.lanes.push(id);
     }
 
     fn wake(&mut self, which: usize) {
         let Some(id) = pick(&self.given, which) else { return };
-        let changes = self.live.contains(&id) && !self.queue.contains(&id);
+        let changes = self.live.contains(&id) && !self.lanes.contains(id);
         assert_eq!(self.ready.wake(id), changes, "{id}");
         if changes {
-            self.queue.push_back(id);
+            self.lanes.push(id);
         }
     }
 
@@ -140,22 +181,30 @@ impl Both {
             assert_eq!(room.tenant, Some(id), "it comes with its own slot");
             id
         });
+        assert_eq!(popped.is_none(), self.nobody_waits());
+        assert!(popped.is_none_or(|id| self.lanes.contains(id)), "only who is in the queue is popped");
         if self.shuffled {
-            assert_eq!(popped.is_none(), self.queue.is_empty());
-            let place = self.queue.iter().position(|id| Some(*id) == popped);
-            assert_eq!(place.is_none(), popped.is_none(), "only who is in the queue is popped");
-            place.map(|place| self.queue.remove(place));
+            popped.into_iter().for_each(|id| self.lanes.remove(id));
         } else {
-            assert_eq!(popped, self.queue.pop_front());
+            let next = std::iter::from_fn(|| self.lanes.pop()).find(|id| self.live.contains(id));
+            assert_eq!(popped, next);
         }
         self.popped.push(popped);
+    }
+
+    fn nobody_waits(&self) -> bool {
+        !self.live.iter().any(|live| self.lanes.contains(*live))
+    }
+
+    fn set_arriving(&mut self, arriving: bool) {
+        self.ready.set_arriving(arriving);
+        self.lanes.set_arriving(arriving);
     }
 
     fn close(&mut self, which: usize) {
         let Some(id) = pick(&self.live, which) else { return };
         assert_eq!(self.ready.close(id).tenant, Some(id));
         self.live.retain(|live| *live != id);
-        self.queue.retain(|queued| *queued != id);
         self.over.push(id);
         self.serials.insert(id.slot(), after(id.serial()));
     }
@@ -173,7 +222,7 @@ impl Both {
             assert_eq!(self.ready.get(*live).tenant, Some(*live));
         }
         // An empty queue is empty; one that says it is not may hold only numbers of the gone.
-        assert!(!self.ready.is_empty() || self.queue.is_empty());
+        assert!(!self.ready.is_empty() || self.nobody_waits());
         if self.live.is_empty() {
             let last = self.ready.last_serial();
             let wrapped = self.given.iter().any(|id| id.serial() == MAX_SERIAL);
@@ -199,17 +248,18 @@ fn perform(program: &Program) -> Vec<Option<TaskId>> {
     while both.popped.last() != Some(&None) {
         both.step(Pop);
     }
-    assert!(both.queue.is_empty() && both.ready.is_empty());
+    assert!(both.nobody_waits() && both.ready.is_empty());
     both.popped
 }
 
 fn step(mut word: Word) -> Step {
-    match word.take(15) {
+    match word.take(17) {
         0..=2 => Open,
         3..=5 => Pop,
         6 | 7 => Close(word.which()),
         8 | 9 => Vacate(word.which()),
         10 => WakeNobody(word.which()),
+        11 | 12 => SetArriving(word.take(2) == 1),
         _ => Wake(word.which()),
     }
 }
@@ -232,6 +282,44 @@ fn without_a_seed_it_is_a_queue() {
 fn with_a_seed_the_same_tasks_come_in_the_order_of_the_seed() {
     property(1000, programs(any::<u64>().prop_map(Some)), |program| {
         assert_eq!(perform(&program), perform(&program), "the same seed, the same order");
+    });
+}
+
+/// Whoever is woken, by whomever, comes out after at most twice as many as were before it in its lane, and two: whatever is
+/// woken later, in either lane.
+#[test]
+fn hazard_12_nobody_waits_for_more_than_its_own_lane_twice_over() {
+    property(500, vec(any::<u64>(), 0..300), |words| {
+        let mut ready = Ready::<Room>::new(RUNTIME, 1, None);
+        let ids: Vec<TaskId> = (0..40).map(|_| ready.open().0).collect();
+        let (mut arriving, mut lanes) = (false, HashMap::<TaskId, bool>::new());
+        let mut limits: HashMap<TaskId, usize> = ids.iter().map(|id| (*id, 2 * ids.len() + 2)).collect();
+        lanes.extend(ids.iter().map(|id| (*id, false)));
+        for word in words {
+            let mut word = Word::new(word);
+            match word.take(4) {
+                0 => {
+                    arriving = word.take(2) == 1;
+                    ready.set_arriving(arriving);
+                }
+                1 => {
+                    let popped = ready.pop().map(|(id, _)| id);
+                    limits.values_mut().for_each(|left| *left -= 1);
+                    limits.retain(|id, _| Some(*id) != popped);
+                    lanes.retain(|id, _| Some(*id) != popped);
+                    assert!(limits.values().all(|left| *left > 0), "somebody has waited for too long");
+                }
+                _ => {
+                    let id = ids[word.which() % ids.len()];
+                    if ready.wake(id) {
+                        // Who was woken by the world may have been moved into the other lane meanwhile.
+                        let before = lanes.values().filter(|world| **world || !arriving).count();
+                        limits.insert(id, 2 * before + 2);
+                        lanes.insert(id, arriving);
+                    }
+                }
+            }
+        }
     });
 }
 

@@ -1,0 +1,111 @@
+//! `Waiters` against a list of those who wait.
+//!
+//! The model has no first and no box: only who waits, at which place, or at none if he has but left word. Places are tried
+//! long after their round is over, too, when somebody else may wait where they were. At the end nobody may be kept.
+
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+
+use proptest::collection::vec;
+use proptest::prelude::any;
+
+use super::{Word, property};
+use crate::reactor::{Place, Waiters};
+
+struct Somebody;
+
+impl Wake for Somebody {
+    fn wake(self: Arc<Self>) {}
+}
+
+/// Both, side by side.
+struct Both {
+    waiters: Waiters,
+    wakers: Vec<Waker>,
+    /// Who waits, by the number of his waker, and which of the places is his.
+    waiting: Vec<(usize, Option<usize>)>,
+    /// All that were ever given, and in which round.
+    places: Vec<(Place, u32)>,
+    round: u32,
+}
+
+impl Both {
+    fn who(&self, waker: &Waker) -> usize {
+        self.wakers.iter().position(|known| known.will_wake(waker)).expect("one of ours")
+    }
+
+    fn step(&mut self, mut word: Word) {
+        let who = word.take(4) as usize;
+        let waker = self.wakers[who].clone();
+        match word.take(8) {
+            0..=2 => {
+                let place = self.waiters.add(waker);
+                self.waiting.push((who, Some(self.places.len())));
+                self.places.push((place, self.round));
+            }
+            3 => {
+                assert_eq!(self.waiters.has_word(&waker), self.waiting.contains(&(who, None)));
+                if !self.waiters.has_word(&waker) {
+                    self.waiters.leave_word(waker);
+                    self.waiting.push((who, None));
+                }
+            }
+            4 | 5 if !self.places.is_empty() => self.remove(word.which() % self.places.len()),
+            6 => self.end_round(),
+            _ => {}
+        }
+        self.check();
+    }
+
+    fn remove(&mut self, which: usize) {
+        let given_up = !self.waiting.iter().any(|(_, place)| *place == Some(which));
+        if given_up && self.places[which].1 == self.round {
+            // It may be another one's now; nobody asks with it any more.
+            return;
+        }
+        let removed = self.waiters.remove(self.places[which].0).map(|waker| self.who(&waker));
+        let found = self.waiting.iter().position(|(_, place)| *place == Some(which));
+        assert_eq!(removed, found.map(|found| self.waiting.remove(found).0));
+    }
+
+    fn end_round(&mut self) {
+        let mut woken = Vec::new();
+        self.waiters.take_into(&mut woken);
+        let mut woken: Vec<usize> = woken.iter().map(|waker| self.who(waker)).collect();
+        let mut expected: Vec<usize> = self.waiting.drain(..).map(|(who, _)| who).collect();
+        woken.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(woken, expected, "all, each as often as he waits");
+        self.round += 1;
+    }
+
+    fn check(&self) {
+        for (place, round) in &self.places {
+            let is_over = *round != self.round;
+            assert_eq!(self.waiters.has_woken(*place), is_over);
+            assert!(!is_over || !self.wakers.iter().any(|waker| self.waiters.holds(*place, waker)));
+        }
+        for (who, place) in &self.waiting {
+            let Some((place, _)) = place.map(|place| self.places[place]) else { continue };
+            let holds = |waker| self.waiters.holds(place, waker);
+            assert_eq!(self.wakers.iter().position(holds), Some(*who));
+        }
+    }
+}
+
+#[test]
+fn who_waits_is_woken_once_and_who_gave_up_is_not() {
+    property(300, vec(any::<u64>(), 0..60), |words| {
+        let people: Vec<Arc<Somebody>> = (0..4).map(|_| Arc::new(Somebody)).collect();
+        let wakers: Vec<Waker> = people.iter().cloned().map(Waker::from).collect();
+        let (waiters, waiting, places) = (Waiters::default(), Vec::new(), Vec::new());
+        let mut both = Both { waiters, wakers, waiting, places, round: 0 };
+        words.into_iter().for_each(|word| both.step(Word::new(word)));
+        for (who, person) in people.iter().enumerate() {
+            let waits = both.waiting.iter().filter(|(other, _)| *other == who).count();
+            assert_eq!(Arc::strong_count(person), 2 + waits, "nobody is kept who does not wait");
+        }
+        drop(both);
+        assert!(people.iter().all(|person| Arc::strong_count(person) == 1));
+    });
+}
