@@ -12,6 +12,7 @@ mod common;
 use std::alloc::System;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use roundel::blocking::unblock;
@@ -22,6 +23,9 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 #[global_allocator]
 static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// The heap is everybody's: one test at a time.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// Bytes in use.
 fn heap() -> usize {
@@ -64,6 +68,7 @@ fn census() -> (usize, usize) {
 #[test]
 fn hazard_53_connections_leave_neither_memory_nor_tasks_nor_sources() {
     let _watchdog = common::watchdog();
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     // Both ends are in this process, which may have few descriptors.
     let count = if cfg!(debug_assertions) { 200 } else { 400 };
     let (first, second) = roundel::run(async move {
@@ -99,4 +104,33 @@ fn hazard_53_connections_leave_neither_memory_nor_tasks_nor_sources() {
     let waves = if cfg!(debug_assertions) { 5 } else { 30 };
     assert!(grown < waves * count * 8, "{grown} bytes more or less after waves that were all alike");
     assert!(held <= if cfg!(debug_assertions) { 2_000 } else { 1_000 }, "{held} bytes for each");
+}
+
+#[test]
+fn a_message_costs_no_allocation() {
+    let _watchdog = common::watchdog();
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let allocations = roundel::run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let buffers = Buffers::default();
+        let server = spawn(serve(listener, move |stream| echo(stream, buffers.clone())).into_future());
+        let talk = unblock(move || {
+            let mut client = std::net::TcpStream::connect(address).unwrap();
+            let mut talk = |times| {
+                for _ in 0..times {
+                    client.write_all(&[7; 64]).unwrap();
+                    client.read_exact(&mut [0; 64]).unwrap();
+                }
+            };
+            talk(10); // The first needs a buffer.
+            let before = HEAP.stats().allocations;
+            talk(1_000);
+            HEAP.stats().allocations - before
+        });
+        let allocations = talk.await.unwrap();
+        server.cancel();
+        allocations
+    });
+    assert_eq!(allocations, 0);
 }
