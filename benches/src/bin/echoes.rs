@@ -72,7 +72,8 @@ fn counted(name: &str, connections: usize, rounds: u64, pause: Duration, tool: T
         Tool::Strace => &["strace", "-f", "-c", "-U", "calls", "-o", path],
     };
     let server = Server::start(name, 0, words)?;
-    client(server.address, connections, rounds, SIZE, pause);
+    let took = client(server.address, connections, rounds, SIZE, pause);
+    assert_eq!(took.len() as u64, rounds, "{name} has not answered");
     server.stop();
     let text = fs::read_to_string(&file).unwrap();
     fs::remove_file(file).unwrap();
@@ -147,8 +148,11 @@ fn fairness() {
             let mut took = client(server.address, 1, 3_000, SIZE, Duration::ZERO);
             server.stop();
             took.sort();
-            let at = |share: f64| took[(took.len() as f64 * share) as usize].as_micros();
-            print!("  {hot:>2} hot: {:>6} {:>6}", at(0.5), at(0.99));
+            let at = |share: f64| took.get((took.len() as f64 * share) as usize).map(Duration::as_micros);
+            match (at(0.5), at(0.99)) {
+                (Some(p50), Some(p99)) => print!("  {hot:>2} hot: {p50:>6} {p99:>6}"),
+                _ => print!("  {hot:>2} hot:     no answer"),
+            }
         }
         println!();
     }
