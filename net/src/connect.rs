@@ -43,7 +43,7 @@ pub(crate) async fn connect(to: impl ToAddrs) -> io::Result<TcpStream> {
 }
 
 /// Waits until a connection that was begun is there.
-pub(crate) async fn established(stream: TcpStream, _: SocketAddr) -> io::Result<TcpStream> {
+pub(crate) async fn established(stream: TcpStream) -> io::Result<TcpStream> {
     stream.source().io(Direction::Write, check).await?;
     Ok(stream)
 }

@@ -138,7 +138,7 @@ impl TcpSocket {
         let failed = |error: io::Error| explain("connect to", address, &error);
         begin(&self.socket, &address.into()).map_err(failed)?;
         let stream = ByteStream::new_plain(mio::net::TcpStream::from_std(self.socket.into()))?;
-        crate::connect::established(stream, address).await.map_err(failed)
+        crate::connect::established(stream).await.map_err(failed)
     }
 
     /// Our own address, once it is bound.
