@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use roundel::cancel::with_cleanup;
 use roundel::time;
-use roundel_net::{TcpSocket, UnixListener, UnixStream, pipe, serve};
+use roundel_net::{TcpSocket, UnixDatagram, UnixListener, UnixStream, pipe, serve};
 
 use common::{path, virtually};
 
@@ -170,6 +170,21 @@ fn a_linger_of_less_than_a_second_is_not_zero() {
         assert_eq!(socket.linger().unwrap(), Some(Duration::from_secs(1)));
         socket.set_linger(Some(Duration::ZERO)).unwrap();
         assert_eq!(socket.linger().unwrap(), Some(Duration::ZERO));
+    });
+}
+
+/// Whom a socket is connected to, and who has no room, does not matter to others.
+#[test]
+fn a_datagram_for_somebody_does_not_wait_for_somebody_else() {
+    virtually(async |_| {
+        let (full, other) = (path(), path());
+        let (_full, other_end) = (UnixDatagram::bind(&full).unwrap(), UnixDatagram::bind(&other).unwrap());
+        let ours = UnixDatagram::unbound().unwrap();
+        ours.connect(&full).unwrap();
+        while time::timeout(Duration::from_secs(1), ours.send(b"x")).await.is_ok() {}
+        let sent = time::timeout(Duration::from_secs(1), ours.send_to(b"y", &other)).await;
+        sent.expect("the other one has room").unwrap();
+        assert_eq!(other_end.recv(&mut [0; 10]).await.unwrap(), 1);
     });
 }
 

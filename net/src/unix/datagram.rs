@@ -14,10 +14,13 @@
 //!
 //! What it does not know: files.
 
+use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{self as std_net, SocketAddr};
 use std::path::Path;
+use std::pin::Pin;
+use std::task::Poll;
 
 use roundel::source::{Direction, Source};
 use socket2::{SockRef, Type};
@@ -152,14 +155,24 @@ impl UnixDatagram {
     pub async fn send_to(&self, bytes: &[u8], path: impl AsRef<Path>) -> io::Result<usize> {
         let path = path.as_ref();
         let mut pauses = Pauses::default();
+        let attempt = |io: &mio::net::UnixDatagram| match io.send_to(bytes, path) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+            sent => sent.map(Some),
+        };
         loop {
-            let sent = self.source.io(Direction::Write, |io| match io.send_to(bytes, path) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
-                sent => sent.map(Some),
-            });
-            match sent.await? {
-                Some(count) => return Ok(count),
-                None => pauses.next().await,
+            let mut sending = self.source.io(Direction::Write, attempt);
+            let sent = match poll_fn(|cx| Poll::Ready(Pin::new(&mut sending).poll(cx))).await {
+                Poll::Ready(sent) => sent,
+                // It would wait for the peer of `send`, who does not matter here; or it is somebody else's turn.
+                Poll::Pending => {
+                    give_way().await;
+                    attempt(self.source.get_ref())
+                }
+            };
+            match sent {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Ok(None) => pauses.next().await,
+                sent => return sent.map(Option::unwrap_or_default),
             }
         }
     }
@@ -205,4 +218,17 @@ impl UnixDatagram {
     pub fn options(&self) -> SockRef<'_> {
         SockRef::from(self.source.get_ref())
     }
+}
+
+/// Lets the others have their turn.
+async fn give_way() {
+    let mut is_back = false;
+    let wait = poll_fn(|cx| {
+        if std::mem::replace(&mut is_back, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    });
+    wait.await;
 }
