@@ -46,6 +46,8 @@ struct Load {
     latencies: RefCell<Histogram<u64>>,
 }
 
+/// Messages of a gigabyte, and no larger.
+const LARGEST: usize = 1 << 30;
 /// The longest latency that is told from longer ones: a minute, in nanoseconds.
 const LONGEST: u64 = 60_000_000_000;
 /// A prime: neighbours in number, on one connection and on two, begin at different places.
@@ -236,6 +238,9 @@ fn main() -> ExitCode {
     let Some(addr) = args.option::<String>("--addr") else { args.refuse("--addr is missing: which server?") };
     let connections = args.value("--connections", NonZeroUsize::new(50).expect("not zero"));
     let size = args.value("--size", NonZeroUsize::new(64).expect("not zero")).get();
+    if size > LARGEST {
+        args.refuse(&format!("--size {size} is too much: give at most {LARGEST} bytes"));
+    }
     let seconds = args.seconds("--seconds").unwrap_or(Duration::from_secs(5));
     let pipeline = args.value("--pipeline", NonZeroUsize::MIN).get();
     args.finish();

@@ -22,7 +22,7 @@ const IOV_MAX: usize = 1024;
 
 /// More buffers than the kernel takes at once: those that were left out do not make a read "short".
 #[test]
-fn hazard_20_a_read_into_very_many_buffers_is_no_short_read() {
+fn hazard_33_a_read_into_very_many_buffers_is_no_short_read() {
     virtually(async |_| {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let mut bytes = vec![0; IOV_MAX + 10];
@@ -36,7 +36,7 @@ fn hazard_20_a_read_into_very_many_buffers_is_no_short_read() {
 }
 
 #[test]
-fn hazard_20_a_write_of_very_many_buffers_is_no_short_write() {
+fn hazard_33_a_write_of_very_many_buffers_is_no_short_write() {
     virtually(async |_| {
         let bytes = [7; IOV_MAX + 10];
         let buffers: Vec<_> = bytes.chunks(1).map(IoSlice::new).collect();
@@ -54,7 +54,7 @@ fn hazard_20_a_write_of_very_many_buffers_is_no_short_write() {
 /// A Unix socket reads no farther than a descriptor that was sent along with the bytes, wanted or not.
 #[cfg(target_os = "linux")]
 #[test]
-fn hazard_20_a_descriptor_that_nobody_asked_for_makes_a_read_short_that_is_not_the_last() {
+fn hazard_33_a_descriptor_that_nobody_asked_for_makes_a_read_short_that_is_not_the_last() {
     use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
     virtually(async |_| {
         let (ours, theirs) = UnixStream::pair().unwrap();
@@ -77,7 +77,7 @@ fn hazard_20_a_descriptor_that_nobody_asked_for_makes_a_read_short_that_is_not_t
 /// A pipe whose writer has asked for packets gives one at a time.
 #[cfg(target_os = "linux")]
 #[test]
-fn hazard_20_a_pipe_of_packets_is_read_to_the_last_of_them() {
+fn hazard_33_a_pipe_of_packets_is_read_to_the_last_of_them() {
     use rustix::pipe::{PipeFlags, pipe_with};
     virtually(async |_| {
         let (reader, writer) = pipe_with(PipeFlags::DIRECT | PipeFlags::CLOEXEC).unwrap();

@@ -57,8 +57,8 @@ impl ChildOutput {
     ///
     /// What the system says.
     pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.pipe.io(Direction::Read, |mut pipe| pipe.read(buffer)).await?;
-        Ok(self.note(count, buffer))
+        // A short read says nothing: the child may have made it a pipe of packets.
+        self.pipe.io(Direction::Read, |mut pipe| pipe.read(buffer)).await
     }
 
     /// Reads until the child, and whoever has inherited its end, has closed it. Returns how much that was.
@@ -100,20 +100,11 @@ impl ChildOutput {
         pipe.set_nonblocking(false)?;
         Ok(pipe.into())
     }
-
-    /// A read that could have been longer says that the pipe is empty.
-    fn note(&self, count: usize, buffer: &[u8]) -> usize {
-        if count < buffer.len() {
-            self.pipe.fell_short(Direction::Read);
-        }
-        count
-    }
 }
 
 impl AsyncRead for &ChildOutput {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        let read = self.pipe.poll_io(cx, Direction::Read, |mut pipe| pipe.read(buffer));
-        read.map_ok(|count| self.note(count, buffer))
+        self.pipe.poll_io(cx, Direction::Read, |mut pipe| pipe.read(buffer))
     }
 }
 
