@@ -65,10 +65,14 @@ fn main() -> ExitCode {
     args.finish();
     let counts: Vec<Arc<Counts>> = (0..threads).map(|_| Arc::default()).collect();
     let is_watched = status::is_seen() && !quiet;
-    end(roundel::run(loops::run(addr, threads, move |number, listener, end| {
+    let ended = roundel::run(loops::run(addr, threads, move |number, listener, end| {
         if number == 0 && is_watched {
             roundel::spawn(show_each_second(counts.clone())).detach();
         }
         run(listener, limits, Arc::clone(&counts[number]), end)
-    })))
+    }));
+    if is_watched {
+        status::leave();
+    }
+    end(ended)
 }
