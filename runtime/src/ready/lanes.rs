@@ -13,13 +13,11 @@
 //!   woken by a task    ──► ▢ ▢ ▢ ──┘
 //! ```
 //!
-//! Mostly only one of them has anybody: then it is the lane of the tasks, into which the world's moves when that is empty,
-//! so that there is one lane to look at.
+//! So those whose deadlines have passed run in the order of their deadlines, whatever else there is to do.
 //!
 //! What it does not know: what the numbers mean.
 
 use std::collections::VecDeque;
-use std::mem::swap;
 
 use crate::id::TaskId;
 
@@ -55,9 +53,6 @@ impl Lanes {
     #[inline]
     pub(crate) fn set_arriving(&mut self, arriving: bool) {
         self.arriving = arriving;
-        if self.tasks.is_empty() {
-            swap(&mut self.tasks, &mut self.world);
-        }
     }
 
     #[inline]
@@ -68,17 +63,16 @@ impl Lanes {
 
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<TaskId> {
-        if self.world.is_empty() { self.tasks.pop_front() } else { self.pop_by_turns() }
-    }
-
-    #[cold]
-    fn pop_by_turns(&mut self) -> Option<TaskId> {
-        self.worlds_turn = !self.worlds_turn;
-        if self.worlds_turn || self.tasks.is_empty() {
-            self.world.pop_front()
-        } else {
-            self.tasks.pop_front()
+        if self.world.is_empty() {
+            return self.tasks.pop_front();
         }
+        if !self.tasks.is_empty() {
+            self.worlds_turn = !self.worlds_turn;
+            if !self.worlds_turn {
+                return self.tasks.pop_front();
+            }
+        }
+        self.world.pop_front()
     }
 
     /// Takes out any one of them, and puts the first in its place: for those who ask for disorder.

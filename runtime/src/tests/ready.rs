@@ -70,9 +70,6 @@ impl Naive {
 
     fn set_arriving(&mut self, arriving: bool) {
         self.arriving = arriving;
-        if self.tasks.is_empty() {
-            self.tasks.append(&mut self.world);
-        }
     }
 
     fn push(&mut self, id: TaskId) {
@@ -82,9 +79,15 @@ impl Naive {
 
     /// Whose turn it is, if they take turns.
     fn pop(&mut self) -> Option<TaskId> {
-        self.worlds_turn ^= !self.world.is_empty();
-        let world = !self.world.is_empty() && (self.tasks.is_empty() || self.worlds_turn);
-        if world { self.world.pop_front() } else { self.tasks.pop_front() }
+        let lane = match (self.world.is_empty(), self.tasks.is_empty()) {
+            (true, _) => &mut self.tasks,
+            (false, true) => &mut self.world,
+            (false, false) => {
+                self.worlds_turn = !self.worlds_turn;
+                if self.worlds_turn { &mut self.world } else { &mut self.tasks }
+            }
+        };
+        lane.pop_front()
     }
 
     fn remove(&mut self, id: TaskId) {
@@ -312,8 +315,7 @@ fn hazard_12_nobody_waits_for_more_than_its_own_lane_twice_over() {
                 _ => {
                     let id = ids[word.which() % ids.len()];
                     if ready.wake(id) {
-                        // Who was woken by the world may have been moved into the other lane meanwhile.
-                        let before = lanes.values().filter(|world| **world || !arriving).count();
+                        let before = lanes.values().filter(|world| **world == arriving).count();
                         limits.insert(id, 2 * before + 2);
                         lanes.insert(id, arriving);
                     }
