@@ -24,12 +24,13 @@ use std::time::Duration;
 use futures_core::Stream;
 use roundel::signal::{self, Signals};
 use roundel::{Runtime, spawn, time, yield_now};
-use rustix::process::{Pid, Signal, getpid, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 
 use common::{alone, is_alone, really, rerun, settle, watchdog, watchdog_of};
 
+/// To this very thread: when it returns, the handler has run. (A `kill` may be taken by another thread, later.)
 fn raise(signal: i32) {
-    kill_process(getpid(), Signal::from_named_raw(signal).unwrap()).unwrap();
+    signal_hook::low_level::raise(signal).unwrap();
 }
 
 fn descriptors() -> usize {
