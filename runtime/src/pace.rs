@@ -27,7 +27,7 @@ pub(crate) struct Pace {
     stretch: Cell<u32>,
     /// When the last stretch ended, unless the loop has had nothing to do since.
     ended: Cell<Option<Nanos>>,
-    /// When we last decided to look.
+    /// When we last looked.
     looked: Cell<Nanos>,
 }
 
@@ -44,6 +44,16 @@ impl Pace {
     /// Nothing was ready any more: no reason to hurry, and none to measure.
     pub(crate) fn ran_dry(&self) {
         self.ended.set(None);
+    }
+
+    /// The look is over: the time until the next one begins here. However long the kernel took for this one (under a tracer, a
+    /// hundred times as long) says nothing about how long polls take.
+    pub(crate) fn go_on(&self, clock: &Clock) {
+        if self.ended.get().is_some() && !clock.is_virtual() {
+            let now = clock.now();
+            self.ended.set(Some(now));
+            self.looked.set(now);
+        }
     }
 
     /// After a full stretch: whether another may follow before the loop looks at the OS.

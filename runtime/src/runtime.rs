@@ -210,6 +210,7 @@ impl Runtime {
         self.take_mail(engine); // 4
         self.fire_timers(engine); // 5
         self.context.executor.set_arriving(false);
+        self.pace.go_on(&self.context.clock);
     }
 
     /// Polls a batch. The net for panics is hung once for all of them; what fell is buried, and on it goes.
