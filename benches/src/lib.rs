@@ -16,6 +16,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 pub mod echo;
+pub mod faceoff;
 pub mod vocabulary;
 
 /// Wakes itself and returns `Pending` once: what everybody's scheduler understands, without help.
