@@ -26,7 +26,7 @@
 //! 3. `cell`, `extras`, `executor`: the slab of tasks; take one out, poll it, put it back.
 //! 4. `context` (the one thread-local), `waker` (the one `unsafe`).
 //! 5. `pace`, `runtime`: the loop. Read `Runtime::turn` first if you read only one thing.
-//! 6. `error`, `join`, `task`, `local`, `source`, `time`, `reply`, `remote`, `blocking`, `debug`, `builder`: what
+//! 6. `error`, `join`, `task`, `local`, `source`, `descriptor`, `time`, `reply`, `remote`, `blocking`, `debug`, `builder`: what
 //!    programs call.
 //! 7. `waiting`: the one line of waiters. On it stand `sync` (begin with `sync/permits.rs`), `channel`, `group`, `cancel`,
 //!    `retry`, `testing`.

@@ -4,7 +4,7 @@
 //! milliseconds. A fixed number of polls is wrong for one of them: 61 polls of 20 µs keep an incoming byte
 //! waiting for more than a millisecond, and a look after every 61 polls of 10 ns doubles their cost.
 //!
-//! What follows. A busy loop looks at the OS every [`LOOK_EVERY`], by the clock. To look at the clock costs,
+//! What follows. A busy loop looks at the OS [`LOOK_EVERY`] after its last look was over, by the clock. To look at the clock costs,
 //! too, so that is done after a *stretch* of polls. The stretch adapts: halved when it took longer than
 //! [`LONG`], doubled when it took less than a quarter of that. A loop that finds time to park never asks for
 //! the time here.

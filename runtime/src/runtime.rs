@@ -3,7 +3,7 @@
 //! ```text
 //!            ┌──────────────────────────────────────────────────────────┐
 //!            ▼                                                          │
-//!   1 poll the tasks that are ready, first in first out, a batch of them │
+//!   1 poll the tasks that are ready, each in its turn, a batch of them   │
 //!   2 decide how long the kernel may keep us: not at all if a task is    │
 //!     ready or mail has come; until the next deadline; or for as long    │
 //!     as it takes                                                        │

@@ -4,9 +4,9 @@
 //! has to see its bytes move. A timer per connection, set anew at each message, would be work for every message.
 //!
 //! What follows. A list of members, each with the handle of its task and a flag that its stream sets when bytes move.
-//! Every [`PARTS`]th of the idle timeout all flags are looked at, and cleared; who has not set it for that many
-//! rounds *and one* is idle. So nobody is dismissed early, nobody is missed by more than one part, and an idle server with ten
-//! thousand connections does ten thousand comparisons per part and nothing else.
+//! Every [`PARTS`]th of the idle timeout all flags are looked at, and cleared; who has set it in none of so many rounds as
+//! make up the whole timeout is idle. So nobody is dismissed early, nobody is missed by more than one part, and a server with
+//! ten thousand idle connections does ten thousand comparisons per part and nothing else.
 //!
 //! A member leaves the list when its task drops its [`Ticket`], however the task ends: by itself, with a panic, or
 //! cancelled. The stream was dropped before that, so its descriptor is free when the server is told.
@@ -250,10 +250,10 @@ impl Crowd {
         }
         self.count(|served| served.idle += idle.len() as u64);
         idle.iter().for_each(JoinHandle::cancel);
-        let mut dismissed = self.dismissed.borrow_mut();
-        dismissed.append(&mut idle);
-        // (To drop the handle of a task that is over runs no foreign code: its output is nothing.)
-        dismissed.retain(|handle| !handle.is_finished());
+        // Taken out meanwhile: a cleanup may have panicked, and with its handle, the payload of that is dropped.
+        idle.append(&mut self.dismissed.take());
+        idle.retain(|handle| !handle.is_finished());
+        self.dismissed.borrow_mut().append(&mut idle);
     }
 
     /// All are cancelled.
