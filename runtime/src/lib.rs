@@ -40,8 +40,8 @@
 //! 2. A task is marked running, not queued, *before* its poll, so that a wake during the poll queues it again.
 //! 3. `wake` only enqueues: it never polls, drops a future, or blocks.
 //! 4. Nothing is borrowed while foreign code runs: take out, release, call.
-//! 5. A turn polls tasks in the order in which they became ready, then looks at the OS once; all that comes of
-//!    it is wakes.
+//! 5. A turn polls tasks, those that the world has woken and those that tasks have woken by turns, each in the order in
+//!    which they became ready; then it looks at the OS once, and all that comes of it is wakes.
 //! 6. "Nothing to do" and "parked" are decided under one lock; a foreign wake rings only a parked loop, and at
 //!    most once per park.
 //! 7. Readiness is a hint, cleared only by `WouldBlock` or a short transfer; closed stays closed.
