@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use benches::{monoio, roundel, smol, tokio, tokio_local};
+use benches::contenders::{monoio_epoll as monoio, roundel, smol, tokio, tokio_local};
 use criterion::{
     BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };

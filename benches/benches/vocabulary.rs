@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use benches::vocabulary::{roundel, tokio};
+use benches::contenders::{roundel, tokio};
 use criterion::{
     BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };

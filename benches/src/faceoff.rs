@@ -1,16 +1,20 @@
 //! The face-off: the same programs for every contender, in rounds that take turns, and what may be said of them.
 //!
 //! Facts. A machine has moods: the same program takes twice as long an hour later, and ten percent longer a second later.
-//! Whoever runs all of one contender and then all of the next compares moods.
+//! Whoever runs all of one contender and then all of the next compares moods. What is counted has no moods.
 //!
-//! What follows. A *row* is one workload. It is run in rounds; in each round every contender has its turn, and each round
-//! begins with another one. The first round is not counted. What is reported is the median with the spread of the middle
-//! half of the rounds; and where two spreads overlap, nobody is called the winner.
+//! What follows. A *row* is one workload, and a *job* measures one or a few rows. It is run in rounds; in each round every
+//! contender has its turn, and each round begins with another one. The first round is not counted. What is reported is the
+//! median with the middle half of the rounds; and who is better is asked round by round, so that a mood that two contenders
+//! share says nothing. Where the answer changes from round to round, nobody is called the winner.
 //!
-//! Each file below does one thing: [`figures`] says what may be said of some numbers, [`rows`] what is run, [`report`]
-//! prints it, [`json`] writes it down.
+//! Each file below does one thing. [`groups`] says what is run, [`job`] runs it, [`progress`] says how far it is;
+//! [`figures`] says what may be said of some numbers, [`report`] keeps them, [`tables`] prints them.
 
 pub mod figures;
-pub mod json;
+pub mod groups;
+pub mod job;
+pub mod place;
+pub mod progress;
 pub mod report;
-pub mod rows;
+pub mod tables;

@@ -14,7 +14,7 @@ use std::fs;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use benches::{monoio, roundel, smol, tokio, tokio_local};
+use benches::contenders::{monoio_epoll as monoio, roundel, smol, tokio, tokio_local};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]

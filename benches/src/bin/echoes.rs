@@ -17,7 +17,11 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 use std::{env, fs};
 
-use benches::echo::{SERVERS, client, serve};
+use benches::client::client;
+use benches::contenders::serve;
+use benches::talk::Talk;
+
+const SERVERS: [&str; 5] = ["mio", "roundel", "tokio", "smol", "monoio"];
 
 const SIZE: usize = 64;
 /// User instructions per echo with 20 connections; system calls per echo with 20 connections, and with one.
@@ -194,7 +198,7 @@ fn main() -> ExitCode {
         ["serve", name, hot] => {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             println!("{}", listener.local_addr().unwrap());
-            serve(name, listener, hot.parse().unwrap());
+            serve(name, listener, Talk::Echo, hot.parse().unwrap());
         }
         ["--check"] => return check(),
         ["instructions"] => all_instructions(),

@@ -5,96 +5,136 @@
 
 #![forbid(unsafe_code)]
 
-use std::io::{IsTerminal, Write, stderr};
+use std::env;
 use std::process::ExitCode;
-use std::{env, fs};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
-use benches::faceoff::json::{Place, document};
-use benches::faceoff::report::{Done, tables};
-use benches::faceoff::rows::{rows, run};
+use benches::faceoff::groups::{GROUPS, Group, Plan};
+use benches::faceoff::job::run_all;
+use benches::faceoff::place;
+use benches::faceoff::progress::Progress;
+use benches::faceoff::report::{Report, SCHEMA};
+use benches::faceoff::tables::{LEGEND, losses, tables};
 
-const USAGE: &str = "\
-usage: faceoff [--quick] [--only GROUP] [--json FILE]
-  --quick  fewer and shorter rounds
-  --only   one group: control, scheduler, channels, timers, wakes
-  --json   writes all figures into a file, too";
-
-struct Options {
-    quick: bool,
-    only: String,
-    json: Option<String>,
+fn usage() -> String {
+    let groups: String =
+        GROUPS.iter().map(|group| format!("\n  {:<12} {}", group.name, group.about)).collect();
+    format!(
+        "\
+usage: faceoff [--quick] [--only GROUP]... [--json FILE] [--html FILE] [--from FILE]
+  --quick   everything in less than a minute, less exactly
+  --only    this group, and no other; may be given again
+  --json    writes all figures into a file, too
+  --html    writes a page to look at
+  --from    measures nothing, and reports what such a file says
+groups:{groups}"
+    )
 }
 
-fn options() -> Result<Options, String> {
-    let mut options = Options { quick: false, only: String::new(), json: None };
-    let mut words = env::args().skip(1);
+#[derive(Default)]
+struct Options {
+    quick: bool,
+    help: bool,
+    only: Vec<String>,
+    json: Option<String>,
+    html: Option<String>,
+    from: Option<String>,
+}
+
+fn options(words: &[String]) -> Result<Options, String> {
+    let mut options = Options::default();
+    let mut words = words.iter();
     while let Some(word) = words.next() {
-        let mut value = || words.next().ok_or(format!("{word} needs a value"));
+        let mut value = || words.next().cloned().ok_or(format!("`{word}` needs a value"));
         match word.as_str() {
             "--quick" => options.quick = true,
-            "--only" => options.only = value()?,
+            "--help" | "-h" => options.help = true,
+            "--only" => options.only.push(known(value()?)?),
             "--json" => options.json = Some(value()?),
+            "--html" => options.html = Some(value()?),
+            "--from" => options.from = Some(value()?),
             _ => return Err(format!("`{word}` is not understood")),
         }
     }
-    match rows().iter().any(|row| row.group.starts_with(&options.only)) {
-        true => Ok(options),
-        false => Err(format!("there is no group `{}`", options.only)),
+    Ok(options)
+}
+
+fn known(group: String) -> Result<String, String> {
+    match GROUPS.iter().any(|known| known.name == group) {
+        true => Ok(group),
+        false => Err(format!("there is no group `{group}`")),
     }
 }
 
-fn first_after<'a>(text: &'a str, key: &str) -> Option<&'a str> {
-    text.lines().find_map(|line| line.strip_prefix(key))?.split_once(':').map(|(_, value)| value.trim())
+/// Runs what is asked for. Ctrl-C ends it after the run that is under way; a second one ends the process.
+fn measure(options: &Options, words: &[String]) -> Result<Report, String> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        let handled = signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)));
+        handled.map_err(|error| format!("cannot handle signal {signal}: {error}"))?;
+    }
+    let mut report = Report {
+        schema: SCHEMA,
+        date: place::date(),
+        command: ["faceoff"]
+            .into_iter()
+            .chain(words.iter().map(String::as_str))
+            .collect::<Vec<_>>()
+            .join(" "),
+        quick: options.quick,
+        machine: place::machine(false),
+        versions: place::versions(),
+        ..Report::default()
+    };
+    let (plan, start) = (Plan::new(options.quick), Instant::now());
+    let chosen =
+        |group: &&Group| options.only.is_empty() || options.only.iter().any(|name| name == group.name);
+    let jobs =
+        GROUPS.iter().filter(chosen).flat_map(|group| (group.jobs)(&plan, &mut report.notes)).collect();
+    run_all(jobs, &mut report, &mut Progress::new(), &stop);
+    report.seconds = start.elapsed().as_secs_f64();
+    Ok(report)
 }
 
-fn place(rounds: usize) -> Place {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let seconds = std::time::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs());
-    Place {
-        date: format!("{seconds} s after 1970"),
-        cpu: first_after(&read("/proc/cpuinfo"), "model name").unwrap_or("unknown").into(),
-        cores: std::thread::available_parallelism().map_or(1, usize::from),
-        kernel: read("/proc/sys/kernel/osrelease").trim().into(),
-        rounds,
+fn print(report: &Report) {
+    println!("{}\n{LEGEND}", tables(report));
+    let list = |title: &str, lines: &[String]| {
+        if !lines.is_empty() {
+            println!("\n{title}");
+            lines.iter().for_each(|line| println!("  {line}"));
+        }
+    };
+    list("Where we lose:", &losses(report));
+    list("Left out:", &report.notes);
+    list("ERRORS, of contenders that did not do what they were told:", &report.errors);
+    let end = if report.interrupted { "Interrupted after" } else { "Measured in" };
+    println!("\n{end} {:.0} s.", report.seconds);
+}
+
+fn run(words: &[String]) -> Result<ExitCode, String> {
+    let options = options(words).map_err(|why| format!("{why}\n\n{}", usage()))?;
+    if options.help {
+        println!("{}", usage());
+        return Ok(ExitCode::SUCCESS);
     }
+    let report = match &options.from {
+        Some(file) => Report::read(file)?,
+        None => measure(&options, words)?,
+    };
+    print(&report);
+    if let Some(file) = &options.json {
+        report.write(file)?;
+    }
+    Ok(if report.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn main() -> ExitCode {
-    let options = match options() {
-        Ok(options) => options,
-        Err(why) => {
-            eprintln!("error: {why}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    let (rounds, share) = if options.quick { (5, 4) } else { (15, 1) };
-    let chosen: Vec<_> = rows().into_iter().filter(|row| row.group.starts_with(&options.only)).collect();
-    let mut done = Vec::new();
-    for (index, row) in chosen.iter().enumerate() {
-        let figures = run(row, rounds, share, |contender, round| {
-            if stderr().is_terminal() {
-                let (at, all) = (index + 1, chosen.len());
-                let _ = write!(
-                    stderr(),
-                    "\r\x1b[K{at} of {all}: {}, {contender}, round {round} of {rounds}",
-                    row.name
-                );
-            }
-        });
-        done.push(Done { group: row.group.into(), name: row.name.into(), figures });
-    }
-    if stderr().is_terminal() {
-        let _ = write!(stderr(), "\r\x1b[K");
-    }
-    println!("{}", tables(&done));
-    println!(
-        "Each figure is for one operation; those of the others are ratios to ours. * is the best of its row."
-    );
-    if let Some(file) = options.json
-        && let Err(error) = fs::write(&file, document(&place(rounds), &done))
-    {
-        eprintln!("faceoff: cannot write {file}: {error}");
-        return ExitCode::FAILURE;
-    }
-    ExitCode::SUCCESS
+    let words: Vec<String> = env::args().skip(1).collect();
+    run(&words).unwrap_or_else(|why| {
+        eprintln!("faceoff: {why}");
+        ExitCode::from(2)
+    })
 }

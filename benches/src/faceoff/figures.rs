@@ -2,76 +2,62 @@
 //!
 //! Facts. The mean belongs to the outliers. The least belongs to luck. Half of the rounds lie between the quartiles.
 //!
-//! What follows. A [`Figure`] is a median with its quartiles. One is better than another only if the worse quartile of the
-//! one is better than the better quartile of the other; if they overlap, the difference is too noisy to tell.
+//! What follows. A [`Figure`] is a median with its quartiles, and remembers the rounds in their order. Two of them are
+//! compared round by round: the [`ratio`] has a median and quartiles of its own, and says that one is better only if the
+//! whole middle half of it does.
 
-/// A median, and the middle half around it. Less is better, always: rates are turned into times before they come here.
-#[derive(Clone, Debug, Default, PartialEq)]
+use serde::{Deserialize, Serialize};
+
+/// A median, and the middle half around it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
-    /// All that was measured, in order of size.
-    sorted: Vec<f64>,
+    pub median: f64,
+    pub low: f64,
+    pub high: f64,
+    /// All that was measured, in the order of the rounds.
+    pub samples: Vec<f64>,
 }
 
 impl Figure {
     /// # Panics
     ///
     /// Without any sample, or with one that is not a number.
-    pub fn new(mut samples: Vec<f64>) -> Figure {
+    pub fn new(samples: Vec<f64>) -> Figure {
         assert!(!samples.is_empty(), "a figure needs at least one sample");
         assert!(samples.iter().all(|sample| sample.is_finite()), "a sample is not a number: {samples:?}");
-        samples.sort_by(f64::total_cmp);
-        Figure { sorted: samples }
-    }
-
-    /// The value below which this share of the samples lies; between two samples, in proportion.
-    fn at(&self, share: f64) -> f64 {
-        let place = share * (self.sorted.len() - 1) as f64;
-        let (below, above) = (self.sorted[place.floor() as usize], self.sorted[place.ceil() as usize]);
-        below + (above - below) * place.fract()
-    }
-
-    pub fn median(&self) -> f64 {
-        self.at(0.5)
-    }
-
-    pub fn low(&self) -> f64 {
-        self.at(0.25)
-    }
-
-    pub fn high(&self) -> f64 {
-        self.at(0.75)
-    }
-
-    pub fn samples(&self) -> &[f64] {
-        &self.sorted
+        let mut sorted = samples.clone();
+        sorted.sort_by(f64::total_cmp);
+        let at = |share| between(&sorted, share);
+        Figure { median: at(0.5), low: at(0.25), high: at(0.75), samples }
     }
 
     /// Half the width of the middle half, as a share of the median.
     pub fn spread(&self) -> f64 {
-        if self.median() == 0.0 { 0.0 } else { (self.high() - self.low()) / 2.0 / self.median() }
-    }
-
-    /// Whether this is less, beyond the noise of both.
-    pub fn beats(&self, other: &Figure) -> bool {
-        self.high() < other.low()
+        if self.median == 0.0 { 0.0 } else { (self.high - self.low) / 2.0 / self.median }
     }
 }
 
-/// Who is best in a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Best {
-    /// This one, beyond the noise.
-    Contender(usize),
-    /// The least median is this one's, but another one's spread overlaps with its.
-    TooNoisy(usize),
+/// The value below which this share of the samples lies; between two samples, in proportion.
+fn between(sorted: &[f64], share: f64) -> f64 {
+    let place = share * (sorted.len() - 1) as f64;
+    let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+    below + (above - below) * place.fract()
 }
 
-/// Who of those that have a figure is best; `None` if nobody has one.
-pub fn best(figures: &[Option<Figure>]) -> Option<Best> {
-    let present = || figures.iter().enumerate().filter_map(|(index, figure)| Some((index, figure.as_ref()?)));
-    let (least, figure) = present().min_by(|a, b| a.1.median().total_cmp(&b.1.median()))?;
-    let is_clear = present().all(|(index, other)| index == least || figure.beats(other));
-    Some(if is_clear { Best::Contender(least) } else { Best::TooNoisy(least) })
+/// How many times the other one is this: round by round, if both have been in each round.
+///
+/// Nothing is once nothing; something is as often nothing as can be written down.
+pub fn ratio(this: &Figure, other: &Figure) -> Figure {
+    let divided = |this: f64, other: f64| match (this, other) {
+        (0.0, 0.0) => 1.0,
+        (_, 0.0) => 1e9,
+        (this, other) => this / other,
+    };
+    let pairs = this.samples.iter().zip(&other.samples).map(|(this, other)| divided(*this, *other));
+    if this.samples.len() == other.samples.len() {
+        return Figure::new(pairs.collect());
+    }
+    Figure::new([this.low, this.median, this.high].map(|this| divided(this, other.median)).to_vec())
 }
 
 #[cfg(test)]
@@ -85,29 +71,32 @@ mod tests {
     #[test]
     fn quartiles_lie_between_samples() {
         let figure = figure(&[4.0, 1.0, 3.0, 2.0]);
-        assert_eq!((figure.low(), figure.median(), figure.high()), (1.75, 2.5, 3.25));
-        assert_eq!(self::figure(&[7.0]).median(), 7.0);
+        assert_eq!((figure.low, figure.median, figure.high), (1.75, 2.5, 3.25));
+        assert_eq!(figure.samples, [4.0, 1.0, 3.0, 2.0]);
+        assert_eq!(self::figure(&[7.0]).median, 7.0);
     }
 
     #[test]
     fn an_outlier_changes_nothing() {
         let (calm, wild) = (figure(&[1.0, 2.0, 3.0, 4.0, 5.0]), figure(&[1.0, 2.0, 3.0, 4.0, 5_000.0]));
-        assert_eq!((calm.median(), calm.high()), (wild.median(), wild.high()));
+        assert_eq!((calm.median, calm.high), (wild.median, wild.high));
     }
 
     #[test]
-    fn whoever_overlaps_is_not_beaten() {
-        let (one, other) = (figure(&[1.0, 2.0, 3.0]), figure(&[2.0, 3.0, 4.0]));
-        assert!(!one.beats(&other) && !other.beats(&one));
-        let far = figure(&[10.0, 11.0, 12.0]);
-        assert!(one.beats(&far) && !far.beats(&one));
+    fn a_mood_that_two_share_is_not_in_their_ratio() {
+        // The machine became three times as slow meanwhile, for both.
+        let (ours, theirs) = (figure(&[1.0, 2.0, 3.0]), figure(&[1.5, 3.0, 4.5]));
+        assert_eq!(ratio(&theirs, &ours), figure(&[1.5, 1.5, 1.5]));
     }
 
     #[test]
-    fn the_best_is_named_only_beyond_the_noise() {
-        let (near, nearer, far) = (figure(&[2.0, 3.0, 4.0]), figure(&[1.0, 2.0, 3.0]), figure(&[9.0]));
-        assert_eq!(best(&[Some(far.clone()), Some(near.clone()), None]), Some(Best::Contender(1)));
-        assert_eq!(best(&[Some(near), Some(nearer), Some(far)]), Some(Best::TooNoisy(1)));
-        assert_eq!(best(&[None, None]), None);
+    fn nothing_is_once_nothing() {
+        assert_eq!(ratio(&figure(&[0.0]), &figure(&[0.0])).median, 1.0);
+        assert!(ratio(&figure(&[1.0]), &figure(&[0.0])).median > 1e6);
+    }
+
+    #[test]
+    fn rounds_that_have_no_pair_are_compared_as_a_whole() {
+        assert_eq!(ratio(&figure(&[2.0, 2.0]), &figure(&[1.0])).median, 2.0);
     }
 }

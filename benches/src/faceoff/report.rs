@@ -1,24 +1,112 @@
-//! The tables that a person reads.
+//! What is kept of a run: for the tables, for the page, for other programs.
 //!
-//! One for each group: our figure, and for each contender its ratio to ours with its spread. The best in a row is marked
-//! with a star, also when it is not us; if the noise hides who is best, the row says so instead.
+//! ```json
+//! { "schema": 1, "date": "2026-01-31T12:00:00Z", "command": "faceoff --quick", "quick": true, "interrupted": false,
+//!   "seconds": 51.3, "machine": {"cpu": "…", "cores": 2, "memory": 25165824000, "kernel": "…", "pinned": true},
+//!   "versions": {"roundel": "0.1.0", "rustc": "…"},
+//!   "rows": [ {"group": "scheduler", "name": "hop between two tasks", "unit": "ns", "figures":
+//!               {"roundel": {"median": 1.0, "low": 1.0, "high": 1.0, "samples": [1.0]}}} ],
+//!   "curves": [ {"name": "…", "contender": "roundel", "points": [[50.0, 21000.0]]} ],
+//!   "notes": ["…"], "errors": [] }
+//! ```
+//!
+//! Contract. Fields are added, never renamed or removed, without another number of the schema. A contender that has no
+//! such thing is not there. Samples are in the order of the rounds. Points of a curve are a percentile and nanoseconds.
 
-use std::fmt::Write;
+use std::collections::BTreeMap;
 
-use crate::faceoff::figures::{Best, Figure, best};
-use crate::faceoff::rows::CONTENDERS;
+use serde::{Deserialize, Serialize};
 
-/// A row that was run.
-#[derive(Clone, Debug)]
-pub struct Done {
-    pub group: String,
-    pub name: String,
-    /// In the order of [`CONTENDERS`]; ours is the first.
-    pub figures: Vec<Option<Figure>>,
+use crate::contenders::NAMES;
+use crate::faceoff::figures::{Figure, ratio};
+
+/// The number of what this file describes.
+pub const SCHEMA: u32 = 1;
+/// Who is shown for comparison, but does not compete: there is no runtime in it.
+pub const FLOOR: &str = "mio";
+/// A smaller difference than this is nobody's win, however sure it is.
+const NEXT_TO_NOTHING: f64 = 0.005;
+
+/// A whole run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub schema: u32,
+    pub date: String,
+    pub command: String,
+    pub quick: bool,
+    /// Whether somebody has ended it before its end.
+    pub interrupted: bool,
+    pub seconds: f64,
+    pub machine: Machine,
+    pub versions: BTreeMap<String, String>,
+    pub rows: Vec<Row>,
+    pub curves: Vec<Curve>,
+    /// What was left out, and why.
+    pub notes: Vec<String>,
+    /// Who did not do what it was told.
+    pub errors: Vec<String>,
 }
 
-/// Nanoseconds as people read them.
-pub fn time(ns: f64) -> String {
+/// Where it was measured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    pub cpu: String,
+    pub cores: usize,
+    /// In bytes.
+    pub memory: u64,
+    pub kernel: String,
+    /// Whether server and client had a core each.
+    pub pinned: bool,
+}
+
+/// One workload.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    pub group: String,
+    pub name: String,
+    pub unit: Unit,
+    pub figures: BTreeMap<String, Figure>,
+}
+
+/// How long requests took, by percentile.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Curve {
+    pub name: String,
+    pub contender: String,
+    /// A percentile (0 to 100), and nanoseconds.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// What a figure counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Unit {
+    #[serde(rename = "ns")]
+    Nanoseconds,
+    #[serde(rename = "s")]
+    Seconds,
+    #[serde(rename = "bytes")]
+    Bytes,
+    #[serde(rename = "count")]
+    Count,
+    #[serde(rename = "1/s")]
+    PerSecond,
+}
+
+impl Unit {
+    /// A figure as people read it.
+    pub fn shown(self, value: f64) -> String {
+        match self {
+            Unit::Nanoseconds => time(value),
+            Unit::Seconds => format!("{value:.1} s"),
+            Unit::Bytes => size(value),
+            Unit::Count if value.abs() >= 100.0 => grouped(value),
+            Unit::Count => format!("{value:.2}"),
+            Unit::PerSecond => format!("{}/s", grouped(value)),
+        }
+    }
+}
+
+fn time(ns: f64) -> String {
     match ns {
         ns if ns < 100.0 => format!("{ns:.1} ns"),
         ns if ns < 10_000.0 => format!("{ns:.0} ns"),
@@ -27,67 +115,163 @@ pub fn time(ns: f64) -> String {
     }
 }
 
-fn cell(figure: &Figure, ours: &Figure, index: usize, best: Option<Best>) -> String {
-    let star = if best == Some(Best::Contender(index)) { "*" } else { " " };
-    let spread = (figure.spread() * 100.0).round();
-    match index {
-        0 => format!("{}{star} ±{spread}%", time(figure.median())),
-        _ => format!("{:.2}{star} ±{spread}%", figure.median() / ours.median()),
+fn size(bytes: f64) -> String {
+    match bytes {
+        bytes if bytes < 10_000.0 => format!("{bytes:.0} B"),
+        bytes if bytes < 10_000_000.0 => format!("{:.1} kB", bytes / 1e3),
+        bytes => format!("{:.1} MB", bytes / 1e6),
     }
 }
 
-/// All groups, one table after the other.
-pub fn tables(rows: &[Done]) -> String {
+/// With a comma after each thousand.
+fn grouped(value: f64) -> String {
+    let digits = format!("{value:.0}");
     let mut text = String::new();
-    let mut group = "";
-    for row in rows {
-        if row.group != group {
-            group = &row.group;
-            let _ = write!(text, "\n{group:<34}");
-            CONTENDERS.iter().for_each(|name| text.push_str(&format!("{name:>17}")));
-            text.push('\n');
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
         }
-        line(&mut text, row);
+        text.push(digit);
     }
     text
 }
 
-fn line(text: &mut String, row: &Done) {
-    let winner = best(&row.figures);
-    let _ = write!(text, "{:<34}", row.name);
-    for (index, figure) in row.figures.iter().enumerate() {
-        let cell = match (figure, &row.figures[0]) {
-            (Some(figure), Some(ours)) => cell(figure, ours, index, winner),
-            _ => "-".into(),
+/// Who is best in a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict<'a> {
+    /// This one, in the whole middle half of the rounds.
+    Best(&'a str),
+    /// These, the least median first; the noise hides who.
+    Tied(Vec<&'a str>),
+    /// Nobody has a figure.
+    Nobody,
+}
+
+impl Row {
+    /// How many times as much as the other one this costs: above one is worse, whatever the unit.
+    pub fn cost(&self, this: &str, other: &str) -> Option<Figure> {
+        let (this, other) = (self.figures.get(this)?, self.figures.get(other)?);
+        Some(if self.unit == Unit::PerSecond { ratio(other, this) } else { ratio(this, other) })
+    }
+
+    /// Those that have a figure, in the order of all tables.
+    pub fn contenders(&self) -> impl Iterator<Item = &str> {
+        let known = NAMES.iter().copied().filter(|name| self.figures.contains_key(*name));
+        known.chain(self.figures.keys().map(String::as_str).filter(|name| !NAMES.contains(name)))
+    }
+
+    pub fn verdict(&self) -> Verdict<'_> {
+        let compete = || self.contenders().filter(|name| *name != FLOOR);
+        let median = |name: &str| match self.unit {
+            Unit::PerSecond => -self.figures[name].median,
+            _ => self.figures[name].median,
         };
-        let _ = write!(text, "{cell:>17}");
+        let Some(best) = compete().min_by(|a, b| median(a).total_cmp(&median(b))) else {
+            return Verdict::Nobody;
+        };
+        let near = |name: &&str| self.cost(name, best).is_some_and(|cost| cost.low <= 1.0 + NEXT_TO_NOTHING);
+        let others: Vec<&str> = compete().filter(|name| *name != best).filter(near).collect();
+        match others.is_empty() {
+            true => Verdict::Best(best),
+            false => Verdict::Tied([&[best], &others[..]].concat()),
+        }
     }
-    if let Some(Best::TooNoisy(_)) = winner {
-        text.push_str("   too noisy to tell");
+}
+
+impl Report {
+    /// The groups, in the order of their rows.
+    pub fn groups(&self) -> Vec<&str> {
+        let mut groups: Vec<&str> = self.rows.iter().map(|row| &row.group[..]).collect();
+        groups.dedup();
+        groups
     }
-    text.push('\n');
+
+    /// Those who have a figure in this group, in the order of all tables.
+    pub fn contenders(&self, group: &str) -> Vec<&str> {
+        let rows = || self.rows.iter().filter(|row| row.group == group);
+        let mut present: Vec<&str> =
+            NAMES.iter().copied().filter(|name| rows().any(|row| row.figures.contains_key(*name))).collect();
+        for row in rows() {
+            for name in row.contenders() {
+                if !present.contains(&name) {
+                    present.push(name);
+                }
+            }
+        }
+        present
+    }
+
+    /// # Errors
+    ///
+    /// When the file is not there, is not a report, or has another schema.
+    pub fn read(file: &str) -> Result<Report, String> {
+        let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {file}: {error}"))?;
+        let report: Report =
+            serde_json::from_str(&text).map_err(|error| format!("{file} is not a report: {error}"))?;
+        match report.schema {
+            SCHEMA => Ok(report),
+            other => Err(format!("{file} has schema {other}; this program reads {SCHEMA}")),
+        }
+    }
+
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn write(&self, file: &str) -> Result<(), String> {
+        let text = serde_json::to_string(self).expect("a report can be written down") + "\n";
+        std::fs::write(file, text).map_err(|error| format!("cannot write {file}: {error}"))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_best_is_marked_also_when_it_is_not_us() {
-        let figure = |ns: f64| Some(Figure::new(vec![ns; 3]));
-        let row = |figures| Done { group: "g".into(), name: "n".into(), figures };
-        let text = tables(&[row(vec![figure(20.0), figure(10.0), None, figure(40.0), None])]);
-        assert!(
-            text.contains("20.0 ns  ±0%") && text.contains("0.50* ±0%") && text.contains("2.00  ±0%"),
-            "{text}"
-        );
-        let text = tables(&[row(vec![figure(10.0), figure(10.0), None, None, None])]);
-        assert!(text.contains("too noisy to tell") && !text.contains('*'), "{text}");
+    pub(crate) fn row(unit: Unit, figures: &[(&str, &[f64])]) -> Row {
+        let figures = figures.iter().map(|(name, samples)| (name.to_string(), Figure::new(samples.to_vec())));
+        Row { group: "g".into(), name: "n".into(), unit, figures: figures.collect() }
     }
 
     #[test]
-    fn times_are_readable() {
-        let texts = [13.74, 745.4, 18_700.0, 43e6].map(time);
-        assert_eq!(texts, ["13.7 ns", "745 ns", "18.7 µs", "43.0 ms"]);
+    fn the_best_is_named_only_beyond_the_noise() {
+        let clear = row(Unit::Nanoseconds, &[("roundel", &[2.0, 2.1]), ("tokio", &[1.0, 1.1])]);
+        assert_eq!(clear.verdict(), Verdict::Best("tokio"));
+        let noisy = row(Unit::Nanoseconds, &[("roundel", &[2.0, 1.0]), ("tokio", &[1.0, 2.2])]);
+        assert_eq!(noisy.verdict(), Verdict::Tied(vec!["roundel", "tokio"]));
+        assert_eq!(row(Unit::Count, &[]).verdict(), Verdict::Nobody);
+    }
+
+    #[test]
+    fn more_a_second_is_better() {
+        let row = row(Unit::PerSecond, &[("roundel", &[200.0]), ("tokio", &[100.0])]);
+        assert_eq!(row.verdict(), Verdict::Best("roundel"));
+        assert_eq!(row.cost("tokio", "roundel").map(|cost| cost.median), Some(2.0));
+    }
+
+    #[test]
+    fn the_floor_does_not_compete() {
+        let row = row(Unit::Count, &[("roundel", &[2.0]), ("mio", &[1.0])]);
+        assert_eq!(row.verdict(), Verdict::Best("roundel"));
+    }
+
+    #[test]
+    fn figures_are_readable() {
+        let times = [13.74, 745.4, 18_700.0, 43e6].map(|ns| Unit::Nanoseconds.shown(ns));
+        assert_eq!(times, ["13.7 ns", "745 ns", "18.7 µs", "43.0 ms"]);
+        assert_eq!(Unit::PerSecond.shown(1_234_567.0), "1,234,567/s");
+        assert_eq!([Unit::Bytes.shown(521.0), Unit::Bytes.shown(13_000_000.0)], ["521 B", "13.0 MB"]);
+        assert_eq!([Unit::Count.shown(1.0), Unit::Count.shown(636.4)], ["1.00", "636"]);
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let report = Report {
+            schema: SCHEMA,
+            rows: vec![row(Unit::PerSecond, &[("tokio", &[1.5, 2.5])])],
+            ..Report::default()
+        };
+        let text = serde_json::to_string(&report).unwrap();
+        assert!(text.contains(r#""unit":"1/s""#) && text.contains(r#""median":2.0"#), "{text}");
+        assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
     }
 }

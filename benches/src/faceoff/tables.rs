@@ -1,0 +1,126 @@
+//! The tables that a person reads.
+//!
+//! One for each group: our figure, and for each contender how many times as much it costs, with the spread. The best of a
+//! row is marked with a star, also when it is not us; if the noise hides who is best, the row says who is tied instead.
+
+use std::fmt::Write;
+
+use crate::faceoff::report::{FLOOR, Report, Row, Verdict};
+
+/// Whose figure is shown as it is; the others' are ratios to it.
+pub const OURS: &str = "roundel";
+const FIRST: usize = 44;
+const CELL: usize = 15;
+
+/// What the tables mean.
+pub const LEGEND: &str = "\
+Ours as it is, the others as ratios to ours: above 1 costs more than we do. ± half the width of the middle half of
+the rounds. * the best of the row, whoever it is; (tied) lists those whom the noise does not tell apart. mio is a bare
+loop without a runtime: the floor, not a contender.";
+
+/// All groups, one table after the other.
+pub fn tables(report: &Report) -> String {
+    report.groups().into_iter().map(|group| table(report, group)).collect()
+}
+
+fn table(report: &Report, group: &str) -> String {
+    let columns = report.contenders(group);
+    let head = |name: &str| match name {
+        FLOOR => "mio (floor)".to_owned(),
+        name => name.to_owned(),
+    };
+    let names: String = columns.iter().map(|name| right(&head(name), CELL)).collect();
+    let rows = report.rows.iter().filter(|row| row.group == group);
+    let lines: String = rows.map(|row| line(row, &columns)).collect();
+    format!("\n{}{names}\n{lines}", left(group, FIRST))
+}
+
+/// Padded by characters, not by bytes.
+fn left(text: &str, width: usize) -> String {
+    format!("{text:<width$}")
+}
+
+fn right(text: &str, width: usize) -> String {
+    format!(" {text:>width$}")
+}
+
+fn line(row: &Row, columns: &[&str]) -> String {
+    let verdict = row.verdict();
+    let mut text = left(&row.name, FIRST);
+    columns.iter().for_each(|name| text.push_str(&right(&cell(row, name, &verdict), CELL)));
+    if let Verdict::Tied(names) = &verdict {
+        let _ = write!(text, "  (tied: {})", names.join(", "));
+    }
+    text + "\n"
+}
+
+/// One figure, or the ratio to ours.
+pub fn cell(row: &Row, name: &str, verdict: &Verdict<'_>) -> String {
+    let Some(figure) = row.figures.get(name) else { return "-".into() };
+    let star = if *verdict == Verdict::Best(name) { "*" } else { "" };
+    let (text, spread) = match row.cost(name, OURS) {
+        Some(cost) if name != OURS => (number(cost.median), cost.spread()),
+        _ => (row.unit.shown(figure.median), figure.spread()),
+    };
+    match (spread * 100.0).round() {
+        _ if figure.samples.len() == 1 => format!("{text}{star}"),
+        spread => format!("{text}{star} ±{spread}%"),
+    }
+}
+
+/// A ratio with as many digits as it deserves.
+pub fn number(ratio: f64) -> String {
+    match ratio {
+        ratio if ratio >= 1e6 => "∞".into(),
+        ratio if ratio >= 100.0 => format!("{ratio:.0}"),
+        ratio if ratio >= 10.0 => format!("{ratio:.1}"),
+        ratio => format!("{ratio:.2}"),
+    }
+}
+
+/// The rows in which somebody else is best, and by how much.
+pub fn losses(report: &Report) -> Vec<String> {
+    let lost = |row: &Row| match row.verdict() {
+        Verdict::Best(name) if name != OURS => Some((name.to_owned(), row.cost(OURS, name)?)),
+        Verdict::Tied(names) if !names.contains(&OURS) => Some((names.join(", "), row.cost(OURS, names[0])?)),
+        _ => None,
+    };
+    let rows = report.rows.iter().filter_map(|row| lost(row).map(|(who, cost)| (row, who, cost)));
+    rows.map(|(row, who, cost)| {
+        format!("{}, {}: {who}; we cost {}×", row.group, row.name, number(cost.median))
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::faceoff::figures::Figure;
+    use crate::faceoff::report::Unit;
+
+    fn report(figures: &[(&str, &[f64])]) -> Report {
+        let figures = figures.iter().map(|(name, samples)| (name.to_string(), Figure::new(samples.to_vec())));
+        let row =
+            Row { group: "g".into(), name: "n".into(), unit: Unit::Nanoseconds, figures: figures.collect() };
+        Report { rows: vec![row], ..Report::default() }
+    }
+
+    #[test]
+    fn the_best_is_marked_also_when_it_is_not_us() {
+        let report = report(&[("roundel", &[20.0, 20.0]), ("tokio", &[10.0, 10.0]), ("smol", &[40.0, 40.0])]);
+        let text = tables(&report);
+        assert!(
+            text.contains("20.0 ns ±0%") && text.contains("0.50* ±0%") && text.contains(" 2.00 ±0%"),
+            "{text}"
+        );
+        assert_eq!(losses(&report), ["g, n: tokio; we cost 2.00×"]);
+    }
+
+    #[test]
+    fn who_is_tied_is_said_and_nobody_marked() {
+        let report = report(&[("roundel", &[10.0, 11.0]), ("tokio", &[11.0, 10.0])]);
+        let text = tables(&report);
+        assert!(text.contains("(tied: roundel, tokio)") && !text.contains('*'), "{text}");
+        assert!(losses(&report).is_empty());
+    }
+}

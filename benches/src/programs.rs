@@ -1,0 +1,572 @@
+//! The programs that every contender runs, written once.
+//!
+//! Facts. Whoever writes the same workload five times writes five workloads.
+//!
+//! What follows. [`programs!`] is compiled in the module of each contender, over the few names that the module gives it:
+//! `block_on`, `spawn`, `join`, `detach`, `yield_now`, `sleep`, `timeout`, `Baton`, `Boxed`.
+//!
+//! Invariant. Each program takes how much to do, returns how long its part took, and has checked its own result: one that
+//! does less than it was told panics, and is an error in the report instead of a winner.
+
+/// The programs. Each returns how long its part took, and has checked its own result.
+macro_rules! programs {
+    () => {
+        /// Spawn one empty task and await it, `n` times.
+        pub fn spawn_one(n: u64) -> Duration {
+            block_on(async move {
+                let start = Instant::now();
+                for _ in 0..n {
+                    join(spawn(async {})).await;
+                }
+                start.elapsed()
+            })
+        }
+
+        /// Spawn `batch` tasks, await them all, `n` times.
+        pub fn spawn_many(batch: usize, n: u64) -> Duration {
+            block_on(async move {
+                let mut handles = Vec::with_capacity(batch);
+                let mut took = Duration::ZERO;
+                for _ in 0..n {
+                    let start = Instant::now();
+                    handles.extend((0..batch as u64).map(|i| spawn(async move { i })));
+                    let mut sum = 0;
+                    for handle in handles.drain(..) {
+                        sum += join(handle).await;
+                    }
+                    took += start.elapsed();
+                    assert_eq!(sum, (batch * (batch - 1) / 2) as u64);
+                }
+                took
+            })
+        }
+
+        /// A chain: each task spawns the next one, `n` times.
+        pub fn chained_spawn(n: u64) -> Duration {
+            fn link(left: u64, done: Baton) {
+                match left {
+                    0 => done.pass(1),
+                    _ => detach(spawn(async move { link(left - 1, done) })),
+                }
+            }
+            block_on(async move {
+                let done = Baton::default();
+                let start = Instant::now();
+                link(n, done.clone());
+                done.take(1).await;
+                start.elapsed()
+            })
+        }
+
+        /// Each task spawns one that is one less deep, and awaits it.
+        pub fn recursive_spawn(depth: u64) -> Duration {
+            fn level(depth: u64) -> Boxed {
+                Box::pin(async move {
+                    match depth {
+                        0 => 0,
+                        _ => 1 + join(spawn(level(depth - 1))).await,
+                    }
+                })
+            }
+            block_on(async move {
+                let start = Instant::now();
+                assert_eq!(join(spawn(level(depth))).await, depth);
+                start.elapsed()
+            })
+        }
+
+        /// What a wake from another thread costs that thread, when they come as fast as they can.
+        pub fn foreign_wakes(n: u64) -> Duration {
+            block_on(crate::parts::foreign_wakes(n))
+        }
+
+        /// `tasks` tasks that wake themselves `times` times each.
+        pub fn self_wake(tasks: usize, times: usize) -> Duration {
+            block_on(async move {
+                let start = Instant::now();
+                let yields = || async move {
+                    for _ in 0..times {
+                        SelfWake::new().await;
+                    }
+                    times
+                };
+                let handles: Vec<_> = (0..tasks).map(|_| spawn(yields())).collect();
+                let mut sum = 0;
+                for handle in handles {
+                    sum += join(handle).await;
+                }
+                assert_eq!(sum, tasks * times);
+                start.elapsed()
+            })
+        }
+
+        /// The contender's own `yield_now`, one task alone.
+        pub fn lone_yield(n: u64) -> Duration {
+            block_on(async move {
+                let task = spawn(async move {
+                    let start = Instant::now();
+                    for _ in 0..n {
+                        yield_now().await;
+                    }
+                    start.elapsed()
+                });
+                join(task).await
+            })
+        }
+
+        /// Two tasks hand a number to and fro; `n` hops.
+        pub fn ping_pong(n: u64) -> Duration {
+            block_on(async move {
+                let (there, back) = (Baton::default(), Baton::default());
+                let (there2, back2) = (there.clone(), back.clone());
+                let rounds = n.div_ceil(2);
+                let start = Instant::now();
+                let ponger = spawn(async move {
+                    for round in 1..=rounds {
+                        there2.take(round).await;
+                        back2.pass(round);
+                    }
+                });
+                let pinger = spawn(async move {
+                    for round in 1..=rounds {
+                        there.pass(round);
+                        back.take(round).await;
+                    }
+                });
+                join(ponger).await;
+                join(pinger).await;
+                start.elapsed()
+            })
+        }
+
+        /// Create a sleep of five seconds, poll it once, drop it.
+        pub fn sleep_churn(n: u64) -> Duration {
+            block_on(async move {
+                let start = Instant::now();
+                for _ in 0..n {
+                    let mut sleep = std::pin::pin!(sleep(Duration::from_secs(5)));
+                    poll_fn(|cx| {
+                        assert!(sleep.as_mut().poll(cx).is_pending());
+                        Poll::Ready(())
+                    })
+                    .await;
+                }
+                start.elapsed()
+            })
+        }
+
+        /// A timeout around a single yield.
+        pub fn timeout_yield(n: u64) -> Duration {
+            block_on(async move {
+                let start = Instant::now();
+                for _ in 0..n {
+                    assert!(timeout(Duration::from_secs(5), SelfWake::new()).await.is_ok());
+                }
+                start.elapsed()
+            })
+        }
+
+        /// `n` tasks that sleep between 100 and 200 ms: from the first spawn until the last has ended, less
+        /// the 200 ms that nobody can save.
+        pub fn many_sleepers(n: u64) -> Duration {
+            block_on(async move {
+                let start = Instant::now();
+                let nap = |i: u64| Duration::from_nanos(100_000_000 + i * 7_919 % 100_000_000);
+                let handles: Vec<_> = (0..n)
+                    .map(|i| {
+                        spawn(async move {
+                            sleep(nap(i)).await;
+                            1
+                        })
+                    })
+                    .collect();
+                let mut sum = 0;
+                for handle in handles {
+                    sum += join(handle).await;
+                }
+                assert_eq!(sum, n);
+                start.elapsed().saturating_sub(Duration::from_millis(200))
+            })
+        }
+
+        /// How late `n` sleeps of 1 ms end, each.
+        pub fn lateness(n: u64) -> Vec<Duration> {
+            block_on(async move {
+                let mut late = Vec::new();
+                for _ in 0..n {
+                    let start = Instant::now();
+                    sleep(Duration::from_millis(1)).await;
+                    late.push(start.elapsed() - Duration::from_millis(1));
+                }
+                late
+            })
+        }
+
+        /// How long after a wake on another thread the task runs, `n` times.
+        pub fn remote_wake(n: u64) -> Vec<Duration> {
+            block_on(crate::parts::remote_wakes(n))
+        }
+
+        /// Spawns `n` tasks that wait for ever, or, `asleep`, for an hour; calls `before` and `after` it.
+        pub fn hold_tasks(n: usize, asleep: bool, before: impl FnOnce(), after: impl FnOnce()) {
+            block_on(async move {
+                let mut handles = Vec::with_capacity(n);
+                before();
+                if asleep {
+                    let nap = || async { sleep(Duration::from_secs(3600)).await };
+                    handles.extend((0..n).map(|_| spawn(nap())));
+                } else {
+                    handles.extend((0..n).map(|_| spawn(std::future::pending::<()>())));
+                }
+                // Behind all of them in the queue: when this is over, each has been polled.
+                SelfWake::new().await;
+                SelfWake::new().await;
+                after();
+                drop(handles);
+            });
+        }
+    };
+}
+
+/// Queues with many ends: for contenders that bring channels.
+macro_rules! messages {
+    () => {
+        /// `n` messages from one task to another through a channel of this capacity.
+        pub fn bounded_messages(capacity: usize, n: u64) -> Duration {
+            block_on(async move {
+                let start = Instant::now();
+                let (sender, mut receiver) = bounded(capacity);
+                let producer = spawn(async move {
+                    for i in 0..n {
+                        sender.send(i).await.unwrap();
+                    }
+                });
+                let mut sum = 0;
+                for _ in 0..n {
+                    sum += recv!(receiver);
+                }
+                assert_eq!(sum, n * n.saturating_sub(1) / 2);
+                join(producer).await;
+                start.elapsed()
+            })
+        }
+
+        /// The same without a limit.
+        pub fn unbounded_messages(n: u64) -> Duration {
+            block_on(async move {
+                let start = Instant::now();
+                let (sender, mut receiver) = unbounded();
+                let producer = spawn(async move {
+                    for i in 0..n {
+                        send_unbounded!(sender, i);
+                        if i % 100 == 99 {
+                            SelfWake::new().await;
+                        }
+                    }
+                });
+                let mut sum = 0;
+                for _ in 0..n {
+                    sum += recv!(receiver);
+                }
+                assert_eq!(sum, n * n.saturating_sub(1) / 2);
+                join(producer).await;
+                start.elapsed()
+            })
+        }
+
+        /// Five producers, one consumer.
+        pub fn five_producers(n: u64) -> Duration {
+            block_on(async move {
+                let start = Instant::now();
+                let (sender, mut receiver) = bounded(1_000);
+                for _ in 0..5 {
+                    let sender = sender.clone();
+                    detach(spawn(async move {
+                        for i in 0..n {
+                            sender.send(i).await.unwrap();
+                        }
+                    }));
+                }
+                for _ in 0..5 * n {
+                    recv!(receiver);
+                }
+                start.elapsed()
+            })
+        }
+
+        /// A ring of `tasks` tasks, each with a channel to the next; a number goes round `rounds` times.
+        pub fn ring(tasks: usize, rounds: u64) -> Duration {
+            block_on(async move {
+                let start = Instant::now();
+                let (first, mut inlet) = bounded::<u64>(1);
+                for _ in 1..tasks {
+                    let (sender, outlet) = bounded(1);
+                    let mut inlet = std::mem::replace(&mut inlet, outlet);
+                    detach(spawn(async move {
+                        for _ in 0..rounds {
+                            let value: u64 = recv!(inlet);
+                            sender.send(value + 1).await.unwrap();
+                        }
+                    }));
+                }
+                let mut value = 0;
+                for _ in 0..rounds {
+                    first.send(value + 1).await.unwrap();
+                    value = recv!(inlet);
+                }
+                assert_eq!(value, tasks as u64 * rounds);
+                start.elapsed()
+            })
+        }
+    };
+}
+
+/// Locks, and jobs for other threads.
+macro_rules! locks {
+    () => {
+        pub fn mutex_uncontended(n: u64) -> Duration {
+            block_on(async move {
+                let mutex = Mutex::new(0);
+                let start = Instant::now();
+                for _ in 0..n {
+                    *mutex.lock().await += 1;
+                }
+                assert_eq!(*mutex.lock().await, n);
+                start.elapsed()
+            })
+        }
+
+        /// A hundred tasks that all want the lock, `n` times each, and give way while they have it.
+        pub fn mutex_of_100(n: u64) -> Duration {
+            block_on(async move {
+                let mutex = Shared::new(Mutex::new(0));
+                let start = Instant::now();
+                let tasks: Vec<_> = (0..100)
+                    .map(|_| {
+                        let mutex = mutex.clone();
+                        spawn(async move {
+                            for _ in 0..n {
+                                let mut guard = mutex.lock().await;
+                                SelfWake::new().await;
+                                *guard += 1;
+                            }
+                        })
+                    })
+                    .collect();
+                for task in tasks {
+                    join(task).await;
+                }
+                assert_eq!(*mutex.lock().await, 100 * n);
+                start.elapsed()
+            })
+        }
+
+        pub fn semaphore_uncontended(n: u64) -> Duration {
+            block_on(async move {
+                let semaphore = Semaphore::new(10);
+                let start = Instant::now();
+                for _ in 0..n {
+                    drop(acquire!(semaphore));
+                }
+                start.elapsed()
+            })
+        }
+
+        /// A hundred tasks, ten permits.
+        pub fn semaphore_of_100(n: u64) -> Duration {
+            block_on(async move {
+                let semaphore = Shared::new(Semaphore::new(10));
+                let start = Instant::now();
+                let tasks: Vec<_> = (0..100)
+                    .map(|_| {
+                        let semaphore = semaphore.clone();
+                        spawn(async move {
+                            for _ in 0..n {
+                                let _permit = acquire!(semaphore);
+                                SelfWake::new().await;
+                            }
+                        })
+                    })
+                    .collect();
+                for task in tasks {
+                    join(task).await;
+                }
+                start.elapsed()
+            })
+        }
+
+        /// An empty job to a worker thread and back.
+        pub fn unblock_round_trip(n: u64) -> Duration {
+            block_on(async move {
+                let start = Instant::now();
+                for i in 0..n {
+                    assert_eq!(unblock(move || i).await.unwrap(), i);
+                }
+                start.elapsed()
+            })
+        }
+    };
+}
+
+/// Channels that carry one value, or one value to many.
+macro_rules! signals {
+    () => {
+        /// A value from one end of a fresh channel to the other, which waits for it.
+        pub fn oneshot_round_trip(n: u64) -> Duration {
+            block_on(async move {
+                let start = Instant::now();
+                for i in 0..n {
+                    let (sender, mut receiver) = oneshot();
+                    poll_once(&mut receiver).await;
+                    sender.send(i).unwrap();
+                    assert_eq!(receiver.await.unwrap(), i);
+                }
+                start.elapsed()
+            })
+        }
+
+        /// A server that answers each request through a channel of its own.
+        pub fn request_reply(n: u64) -> Duration {
+            block_on(async move {
+                let (sender, mut receiver) = bounded::<(u64, ReplyTo)>(16);
+                let server = spawn(async move {
+                    for _ in 0..n {
+                        let (request, reply) = recv!(receiver);
+                        reply.send(request + 1).unwrap();
+                    }
+                });
+                let start = Instant::now();
+                for i in 0..n {
+                    let (reply, answer) = oneshot();
+                    sender.send((i, reply)).await.ok().unwrap();
+                    assert_eq!(answer.await.unwrap(), i + 1);
+                }
+                join(server).await;
+                start.elapsed()
+            })
+        }
+
+        /// So many wait; all are woken, `n` times.
+        pub fn notify(waiters: u64, n: u64) -> Duration {
+            block_on(async move {
+                let shared = Shared::new((Notify::new(), Semaphore::new(0)));
+                let tasks: Vec<_> = (0..waiters)
+                    .map(|_| {
+                        let shared = shared.clone();
+                        spawn(async move {
+                            for _ in 0..n {
+                                let notified = shared.0.notified();
+                                shared.1.add_permits(1);
+                                notified.await;
+                            }
+                        })
+                    })
+                    .collect();
+                let start = Instant::now();
+                for _ in 0..n {
+                    // Until all stand there again.
+                    acquire_many!(shared.1, waiters).unwrap().forget();
+                    notify_all!(shared.0);
+                }
+                for task in tasks {
+                    join(task).await;
+                }
+                start.elapsed()
+            })
+        }
+
+        /// Each of `n` values to ten receivers.
+        pub fn broadcast_to_10(n: u64) -> Duration {
+            block_on(async move {
+                let (sender, first) = broadcast(128);
+                drop(first);
+                let tasks: Vec<_> = (0..10)
+                    .map(|_| {
+                        let mut receiver = sender.subscribe();
+                        spawn(async move {
+                            let mut sum = 0;
+                            for _ in 0..n {
+                                sum += receiver.recv().await.unwrap();
+                            }
+                            sum
+                        })
+                    })
+                    .collect();
+                let start = Instant::now();
+                for i in 0..n {
+                    sender.send(i).unwrap();
+                    if i % 64 == 63 {
+                        SelfWake::new().await;
+                    }
+                }
+                for task in tasks {
+                    assert_eq!(join(task).await, n * n.saturating_sub(1) / 2);
+                }
+                start.elapsed()
+            })
+        }
+
+        /// `n` changes, each seen by ten before the next.
+        pub fn watch_by_10(n: u64) -> Duration {
+            block_on(async move {
+                let (sender, first) = watch(0);
+                let tasks: Vec<_> = (0..10)
+                    .map(|_| {
+                        let mut receiver = first.clone();
+                        spawn(async move {
+                            let mut seen = 0;
+                            while seen < n {
+                                receiver.changed().await.unwrap();
+                                seen = *receiver.borrow_and_update();
+                            }
+                        })
+                    })
+                    .collect();
+                let start = Instant::now();
+                SelfWake::new().await;
+                for i in 1..=n {
+                    sender.send(i).unwrap();
+                    SelfWake::new().await;
+                }
+                for task in tasks {
+                    join(task).await;
+                }
+                start.elapsed()
+            })
+        }
+    };
+}
+
+/// Many as one.
+macro_rules! together {
+    () => {
+        /// A thousand futures that give way once, all at once, `n` times.
+        pub fn gather_1000(n: u64) -> Duration {
+            block_on(async move {
+                let start = Instant::now();
+                for _ in 0..n {
+                    let results = gather_all((0..1_000_u64).map(|i| async move {
+                        SelfWake::new().await;
+                        i
+                    }))
+                    .await;
+                    assert_eq!(results, 499_500);
+                }
+                start.elapsed()
+            })
+        }
+
+        /// The same as children that are spawned one by one.
+        pub fn scope_1000(n: u64) -> Duration {
+            block_on(async move {
+                let start = Instant::now();
+                for _ in 0..n {
+                    scope_all(1_000).await;
+                }
+                start.elapsed()
+            })
+        }
+    };
+}
+
+pub(crate) use {locks, messages, programs, signals, together};
