@@ -1,6 +1,6 @@
 //! Whom we compare ourselves with, what they run, and how it is told.
 //!
-//! [`contenders`] are the runtimes, one file each. [`programs`] is what all of them run, written once; [`parts`] is what the
+//! [`contenders`] are the runtimes, one file each. [`programs`] and [`vocabulary`] are what they run, written once; [`parts`] is what the
 //! programs need; [`talk`] is what servers say. [`faceoff`] runs it all and reports.
 
 #![forbid(unsafe_code)]
@@ -13,3 +13,4 @@ pub mod faceoff;
 pub mod parts;
 pub mod programs;
 pub mod talk;
+pub mod vocabulary;
