@@ -2,6 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod book;
+pub mod marks;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,29 @@
+//! Puts the listings into the chapters: `cargo run -p docs --bin book`.
+//!
+//! It says which chapters have changed; read the text around each change.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use docs::book::{chapters, made};
+use docs::root;
+
+fn main() -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for chapter in chapters() {
+        match made(&chapter) {
+            Ok(text) if text == chapter.text => {}
+            Ok(text) => {
+                println!("docs/{}: changed", chapter.path);
+                std::fs::write(root().join("docs").join(&chapter.path), text)
+                    .expect("a chapter can be written");
+            }
+            Err(why) => {
+                eprintln!("book: {why}");
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    code
+}

@@ -1,0 +1,253 @@
+//! The marks in a chapter, and what belongs between them.
+//!
+//! Facts. A listing that was copied is wrong after the next change. A reader on a code host sees the Markdown as it is, so
+//! what is shown has to be in it.
+//!
+//! What follows. A chapter says where a listing comes from, and the listing stands between two marks:
+//!
+//! ```text
+//! <!-- cite: runtime/src/pace.rs: fn look_is_due -->     a piece of a source, found by a text that occurs once
+//! <!-- cite: examples/hello.rs: let a = .. join(b) -->   from a line to a line
+//! <!-- cite: examples/hello.rs -->                       a whole file
+//! <!-- output: hello -->                                 what that example prints
+//! <!-- output: from_scratch_1 --fast; times vary -->     the same, with arguments; its numbers may differ
+//! <!-- end -->
+//! ```
+//!
+//! `cargo run -p docs --bin book` puts the listings in; a test holds that they are what it would put in. Whoever changes
+//! or removes a line that is cited has to look at the chapter.
+//!
+//! What it does not know: what is true. It knows what is there.
+
+use std::ops::Range;
+
+/// What a mark asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// A piece of a source.
+    Cite {
+        /// Its path below the workspace's root.
+        file: String,
+        /// A text of the first line, or nothing for the whole file.
+        from: String,
+        /// A text of the last line, or nothing for the end of the item that begins with the first.
+        to: String,
+    },
+    /// What an example prints.
+    Output {
+        /// The example and its arguments.
+        words: Vec<String>,
+        /// Whether the numbers in it differ from run to run.
+        times_vary: bool,
+    },
+}
+
+/// A mark, and where in the chapter its listing stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The line of the mark, from one.
+    pub line: usize,
+    /// What it asks for.
+    pub ask: Ask,
+    /// From behind the mark to the end mark, in bytes.
+    pub listing: Range<usize>,
+}
+
+const BEGIN: &str = "<!-- ";
+const CLOSE: &str = " -->";
+const END: &str = "<!-- end -->";
+
+/// All marks of a chapter, in their order.
+///
+/// # Errors
+///
+/// A mark that has no end, or is not understood: the line, and why.
+pub fn marks(chapter: &str) -> Result<Vec<Mark>, String> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    for (index, line) in chapter.split_inclusive('\n').enumerate() {
+        let begin = at + line.len();
+        at = begin;
+        let Some(ask) =
+            asked(line.trim_end()).transpose().map_err(|why| format!("line {}: {why}", index + 1))?
+        else {
+            continue;
+        };
+        let length = chapter[begin..]
+            .find(END)
+            .ok_or(format!("line {}: there is no `{END}` behind this mark", index + 1))?;
+        found.push(Mark { line: index + 1, ask, listing: begin..begin + length });
+    }
+    Ok(found)
+}
+
+fn asked(line: &str) -> Option<Result<Ask, String>> {
+    let inner = line.strip_prefix(BEGIN)?.strip_suffix(CLOSE)?;
+    match inner.split_once(": ")? {
+        ("cite", what) => Some(Ok(cite(what))),
+        ("output", what) => Some(Ok(output(what))),
+        _ => None,
+    }
+}
+
+fn cite(what: &str) -> Ask {
+    let (file, range) = what.split_once(": ").unwrap_or((what, ""));
+    let (from, to) = range.split_once(" .. ").unwrap_or((range, ""));
+    Ask::Cite { file: file.into(), from: from.into(), to: to.into() }
+}
+
+fn output(what: &str) -> Ask {
+    let (words, how) = what.split_once("; ").unwrap_or((what, ""));
+    Ask::Output { words: words.split(' ').map(str::to_owned).collect(), times_vary: how == "times vary" }
+}
+
+/// A piece of a source: the lines, and the numbers of the first and the last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Without what all of its lines are indented by.
+    pub text: String,
+    /// Numbered from one.
+    pub first: usize,
+    /// Inclusive.
+    pub last: usize,
+}
+
+/// Finds a piece by the text of its first line and of its last.
+///
+/// # Errors
+///
+/// When the text is not in the source, or more than once: which.
+pub fn piece(source: &str, from: &str, to: &str) -> Result<Piece, String> {
+    let lines: Vec<&str> = source.lines().collect();
+    let first = if from.is_empty() { 0 } else { only(&lines, 0, from)? };
+    let last = match (from, to) {
+        ("", _) => lines.len() - 1,
+        (_, "") => end_of_item(&lines, first)?,
+        (_, to) => first + only(&lines[first..], first, to)?,
+    };
+    Ok(Piece { text: without_indent(&lines[first..=last]), first: first + 1, last: last + 1 })
+}
+
+/// The index of the only line with this text; a line that begins with it is meant before one that contains it.
+fn only(lines: &[&str], before: usize, text: &str) -> Result<usize, String> {
+    let at = |is: &dyn Fn(&str) -> bool| -> Vec<usize> {
+        lines.iter().enumerate().filter(|(_, line)| is(line)).map(|(index, _)| index).collect()
+    };
+    let begins = at(&|line| line.trim_start().starts_with(text));
+    let found = if begins.is_empty() { at(&|line| line.contains(text)) } else { begins };
+    match found[..] {
+        [index] => Ok(index),
+        [] => Err(format!("no line has `{text}`")),
+        [one, another, ..] => {
+            Err(format!("lines {} and {} both have `{text}`", before + one + 1, before + another + 1))
+        }
+    }
+}
+
+/// The line that closes what the first one opens, which rustfmt puts below its beginning.
+fn end_of_item(lines: &[&str], first: usize) -> Result<usize, String> {
+    let indent = indent(lines[first]);
+    if lines[first].trim_end().ends_with([';', '}']) {
+        return Ok(first);
+    }
+    let closes = |line: &str| {
+        line.len() > indent && self::indent(line) == indent && line[indent..].starts_with(['}', ')', ']'])
+    };
+    let end = lines[first + 1..].iter().position(|line| closes(line) && !line.trim_end().ends_with('{'));
+    end.map(|end| first + 1 + end).ok_or(format!("what `{}` begins has no end", lines[first].trim()))
+}
+
+fn indent(line: &str) -> usize {
+    line.len() - line.trim_start().len()
+}
+
+fn without_indent(lines: &[&str]) -> String {
+    let least =
+        lines.iter().filter(|line| !line.trim().is_empty()).map(|line| indent(line)).min().unwrap_or(0);
+    lines.iter().map(|line| format!("{}\n", line.get(least..).unwrap_or("").trim_end())).collect()
+}
+
+/// A chapter with these listings between its marks.
+pub fn with_listings(chapter: &str, listings: &[(Mark, String)]) -> String {
+    let mut text = String::new();
+    let mut at = 0;
+    for (mark, listing) in listings {
+        text.push_str(&chapter[at..mark.listing.start]);
+        text.push_str(listing);
+        at = mark.listing.end;
+    }
+    text + &chapter[at..]
+}
+
+/// A text with each number replaced, for the comparison of what varies.
+pub fn without_numbers(text: &str) -> String {
+    let mut out = String::new();
+    let mut inside = false;
+    for letter in text.chars() {
+        let number = letter.is_ascii_digit() || inside && (letter == '.' || letter == ',');
+        match (number, inside) {
+            (true, false) => out.push('#'),
+            (false, _) => out.push(letter),
+            (true, true) => {}
+        }
+        inside = number;
+    }
+    // A wider number takes a space less before it.
+    out.split_inclusive('\n')
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ") + "\n")
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE: &str = "use a;\n\nimpl X {\n    /// Doc.\n    fn one(\n        &self,\n    ) -> u8 {\n        1\n    }\n\n    fn two() {}\n}\n";
+
+    #[test]
+    fn an_item_ends_where_it_is_closed() {
+        let found = piece(SOURCE, "fn one", "").unwrap();
+        assert_eq!((found.first, found.last), (5, 9));
+        assert_eq!(found.text, "fn one(\n    &self,\n) -> u8 {\n    1\n}\n");
+        assert_eq!(piece(SOURCE, "fn two", "").unwrap().text, "fn two() {}\n");
+        assert_eq!(piece(SOURCE, "impl X", "").unwrap().last, 12);
+    }
+
+    #[test]
+    fn a_range_goes_from_line_to_line() {
+        let found = piece(SOURCE, "/// Doc", ") -> u8").unwrap();
+        assert_eq!((found.first, found.last), (4, 7));
+        assert_eq!(piece(SOURCE, "", "").unwrap().last, 12);
+    }
+
+    #[test]
+    fn what_has_vanished_or_is_not_alone_is_an_error() {
+        assert_eq!(piece(SOURCE, "fn three", ""), Err("no line has `fn three`".into()));
+        assert_eq!(piece(SOURCE, "fn", ""), Err("lines 5 and 11 both have `fn`".into()));
+    }
+
+    #[test]
+    fn marks_are_found_with_their_listings() {
+        let chapter = "# A\n<!-- cite: a/b.rs: fn x .. end of it -->\nold\n<!-- end -->\n<!-- a note -->\n<!-- output: hello --x; times vary -->\n<!-- end -->\n";
+        let found = marks(chapter).unwrap();
+        assert_eq!(
+            found[0].ask,
+            Ask::Cite { file: "a/b.rs".into(), from: "fn x".into(), to: "end of it".into() }
+        );
+        assert_eq!(&chapter[found[0].listing.clone()], "old\n");
+        assert_eq!(found[1].ask, Ask::Output { words: vec!["hello".into(), "--x".into()], times_vary: true });
+        let filled =
+            with_listings(chapter, &[(found[0].clone(), "new\n".into()), (found[1].clone(), "out\n".into())]);
+        assert_eq!(filled.replace("new", "old").replace("out\n", ""), chapter);
+        assert!(marks("<!-- output: hello -->\n").unwrap_err().starts_with("line 1: there is no"));
+    }
+
+    #[test]
+    fn numbers_that_vary_are_not_compared() {
+        assert_eq!(
+            without_numbers("took   1.5 ms, 20 times\n"),
+            without_numbers("took 13,000 ms, 2 times\n")
+        );
+        assert_ne!(without_numbers("took 1 ms"), without_numbers("took 1 s"));
+    }
+}

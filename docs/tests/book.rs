@@ -1,0 +1,173 @@
+//! Nothing in the book may rot: listings, outputs, links, exercises, words.
+//!
+//! The Rust blocks are compiled and run as documentation tests of this crate (see `chapters!` in `src/lib.rs`).
+
+#![forbid(unsafe_code)]
+#![cfg(not(miri))]
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+
+use docs::book::{Chapter, chapters, listing};
+use docs::marks::{Ask, marks, without_numbers};
+use docs::{root, sources};
+
+/// Calls `check` with every mark of the book and what stands behind it; collects what it complains about.
+fn every_mark(check: impl Fn(&Chapter, &Ask, &str) -> Result<(), String>) {
+    let mut wrong = Vec::new();
+    for chapter in chapters() {
+        for mark in marks(&chapter.text).unwrap_or_else(|why| panic!("docs/{}: {why}", chapter.path)) {
+            if let Err(why) = check(&chapter, &mark.ask, &chapter.text[mark.listing.clone()]) {
+                wrong.push(format!("docs/{}:{}: {why}", chapter.path, mark.line));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{}\nrun `cargo run -p docs --bin book`, and read the text around",
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn every_citation_is_what_the_source_says() {
+    every_mark(|chapter, ask, shown| match ask {
+        Ask::Output { .. } => Ok(()),
+        Ask::Cite { .. } if listing(ask, &chapter.path)? == shown => Ok(()),
+        Ask::Cite { file, from, .. } => Err(format!("`{from}` in {file} has changed")),
+    });
+}
+
+#[test]
+fn every_output_is_what_the_program_prints() {
+    every_mark(|chapter, ask, shown| {
+        let Ask::Output { words, times_vary } = ask else { return Ok(()) };
+        let printed = listing(ask, &chapter.path)?;
+        let same =
+            if *times_vary { without_numbers(&printed) == without_numbers(shown) } else { printed == shown };
+        if same {
+            Ok(())
+        } else {
+            Err(format!("`{}` prints something else now:\n{printed}", words.join(" ")))
+        }
+    });
+}
+
+/// All Markdown files that a reader may come by.
+fn texts() -> Vec<(String, String)> {
+    let mut texts: Vec<_> =
+        sources("docs", &[".md"]).into_iter().map(|text| (text.path, text.text)).collect();
+    for name in ["README.md", "CHANGELOG.md"] {
+        texts.push((name.into(), std::fs::read_to_string(root().join(name)).expect(name)));
+    }
+    texts
+}
+
+/// The lines of a text that are not in a code block.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut inside = false;
+    text.lines().filter(move |line| {
+        let fence = line.trim_start().starts_with("```");
+        inside ^= fence;
+        !inside && !fence
+    })
+}
+
+/// What a line links to.
+fn links(line: &str) -> Vec<&str> {
+    line.split("](").skip(1).filter_map(|rest| rest.split([')', ' ']).next()).collect()
+}
+
+/// The names by which a text's headings can be linked to.
+fn headings(text: &str) -> BTreeSet<String> {
+    let titles =
+        prose(text).filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    let name = |title: &str| {
+        let kept = title.to_lowercase().replace(' ', "-");
+        kept.chars().filter(|letter| letter.is_alphanumeric() || matches!(letter, '-' | '_')).collect()
+    };
+    titles.map(name).collect()
+}
+
+/// `a/b/../c` as `a/c`.
+fn plain(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut plain, part| {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            part => plain.push(part),
+        }
+        plain
+    })
+}
+
+/// Why this link of this file leads nowhere, if it does not.
+fn broken(file: &str, text: &str, link: &str) -> Option<String> {
+    if link.starts_with("https://") || link.starts_with("http://") {
+        return None;
+    }
+    let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+    let target = plain(&root().join(file).parent().expect("a file is in a folder").join(path));
+    if !path.is_empty() && !target.exists() {
+        return Some(format!("{file}: nothing is at `{link}`"));
+    }
+    let is_text = path.is_empty() || path.ends_with(".md");
+    let target =
+        if path.is_empty() { text.to_owned() } else { std::fs::read_to_string(&target).unwrap_or_default() };
+    let known = anchor.is_empty() || !is_text || headings(&target).contains(anchor);
+    (!known).then(|| format!("{file}: no heading is called `{anchor}` at `{link}`"))
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let texts = texts();
+    let all = texts.iter().flat_map(|(file, text)| {
+        prose(text).flat_map(links).filter_map(move |link| broken(file, text, link))
+    });
+    let wrong: Vec<String> = all.collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_table_of_contents_names_every_chapter_once() {
+    let named: Vec<String> = chapters().into_iter().map(|chapter| format!("docs/{}", chapter.path)).collect();
+    let once: BTreeSet<_> = named.iter().cloned().collect();
+    assert_eq!(once.len(), named.len(), "a chapter is named twice");
+    let unnamed: Vec<_> = sources("docs", &[".md"])
+        .into_iter()
+        .filter(|text| !once.contains(&text.path) && !text.path.ends_with("SUMMARY.md"))
+        .collect();
+    assert!(
+        unnamed.is_empty(),
+        "docs/SUMMARY.md does not name {:?}",
+        unnamed.iter().map(|text| &text.path).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn every_block_of_rust_is_compiled_or_cited() {
+    let library = std::fs::read_to_string(root().join("docs/src/lib.rs")).expect("docs/src/lib.rs");
+    for chapter in chapters().iter().filter(|chapter| chapter.path.starts_with("chapters/")) {
+        let name = chapter.path.trim_start_matches("chapters/");
+        assert!(
+            library.contains(&format!("\"{name}\"")),
+            "docs/src/lib.rs does not test the blocks of {name}"
+        );
+        let cited: Vec<_> =
+            marks(&chapter.text).expect("marks").into_iter().map(|mark| mark.listing).collect();
+        for (at, _) in chapter.text.match_indices("```rust,ignore") {
+            let is_cited = cited.iter().any(|listing| listing.contains(&at));
+            assert!(is_cited, "docs/{}: a block is ignored and not cited", chapter.path);
+        }
+    }
+}
+
+#[test]
+fn every_exercise_has_an_answer() {
+    for chapter in chapters().iter().filter(|chapter| chapter.text.contains("\n## Exercises")) {
+        let part = chapter.text.split("\n## Exercises").nth(1).unwrap_or_default();
+        let questions = part.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit())).count();
+        let answers = part.matches("<details>").count();
+        assert!((3..=5).contains(&questions), "docs/{}: {questions} exercises", chapter.path);
+        assert_eq!(questions, answers, "docs/{}: questions and answers", chapter.path);
+    }
+}
