@@ -68,3 +68,17 @@ impl Source {
         code.filter(|(_, line)| !line.trim_start().starts_with("//"))
     }
 }
+
+/// Compiles and runs the Rust blocks of these chapters as documentation tests.
+#[allow(unused_macros, reason = "there is nothing to compile but for documentation tests")]
+macro_rules! chapters {
+    ($($module:ident $file:literal)*) => {
+        $(
+            #[cfg(doctest)]
+            #[doc = include_str!(concat!("../chapters/", $file))]
+            mod $module {}
+        )*
+    };
+}
+
+chapters! {}
