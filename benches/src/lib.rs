@@ -12,4 +12,5 @@ pub mod faceoff;
 
 pub mod parts;
 pub mod programs;
+pub mod server;
 pub mod talk;

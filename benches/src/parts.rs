@@ -135,11 +135,39 @@ const BURN: Duration = Duration::from_micros(20);
 /// Never stops, and never gives way for longer than its turn.
 pub async fn burn_and_wake() {
     loop {
-        let start = Instant::now();
-        while start.elapsed() < BURN {
-            std::hint::spin_loop();
-        }
+        burn();
         SelfWake::new().await;
+    }
+}
+
+fn burn() {
+    let start = Instant::now();
+    while start.elapsed() < BURN {
+        std::hint::spin_loop();
+    }
+}
+
+/// What keeps hot tasks burning: until it is quenched, or has burnt so long that nobody can be expected to do it.
+#[derive(Clone)]
+pub struct Fire {
+    until: Instant,
+    out: Arc<AtomicBool>,
+}
+
+impl Fire {
+    pub fn new(longest: Duration) -> Fire {
+        Fire { until: Instant::now() + longest, out: Arc::default() }
+    }
+
+    pub fn quench(&self) {
+        self.out.store(true, SeqCst);
+    }
+
+    pub async fn burn(self) {
+        while !self.out.load(SeqCst) && Instant::now() < self.until {
+            burn();
+            SelfWake::new().await;
+        }
     }
 }
 

@@ -202,6 +202,25 @@ macro_rules! programs {
             })
         }
 
+        /// The same beside so many hot tasks, which give up when this time is over.
+        pub fn lateness_beside(hot: usize, n: u64, patience: Duration) -> Vec<Duration> {
+            block_on(async move {
+                let fire = Fire::new(patience);
+                let handles: Vec<_> = (0..hot).map(|_| spawn(fire.clone().burn())).collect();
+                let mut late = Vec::new();
+                for _ in 0..n {
+                    let start = Instant::now();
+                    sleep(Duration::from_millis(1)).await;
+                    late.push(start.elapsed() - Duration::from_millis(1));
+                }
+                fire.quench();
+                for handle in handles {
+                    join(handle).await;
+                }
+                late
+            })
+        }
+
         /// How long after a wake on another thread the task runs, `n` times.
         pub fn remote_wake(n: u64) -> Vec<Duration> {
             block_on(crate::parts::remote_wakes(n))
