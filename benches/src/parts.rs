@@ -10,7 +10,7 @@ use std::cell::{Cell, RefCell};
 pub use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 pub use std::task::Poll;
 use std::task::{Context, Waker};
@@ -147,24 +147,38 @@ fn burn() {
     }
 }
 
-/// What keeps hot tasks burning: until it is quenched, or has burnt so long that nobody can be expected to do it.
+/// What keeps hot tasks burning, as long as it is stoked: a program that never gets its turn back must end all the same.
 #[derive(Clone)]
 pub struct Fire {
-    until: Instant,
-    out: Arc<AtomicBool>,
+    lit: Instant,
+    lasts: Duration,
+    /// In nanoseconds since it was lit.
+    until: Arc<AtomicU64>,
 }
 
 impl Fire {
-    pub fn new(longest: Duration) -> Fire {
-        Fire { until: Instant::now() + longest, out: Arc::default() }
+    /// Burns for so long each time it is stoked.
+    pub fn that_lasts(lasts: Duration) -> Fire {
+        let fire = Fire { lit: Instant::now(), lasts, until: Arc::default() };
+        fire.stoke();
+        fire
+    }
+
+    pub fn stoke(&self) {
+        self.until.store((self.lit.elapsed() + self.lasts).as_nanos() as u64, SeqCst);
     }
 
     pub fn quench(&self) {
-        self.out.store(true, SeqCst);
+        self.until.store(0, SeqCst);
     }
 
+    pub fn is_out(&self) -> bool {
+        self.lit.elapsed().as_nanos() as u64 >= self.until.load(SeqCst)
+    }
+
+    /// A hot task.
     pub async fn burn(self) {
-        while !self.out.load(SeqCst) && Instant::now() < self.until {
+        while !self.is_out() {
             burn();
             SelfWake::new().await;
         }

@@ -166,3 +166,102 @@ fn end_with_whoever_started_it() {
         process::exit(0);
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::{Client, Pace, Words};
+    use crate::contenders::NAMES;
+    use std::io::Write;
+    use std::net::TcpStream;
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    /// A thread that serves for ever; the test does not wait for it.
+    fn in_a_thread(name: &'static str, talk: &'static str) -> SocketAddr {
+        let listener = listen().unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || contenders::serve(name, listener, Talk::named(talk), 0));
+        address
+    }
+
+    fn answers(name: &str, address: SocketAddr, words: Words) {
+        let outcome =
+            Client::connect(address, 3, words, LONG).and_then(|mut client| client.run(20, Pace::InFlight(2)));
+        assert_eq!(outcome.map(|outcome| outcome.answered), Ok(60), "{name}");
+    }
+
+    /// Requests that come in two pieces, cut everywhere.
+    fn answers_pieces(name: &str, address: SocketAddr) {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        let request = crate::talk::REQUEST;
+        let mut answer = vec![0; crate::talk::response_length()];
+        for cut in (1..request.len()).step_by(5).chain(request.len() - 4..request.len()) {
+            stream.write_all(&request[..cut]).unwrap();
+            thread::sleep(Duration::from_millis(1));
+            stream.write_all(&request[cut..]).unwrap();
+            stream.read_exact(&mut answer).unwrap_or_else(|error| panic!("{name}, cut at {cut}: {error}"));
+            assert!(answer.ends_with(b"Hello, world!"), "{name}, cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn every_contender_echoes_and_says_hello() {
+        for name in NAMES.into_iter().filter(|name| !guests::NAMES.contains(name)) {
+            let (echo, hello) = (in_a_thread(name, "echo"), in_a_thread(name, "hello"));
+            if name == "monoio_uring" && Client::connect(echo, 1, Words::echo(1), LONG).is_err() {
+                println!("SKIPPED monoio_uring: the kernel refuses io_uring; its server is not tested");
+                continue;
+            }
+            answers(name, echo, Words::echo(64));
+            answers(name, echo, Words::echo(100 << 10));
+            answers(name, hello, Words::hello());
+            answers_pieces(name, hello);
+        }
+    }
+
+    #[test]
+    fn guests_echo_and_say_hello_and_end_with_whoever_started_them() {
+        for name in guests::NAMES {
+            if let Some(why) = guests::missing(name) {
+                println!("SKIPPED {name}: {why}; its server is not tested");
+                continue;
+            }
+            let echo = Server::started(name, &mut guests::command(name, "echo")).unwrap();
+            let mut hello = Server::started(name, &mut guests::command(name, "hello")).unwrap();
+            answers(name, echo.address(), Words::echo(64));
+            answers(name, echo.address(), Words::echo(100 << 10));
+            answers(name, hello.address(), Words::hello());
+            answers_pieces(name, hello.address());
+            assert!(echo.calm_cpu().is_none_or(|cpu| cpu > 0));
+            drop(hello.child.stdin.take());
+            assert!(hello.child.wait().unwrap().success(), "{name} is still there");
+        }
+    }
+
+    #[test]
+    fn a_server_that_does_not_start_is_absent_and_says_why() {
+        let mut command = Command::new("sh");
+        let started = Server::started("sh", command.args(["-c", "echo no room >&2; exit 1"]));
+        assert_eq!(started.unwrap_err(), Miss::Absent("its server does not start: no room".into()));
+    }
+
+    #[test]
+    fn processor_time_is_that_of_all_threads() {
+        let Some(before) = cpu("self") else {
+            return println!("SKIPPED processor time: there is no /proc/self/task/TID/schedstat");
+        };
+        // If the sum had only this thread, which sleeps, it would hardly grow, and this would not end.
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| while !over.load(Relaxed) {});
+            while cpu("self").unwrap() < before + 20_000_000 {
+                thread::sleep(Duration::from_millis(1));
+            }
+            over.store(true, Relaxed);
+        });
+    }
+}

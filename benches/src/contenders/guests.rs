@@ -28,7 +28,7 @@ pub fn missing(name: &str) -> Option<String> {
 }
 
 /// The words that start a guest.
-fn command(name: &str, talk: &str) -> Command {
+pub fn command(name: &str, talk: &str) -> Command {
     let mut command = Command::new("python3");
     command.args(["-c", SCRIPT, name, talk]);
     command

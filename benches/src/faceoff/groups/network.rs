@@ -13,10 +13,10 @@
 //! | `echo SIZE, M in flight` | M of them |
 //! | `echo SIZE at R/s` | fixed rate: latencies count from when a message was due; the curve has the name without MEASURE |
 //! | `hello` | GET, "Hello, world!" |
-//! | `accept storm` | connect, one echo, reset; N at once |
 //!
-//! N is `1 connection`, `50 connections`, `1,000 connections`. MEASURE is `requests` (1/s; of a storm: connections),
-//! `CPU per request` (ns, the server's), `p50`, `p99`, `p99.9` (ns).
+//! N is `1 connection`, `50 connections`, `1,000 connections`. MEASURE is `requests` (1/s), `CPU per request` (ns, the
+//! server's), `p50`, `p99`, `p99.9` (ns). And there is `accept storm, 50 at once: connections` (1/s) and `: CPU per
+//! connection` (ns): connect, one echo, reset.
 //!
 //! What it does not know: memory per connection, which is counted elsewhere.
 
@@ -56,10 +56,11 @@ const WITH_LATENCY: &[Measure] = &[Requests, Cpu, Percentile(500), Percentile(99
 const LATENCY: &[Measure] = &[Cpu, Percentile(500), Percentile(990), Percentile(999)];
 
 impl Measure {
-    fn row(self, name: &str) -> (String, Unit) {
+    fn row(self, cell: &Cell) -> (String, Unit) {
+        let (name, one) = (cell.name(), if cell.kind == Kind::Storm { "connection" } else { "request" });
         match self {
-            Requests => (format!("{name}: requests"), Unit::PerSecond),
-            Cpu => (format!("{name}: CPU per request"), Unit::Nanoseconds),
+            Requests => (format!("{name}: {one}s"), Unit::PerSecond),
+            Cpu => (format!("{name}: CPU per {one}"), Unit::Nanoseconds),
             Percentile(share) => (format!("{name}: p{}", f64::from(share) / 10.0), Unit::Nanoseconds),
         }
     }
@@ -99,8 +100,7 @@ impl Kind {
             Kind::Echo { size, pace: Pace::PerSecond(rate) } => {
                 format!("echo {} at {}/s", bytes(size), thousands(rate))
             }
-            Kind::Hello => "hello".into(),
-            Kind::Storm => "accept storm".into(),
+            Kind::Hello | Kind::Storm => "hello".into(),
         }
     }
 }
@@ -133,6 +133,9 @@ struct Cell {
 
 impl Cell {
     fn name(&self) -> String {
+        if self.kind == Kind::Storm {
+            return format!("accept storm, {} at once", self.connections);
+        }
         let ending = if self.connections == 1 { "" } else { "s" };
         format!("{}, {} connection{ending}", self.kind.name(), thousands(self.connections as u64))
     }
@@ -200,9 +203,9 @@ const CELLS: [Cell; 16] = [
     Cell { kind: Kind::Storm, quick: true, ..echo(64, 50, 2_000) },
     Cell { kind: Kind::Hello, quick: true, guests: true, measures: WITH_LATENCY, ..echo(64, 50, 10_000) },
     Cell { kind: Kind::Echo { size: 64, pace: Pace::PerSecond(RATE) }, quick: true, guests: true,
-           measures: LATENCY, ..echo(64, 50, 5_000) },
+           measures: LATENCY, ..echo(64, 50, 3_000) },
 ];
-const RATE: u64 = 10_000;
+const RATE: u64 = 5_000;
 
 pub fn network(plan: &Plan, left_out: &mut Vec<String>) -> Vec<Job> {
     left_out.extend(present().notes.iter().map(|note| format!("{GROUP}: {note}")));
@@ -219,14 +222,14 @@ pub fn network(plan: &Plan, left_out: &mut Vec<String>) -> Vec<Job> {
 fn job(plan: &Plan, cell: Cell) -> Job {
     let mut cell = cell;
     if plan.quick {
-        cell.requests = (cell.requests / 5).max(cell.connections as u64);
+        cell.requests = (cell.requests / 5).max(5 * cell.connections as u64);
     }
     let guest = |name: &&str| guests::NAMES.contains(name);
     let contenders = present().names.iter().copied().filter(|name| cell.guests || !guest(name)).collect();
     let has_cpu = server::cpu("self").is_some();
     let measures: Vec<Measure> =
         cell.measures.iter().copied().filter(|measure| has_cpu || *measure != Cpu).collect();
-    let rows = measures.iter().map(|measure| measure.row(&cell.name())).collect();
+    let rows = measures.iter().map(|measure| measure.row(&cell)).collect();
     let (mut servers, curves) = (Servers::that(talk(cell.kind)), Curves::new(&cell));
     let drawn = curves.clone();
     let run = move |who| {
@@ -277,5 +280,51 @@ impl Curves {
         merged
             .map(|(who, all)| Curve { name: name.clone(), contender: who.into(), points: points(&all) })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_named_so_that_they_can_be_found() {
+        let names = CELLS.map(|cell| cell.name());
+        let known = [
+            "echo 64 B, 1 connection",
+            "echo 64 B, 50 connections",
+            "echo 1 KiB, 1,000 connections",
+            "echo 64 B, 16 in flight, 50 connections",
+            "accept storm, 50 at once",
+            "hello, 50 connections",
+            "echo 64 B at 5,000/s, 50 connections",
+        ];
+        known
+            .iter()
+            .for_each(|name| assert!(names.iter().any(|other| other == name), "no {name}: {names:?}"));
+        let rows: Vec<String> = LATENCY.iter().map(|measure| measure.row(&CELLS[0]).0).collect();
+        let measures = ["CPU per request", "p50", "p99", "p99.9"];
+        assert_eq!(rows, measures.map(|measure| format!("echo 64 B, 1 connection: {measure}")));
+    }
+
+    #[test]
+    fn everyone_does_all_of_the_same_work() {
+        for cell in CELLS.iter().filter(|cell| cell.kind != Kind::Storm) {
+            assert_eq!(cell.requests % cell.connections as u64, 0, "{}", cell.name());
+        }
+    }
+
+    #[test]
+    fn a_curve_is_of_the_rounds_that_are_counted() {
+        let curves = Curves::new(&CELLS[15]);
+        for nanoseconds in [9_000, 100, 200] {
+            let mut latencies = histogram();
+            latencies.record(nanoseconds).unwrap();
+            curves.add("roundel", &latencies);
+        }
+        let curve = &curves.finished()[0];
+        assert_eq!(curve.name, "echo 64 B at 5,000/s, 50 connections");
+        assert_eq!((curve.points[0], *curve.points.last().unwrap()), ((0.0, 100.0), (100.0, 200.0)));
+        assert!(Curves::new(&CELLS[0]).finished().is_empty());
     }
 }
