@@ -8,6 +8,7 @@
 //! run those programs, too. A module knows no other, except that tokio's two runtimes share a server.
 
 pub mod compio;
+pub mod guests;
 pub mod mio;
 pub mod monoio;
 pub mod roundel;

@@ -14,7 +14,9 @@
 pub mod figures;
 pub mod groups;
 pub mod job;
+pub mod pins;
 pub mod place;
 pub mod progress;
 pub mod report;
+pub mod servers;
 pub mod tables;

@@ -12,5 +12,6 @@ pub mod faceoff;
 
 pub mod parts;
 pub mod programs;
+pub mod server;
 pub mod talk;
 pub mod vocabulary;

@@ -13,10 +13,11 @@ use std::time::Instant;
 
 use benches::faceoff::groups::{GROUPS, Group, Plan};
 use benches::faceoff::job::run_all;
-use benches::faceoff::place;
 use benches::faceoff::progress::Progress;
 use benches::faceoff::report::{Report, SCHEMA};
 use benches::faceoff::tables::{LEGEND, losses, tables};
+use benches::faceoff::{pins, place};
+use benches::server;
 
 fn usage() -> String {
     let groups: String =
@@ -89,12 +90,14 @@ fn measure(options: &Options, words: &[String]) -> Result<Report, String> {
         versions: place::versions(),
         ..Report::default()
     };
+    server::raise_descriptor_limit();
     let (plan, start) = (Plan::new(options.quick), Instant::now());
     let chosen =
         |group: &&Group| options.only.is_empty() || options.only.iter().any(|name| name == group.name);
     let jobs =
         GROUPS.iter().filter(chosen).flat_map(|group| (group.jobs)(&plan, &mut report.notes)).collect();
     run_all(jobs, &mut report, &mut Progress::new(), &stop);
+    report.machine.pinned = pins::were_used();
     report.seconds = start.elapsed().as_secs_f64();
     Ok(report)
 }
@@ -115,6 +118,13 @@ fn print(report: &Report) {
 }
 
 fn run(words: &[String]) -> Result<ExitCode, String> {
+    // Not for people: a server that another face-off has started.
+    if let [first, rest @ ..] = words
+        && first == "serve"
+    {
+        let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+        return server::serve(&rest).map(|()| ExitCode::SUCCESS);
+    }
     let options = options(words).map_err(|why| format!("{why}\n\n{}", usage()))?;
     if options.help {
         println!("{}", usage());

@@ -8,6 +8,8 @@
 
 use crate::faceoff::job::Job;
 
+pub mod fairness;
+pub mod network;
 pub mod programs;
 
 /// How much is to be done.
@@ -46,4 +48,10 @@ pub const GROUPS: &[Group] = &[
     },
     Group { name: "timers", about: "sleeps and timeouts", jobs: programs::timers },
     Group { name: "threads", about: "wakes from other threads, and jobs for them", jobs: programs::threads },
+    Group {
+        name: "network",
+        about: "echo, hello, accept storm: servers on a core of their own",
+        jobs: network::network,
+    },
+    Group { name: "fairness", about: "echoes and sleeps beside hot tasks", jobs: fairness::fairness },
 ];

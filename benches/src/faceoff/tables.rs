@@ -9,6 +9,7 @@ use crate::faceoff::report::{FLOOR, Report, Row, Verdict};
 
 /// Whose figure is shown as it is; the others' are ratios to it.
 pub const OURS: &str = "roundel";
+/// How wide the names of the rows are; wider where they are longer.
 const FIRST: usize = 44;
 const CELL: usize = 15;
 
@@ -31,8 +32,9 @@ fn table(report: &Report, group: &str) -> String {
     };
     let names: String = columns.iter().map(|name| right(&head(name), CELL)).collect();
     let rows = report.rows.iter().filter(|row| row.group == group);
-    let lines: String = rows.map(|row| line(row, &columns)).collect();
-    format!("\n{}{names}\n{lines}", left(group, FIRST))
+    let first = rows.clone().map(|row| row.name.chars().count()).fold(FIRST, usize::max);
+    let lines: String = rows.map(|row| line(row, &columns, first)).collect();
+    format!("\n{}{names}\n{lines}", left(group, first))
 }
 
 /// Padded by characters, not by bytes.
@@ -44,9 +46,9 @@ fn right(text: &str, width: usize) -> String {
     format!(" {text:>width$}")
 }
 
-fn line(row: &Row, columns: &[&str]) -> String {
+fn line(row: &Row, columns: &[&str], first: usize) -> String {
     let verdict = row.verdict();
-    let mut text = left(&row.name, FIRST);
+    let mut text = left(&row.name, first);
     columns.iter().for_each(|name| text.push_str(&right(&cell(row, name, &verdict), CELL)));
     if let Verdict::Tied(names) = &verdict {
         let _ = write!(text, "  (tied: {})", names.join(", "));
