@@ -11,13 +11,14 @@
 //! ```text
 //! run NAME PROGRAM:N ...     runs these, one after the other; a reading before the first and after each
 //! hold NAME idle|sleeping N  holds so many tasks; two readings before them, and one when each has been polled
-//! serve NAME                 prints its address, and echoes; a reading for each line on its standard input
+//! serve NAME                 prints its address, and echoes; a reading for each message `read`; `stop` ends it
 //! ```
 //!
-//! Contract. A child that serves ends when its standard input does, so none outlives whoever started it.
+//! A server is told by messages because a second thread that listens would be in the figures: libc takes more instructions
+//! for a system call when there are two threads, and valgrind cannot run the other one while one waits in io_uring.
 
-use std::io::{Write, stdin, stdout};
 use std::net::TcpListener;
+use std::sync::OnceLock;
 
 use crate::contenders::{compio, monoio_epoll, monoio_uring, roundel, serve, smol, tokio, tokio_local};
 use crate::faceoff::counts::crowd::raise_descriptor_limit;
@@ -25,6 +26,13 @@ use crate::talk::Talk;
 
 /// A file that nobody has: a system call that asks for it is a mark.
 pub const MARK: &str = "/a-mark-for-tools";
+
+/// The length of a word that a server is told.
+pub const WORD: usize = 4;
+/// Asks for a reading.
+pub const READ: &[u8; WORD] = b"read";
+/// Asks for the end.
+pub const STOP: &[u8; WORD] = b"stop";
 
 /// What an allocator has counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -150,19 +158,32 @@ fn hold(name: &str, asleep: bool, n: usize, allocated: fn() -> Allocated) {
     of_all!(name, |it| it::hold_tasks(n, asleep, look, look));
 }
 
+/// How a server's allocator is asked.
+static SERVING: OnceLock<fn() -> Allocated> = OnceLock::new();
+
 fn serve_until_told(name: &str, allocated: fn() -> Allocated) {
+    die_with_parent();
     raise_descriptor_limit();
+    SERVING.get_or_init(|| allocated);
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     println!("{}", listener.local_addr().expect("an address"));
-    std::thread::spawn(move || {
-        let mut line = String::new();
-        while stdin().read_line(&mut line).is_ok_and(|count| count > 0) {
-            read(allocated);
-        }
-        let _ = stdout().flush();
-        std::process::exit(0);
-    });
-    serve(name, listener, Talk::Echo, 0);
+    serve(name, listener, Talk::Told, 0);
+}
+
+/// Does what a server is told.
+#[inline(never)]
+pub fn hear(word: &[u8]) {
+    match word {
+        word if word == READ => read(SERVING.get().copied().unwrap_or(Allocated::default)),
+        word if word == STOP => std::process::exit(0),
+        _ => {}
+    }
+}
+
+/// A server that is not told to stop, because whoever started it is no more, stops nevertheless.
+fn die_with_parent() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
 }
 
 #[cfg(test)]

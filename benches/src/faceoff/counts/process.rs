@@ -9,8 +9,8 @@
 //!
 //! The program that counts allocations is built when it is not there, or is older than this one.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::SocketAddr;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -22,12 +22,12 @@ use std::{env, fs, thread};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::faceoff::counts::child::Reading;
+use crate::faceoff::counts::child::{READ, Reading, STOP, WORD};
 use crate::faceoff::counts::tools::Tool;
 use crate::faceoff::job::Miss;
 
 /// Who has said nothing for so long hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Which of the two programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +111,8 @@ impl Drop for Folder {
 pub struct Process {
     child: Child,
     lines: Receiver<String>,
+    /// The connection by which a server is told.
+    told_by: Option<TcpStream>,
     tool: Option<Tool>,
     folder: Folder,
 }
@@ -126,12 +128,12 @@ impl Process {
         let errors = fs::File::create(folder.0.join("errors")).map_err(|error| miss("no file", error))?;
         let mut command = Command::new(&all[0]);
         command.args(&all[1..]).args(words).process_group(0);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
         let mut child = command.spawn().map_err(|error| miss("cannot be started", error))?;
         let output = BufReader::new(child.stdout.take().expect("it is piped"));
         let (sender, lines) = channel();
         thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Ok(Process { child, lines, tool, folder })
+        Ok(Process { child, lines, told_by: None, tool, folder })
     }
 
     /// The next line that it prints.
@@ -143,13 +145,17 @@ impl Process {
         self.lines.recv_timeout(PATIENCE).map_err(|_| self.failure())
     }
 
-    /// Where it serves.
+    /// Where it serves; from now on it can be asked.
     ///
     /// # Errors
     ///
     /// When it does not.
     pub fn address(&mut self) -> Result<SocketAddr, Miss> {
-        self.line()?.parse().map_err(|error| miss("it does not say where it serves", error))
+        let address = self.line()?.parse().map_err(|error| miss("it does not say where it serves", error))?;
+        let stream = TcpStream::connect(address).map_err(|error| miss("it does not serve", error))?;
+        stream.set_read_timeout(Some(PATIENCE)).map_err(|error| miss("it cannot be asked", error))?;
+        self.told_by = Some(stream);
+        Ok(address)
     }
 
     /// The reading that it prints by itself.
@@ -168,9 +174,15 @@ impl Process {
     ///
     /// When it has ended, or hangs.
     pub fn ask(&mut self) -> Result<Reading, Miss> {
-        let asked = self.child.stdin.as_mut().expect("it is piped").write_all(b"\n");
-        asked.map_err(|_| self.failure())?;
+        self.tell(READ).map_err(|_| self.failure())?;
         self.reading()
+    }
+
+    /// A word to a server, and its echo.
+    fn tell(&mut self, word: &[u8; WORD]) -> io::Result<()> {
+        let stream = self.told_by.as_mut().expect("only one that serves is told");
+        stream.write_all(word)?;
+        stream.read_exact(&mut [0; WORD])
     }
 
     /// Waits for its end, and takes what the tool has counted between the readings.
@@ -179,7 +191,9 @@ impl Process {
     ///
     /// When it fails or hangs, or the tool has written something else.
     pub fn end(mut self) -> Result<Vec<f64>, Miss> {
-        drop(self.child.stdin.take());
+        if self.told_by.is_some() {
+            let _ = self.tell(STOP); // Its answer is its end.
+        }
         let start = Instant::now();
         while self.child.try_wait().is_ok_and(|status| status.is_none()) && start.elapsed() < PATIENCE {
             thread::sleep(Duration::from_millis(2));
