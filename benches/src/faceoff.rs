@@ -8,9 +8,11 @@
 //! median with the middle half of the rounds; and who is better is asked round by round, so that a mood that two contenders
 //! share says nothing. Where the answer changes from round to round, nobody is called the winner.
 //!
-//! Each file below does one thing. [`groups`] says what is run, [`job`] runs it, [`progress`] says how far it is;
+//! Each file below does one thing. [`groups`] says what is run, [`job`] runs it, [`progress`] says how far it is; [`ablations`]
+//! are versions of ourselves with one mechanism less;
 //! [`figures`] says what may be said of some numbers, [`report`] keeps them, [`tables`] prints them.
 
+pub mod ablations;
 pub mod figures;
 pub mod groups;
 pub mod job;

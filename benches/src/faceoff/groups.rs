@@ -8,6 +8,7 @@
 
 use crate::faceoff::job::Job;
 
+pub mod ablations;
 pub mod programs;
 
 /// How much is to be done.
@@ -46,4 +47,9 @@ pub const GROUPS: &[Group] = &[
     },
     Group { name: "timers", about: "sleeps and timeouts", jobs: programs::timers },
     Group { name: "threads", about: "wakes from other threads, and jobs for them", jobs: programs::threads },
+    Group {
+        name: "ablations",
+        about: "what does this line buy? ours without one mechanism",
+        jobs: ablations::ablations,
+    },
 ];
