@@ -122,10 +122,11 @@ pub fn cpu(process: &str) -> Option<u64> {
     Some(times.sum()).filter(|&sum| sum > 0)
 }
 
-/// As many descriptors as the system allows: a thousand connections are more than it allows by default.
-pub fn raise_descriptor_limit() {
+/// As many descriptors as the system allows, and how many that is: a thousand connections are more than by default.
+pub fn raise_descriptor_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    raised.map_or(limit.current, |()| limit.maximum).unwrap_or(u64::MAX)
 }
 
 /// What such a process does: serves for ever.

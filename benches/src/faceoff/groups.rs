@@ -8,6 +8,7 @@
 
 use crate::faceoff::job::Job;
 
+pub mod ablations;
 pub mod counts;
 pub mod fairness;
 pub mod network;
@@ -56,4 +57,9 @@ pub const GROUPS: &[Group] = &[
     },
     Group { name: "fairness", about: "echoes and sleeps beside hot tasks", jobs: fairness::fairness },
     Group { name: "counts", about: "what does not depend on the machine's mood", jobs: counts::counts },
+    Group {
+        name: "ablations",
+        about: "what does this line buy? ours without one mechanism",
+        jobs: ablations::ablations,
+    },
 ];

@@ -5,19 +5,22 @@
 
 use std::fmt::Write;
 
-use crate::faceoff::report::{FLOOR, Report, Row, Verdict};
+use crate::faceoff::figures::Figure;
+use crate::faceoff::report::{FLOOR, Report, Row, Unit, Verdict};
 
 /// Whose figure is shown as it is; the others' are ratios to it.
 pub const OURS: &str = "roundel";
-/// How wide the names of the rows are; wider where they are longer.
+/// The first column is as wide as the longest name, but not less than this.
 const FIRST: usize = 44;
 const CELL: usize = 15;
+/// What is counted for each operation is nothing if there is less of it, and then nothing is a multiple of it.
+const NEXT_TO_NOTHING: f64 = 0.05;
 
 /// What the tables mean.
 pub const LEGEND: &str = "\
-Ours as it is, the others as ratios to ours: above 1 costs more than we do. ± half the width of the middle half of
-the rounds. * the best of the row, whoever it is; (tied) lists those whom the noise does not tell apart. mio is a bare
-loop without a runtime: the floor, not a contender.";
+Ours as it is, the others as ratios to ours: above 1 costs more than we do; = as it is, where ours is next to nothing.
+± half the width of the middle half of the rounds. * the best of the row, whoever it is; (tied) lists those whom the
+noise does not tell apart. mio is a bare loop without a runtime: the floor, not a contender.";
 
 /// All groups, one table after the other.
 pub fn tables(report: &Report) -> String {
@@ -31,9 +34,9 @@ fn table(report: &Report, group: &str) -> String {
         name => name.to_owned(),
     };
     let names: String = columns.iter().map(|name| right(&head(name), CELL)).collect();
-    let rows = report.rows.iter().filter(|row| row.group == group);
-    let first = rows.clone().map(|row| row.name.chars().count()).fold(FIRST, usize::max);
-    let lines: String = rows.map(|row| line(row, &columns, first)).collect();
+    let rows = || report.rows.iter().filter(|row| row.group == group);
+    let first = rows().map(|row| row.name.chars().count()).fold(FIRST, usize::max);
+    let lines: String = rows().map(|row| line(row, first, &columns)).collect();
     format!("\n{}{names}\n{lines}", left(group, first))
 }
 
@@ -46,7 +49,7 @@ fn right(text: &str, width: usize) -> String {
     format!(" {text:>width$}")
 }
 
-fn line(row: &Row, columns: &[&str], first: usize) -> String {
+fn line(row: &Row, first: usize, columns: &[&str]) -> String {
     let verdict = row.verdict();
     let mut text = left(&row.name, first);
     columns.iter().for_each(|name| text.push_str(&right(&cell(row, name, &verdict), CELL)));
@@ -60,7 +63,11 @@ fn line(row: &Row, columns: &[&str], first: usize) -> String {
 pub fn cell(row: &Row, name: &str, verdict: &Verdict<'_>) -> String {
     let Some(figure) = row.figures.get(name) else { return "-".into() };
     let star = if *verdict == Verdict::Best(name) { "*" } else { "" };
+    let is_nothing = |ours: &Figure| row.unit == Unit::Count && ours.median < NEXT_TO_NOTHING;
     let (text, spread) = match row.cost(name, OURS) {
+        Some(_) if name != OURS && row.figures.get(OURS).is_some_and(is_nothing) => {
+            (format!("= {}", row.unit.shown(figure.median)), figure.spread())
+        }
         Some(cost) if name != OURS => (number(cost.median), cost.spread()),
         _ => (row.unit.shown(figure.median), figure.spread()),
     };
@@ -97,8 +104,6 @@ pub fn losses(report: &Report) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::faceoff::figures::Figure;
-    use crate::faceoff::report::Unit;
 
     fn report(figures: &[(&str, &[f64])]) -> Report {
         let figures = figures.iter().map(|(name, samples)| (name.to_string(), Figure::new(samples.to_vec())));
@@ -116,6 +121,17 @@ mod tests {
             "{text}"
         );
         assert_eq!(losses(&report), ["g, n: tokio; we cost 2.00×"]);
+    }
+
+    #[test]
+    fn nothing_is_a_multiple_of_nothing() {
+        let mut report = report(&[("roundel", &[0.002]), ("tokio", &[1.0])]);
+        report.rows[0].unit = Unit::Count;
+        assert!(
+            tables(&report).contains("0.00*") && tables(&report).contains(" = 1.00\n"),
+            "{}",
+            tables(&report)
+        );
     }
 
     #[test]

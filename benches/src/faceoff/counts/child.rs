@@ -21,7 +21,7 @@ use std::net::TcpListener;
 use std::sync::OnceLock;
 
 use crate::contenders::{compio, monoio_epoll, monoio_uring, roundel, serve, smol, tokio, tokio_local};
-use crate::faceoff::counts::crowd::raise_descriptor_limit;
+use crate::server::raise_descriptor_limit;
 use crate::talk::Talk;
 
 /// A file that nobody has: a system call that asks for it is a mark.
@@ -167,7 +167,7 @@ fn serve_until_told(name: &str, allocated: fn() -> Allocated) {
     SERVING.get_or_init(|| allocated);
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     println!("{}", listener.local_addr().expect("an address"));
-    serve(name, listener, Talk::Told, 0);
+    serve(name, listener, Talk::Told(WORD, hear), 0);
 }
 
 /// Does what a server is told.

@@ -9,20 +9,10 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
 /// A server that has not answered within this time, be it under valgrind, does not answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// As in all rows that are about messages and not about their size.
 const SIZE: usize = 64;
-
-/// Lets this process have as many descriptors as it may; how many that is.
-pub fn raise_descriptor_limit() -> u64 {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    let now = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
-    now.unwrap_or(u64::MAX)
-}
 
 /// So many connections.
 pub struct Crowd(Vec<TcpStream>);

@@ -13,13 +13,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::faceoff::counts::child::Reading;
-use crate::faceoff::counts::crowd::{Crowd, raise_descriptor_limit};
+use crate::faceoff::counts::crowd::Crowd;
 use crate::faceoff::counts::process::{Process, Program, counting, has};
 use crate::faceoff::counts::tools::Tool;
 use crate::faceoff::counts::{hello, slope};
 use crate::faceoff::groups::Plan;
 use crate::faceoff::job::{Job, Miss, Run};
 use crate::faceoff::report::Unit;
+use crate::server::raise_descriptor_limit;
 
 pub const GROUP: &str = "counts";
 const ALL: [&str; 7] = ["roundel", "tokio", "tokio_local", "smol", "monoio", "monoio_uring", "compio"];
@@ -161,7 +162,6 @@ struct Served {
 
 impl Served {
     fn start(who: &str, program: Program, tool: Option<Tool>) -> Result<Served> {
-        raise_descriptor_limit();
         let mut process = Process::start(program, tool, &["serve", who])?;
         let address = process.address()?;
         Ok(Served { process, address, readings: Vec::new() })
