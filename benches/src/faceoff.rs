@@ -9,11 +9,14 @@
 //! share says nothing. Where the answer changes from round to round, nobody is called the winner.
 //!
 //! Each file below does one thing. [`groups`] says what is run, [`job`] runs it, [`progress`] says how far it is;
-//! [`figures`] says what may be said of some numbers, [`report`] keeps them, [`tables`] prints them.
+//! [`figures`] says what may be said of some numbers, [`report`] keeps them, [`tables`] prints them, [`page`] draws them,
+//! [`chapter`] writes them between the words of a person.
 
+pub mod chapter;
 pub mod figures;
 pub mod groups;
 pub mod job;
+pub mod page;
 pub mod place;
 pub mod progress;
 pub mod report;
