@@ -94,11 +94,11 @@ fn line(row: &Row, name: &str, scale: Scale) -> String {
     };
     let best = row.group != CONTROL && row.verdict() == Verdict::Best(name);
     format!(
-        "<li class=\"{kind}\"><span class=\"who\">{}</span>{}<span class=\"value\">{}{}</span>\
+        "<li class=\"{kind}\"><span class=\"who\">{}{}</span>{}<span class=\"value\">{}</span>\
          <span class=\"times\">{}</span></li>\n",
         who::label(name),
+        if best { " <span class=\"star\" role=\"img\" aria-label=\"best\">★</span>" } else { "" },
         drawing(figure, scale),
-        if best { "<span class=\"star\" aria-label=\"best\">★</span> " } else { "" },
         escape(&row.unit.shown(figure.median)),
         times(row, name),
     )

@@ -35,12 +35,13 @@ fn number(name: &str) -> usize {
     known.unwrap_or_else(|| 1 + name.bytes().map(usize::from).sum::<usize>() % (NAMES.len() - 1))
 }
 
-/// As it is called beside a bar: the floor says that it is one.
+/// As it is called beside a bar: the floor says that it is one. A long name may be broken where it has a line.
 pub fn label(name: &str) -> String {
+    let text = escape(name).replace('_', "_<wbr>");
     match name {
-        OURS => format!("<b>{}</b>", escape(name)),
-        FLOOR => format!("{} <i>(floor)</i>", escape(name)),
-        name => escape(name),
+        OURS => format!("<b>{text}</b>"),
+        FLOOR => format!("{text} <i>(floor)</i>"),
+        _ => text,
     }
 }
 
