@@ -39,6 +39,8 @@ const LOOK: &str = r#"
     const names = [...page.querySelectorAll('.name text')];
     const boxes = names.map(e => [e.closest('.field'), e.getBoundingClientRect()]);
     const upon = boxes.filter(([f, a], i) => boxes.some(([g, b], j) => i < j && f === g && a.top < b.bottom - 4 && b.top < a.bottom - 4));
+    const ticks = [...page.querySelectorAll('.tick')].filter(e => e.getClientRects().length > 0).map(e => [e.closest('.field'), e.getBoundingClientRect()]);
+    const crowded = ticks.filter(([f, a], i) => ticks.some(([g, b], j) => i < j && f === g && a.left < b.right + 2 && b.left < a.right + 2 && a.top < b.bottom && b.top < a.bottom));
     const bars = [...page.querySelectorAll('.bars .line')].map(e => e.getBoundingClientRect().width);
     const titled = [...page.querySelectorAll('svg')].filter(e => e.closest('[role=img], [aria-hidden=true]'));
     const broken = [...page.querySelectorAll('a')].filter(e => !page.getElementById(e.getAttribute('href').slice(1)));
@@ -52,6 +54,7 @@ const LOOK: &str = r#"
         `bars ${page.querySelectorAll('.bars > li:not(.axis) > svg').length}`,
         `narrowest ${Math.min(...bars)}`,
         `overlapping ${upon.length}`,
+        `crowded ${crowded.length}`,
         `unnamed ${page.querySelectorAll('svg').length - titled.length}`,
         `broken ${broken.length}`,
         `paper ${view.getComputedStyle(page.body).backgroundColor}`,
@@ -95,6 +98,7 @@ fn check(browser: &Browser, report: &Report, width: u32) {
     assert_eq!((seen.number("lines"), seen.number("bars")), expected(report), "{about}");
     assert!(seen.number("narrowest") >= 60.0, "a bar has no room {about}");
     assert_eq!(seen.number("overlapping"), 0.0, "names of lines lie upon each other {about}");
+    assert_eq!(seen.number("crowded"), 0.0, "numbers of an axis lie upon each other {about}");
     assert_eq!(seen.number("unnamed"), 0.0, "a drawing has neither a name nor is it hidden {about}");
     assert_eq!(seen.number("broken"), 0.0, "a link leads nowhere {about}");
 }

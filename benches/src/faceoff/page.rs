@@ -4,12 +4,13 @@
 //!
 //! What follows. One file, with all that it needs in it: the style, the drawings, and each figure also as text. What we
 //! lose comes first, for that is what others look for. Each file below draws one thing: [`bars`] a row, [`table`] a group,
-//! [`plot`] lines, of [`curves`] and of [`growth`].
+//! [`glance`] everything, [`plot`] lines: [`curves`] of latencies and [`growth`] of costs.
 //!
 //! Contract. All text of the report is escaped ([`text`]). The page asks for nothing from anywhere.
 
 pub mod bars;
 pub mod curves;
+pub mod glance;
 pub mod growth;
 pub mod opening;
 pub mod plot;
@@ -74,9 +75,10 @@ fn parts(report: &Report) -> Vec<Part> {
         false => format!("<div class=\"cards\">{}</div>\n", plots.iter().map(Plot::draw).collect::<String>()),
     };
     let mut parts = vec![
-        Part::new("Who takes part", opening::who_takes_part(report)),
         Part::new("Where we lose", losses(report)),
         Part::new("What went wrong", list(&report.errors)),
+        Part::new("Who takes part", opening::who_takes_part(report)),
+        Part::new("Every row at once", glance::glance(report)),
         Part::new("Latency, by percentile", plots(curves::curves(report))),
         Part::new("Cost as connections grow", plots(growth::growth(report))),
         Part::new("Memory", cards(report.rows.iter().filter(|row| is_memory(row)))),
@@ -107,7 +109,7 @@ fn losses(report: &Report) -> String {
     rows.sort_by(|a, b| b.2.total_cmp(&a.2));
     let line = |(row, who, cost): &(&Row, String, f64)| {
         format!(
-            "<tr><th scope=\"row\"><a href=\"#{}\">{}</a> <small>{}</small></th><td>{}</td><td>{}×</td></tr>\n",
+            "<tr><th scope=\"row\"><a href=\"#{}\">{}</a><small>{}; ahead: {}</small></th><td>{}×</td></tr>\n",
             row_anchor(row),
             escape(&row.name),
             escape(&row.group),
@@ -118,7 +120,7 @@ fn losses(report: &Report) -> String {
     let lines: String = rows.iter().map(line).collect();
     format!(
         "<p>The rows in which somebody else is ahead beyond the noise, the worst first.</p>\n<table class=\"losses\">\
-         <thead><tr><th scope=\"col\">row</th><th scope=\"col\">ahead</th><th scope=\"col\">we cost</th></tr></thead>\
+         <thead><tr><th scope=\"col\">row</th><th scope=\"col\">we cost</th></tr></thead>\
          <tbody>{lines}</tbody></table>\n"
     )
 }

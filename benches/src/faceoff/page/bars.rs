@@ -82,7 +82,7 @@ fn remark(row: &Row, scale: Scale) -> String {
     if matches!(scale, Scale::Log(..)) {
         parts.push("<em>log scale</em>".into());
     }
-    parts.join(" · ")
+    parts.join("\u{a0}· ")
 }
 
 fn line(row: &Row, name: &str, scale: Scale) -> String {

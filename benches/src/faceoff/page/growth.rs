@@ -12,9 +12,10 @@ use crate::faceoff::page::scale::Scale;
 use crate::faceoff::page::table::scrolling;
 use crate::faceoff::page::text::{escape, short};
 use crate::faceoff::page::who;
-use crate::faceoff::report::{Report, Row};
+use crate::faceoff::report::{Report, Row, grouped};
 
 const MEASURE: &str = "CPU per request";
+const WIDE: f64 = 5.0;
 
 /// The rows of a workload, by their numbers of connections.
 type Steps<'a> = BTreeMap<u64, &'a Row>;
@@ -42,26 +43,16 @@ fn parsed(name: &str) -> Option<(&str, u64)> {
 }
 
 fn plot(name: &str, steps: &Steps<'_>) -> Plot {
-    let figures = || steps.values().flat_map(|row| row.figures.values());
-    let up = Scale::of(&figures().map(|figure| figure.median.max(0.0)).collect::<Vec<_>>());
-    let up = match up {
-        Scale::Linear(most) => {
-            Scale::Linear(figures().map(|f| f.high.min(most * 1.25)).fold(most, f64::max) * 1.04)
-        }
-        log => log,
-    };
+    let up = scale(steps);
     let unit = steps.values().next().map(|row| row.unit).expect("a workload has steps");
-    let across: Vec<(f64, String)> = steps
-        .keys()
-        .map(|count| (place(*count, steps), short(crate::faceoff::report::Unit::Count, *count as f64)))
-        .collect();
+    let across = steps.keys().map(|count| (place(*count, steps), grouped(*count as f64)));
     let scale = if matches!(up, Scale::Log(..)) { ", log scale" } else { "" };
     Plot {
         title: format!("{name}: {MEASURE}"),
         about: format!(
             "{MEASURE} of the server, by connections, one line for each contender; lower is better."
         ),
-        across: Axis { name: "connections, log scale".into(), ticks: across },
+        across: Axis { name: "connections, log scale".into(), ticks: across.collect() },
         up: Axis {
             name: format!("{MEASURE}{scale}"),
             ticks: up.ticks(6).into_iter().map(|value| (up.place(value), short(unit, value))).collect(),
@@ -69,6 +60,15 @@ fn plot(name: &str, steps: &Steps<'_>) -> Plot {
         lines: contenders(steps).into_iter().map(|who| line(who, steps, up)).collect(),
         table: table(name, steps),
     }
+}
+
+/// From nought, unless somebody costs so much more than the others that they could not be told apart.
+fn scale(steps: &Steps<'_>) -> Scale {
+    let figures = steps.values().flat_map(|row| row.figures.values());
+    let medians: Vec<f64> = figures.map(|figure| figure.median).collect();
+    let (least, most) =
+        medians.iter().fold((f64::INFINITY, 0.0_f64), |(a, b), median| (a.min(*median), b.max(*median)));
+    if most > least * WIDE || most <= 0.0 { Scale::tight(&medians) } else { Scale::Linear(most * 1.08) }
 }
 
 /// In equal factors from the least number of connections to the greatest.
@@ -97,7 +97,8 @@ fn line(who: &str, steps: &Steps<'_>, up: Scale) -> Line {
 }
 
 fn table(name: &str, steps: &Steps<'_>) -> String {
-    let heads: String = steps.keys().map(|count| format!("<th scope=\"col\">{count}</th>")).collect();
+    let heads: String =
+        steps.keys().map(|count| format!("<th scope=\"col\">{}</th>", grouped(*count as f64))).collect();
     let cell = |row: &Row, who: &str| {
         row.figures.get(who).map_or("-".into(), |figure| row.unit.shown(figure.median))
     };

@@ -13,7 +13,7 @@ Every contender runs the same programs, each written as its own users would writ
 optimisation and the same allocator. A row is measured in rounds: in each round every contender has one turn, and each \
 round begins with another one, so that a mood of the machine is shared by all. The first round is not counted. Shown is \
 the median, with whiskers from the lower to the upper quartile of the rounds; ± is half of that width. Who is better is \
-asked round by round: the star ★ (in the tables *) marks the best of a row, whoever it is, and only if it is best in the \
+asked round by round: the star ★ marks the best of a row, whoever it is, and only if it is best in the \
 whole middle half of the rounds; otherwise the row says who is tied. In the tables, our figure stands as it is and the \
 others as ratios to it, taken round by round: above 1 costs more than we do. (In a noisy row the median of these ratios may \
 differ from the ratio of the medians.)";
@@ -21,10 +21,10 @@ differ from the ratio of the medians.)";
 pub fn opening(report: &Report) -> String {
     format!(
         "<p class=\"kicker\">roundel</p>\n<h1>The face-off</h1>\n\
-         <p class=\"lead\">{} on one thread, side by side in the same programs: {}.</p>\n{}{}{}\
+         <p class=\"lead\">{} on one thread, in the same programs: {}.</p>\n{}{}{}\
          <details class=\"method\" open><summary>How it was measured, and how to read it</summary><p>{METHOD}</p></details>\n",
         joined(&everyone(report)),
-        escape(&report.groups().join(", ")),
+        joined(&report.groups().into_iter().filter(|group| *group != CONTROL).collect::<Vec<_>>()),
         warning(report),
         score(report),
         facts(report)
@@ -42,7 +42,7 @@ fn everyone(report: &Report) -> Vec<&'static str> {
 
 fn joined(names: &[&str]) -> String {
     match names {
-        [] => "Nobody".into(),
+        [] => "nothing".into(),
         [one] => escape(one),
         [first @ .., last] => escape(&format!("{} and {last}", first.join(", "))),
     }

@@ -17,6 +17,8 @@ use crate::faceoff::tables::OURS;
 const HEIGHT: f64 = 280.0;
 /// From one name to the next.
 const LETTERS: f64 = 19.0;
+/// What a number on the axis needs of the width of a phone.
+const ROOM: f64 = 0.3;
 /// How wide the field is where lines are stretched to it.
 const WIDTH: f64 = 1000.0;
 
@@ -25,6 +27,23 @@ const WIDTH: f64 = 1000.0;
 pub struct Axis {
     pub name: String,
     pub ticks: Vec<(f64, String)>,
+}
+
+impl Axis {
+    /// Of ticks that are near each other some are spared where there is little room, but never the last.
+    fn classes(&self) -> Vec<&'static str> {
+        let mut next = f64::INFINITY;
+        let mut class = |place: f64| match next - place < ROOM {
+            true => "tick spare",
+            false => {
+                next = place;
+                "tick"
+            }
+        };
+        let mut classes: Vec<&str> = self.ticks.iter().rev().map(|tick| class(tick.0)).collect();
+        classes.reverse();
+        classes
+    }
 }
 
 /// A line; its points are between 0 and 1, across and up.
@@ -57,7 +76,7 @@ impl Plot {
         others.sort_by_key(|line| line.who == OURS); // Ours is drawn last, upon the others.
         let lines: String = others.iter().map(|line| line.draw()).collect();
         format!(
-            "<figure class=\"card plot\" id=\"{id}\"><figcaption><h4>{title}</h4><p>{up} ↑ · {across} →</p></figcaption>\n\
+            "<figure class=\"card plot\" id=\"{id}\"><figcaption><h4>{title}</h4><p>{up} ↑ · {across} →</p></figcaption>\n\
              <svg class=\"field\" height=\"{HEIGHT}\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\">\
              <title id=\"{id}-t\">{title}</title><desc id=\"{id}-d\">{about}</desc>\n{grid}{lines}{names}</svg>\n\
              <details><summary>The same as a table</summary>{table}</details></figure>\n",
@@ -82,12 +101,12 @@ impl Plot {
                 escape(name)
             );
         }
-        for (place, name) in &self.across.ticks {
+        for ((place, name), class) in self.across.ticks.iter().zip(self.across.classes()) {
             let x = percent(*place);
             let _ = writeln!(
                 text,
                 "<line class=\"grid\" x1=\"{x}\" x2=\"{x}\" y2=\"{HEIGHT}\"/>\
-                 <text class=\"tick\" x=\"{x}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+                 <text class=\"{class}\" x=\"{x}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
                 HEIGHT + 20.0,
                 escape(name)
             );
@@ -128,9 +147,9 @@ fn names(lines: &[&Line]) -> String {
     ends.sort_by(|a, b| a.0.total_cmp(&b.0));
     let wanted: Vec<f64> = ends.iter().map(|end| end.0).collect();
     let name = |((end, who), place): (&(f64, &str), f64)| {
-        let lead = format!("<path class=\"lead\" d=\"M2 {end}L14 {place:.1}\"/>");
+        let lead = format!("<path class=\"lead\" d=\"M2 {end}L12 {place:.1}\"/>");
         let text = format!(
-            "<g transform=\"translate(22 {place:.1})\">{}</g><text x=\"33\" y=\"{:.1}\">{}</text>",
+            "<g transform=\"translate(20 {place:.1})\">{}</g><text x=\"30\" y=\"{:.1}\">{}</text>",
             who::shape(who),
             place + 5.0,
             escape(who)
@@ -176,6 +195,13 @@ mod tests {
         let places = apart(&[10.0, 11.0, 12.0, 279.0, 280.0]);
         assert!(places.windows(2).all(|pair| pair[1] - pair[0] >= LETTERS), "{places:?}");
         assert!(places.iter().all(|place| *place <= HEIGHT) && places[0] == 10.0, "{places:?}");
+    }
+
+    #[test]
+    fn numbers_on_the_axis_are_spared_where_they_are_near() {
+        let ticks = [0.0, 0.25, 0.5, 1.0].map(|place| (place, String::new())).to_vec();
+        let classes = Axis { name: String::new(), ticks }.classes();
+        assert_eq!(classes, ["tick", "tick spare", "tick", "tick"]);
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub fn table(report: &Report, group: &str) -> String {
     scrolling(
         &format!("{name}: all figures"),
         &format!(
-            "<table><thead><tr><th scope=\"col\">{name}</th>{heads}<th scope=\"col\">tied</th></tr></thead>\
+            "<table><thead><tr><th scope=\"col\">{name}</th>{heads}<th scope=\"col\" class=\"tied\">tied</th></tr></thead>\
              <tbody>{lines}</tbody></table>"
         ),
     )
@@ -45,7 +45,7 @@ fn line(row: &Row, columns: &[&str]) -> String {
             _ if *name == FLOOR => " class=\"floor\"",
             _ => "",
         };
-        let _ = write!(text, "<td{class}>{}</td>", escape(&cell(row, name, &verdict)));
+        let _ = write!(text, "<td{class}>{}</td>", escape(&cell(row, name, &verdict)).replace('*', " ★"));
     }
     let tied = match &verdict {
         Verdict::Tied(names) => escape(&names.join(", ")),
