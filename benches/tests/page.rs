@@ -39,7 +39,7 @@ const LOOK: &str = r#"
     const names = [...page.querySelectorAll('.name text')];
     const boxes = names.map(e => [e.closest('.field'), e.getBoundingClientRect()]);
     const upon = boxes.filter(([f, a], i) => boxes.some(([g, b], j) => i < j && f === g && a.top < b.bottom - 4 && b.top < a.bottom - 4));
-    const ticks = [...page.querySelectorAll('.tick')].filter(e => e.getClientRects().length > 0).map(e => [e.closest('.field'), e.getBoundingClientRect()]);
+    const ticks = [...page.querySelectorAll('.tick, .axis text')].filter(e => e.getClientRects().length > 0).map(e => [e.closest('.card'), e.getBoundingClientRect()]);
     const crowded = ticks.filter(([f, a], i) => ticks.some(([g, b], j) => i < j && f === g && a.left < b.right + 2 && b.left < a.right + 2 && a.top < b.bottom && b.top < a.bottom));
     const bars = [...page.querySelectorAll('.bars .line')].map(e => e.getBoundingClientRect().width);
     const titled = [...page.querySelectorAll('svg')].filter(e => e.closest('[role=img], [aria-hidden=true]'));
@@ -51,7 +51,7 @@ const LOOK: &str = r#"
         `letters ${Math.min(...sizes)}`,
         `fields ${page.querySelectorAll('svg.field[role=img] > title').length}`,
         `lines ${page.querySelectorAll('svg.field polyline').length}`,
-        `bars ${page.querySelectorAll('.bars > li:not(.axis) > svg').length}`,
+        `bars ${page.querySelectorAll('.bars > li > svg').length}`,
         `narrowest ${Math.min(...bars)}`,
         `overlapping ${upon.length}`,
         `crowded ${crowded.length}`,

@@ -8,7 +8,7 @@
 
 use crate::faceoff::figures::Figure;
 use crate::faceoff::page::scale::Scale;
-use crate::faceoff::page::text::{anchor, escape, short};
+use crate::faceoff::page::text::{anchor, escape};
 use crate::faceoff::page::who;
 use crate::faceoff::report::{FLOOR, Row, Unit, Verdict};
 use crate::faceoff::tables::{CONTROL, OURS, lost, number};
@@ -30,11 +30,10 @@ fn card(row: &Row) -> String {
     let lines: String = order.iter().map(|name| line(row, name, scale)).collect();
     format!(
         "<figure class=\"card\" id=\"{}\"><figcaption><h4>{}</h4><p>{}</p></figcaption>\n\
-         <ol class=\"bars\">{lines}{}</ol></figure>\n",
+         <ol class=\"bars\">{lines}</ol></figure>\n",
         row_anchor(row),
         escape(&row.name),
-        remark(row, scale),
-        axis(row.unit, scale)
+        remark(row, scale)
     )
 }
 
@@ -80,7 +79,7 @@ fn remark(row: &Row, scale: Scale) -> String {
         parts.push("more is better".into());
     }
     if matches!(scale, Scale::Log(..)) {
-        parts.push("<em>log scale</em>".into());
+        parts.push(format!("<em>log scale{}</em>", step(scale)));
     }
     parts.join("\u{a0}· ")
 }
@@ -142,30 +141,17 @@ fn whisker(figure: &Figure, scale: Scale) -> String {
     )
 }
 
+/// How many times as much each line of the grid is as the one before.
+fn step(scale: Scale) -> String {
+    match scale.ticks(3)[..] {
+        [first, second, ..] => format!(", each line {:.0}×", second / first),
+        _ => String::new(),
+    }
+}
+
 fn grid(scale: Scale) -> String {
     let lines = scale.ticks(3).into_iter().map(|value| percent(scale.place(value)));
     lines.map(|x| format!("<line class=\"grid\" x1=\"{x}\" x2=\"{x}\" y2=\"100%\"/>")).collect()
-}
-
-/// What the places mean, where they do not begin at nought.
-fn axis(unit: Unit, scale: Scale) -> String {
-    if matches!(scale, Scale::Linear(_)) {
-        return String::new();
-    }
-    let tick = |value: f64| {
-        let place = scale.place(value);
-        let side = if place < 0.15 {
-            "start"
-        } else if place > 0.85 {
-            "end"
-        } else {
-            "middle"
-        };
-        let (x, text) = (percent(place), escape(&short(unit, value)));
-        format!("<text x=\"{x}\" y=\"14\" text-anchor=\"{side}\">{text}</text>")
-    };
-    let ticks: String = scale.ticks(3).into_iter().map(tick).collect();
-    format!("<li class=\"axis\" aria-hidden=\"true\"><svg class=\"line\" height=\"20\">{ticks}</svg></li>\n")
 }
 
 #[cfg(test)]
