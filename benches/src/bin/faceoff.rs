@@ -11,10 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use benches::faceoff::chapter;
 use benches::faceoff::counts::budgets;
 use benches::faceoff::counts::child::{Allocated, child};
 use benches::faceoff::groups::{GROUPS, Group, Plan};
 use benches::faceoff::job::run_all;
+use benches::faceoff::page::page;
 use benches::faceoff::progress::Progress;
 use benches::faceoff::report::{Report, SCHEMA};
 use benches::faceoff::tables::{LEGEND, losses, tables};
@@ -26,13 +28,14 @@ fn usage() -> String {
         GROUPS.iter().map(|group| format!("\n  {:<12} {}", group.name, group.about)).collect();
     format!(
         "\
-usage: faceoff [--quick] [--only GROUP]... [--json FILE] [--html FILE] [--from FILE]
+usage: faceoff [--quick] [--only GROUP]... [--json FILE] [--html FILE] [--from FILE] [--chapter FILE]
        faceoff --check [--write]
   --quick   everything in less than a minute, less exactly
   --only    this group, and no other; may be given again
   --json    writes all figures into a file, too
   --html    writes a page to look at
-  --from    measures nothing, and reports what such a file says
+  --from    measures nothing, and reports what such a file of --json says
+  --chapter writes the marked parts of a chapter, like docs/results.md, anew
   --check   counts what roundel alone may cost, and fails if it is more than benches/budgets.toml allows
   --write   ... and writes what it costs into that file
 groups:{groups}"
@@ -49,6 +52,7 @@ struct Options {
     json: Option<String>,
     html: Option<String>,
     from: Option<String>,
+    chapter: Option<String>,
 }
 
 fn options(words: &[String]) -> Result<Options, String> {
@@ -65,6 +69,7 @@ fn options(words: &[String]) -> Result<Options, String> {
             "--json" => options.json = Some(value()?),
             "--html" => options.html = Some(value()?),
             "--from" => options.from = Some(value()?),
+            "--chapter" => options.chapter = Some(value()?),
             _ => return Err(format!("`{word}` is not understood")),
         }
     }
@@ -128,6 +133,17 @@ fn print(report: &Report) {
     println!("\n{end} {:.0} s.", report.seconds);
 }
 
+/// Also what there is of a run that was ended before its end.
+fn write(report: &Report, options: &Options) -> Result<(), String> {
+    if let Some(file) = &options.json {
+        report.write(file)?;
+    }
+    if let Some(file) = &options.html {
+        std::fs::write(file, page(report)).map_err(|error| format!("cannot write {file}: {error}"))?;
+    }
+    options.chapter.as_ref().map_or(Ok(()), |file| chapter::rewrite(file, report))
+}
+
 fn run(words: &[String]) -> Result<ExitCode, String> {
     // Not for people: a server that another face-off has started.
     if let [first, rest @ ..] = words
@@ -150,9 +166,7 @@ fn run(words: &[String]) -> Result<ExitCode, String> {
         None => measure(&options, words)?,
     };
     print(&report);
-    if let Some(file) = &options.json {
-        report.write(file)?;
-    }
+    write(&report, &options)?;
     Ok(if report.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

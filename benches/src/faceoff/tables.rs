@@ -87,18 +87,27 @@ pub fn number(ratio: f64) -> String {
     }
 }
 
+/// The row of the harness itself, in which there is nothing to win.
+pub const CONTROL: &str = "control";
+
+/// Who is better in this row than we are, and how many times as much we cost as the best.
+pub fn lost(row: &Row) -> Option<(String, f64)> {
+    let better = match row.verdict() {
+        Verdict::Best(name) => vec![name],
+        Verdict::Tied(names) => names,
+        Verdict::Nobody => return None,
+    };
+    if row.group == CONTROL || better.contains(&OURS) {
+        return None;
+    }
+    Some((better.join(", "), row.cost(OURS, better[0])?.median))
+}
+
 /// The rows in which somebody else is best, and by how much.
 pub fn losses(report: &Report) -> Vec<String> {
-    let lost = |row: &Row| match row.verdict() {
-        Verdict::Best(name) if name != OURS => Some((name.to_owned(), row.cost(OURS, name)?)),
-        Verdict::Tied(names) if !names.contains(&OURS) => Some((names.join(", "), row.cost(OURS, names[0])?)),
-        _ => None,
-    };
     let rows = report.rows.iter().filter_map(|row| lost(row).map(|(who, cost)| (row, who, cost)));
-    rows.map(|(row, who, cost)| {
-        format!("{}, {}: {who}; we cost {}×", row.group, row.name, number(cost.median))
-    })
-    .collect()
+    rows.map(|(row, who, cost)| format!("{}, {}: {who}; we cost {}×", row.group, row.name, number(cost)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -139,6 +148,13 @@ mod tests {
         let report = report(&[("roundel", &[10.0, 11.0]), ("tokio", &[11.0, 10.0])]);
         let text = tables(&report);
         assert!(text.contains("(tied: roundel, tokio)") && !text.contains('*'), "{text}");
+        assert!(losses(&report).is_empty());
+    }
+
+    #[test]
+    fn nobody_wins_where_nothing_is_measured() {
+        let mut report = report(&[("roundel", &[20.0, 20.0]), ("tokio", &[10.0, 10.0])]);
+        report.rows[0].group = CONTROL.into();
         assert!(losses(&report).is_empty());
     }
 }
