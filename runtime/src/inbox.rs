@@ -23,7 +23,9 @@
 //! in first and settles the debt after; so "nothing owed, nothing in the box" means that nothing will come.
 //!
 //! A process-wide *table* finds the inbox by the runtime's number; a loop that ends takes its entry out
-//! and closes the inbox.
+//! and closes the inbox. Beside it stands the last wake that went into a box and may still be in it: a thread
+//! that wakes one task again and again finds its number there, and needs no lock. It is written and wiped under
+//! the inbox's lock, and read by an exchange, so that what a waker did before is seen by whoever wipes.
 //!
 //! Invariants. 6: a foreign wake rings only a parked loop, and at most once per park. The bell is rung and
 //! refused mail is dropped outside the lock. A wake that is in the box already is not put in twice, so
@@ -35,12 +37,13 @@
 //! loom take this file apart (`.ci/loom`), with planted bugs to show that it would notice.
 
 #[cfg(loom)]
-use loom::sync::{Arc, Mutex, MutexGuard, RwLock};
+use loom::sync::{Arc, Mutex, MutexGuard, RwLock, atomic::AtomicUsize};
 #[cfg(not(loom))]
-use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, atomic::AtomicUsize};
 
 use std::fmt;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 use crate::id::TaskId;
 
@@ -89,9 +92,13 @@ impl Inbox {
     }
 
     /// Puts a wake in. Without effect on a loop that is gone.
-    pub(crate) fn wake(&self, id: TaskId) {
+    fn wake(&self, id: TaskId, last: &Last) {
         let mut state = self.lock();
-        if state.bell.is_none() || !state.note(id) {
+        if state.bell.is_none() {
+            return;
+        }
+        last.set(id);
+        if !state.note(id) {
             return;
         }
         state.mail.wakes.push(id);
@@ -159,9 +166,12 @@ impl Inbox {
     }
 
     /// The loop is awake: takes the mail. `mail` has to be empty; it gives its memory to the next round.
-    pub(crate) fn collect(&self, mail: &mut Mail) {
+    pub(crate) fn collect(&self, mail: &mut Mail, last: &Last) {
         let mut state = self.lock();
         state.parked = false;
+        if !state.mail.wakes.is_empty() {
+            last.wipe();
+        }
         std::mem::swap(mail, &mut state.mail);
         for wake in &mail.wakes {
             state.waiting[wake.slot()] = 0;
@@ -169,8 +179,9 @@ impl Inbox {
     }
 
     /// The loop is gone: what is in the box comes back, and nothing goes in any more.
-    pub(crate) fn close(&self) -> Mail {
+    pub(crate) fn close(&self, last: &Last) -> Mail {
         let mut state = self.lock();
+        last.wipe();
         state.bell = None;
         std::mem::take(&mut state.mail)
     }
@@ -194,6 +205,29 @@ impl State {
     }
 }
 
+/// The last wake that went into a box and may still be in it; zero for none.
+pub(crate) struct Last(AtomicUsize);
+
+impl Last {
+    /// Puts a wake into the box that is found, unless it is there already.
+    pub(crate) fn wake(&self, id: TaskId, find: impl FnOnce() -> Option<Arc<Inbox>>) {
+        // An exchange, not a look: whoever takes the wake out has to see what the caller did before.
+        if self.0.compare_exchange(id.word(), id.word(), AcqRel, Relaxed).is_err()
+            && let Some(inbox) = find()
+        {
+            inbox.wake(id, self);
+        }
+    }
+
+    fn set(&self, id: TaskId) {
+        self.0.swap(id.word(), AcqRel);
+    }
+
+    fn wipe(&self) {
+        self.0.swap(0, AcqRel);
+    }
+}
+
 /// Something that a thread owes a loop on virtual time; dropping it settles it.
 pub(crate) struct Debt {
     inbox: Arc<Inbox>,
@@ -214,7 +248,12 @@ impl fmt::Debug for Inbox {
 /// All inboxes of a process by the number of their runtime.
 pub(crate) struct Table {
     entries: RwLock<Vec<Entry>>,
+    /// Loops whose numbers meet in one of these only make one another forget.
+    last: [Last; LASTS],
 }
+
+/// As many loops are woken from outside at the same time, in most programs.
+const LASTS: usize = if cfg!(loom) { 1 } else { 16 };
 
 #[derive(Default)]
 struct Entry {
@@ -225,12 +264,14 @@ struct Entry {
 
 /// The table of this process.
 #[cfg(not(loom))]
-pub(crate) static TABLE: Table = Table { entries: RwLock::new(Vec::new()) };
+pub(crate) static TABLE: Table =
+    Table { entries: RwLock::new(Vec::new()), last: [const { Last(AtomicUsize::new(0)) }; LASTS] };
 
 impl Table {
     #[cfg(loom)]
     pub(crate) fn new() -> Table {
-        Table { entries: RwLock::new(Vec::new()) }
+        let last = std::array::from_fn(|_| Last(AtomicUsize::new(0)));
+        Table { entries: RwLock::new(Vec::new()), last }
     }
 
     /// Gives a loop its number, the lowest that is free, and its first serial. `None` if all 65,536 are taken.
@@ -254,13 +295,19 @@ impl Table {
         drop(entry);
     }
 
+    /// The last wake of the runtime with this number.
+    #[inline]
+    pub(crate) fn last(&self, number: u16) -> &Last {
+        &self.last[usize::from(number) % LASTS]
+    }
+
     /// Wakes a task of any loop, from any thread.
     pub(crate) fn wake(&self, id: TaskId) {
+        self.last(id.runtime()).wake(id, || self.inbox(id.runtime()));
+    }
+
+    fn inbox(&self, number: u16) -> Option<Arc<Inbox>> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        let inbox = entries.get(usize::from(id.runtime())).and_then(|entry| entry.inbox.clone());
-        drop(entries);
-        if let Some(inbox) = inbox {
-            inbox.wake(id);
-        }
+        entries.get(usize::from(number))?.inbox.clone()
     }
 }

@@ -309,7 +309,7 @@ impl Runtime {
     }
 
     fn take_mail(&self, engine: &mut Engine) {
-        self.context.inbox.collect(&mut engine.mail);
+        self.context.inbox.collect(&mut engine.mail, TABLE.last(self.context.runtime));
         engine.mail.wakes.drain(..).for_each(|id| self.context.wake_task(id));
         engine.mail.errands.drain(..).for_each(swallow);
     }
@@ -359,7 +359,7 @@ impl Drop for Runtime {
         context.timers.close();
         context.reactor.close();
         context.pool.wait(self.patience(deadline));
-        let mail = context.inbox.close();
+        let mail = context.inbox.close(TABLE.last(context.runtime));
         mail.errands.into_iter().for_each(|errand| swallow(|| drop(errand)));
         TABLE.leave(context.runtime, context.executor.last_serial());
     }

@@ -55,6 +55,8 @@ impl Bell for Doorbell {
 
 /// A loop, as far as its inbox can tell.
 struct Loop {
+    /// Where its number is zero, and its last wake is kept; the inbox need not be in it.
+    table: Shared<Table>,
     inbox: Arc<Inbox>,
     bell: Shared<Doorbell>,
     parks: usize,
@@ -63,8 +65,27 @@ struct Loop {
 
 impl Loop {
     fn new() -> Loop {
+        Loop::of(&Shared::new(Table::new()))
+    }
+
+    fn of(table: &Shared<Table>) -> Loop {
         let bell = Shared::new(Doorbell::default());
-        Loop { inbox: Arc::new(Inbox::new(bell.clone())), bell, parks: 0, mail: Mail::default() }
+        let (table, inbox) = (table.clone(), Arc::new(Inbox::new(bell.clone())));
+        Loop { table, inbox, bell, parks: 0, mail: Mail::default() }
+    }
+
+    /// What another thread does to wake a task.
+    fn waker(&self) -> impl Fn(TaskId) + Clone + Send + 'static {
+        let (table, inbox) = (self.table.clone(), self.inbox.clone());
+        move |id| table.last(0).wake(id, || Some(inbox.clone()))
+    }
+
+    fn wake(&self, id: TaskId) {
+        self.waker()(id);
+    }
+
+    fn close(&self) -> Mail {
+        self.inbox.close(self.table.last(0))
     }
 
     /// Sleeps unless there is mail, then takes the mail: runs the errands and returns the wakes.
@@ -82,7 +103,7 @@ impl Loop {
     }
 
     fn collect(&mut self) -> Vec<TaskId> {
-        self.inbox.collect(&mut self.mail);
+        self.inbox.collect(&mut self.mail, self.table.last(0));
         self.mail.errands.drain(..).for_each(|errand| errand());
         std::mem::take(&mut self.mail.wakes)
     }
@@ -143,8 +164,7 @@ fn no_wake_is_lost(tasks: &'static [(u32, usize)], times: usize) {
         let tasks: Vec<_> = tasks.iter().map(|&(serial, slot)| Task::new(serial, slot)).collect();
         let mut posts = Vec::new();
         for task in tasks.iter().cycle().take(tasks.len() * times) {
-            let inbox = roundel.inbox.clone();
-            posts.push(task.give(move |id| inbox.wake(id)));
+            posts.push(task.give(roundel.waker()));
         }
         turn_until_found(&mut roundel, &tasks, posts.len());
         posts.into_iter().for_each(|post| post.join().unwrap());
@@ -190,9 +210,9 @@ fn turn_until_answered(roundel: &mut Loop, task: &Task) {
 
 /// Gives an answer, and settles the debt.
 fn answer(task: &Task, roundel: &Loop) -> thread::JoinHandle<()> {
-    let (inbox, debt) = (roundel.inbox.clone(), Inbox::owe(&roundel.inbox));
+    let (wake, debt) = (roundel.waker(), Inbox::owe(&roundel.inbox));
     task.give(move |id| {
-        inbox.wake(id);
+        wake(id);
         drop(debt);
     })
 }
@@ -316,8 +336,8 @@ fn an_errand_is_not_lost() {
 fn a_parked_loop_is_rung_once_for_everything() {
     loom::model(|| {
         let (mut roundel, fate) = (Loop::new(), Shared::new(Fate::default()));
-        let inbox = roundel.inbox.clone();
-        let wake = thread::spawn(move || inbox.wake(id(1, 0)));
+        let wake = roundel.waker();
+        let wake = thread::spawn(move || wake(id(1, 0)));
         let errand = send(&roundel, &fate);
         let parked = roundel.park();
         wake.join().unwrap();
@@ -332,8 +352,8 @@ fn a_parked_loop_is_rung_once_for_everything() {
 fn a_loop_that_is_awake_is_not_rung() {
     loom::model(|| {
         let mut roundel = Loop::new();
-        let inbox = roundel.inbox.clone();
-        let post = thread::spawn(move || inbox.wake(id(1, 0)));
+        let wake = roundel.waker();
+        let post = thread::spawn(move || wake(id(1, 0)));
         let parked = roundel.park();
         let came = !roundel.collect().is_empty();
         post.join().unwrap();
@@ -348,14 +368,14 @@ fn a_wake_is_in_the_box_once() {
         let mut roundel = Loop::new();
         let (old, new) = (id(1, 0), id(2, 0));
         for _ in 0..2 {
-            roundel.inbox.wake(old);
-            roundel.inbox.wake(old);
+            roundel.wake(old);
+            roundel.wake(old);
             assert_eq!(roundel.collect(), [old]);
         }
-        roundel.inbox.wake(old);
-        roundel.inbox.wake(new);
+        roundel.wake(old);
+        roundel.wake(new);
         assert_eq!(roundel.collect(), [old, new], "another tenant of the slot was taken for the same task");
-        roundel.inbox.wake(new);
+        roundel.wake(new);
         assert_eq!(roundel.collect(), [new]);
     });
 }
@@ -368,7 +388,7 @@ fn an_errand_that_meets_the_end_is_run_or_comes_back() {
         let post = send(&roundel, &fate);
         roundel.park();
         roundel.collect();
-        let left = roundel.inbox.close().errands;
+        let left = roundel.close().errands;
         let back = post.join().unwrap();
         assert_eq!(fate.runs() + left.len() + usize::from(back.is_some()), 1);
         drop((left, back));
@@ -381,10 +401,10 @@ fn an_errand_that_meets_the_end_is_run_or_comes_back() {
 fn a_wake_that_meets_the_end_does_nothing() {
     loom::model(|| {
         let mut roundel = Loop::new();
-        let inbox = roundel.inbox.clone();
-        let post = thread::spawn(move || inbox.wake(id(1, 0)));
+        let wake = roundel.waker();
+        let post = thread::spawn(move || wake(id(1, 0)));
         let parked = roundel.park();
-        let came = roundel.inbox.close().wakes.len();
+        let came = roundel.close().wakes.len();
         post.join().unwrap();
         assert!(roundel.rings() <= came * usize::from(parked), "a loop that is gone was rung");
         assert!(roundel.collect().is_empty(), "a wake went into a closed box");
@@ -400,7 +420,7 @@ fn enter(table: &Table, roundel: &Loop) -> u32 {
 }
 
 fn leave(table: &Table, roundel: &Loop, last_serial: u32) -> Mail {
-    let mail = roundel.inbox.close();
+    let mail = roundel.close();
     table.leave(0, last_serial);
     mail
 }
@@ -408,7 +428,8 @@ fn leave(table: &Table, roundel: &Loop, last_serial: u32) -> Mail {
 #[test]
 fn a_wake_that_meets_a_leaving_loop_finds_it_or_nobody() {
     loom::model(|| {
-        let (table, roundel) = (Shared::new(Table::new()), Loop::new());
+        let table = Shared::new(Table::new());
+        let roundel = Loop::of(&table);
         enter(&table, &roundel);
         let late = table.clone();
         let post = thread::spawn(move || late.wake(id(1, 0)));
@@ -430,7 +451,7 @@ fn a_wake_that_meets_a_leaving_loop_finds_it_or_nobody() {
 fn a_late_wake_costs_the_successor_nothing() {
     loom::model(|| {
         let table = Shared::new(Table::new());
-        let (old, mut new) = (Loop::new(), Loop::new());
+        let (old, mut new) = (Loop::of(&table), Loop::of(&table));
         assert_eq!(enter(&table, &old), 0);
         let late = table.clone();
         let post = thread::spawn(move || late.wake(id(5, 0)));
@@ -472,7 +493,8 @@ fn what_goes_with_an_inbox_may_wake() {
     }
 
     loom::model(|| {
-        let (table, roundel) = (Shared::new(Table::new()), Loop::new());
+        let table = Shared::new(Table::new());
+        let roundel = Loop::of(&table);
         enter(&table, &roundel);
         let last = Last(table.clone());
         assert!(roundel.inbox.send(Box::new(move || drop(last))).is_ok());

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use benches::faceoff::counts::budgets;
+use benches::faceoff::counts::child::{Allocated, child};
 use benches::faceoff::groups::{GROUPS, Group, Plan};
 use benches::faceoff::job::run_all;
 use benches::faceoff::progress::Progress;
@@ -25,11 +27,14 @@ fn usage() -> String {
     format!(
         "\
 usage: faceoff [--quick] [--only GROUP]... [--json FILE] [--html FILE] [--from FILE]
+       faceoff --check [--write]
   --quick   everything in less than a minute, less exactly
   --only    this group, and no other; may be given again
   --json    writes all figures into a file, too
   --html    writes a page to look at
   --from    measures nothing, and reports what such a file says
+  --check   counts what roundel alone may cost, and fails if it is more than benches/budgets.toml allows
+  --write   ... and writes what it costs into that file
 groups:{groups}"
     )
 }
@@ -38,6 +43,8 @@ groups:{groups}"
 struct Options {
     quick: bool,
     help: bool,
+    check: bool,
+    write: bool,
     only: Vec<String>,
     json: Option<String>,
     html: Option<String>,
@@ -52,6 +59,8 @@ fn options(words: &[String]) -> Result<Options, String> {
         match word.as_str() {
             "--quick" => options.quick = true,
             "--help" | "-h" => options.help = true,
+            "--check" => options.check = true,
+            "--write" => options.write = true,
             "--only" => options.only.push(known(value()?)?),
             "--json" => options.json = Some(value()?),
             "--html" => options.html = Some(value()?),
@@ -130,6 +139,10 @@ fn run(words: &[String]) -> Result<ExitCode, String> {
         println!("{}", usage());
         return Ok(ExitCode::SUCCESS);
     }
+    if options.check {
+        let good = budgets::check(options.write)?;
+        return Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     let report = match &options.from {
         Some(file) => Report::read(file)?,
         None => measure(&options, words)?,
@@ -143,6 +156,10 @@ fn run(words: &[String]) -> Result<ExitCode, String> {
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
+    // What is counted runs in processes of its own, which are this program, too.
+    if child(&words.iter().map(String::as_str).collect::<Vec<_>>(), Allocated::default) {
+        return ExitCode::SUCCESS;
+    }
     run(&words).unwrap_or_else(|why| {
         eprintln!("faceoff: {why}");
         ExitCode::from(2)

@@ -12,8 +12,9 @@ use std::cell::Cell;
 use std::rc::Rc as Shared;
 
 use crate::parts::{LocalBaton as Baton, *};
-use crate::programs::{locks, messages, programs, signals, together};
+use crate::programs::programs;
 use crate::talk::{BUFFER, Talk};
+use crate::vocabulary::{locks, messages, signals, together};
 
 type Boxed = std::pin::Pin<Box<dyn Future<Output = u64>>>;
 type ReplyTo = ::roundel::channel::OneshotSender<u64>;

@@ -10,8 +10,9 @@ pub use ::futures_lite::future::yield_now;
 use std::rc::Rc as Shared;
 
 use crate::parts::{LocalBaton as Baton, *};
-use crate::programs::{locks, messages, programs};
+use crate::programs::programs;
 use crate::talk::{BUFFER, Talk};
+use crate::vocabulary::{locks, messages};
 
 type Boxed = std::pin::Pin<Box<dyn Future<Output = u64>>>;
 

@@ -8,6 +8,7 @@
 
 use crate::faceoff::job::Job;
 
+pub mod counts;
 pub mod fairness;
 pub mod network;
 pub mod programs;
@@ -54,4 +55,5 @@ pub const GROUPS: &[Group] = &[
         jobs: network::network,
     },
     Group { name: "fairness", about: "echoes and sleeps beside hot tasks", jobs: fairness::fairness },
+    Group { name: "counts", about: "what does not depend on the machine's mood", jobs: counts::counts },
 ];

@@ -59,6 +59,11 @@ pub fn versions() -> BTreeMap<String, String> {
     locked.chain(python).chain(uvloop.map(|text| ("uvloop".into(), text))).chain(rustc).collect()
 }
 
+/// The version of a crate that the contenders were built by.
+pub fn locked_version(name: &str) -> Option<String> {
+    locked(LOCK, name)
+}
+
 /// The version of a crate in a lock file.
 fn locked(lock: &str, name: &str) -> Option<String> {
     let after = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?.1;
