@@ -28,6 +28,9 @@ use connection::Connection;
 pub use storm::storm;
 use tape::{PIECE, Tape};
 
+/// Connections that begin at the same time: not more than any listener's queue holds.
+const TOGETHER: usize = 100;
+
 /// What is asked, and what has to be answered.
 #[derive(Debug)]
 pub struct Words {
@@ -91,13 +94,26 @@ impl Client {
         let (poll, events) = (Poll::new().map_err(|error| no_poll(&error))?, Events::with_capacity(1024));
         let (connections, buffer) = (Vec::with_capacity(count), vec![0; PIECE]);
         let mut client = Client { poll, events, connections, words, buffer, patience, heard: Instant::now() };
-        for index in 0..count {
-            client.connections.push(Connection::to(to, client.poll.registry(), Token(index))?);
-            client.heard = Instant::now();
-            client.connections[index].ask(client.heard);
-            while client.turn(Some(patience), 0, &mut histogram())? == 0 {}
+        while client.connections.len() < count {
+            client.connect_some((count - client.connections.len()).min(TOGETHER), to)?;
         }
         Ok(client)
+    }
+
+    fn connect_some(&mut self, count: usize, to: SocketAddr) -> Result<(), Miss> {
+        self.heard = Instant::now();
+        for _ in 0..count {
+            let token = Token(self.connections.len());
+            let mut connection = Connection::to(to, self.poll.registry(), token)?;
+            connection.ask(self.heard);
+            connection.write(&self.words)?;
+            self.connections.push(connection);
+        }
+        let mut left = count as u64;
+        while left > 0 {
+            left -= self.turn(Some(self.patience), 0, &mut histogram())?;
+        }
+        Ok(())
     }
 
     /// So many messages on each connection.

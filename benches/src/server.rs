@@ -258,7 +258,11 @@ mod tests {
         // If the sum had only this thread, which sleeps, it would hardly grow, and this would not end.
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
-            scope.spawn(|| while !over.load(Relaxed) {});
+            scope.spawn(|| {
+                while !over.load(Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
             while cpu("self").unwrap() < before + 20_000_000 {
                 thread::sleep(Duration::from_millis(1));
             }

@@ -222,7 +222,7 @@ pub fn network(plan: &Plan, left_out: &mut Vec<String>) -> Vec<Job> {
 fn job(plan: &Plan, cell: Cell) -> Job {
     let mut cell = cell;
     if plan.quick {
-        cell.requests = (cell.requests / 5).max(5 * cell.connections as u64);
+        cell.requests = (cell.requests / 6).max(5 * cell.connections as u64);
     }
     let guest = |name: &&str| guests::NAMES.contains(name);
     let contenders = present().names.iter().copied().filter(|name| cell.guests || !guest(name)).collect();
@@ -250,11 +250,14 @@ fn talk(kind: Kind) -> &'static str {
     if kind == Kind::Hello { "hello" } else { "echo" }
 }
 
-/// The latencies of all rounds but the first, by contender; only where messages come at a fixed rate.
+/// By contender; nothing after the first round.
+type Merged = BTreeMap<&'static str, Option<Histogram<u64>>>;
+
+/// The latencies of all rounds but the first; only where messages come at a fixed rate.
 #[derive(Clone)]
 struct Curves {
     name: Option<String>,
-    merged: Rc<RefCell<BTreeMap<&'static str, Option<Histogram<u64>>>>>,
+    merged: Rc<RefCell<Merged>>,
 }
 
 impl Curves {
