@@ -16,10 +16,12 @@ pub mod hello;
 pub mod process;
 pub mod tools;
 
-/// What one more costs, when `short` of them cost so much, and `long` so much.
+/// What one more costs, when `short` of them cost so much, and `long` so much. Less than can be shown is nothing: it is one
+/// of something that happens now and then.
 pub fn slope(short: (u64, f64), long: (u64, f64)) -> f64 {
     assert!(short.0 < long.0, "a slope needs a short and a long part");
-    (long.1 - short.1) / (long.0 - short.0) as f64
+    let slope = (long.1 - short.1) / (long.0 - short.0) as f64;
+    (slope * 100.0).round().max(0.0) / 100.0
 }
 
 #[cfg(test)]
@@ -29,6 +31,13 @@ mod tests {
     #[test]
     fn what_it_takes_to_start_is_not_in_a_slope() {
         assert_eq!(slope((1_000, 50_000.0), (11_000, 230_000.0)), 18.0);
+    }
+
+    #[test]
+    fn now_and_then_is_nothing_and_never_less() {
+        assert_eq!(slope((100, 7.0), (2_100, 8.0)), 0.0);
+        assert_eq!(slope((100, 7.0), (2_100, 1.0)), 0.0);
+        assert_eq!(slope((100, 7.0), (2_100, 17.0)), 0.01);
     }
 
     #[test]

@@ -23,12 +23,14 @@ pub struct Plan {
     pub rounds: usize,
     /// The part of each round's work that is done.
     pub share: u64,
+    /// Only roundel: for the guard over what it may cost.
+    pub alone: bool,
 }
 
 impl Plan {
     pub fn new(quick: bool) -> Plan {
         let (rounds, share) = if quick { (5, 8) } else { (15, 1) };
-        Plan { quick, rounds, share }
+        Plan { quick, rounds, share, alone: false }
     }
 }
 

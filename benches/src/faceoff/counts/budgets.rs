@@ -109,9 +109,8 @@ fn file() -> PathBuf {
 
 /// The jobs that measure a row that is budgeted, for us alone.
 fn jobs(budgets: &[Budget], left_out: &mut Vec<String>) -> Vec<Job> {
-    let mut jobs = counts::counts(&Plan::new(false), left_out);
+    let mut jobs = counts::counts(&Plan { alone: true, ..Plan::new(false) }, left_out);
     jobs.retain(|job| job.rows.iter().any(|row| budgets.iter().any(|budget| budget.name == row.0)));
-    jobs.iter_mut().for_each(|job| job.contenders.retain(|name| *name == OURS));
     jobs
 }
 

@@ -134,7 +134,7 @@ fn run(name: &str, loads: &[&str], allocated: fn() -> Allocated) {
     }
 }
 
-/// Runs a program that does so many operations.
+/// Runs a program that does so many operations; `box` is the same for all, and known.
 fn run_one(name: &str, program: &str, n: u64) {
     match program {
         "spawn" => of_all!(name, |it| it::spawn_one(n)),
@@ -147,6 +147,7 @@ fn run_one(name: &str, program: &str, n: u64) {
         "message" => of_three!(name, |it| it::bounded_messages(100, n)),
         "mutex" => of_three!(name, |it| it::mutex_uncontended(n)),
         "oneshot" => of!(name, |it| it::oneshot_round_trip(n); "roundel" roundel, "tokio" tokio),
+        "box" => (0..n).for_each(|i| drop(std::hint::black_box(Box::new([i; 4])))),
         other => panic!("no program is called `{other}`"),
     }
 }

@@ -17,9 +17,11 @@ use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use crate::faceoff::counts::process::{cargo, root};
+use crate::faceoff::groups::{Plan, counts::GROUP};
 use crate::faceoff::job::{Job, Miss};
 use crate::faceoff::place::locked_version;
 use crate::faceoff::report::Unit;
+use crate::faceoff::tables::OURS;
 
 /// A contender, its crates with their features, and its program.
 struct Hello {
@@ -72,7 +74,7 @@ const HELLOS: [Hello; 7] = [
     },
 ];
 
-pub fn job() -> Job {
+pub fn job(plan: &Plan) -> Job {
     let rows = vec![
         ("hello: the program, stripped".into(), Unit::Bytes),
         ("hello: crates that are built for it".into(), Unit::Count),
@@ -82,9 +84,9 @@ pub fn job() -> Job {
         let hello = HELLOS.iter().find(|hello| hello.name == who).expect("everyone says hello");
         measure(hello).map_err(|error| Miss::Wrong(format!("hello: {error}")))
     });
-    let names = HELLOS.iter().map(|hello| hello.name).collect();
+    let names = HELLOS.iter().map(|hello| hello.name).filter(|name| !plan.alone || *name == OURS).collect();
     let guess = Duration::from_secs(15);
-    Job { guess, run, ..Job::new(super::super::groups::counts::GROUP, rows, names) }
+    Job { guess, run, ..Job::new(GROUP, rows, names) }
 }
 
 fn measure(hello: &Hello) -> io::Result<Vec<f64>> {

@@ -66,9 +66,10 @@ pub fn counting() -> &'static Result<PathBuf, String> {
 }
 
 fn build() -> Result<(), String> {
-    eprintln!("faceoff: builds `counts`, which counts allocations; once for each change, a minute or two");
+    // Cargo says whether there is something to do.
+    eprintln!("faceoff: `counts`, which counts allocations, is older than this program");
     let mut command = Command::new(cargo());
-    command.args(["build", "--quiet", "--locked", "--release", "-p", "benches", "--bin", "counts"]);
+    command.args(["build", "--locked", "--release", "-p", "benches", "--bin", "counts"]);
     match command.current_dir(root()).stdout(Stdio::null()).status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("`counts` cannot be built: cargo ended with {status}")),

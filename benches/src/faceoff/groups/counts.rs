@@ -8,9 +8,12 @@
 //!
 //! Contract. The names of the rows are those in `benches/budgets.toml`.
 
-use std::io;
+use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use std::{io, thread};
 
 use crate::faceoff::counts::child::Reading;
 use crate::faceoff::counts::crowd::Crowd;
@@ -18,8 +21,9 @@ use crate::faceoff::counts::process::{Process, Program, counting, has};
 use crate::faceoff::counts::tools::Tool;
 use crate::faceoff::counts::{hello, slope};
 use crate::faceoff::groups::Plan;
-use crate::faceoff::job::{Job, Miss, Run};
+use crate::faceoff::job::{Job, Miss};
 use crate::faceoff::report::Unit;
+use crate::faceoff::tables::OURS;
 use crate::server::raise_descriptor_limit;
 
 pub const GROUP: &str = "counts";
@@ -32,7 +36,10 @@ const TWO: [&str; 2] = ["roundel", "tokio"];
 
 /// A program of the child, how often it is run in the short part and in the long one, and what one of it is called.
 type Load = (&'static str, u64, u64, &'static str);
+type Rows = Vec<(String, Unit)>;
 type Result<T> = std::result::Result<T, Miss>;
+/// What is counted of one contender: a figure for each row.
+type One = Arc<dyn Fn(&'static str) -> Result<Vec<f64>> + Send + Sync>;
 
 #[rustfmt::skip] // A table is read by columns.
 const MEMORY: [Load; 2] = [
@@ -47,18 +54,18 @@ const CALLS: [Load; 3] = [
 ];
 #[rustfmt::skip]
 const WORK: [Load; 5] = [
-    ("spawn", 1_000, 11_000, "per spawn of one"),
-    ("batch", 1_000, 11_000, "per spawn of 1,000"),
+    ("spawn", 1_000, 9_000, "per spawn of one"),
+    ("batch", 1_000, 9_000, "per spawn of 1,000"),
     ("self-wake", 1_000, 21_000, "per wake of oneself"),
-    ("hop", 1_000, 11_000, "per hop between two tasks"),
-    ("sleep", 1_000, 11_000, "per sleep, started and dropped"),
+    ("hop", 1_000, 9_000, "per hop between two tasks"),
+    ("sleep", 1_000, 9_000, "per sleep, started and dropped"),
 ];
 #[rustfmt::skip]
 const WORDS: [Load; 2] = [
-    ("message", 1_000, 11_000, "per message through bounded(100)"),
-    ("mutex", 1_000, 11_000, "per lock of a mutex nobody else wants"),
+    ("message", 1_000, 9_000, "per message through bounded(100)"),
+    ("mutex", 1_000, 9_000, "per lock of a mutex nobody else wants"),
 ];
-const ONCE: [Load; 1] = [("oneshot", 1_000, 11_000, "per oneshot")];
+const ONCE: [Load; 1] = [("oneshot", 1_000, 9_000, "per oneshot")];
 
 /// What is run, after the program that counts allocations has been built: before anything is measured.
 pub fn counts(plan: &Plan, left_out: &mut Vec<String>) -> Vec<Job> {
@@ -89,11 +96,15 @@ pub fn all(plan: &Plan) -> Vec<Job> {
 }
 
 fn without_tools(plan: &Plan) -> Vec<Job> {
-    let mut jobs = vec![memory(), memory_of_connections(), memory_of_messages()];
-    jobs.extend([held_tasks("idle", 100_000), held_tasks("sleeping", 100_000), held_connections(1_000)]);
+    let mut jobs = vec![memory(plan), memory_of_connections(plan), memory_of_messages(plan)];
+    jobs.extend([
+        held_tasks(plan, "idle", 100_000),
+        held_tasks(plan, "sleeping", 100_000),
+        held_connections(plan, 1_000),
+    ]);
     if !plan.quick {
-        jobs.extend([held_tasks("idle", 1_000_000), held_tasks("sleeping", 1_000_000)]);
-        jobs.extend([held_connections(10_000), hello::job()]);
+        jobs.extend([held_tasks(plan, "idle", 1_000_000), held_tasks(plan, "sleeping", 1_000_000)]);
+        jobs.extend([held_connections(plan, 10_000), hello::job(plan)]);
     }
     jobs
 }
@@ -105,9 +116,40 @@ fn missing(tool: Tool) -> String {
 }
 
 /// A job of one round.
-fn job(contenders: &[&'static str], rows: Vec<(String, Unit)>, milliseconds: u64, run: Run) -> Job {
+fn job(plan: &Plan, contenders: &[&'static str], rows: Rows, milliseconds: u64, run: One) -> Job {
+    let contenders: Vec<_> = contenders.iter().copied().filter(|name| !plan.alone || *name == OURS).collect();
     let guess = Duration::from_millis(milliseconds);
-    Job { guess, run, ..Job::new(GROUP, rows, contenders.to_vec()) }
+    Job { guess, run: Box::new(move |who| run(who)), ..Job::new(GROUP, rows, contenders) }
+}
+
+/// The same with all contenders at once, as many as there are cores: what is counted by a tool or an allocator does not mind company.
+fn in_company(plan: &Plan, contenders: &[&'static str], rows: Rows, milliseconds: u64, run: One) -> Job {
+    let mut job = job(plan, contenders, rows, milliseconds, run.clone());
+    let (names, mut results) = (job.contenders.clone(), HashMap::new());
+    job.run = Box::new(move |who| {
+        if results.is_empty() {
+            results = all_of(&names, &run);
+        }
+        results.remove(who).unwrap_or_else(|| Err(Miss::Wrong("its thread has panicked".into())))
+    });
+    job
+}
+
+type Results = HashMap<&'static str, Result<Vec<f64>>>;
+
+/// What all say, each thread asking the next one who has not been asked.
+fn all_of(names: &[&'static str], run: &One) -> Results {
+    let (next, results) = (AtomicUsize::new(0), Mutex::new(HashMap::new()));
+    let work = || {
+        while let Some(who) = names.get(next.fetch_add(1, Relaxed)) {
+            let result = run(who);
+            results.lock().unwrap_or_else(PoisonError::into_inner).insert(*who, result);
+        }
+    };
+    thread::scope(|scope| {
+        (0..thread::available_parallelism().map_or(1, usize::from)).for_each(|_| drop(scope.spawn(work)));
+    });
+    results.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The words of a child that runs each load three times.
@@ -133,7 +175,7 @@ fn steps(readings: &[Reading]) -> Vec<Reading> {
 }
 
 /// Calls and bytes that took memory, per operation.
-fn memory() -> Job {
+fn memory(plan: &Plan) -> Job {
     let rows = MEMORY.iter().flat_map(|(.., of)| memory_rows(of)).collect();
     let run = |who: &'static str| {
         let words = words(who, &MEMORY);
@@ -146,7 +188,7 @@ fn memory() -> Job {
         let bytes = slopes(&MEMORY, &steps.iter().map(|step| step.bytes).collect::<Vec<_>>())?;
         Ok(calls.into_iter().zip(bytes).flat_map(|(calls, bytes)| [calls, bytes]).collect())
     };
-    job(&ALL, rows, 50, Box::new(run))
+    in_company(plan, &ALL, rows, 50, Arc::new(run))
 }
 
 fn memory_rows(of: &str) -> [(String, Unit); 2] {
@@ -208,34 +250,34 @@ fn unanswered(error: io::Error) -> Miss {
 }
 
 /// The same for connections that are answered once.
-fn memory_of_connections() -> Job {
+fn memory_of_connections(plan: &Plan) -> Job {
     let run = |who: &'static str| {
         let mut served = Served::start(who, Program::Counting, None)?;
         served.read()?;
         [100, 100, 500].into_iter().try_for_each(|count| served.visits(count))?;
         served.memory(100, 500)
     };
-    job(&SERVERS, memory_rows("per connection, answered once").to_vec(), 100, Box::new(run))
+    in_company(plan, &SERVERS, memory_rows("per connection, answered once").to_vec(), 100, Arc::new(run))
 }
 
-fn memory_of_messages() -> Job {
+fn memory_of_messages(plan: &Plan) -> Job {
     let run = |who: &'static str| {
         let mut served = Served::start(who, Program::Counting, None)?;
         served.rounds(20, [10, 10, 110], Duration::ZERO)?;
         served.memory(200, 2_200)
     };
-    job(&SERVERS, memory_rows("per message").to_vec(), 100, Box::new(run))
+    in_company(plan, &SERVERS, memory_rows("per message").to_vec(), 100, Arc::new(run))
 }
 
 /// What each of so many tasks holds.
-fn held_tasks(state: &'static str, n: usize) -> Job {
+fn held_tasks(plan: &Plan, state: &'static str, n: usize) -> Job {
     let of = format!("per {state} task, of {}", Unit::Count.shown(n as f64));
     let run = move |who: &'static str| {
         let held = between(Process::start(Program::Counting, None, &["hold", who, state, &n.to_string()])?)?;
         let resident = between(Process::start(Program::Plain, None, &["hold", who, state, &n.to_string()])?)?;
         Ok(vec![held.held / n as f64, resident.resident / n as f64])
     };
-    job(&ALL, held_rows(&of), n as u64 / 250, Box::new(run))
+    job(plan, &ALL, held_rows(&of), n as u64 / 250, Arc::new(run))
 }
 
 fn held_rows(of: &str) -> Vec<(String, Unit)> {
@@ -252,7 +294,7 @@ fn between(mut process: Process) -> Result<Reading> {
 }
 
 /// What each of so many connections holds that have been answered once.
-fn held_connections(n: usize) -> Job {
+fn held_connections(plan: &Plan, n: usize) -> Job {
     let of = format!("per connection, of {}", Unit::Count.shown(n as f64));
     let run = move |who: &'static str| {
         if raise_descriptor_limit() < n as u64 + 100 {
@@ -270,7 +312,7 @@ fn held_connections(n: usize) -> Job {
         let (counting, plain) = (step(Program::Counting)?, step(Program::Plain)?);
         Ok(vec![counting.held / n as f64, plain.resident / n as f64])
     };
-    job(&SERVERS, held_rows(&of), n as u64 / 4, Box::new(run))
+    job(plan, &SERVERS, held_rows(&of), n as u64 / 4, Arc::new(run))
 }
 
 /// What a tool counts per operation, in one child that runs all the loads.
@@ -280,11 +322,18 @@ fn programs(who: &'static str, tool: Tool, loads: &[Load]) -> Result<Vec<f64>> {
     slopes(loads, &Process::start(Program::Plain, Some(tool), &words)?.end()?)
 }
 
-fn tool_job(tool: Tool, contenders: &[&'static str], loads: &'static [Load]) -> Job {
+fn tool_job(plan: &Plan, tool: Tool, contenders: &[&'static str], loads: &[Load]) -> Job {
+    let loads = shortened(plan, loads);
     let (what, milliseconds) =
         if tool == Tool::Strace { ("system calls", 500) } else { ("instructions", 1_500) };
     let rows = loads.iter().map(|(.., of)| (format!("{what} {of}"), Unit::Count)).collect();
-    job(contenders, rows, milliseconds, Box::new(move |who| programs(who, tool, loads)))
+    in_company(plan, contenders, rows, milliseconds, Arc::new(move |who| programs(who, tool, &loads)))
+}
+
+/// A quick run takes a quarter of the long part.
+fn shortened(plan: &Plan, loads: &[Load]) -> Vec<Load> {
+    let quarter = |&(program, short, long, of): &Load| (program, short, short + (long - short) / 4, of);
+    if plan.quick { loads.iter().map(quarter).collect() } else { loads.to_vec() }
 }
 
 /// What a tool counts per echo of a crowd, with pauses or without.
@@ -307,7 +356,7 @@ fn calls(plan: &Plan) -> Vec<Job> {
     };
     let rows = ["system calls per echo, 20 busy connections", "system calls per echo, one that pauses"];
     let rows = rows.map(|name| (name.to_owned(), Unit::Count)).to_vec();
-    vec![tool_job(Tool::Strace, &ALL, &CALLS), job(&SERVERS, rows, 800, Box::new(run))]
+    vec![tool_job(plan, Tool::Strace, &ALL, &CALLS), job(plan, &SERVERS, rows, 800, Arc::new(run))]
 }
 
 fn instructions(plan: &Plan) -> Vec<Job> {
@@ -316,9 +365,34 @@ fn instructions(plan: &Plan) -> Vec<Job> {
         move |who: &'static str| Ok(vec![echoes(who, Tool::Callgrind, 20, [10, 10, long], Duration::ZERO)?]);
     let rows = vec![("instructions per echo, 20 connections".to_owned(), Unit::Count)];
     vec![
-        tool_job(Tool::Callgrind, &ALL, &WORK),
-        tool_job(Tool::Callgrind, &THREE, &WORDS),
-        tool_job(Tool::Callgrind, &TWO, &ONCE),
-        job(&SERVERS, rows, 1_000, Box::new(run)),
+        tool_job(plan, Tool::Callgrind, &ALL, &WORK),
+        tool_job(plan, Tool::Callgrind, &THREE, &WORDS),
+        tool_job(plan, Tool::Callgrind, &TWO, &ONCE),
+        in_company(plan, &SERVERS, rows, 1_000, Arc::new(run)),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_load_has_a_warm_a_short_and_a_long_part() {
+        assert_eq!(words("smol", &ONCE), ["run", "smol", "oneshot:1000", "oneshot:1000", "oneshot:9000"]);
+        let parts = [9_999.0, 1_000.0, 3_000_000.0 + 1_000.0, 0.0, 500.0, 10_500.0];
+        assert_eq!(slopes(&MEMORY, &parts), Ok(vec![300.0, 1.0]));
+    }
+
+    #[test]
+    fn a_part_that_is_missing_is_an_error() {
+        assert_eq!(slopes(&ONCE, &[1.0, 2.0]), Err(Miss::Wrong("2 parts were counted, of 3".into())));
+    }
+
+    #[test]
+    fn a_quick_run_has_only_rows_that_a_full_one_has() {
+        let names = |quick| all(&Plan::new(quick)).into_iter().flat_map(|job| job.rows).map(|row| row.0);
+        let full: Vec<String> = names(false).collect();
+        names(true).for_each(|name| assert!(full.contains(&name), "{name}"));
+        full.iter().enumerate().for_each(|(i, name)| assert!(!full[..i].contains(name), "{name} twice"));
+    }
 }
