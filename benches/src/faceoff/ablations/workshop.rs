@@ -35,6 +35,11 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate is one below the root").to_owned()
 }
 
+/// Whether there is anything to be copied: a program can be carried away from its sources.
+pub fn has_sources() -> bool {
+    root().join("Cargo.toml").exists()
+}
+
 fn workshop() -> PathBuf {
     root().join("target/faceoff/ablations")
 }

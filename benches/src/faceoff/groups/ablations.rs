@@ -2,7 +2,8 @@
 //!
 //! Facts. Both are processes, so they have nothing in common but the machine. Two copies of the same sources may differ by
 //! a percent, for their code lies at other addresses: a difference in time that is as small says nothing. Instructions do
-//! not lie about that.
+//! not lie about that; but a loop looks at the OS by the clock, hence more often when valgrind makes it slow: a few percent
+//! of the instructions of a busy one are such looks.
 //!
 //! What follows. One row for each ablation and measure; the untouched copy is called roundel there. Times are taken in
 //! rounds, counts once. What valgrind counts takes seconds each, and is left out of a quick run.
@@ -31,6 +32,10 @@ const MESSAGES: u64 = 10_000;
 type Known = Rc<RefCell<HashMap<(&'static str, Measure), f64>>>;
 
 pub fn ablations(plan: &Plan, left_out: &mut Vec<String>) -> Vec<Job> {
+    if !workshop::has_sources() {
+        left_out.push("SKIPPED: the sources are missing from which this was built; ablations: all".into());
+        return Vec::new();
+    }
     eprintln!("faceoff: building {} copies of roundel, if they are not there", ABLATIONS.len() + 1);
     if let Err(why) = workshop::build() {
         return vec![failed(why)];
@@ -53,7 +58,7 @@ fn counters(plan: &Plan, left_out: &mut Vec<String>) -> Vec<Counter> {
     let mut counters = Vec::new();
     match said("strace", &["-V"]) {
         Some(_) => counters.push(Counter::Strace),
-        None => left_out.push("ablations: SKIPPED system calls, for strace is missing".into()),
+        None => left_out.push("SKIPPED: strace is missing; ablations: no system calls".into()),
     }
     match said("valgrind", &["--version"]) {
         _ if plan.quick => {
@@ -63,7 +68,7 @@ fn counters(plan: &Plan, left_out: &mut Vec<String>) -> Vec<Counter> {
         }
         Some(_) => counters.extend([Counter::Callgrind, Counter::Memcheck]),
         None => {
-            left_out.push("ablations: SKIPPED instructions and allocations, for valgrind is missing".into())
+            left_out.push("SKIPPED: valgrind is missing; ablations: no instructions, no allocations".into());
         }
     }
     counters
