@@ -53,7 +53,7 @@ fn part(what: &str, report: &Report) -> Result<String, String> {
         "notes" => Ok(list(&report.notes, "Nothing was left out.")),
         _ => match what.strip_prefix("table ") {
             Some(group) if report.groups().contains(&group) => Ok(table(report, group)),
-            Some(group) => Err(format!("the report has no group `{group}`; was it made by `--only`?")),
+            Some(_) => Ok("This run has no such group.\n".into()),
             None => Err(format!("the mark `{what}` is not understood")),
         },
     }
@@ -177,10 +177,17 @@ mod tests {
     }
 
     #[test]
+    fn a_group_that_was_not_run_is_missing_and_says_so() {
+        let text =
+            chapter("<!-- faceoff: table h --><!-- end --><!-- faceoff: table g --><!-- end -->", &report());
+        assert!(text.unwrap().contains("table h -->\n\nThis run has no such group.\n"));
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
         let why = |text: &str| chapter(text, &report()).unwrap_err();
         assert!(why("nothing").contains("add `<!-- faceoff: table g -->`"));
-        assert!(why("<!-- faceoff: table h --><!-- end -->").contains("no group `h`"));
+        assert!(why("<!-- faceoff: h --><!-- end -->").contains("`h` is not understood"));
         assert!(why("<!-- faceoff: machine -->").contains("has no `<!-- end -->`"));
     }
 

@@ -27,7 +27,8 @@ use crate::faceoff::tables::{lost, number};
 
 const STYLE: &str = include_str!("page/style.css");
 /// Rows of memory, which are drawn together.
-const HELD: [&str; 3] = ["per idle task", "per sleeping task", "per held connection"];
+const HELD: [&str; 5] =
+    ["per idle task", "per sleeping task", "per held connection", "bytes held", "bytes resident"];
 
 /// The whole page.
 pub fn page(report: &Report) -> String {

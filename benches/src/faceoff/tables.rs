@@ -87,8 +87,14 @@ pub fn number(ratio: f64) -> String {
     }
 }
 
-/// The row of the harness itself, in which there is nothing to win.
+/// The rows of the harness itself, and ours beside ourselves without something: there is nothing to win in them.
 pub const CONTROL: &str = "control";
+pub const ABLATIONS: &str = "ablations";
+
+/// Whether this row is a contest.
+pub fn contested(row: &Row) -> bool {
+    row.group != CONTROL && row.group != ABLATIONS
+}
 
 /// Who is better in this row than we are, and how many times as much we cost as the best.
 pub fn lost(row: &Row) -> Option<(String, f64)> {
@@ -97,7 +103,7 @@ pub fn lost(row: &Row) -> Option<(String, f64)> {
         Verdict::Tied(names) => names,
         Verdict::Nobody => return None,
     };
-    if row.group == CONTROL || better.contains(&OURS) {
+    if !contested(row) || better.contains(&OURS) {
         return None;
     }
     Some((better.join(", "), row.cost(OURS, better[0])?.median))
@@ -152,9 +158,11 @@ mod tests {
     }
 
     #[test]
-    fn nobody_wins_where_nothing_is_measured() {
+    fn nobody_wins_where_there_is_no_contest() {
         let mut report = report(&[("roundel", &[20.0, 20.0]), ("tokio", &[10.0, 10.0])]);
-        report.rows[0].group = CONTROL.into();
-        assert!(losses(&report).is_empty());
+        for group in [CONTROL, ABLATIONS] {
+            report.rows[0].group = group.into();
+            assert!(losses(&report).is_empty());
+        }
     }
 }

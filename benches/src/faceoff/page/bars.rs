@@ -11,7 +11,10 @@ use crate::faceoff::page::scale::Scale;
 use crate::faceoff::page::text::{anchor, escape};
 use crate::faceoff::page::who;
 use crate::faceoff::report::{FLOOR, Row, Unit, Verdict};
-use crate::faceoff::tables::{CONTROL, OURS, lost, number};
+use crate::faceoff::tables::{ABLATIONS, CONTROL, OURS, contested, lost, number};
+
+/// What is counted for each operation is nothing if there is less of it.
+const NEXT_TO_NOTHING: f64 = 0.05;
 
 /// The name by which a link finds this row.
 pub fn row_anchor(row: &Row) -> String {
@@ -39,7 +42,9 @@ fn card(row: &Row) -> String {
 
 /// A wild round may be twice as long as the whole row; its whisker then ends at the edge.
 fn scale(row: &Row) -> Scale {
-    let medians: Vec<f64> = row.figures.values().map(|figure| figure.median).collect();
+    let nothing = if row.unit == Unit::Count { NEXT_TO_NOTHING } else { 0.0 };
+    let medians = row.figures.values().map(|figure| figure.median).filter(|median| *median > nothing);
+    let medians: Vec<f64> = medians.collect();
     let most = medians.iter().copied().fold(0.0, f64::max);
     let whiskers = row.figures.values().map(|figure| figure.high.min(most * 1.25));
     match Scale::of(&medians) {
@@ -61,9 +66,10 @@ fn order(row: &Row) -> Vec<&str> {
 
 /// Who is best, what is better, and whether it begins at nought.
 fn remark(row: &Row, scale: Scale) -> String {
-    let mut parts = Vec::new();
+    let mut parts: Vec<String> = Vec::new();
     match (row.verdict(), lost(row)) {
         _ if row.group == CONTROL => parts.push("nothing to win here".into()),
+        (verdict, _) if row.group == ABLATIONS => parts.push(worth(row, &verdict)),
         (_, Some((who, cost))) => {
             parts.push(format!(
                 "<strong class=\"lost\">{} ahead; we cost {}×</strong>",
@@ -84,6 +90,21 @@ fn remark(row: &Row, scale: Scale) -> String {
     parts.join("\u{a0}· ")
 }
 
+/// What a mechanism is worth that ours has and the other one has not.
+fn worth(row: &Row, verdict: &Verdict<'_>) -> String {
+    let others: Vec<&str> = row.contenders().filter(|name| *name != OURS).collect();
+    match (verdict, &others[..]) {
+        (Verdict::Tied(_), _) => "the noise hides what it buys".into(),
+        (Verdict::Best(OURS), [other]) => {
+            row.cost(other, OURS).map_or(String::new(), |cost| format!("it buys {}×", number(cost.median)))
+        }
+        (Verdict::Best(other), [_]) => {
+            row.cost(OURS, other).map_or(String::new(), |cost| format!("it costs {}×", number(cost.median)))
+        }
+        _ => String::new(),
+    }
+}
+
 fn line(row: &Row, name: &str, scale: Scale) -> String {
     let figure = &row.figures[name];
     let kind = match name {
@@ -91,7 +112,7 @@ fn line(row: &Row, name: &str, scale: Scale) -> String {
         _ if name == FLOOR || row.group == CONTROL => "floor",
         _ => "other",
     };
-    let best = row.group != CONTROL && row.verdict() == Verdict::Best(name);
+    let best = contested(row) && row.verdict() == Verdict::Best(name);
     format!(
         "<li class=\"{kind}\"><span class=\"who\">{}{}</span>{}<span class=\"value\">{}</span>\
          <span class=\"times\">{}</span></li>\n",
@@ -184,6 +205,21 @@ mod tests {
         assert!(text.contains("log scale") && !text.contains("<rect"), "{text}");
         let text = card(&row(&[("roundel", 1.0), ("tokio", 19.0)]));
         assert!(!text.contains("log scale") && text.contains("<rect"), "{text}");
+    }
+
+    #[test]
+    fn an_ablation_says_what_a_mechanism_is_worth() {
+        let ablation =
+            |ours, other| Row { group: ABLATIONS.into(), ..row(&[("roundel", ours), ("without it", other)]) };
+        assert!(card(&ablation(2.0, 3.0)).contains("it buys 1.50×"));
+        assert!(card(&ablation(3.0, 2.0)).contains("it costs 1.50×"));
+        assert!(card(&ablation(2.0, 2.0)).contains("the noise hides"));
+    }
+
+    #[test]
+    fn next_to_nothing_makes_no_scale() {
+        let row = Row { unit: Unit::Count, ..row(&[("roundel", 0.002), ("tokio", 1.0)]) };
+        assert_eq!(scale(&row), Scale::Linear(1.0));
     }
 
     #[test]

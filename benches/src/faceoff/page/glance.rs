@@ -10,7 +10,7 @@ use crate::faceoff::page::scale::Scale;
 use crate::faceoff::page::text::escape;
 use crate::faceoff::page::who;
 use crate::faceoff::report::{FLOOR, Report, Row};
-use crate::faceoff::tables::{CONTROL, OURS, number};
+use crate::faceoff::tables::{OURS, contested, number};
 
 /// Beyond these, points lie on the edge.
 const LEAST: f64 = 0.1;
@@ -49,7 +49,7 @@ pub fn glance(report: &Report) -> String {
 }
 
 fn points(report: &Report, who: &str) -> Vec<Point> {
-    let rows = report.rows.iter().filter(|row| row.group != CONTROL);
+    let rows = report.rows.iter().filter(|row| contested(row));
     rows.filter_map(|row| point(row, who)).collect()
 }
 
@@ -122,6 +122,7 @@ mod tests {
     use super::*;
     use crate::faceoff::figures::Figure;
     use crate::faceoff::report::Unit;
+    use crate::faceoff::tables::CONTROL;
 
     #[test]
     fn each_row_is_a_point_on_its_side() {

@@ -6,7 +6,7 @@ use crate::contenders::NAMES;
 use crate::faceoff::page::text::escape;
 use crate::faceoff::page::who;
 use crate::faceoff::report::{Report, Row, Verdict};
-use crate::faceoff::tables::{CONTROL, OURS};
+use crate::faceoff::tables::{CONTROL, OURS, contested};
 
 const METHOD: &str = "\
 Every contender runs the same programs, each written as its own users would write it, built in one go with the same \
@@ -64,7 +64,7 @@ fn warning(report: &Report) -> String {
 fn score(report: &Report) -> String {
     let (mut best, mut tied, mut behind) = (0, 0, 0);
     let competing =
-        |row: &&Row| row.group != CONTROL && row.figures.contains_key(OURS) && row.contenders().count() > 1;
+        |row: &&Row| contested(row) && row.figures.contains_key(OURS) && row.contenders().count() > 1;
     for row in report.rows.iter().filter(competing) {
         match row.verdict() {
             Verdict::Best(OURS) => best += 1,
