@@ -53,10 +53,5 @@ threading.Thread(target=end_with_whoever_started_it, daemon=True).start()
 if loop == "uvloop":
     import uvloop
 
-    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop) if hasattr(asyncio, "Runner") else None
-    if runner is None:
-        uvloop.install()
-else:
-    runner = None
-main = serve({"echo": Echo, "hello": Hello}[talk])
-runner.run(main) if runner else asyncio.run(main)
+    uvloop.install()
+asyncio.run(serve({"echo": Echo, "hello": Hello}[talk]))

@@ -1,6 +1,7 @@
 //! CPython's asyncio and uvloop: guests from another language, who only serve.
 //!
-//! Facts. The script `guests/echo.py` is part of this program, so the program needs no file when it runs. Nothing is
+//! Facts. asyncio reads up to 256 KiB at once, uvloop as much; nobody who uses them says otherwise. Large messages cost them
+//! fewer calls than the others, who read 16 KiB. The script `guests/echo.py` is part of this program, so the program needs no file when it runs. Nothing is
 //! installed for a guest: who is not there is left out, and told so.
 //!
 //! Contract. [`become_one`] does not return unless it fails: this process is the guest then, with the same number, core

@@ -166,7 +166,7 @@ impl Cell {
         let one = match kind {
             Kind::Echo { pace: Pace::PerSecond(rate), .. } => 1_000_000_000 / rate,
             Kind::Echo { pace: Pace::InFlight(16), .. } => 3_000,
-            Kind::Echo { size, .. } => 10_000 + if connections == 1 { 15_000 } else { 0 } + size as u64 / 2,
+            Kind::Echo { size, .. } => 10_000 + if connections == 1 { 30_000 } else { 0 } + size as u64 / 2,
             Kind::Hello => 12_000,
             Kind::Storm => 60_000,
         };
@@ -187,13 +187,13 @@ const KIB: usize = 1024;
 
 #[rustfmt::skip] // A table is read by columns.
 const CELLS: [Cell; 16] = [
-    Cell { measures: WITH_LATENCY, ..echo(64, 1, 5_000) },
+    Cell { measures: WITH_LATENCY, ..echo(64, 1, 4_000) },
     Cell { measures: WITH_LATENCY, quick: true, guests: true, ..echo(64, 50, 10_000) },
     Cell { quick: true, ..echo(64, 1_000, 10_000) },
-    Cell { quick: true, ..echo(KIB, 1, 5_000) },
+    Cell { quick: true, ..echo(KIB, 1, 3_000) },
     echo(KIB, 50, 10_000),
     echo(KIB, 1_000, 10_000),
-    echo(16 * KIB, 1, 4_000),
+    echo(16 * KIB, 1, 2_000),
     echo(16 * KIB, 50, 6_000),
     echo(16 * KIB, 1_000, 6_000),
     echo(100 * KIB, 1, 1_000),
