@@ -60,10 +60,13 @@ pub fn build() -> Result<(), String> {
     all.iter().try_for_each(|ablation| copy(ablation))?;
     write("Cargo.toml", workspace(&all.iter().map(|ablation| ablation.name).collect::<Vec<_>>())?)?;
     write("Cargo.lock", read(&root().join("Cargo.lock"))?)?;
-    // What is needed was fetched when this program was built; only then may the network be asked.
-    cargo(&["--offline"]).or_else(|_| cargo(&[]))
+    // What is needed was fetched when this program was built. Only if it was not, the network is asked.
+    let built = cargo(&["--offline"]);
+    let built = built.or_else(|why| if why.contains("offline") { cargo(&[]) } else { Err(why) });
+    built.map_err(|why| format!("cannot build the copies in {}: {why}", workshop().display()))
 }
 
+/// An error is what Cargo says.
 fn cargo(words: &[&str]) -> Result<(), String> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["build", "--release", "--bins", "--quiet", "--target-dir"]).arg(workshop().join("target"));
@@ -71,7 +74,7 @@ fn cargo(words: &[&str]) -> Result<(), String> {
     let output = output.map_err(|error| format!("cannot run {command:?}: {error}"))?;
     match output.status.success() {
         true => Ok(()),
-        false => Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr))),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
     }
 }
 
