@@ -23,7 +23,7 @@ use crate::faceoff::page::bars::{cards, row_anchor};
 use crate::faceoff::page::plot::Plot;
 use crate::faceoff::page::text::{anchor, escape};
 use crate::faceoff::report::{Report, Row, Unit};
-use crate::faceoff::tables::{lost, number};
+use crate::faceoff::tables::{dearer, lost};
 
 const STYLE: &str = include_str!("page/style.css");
 /// Rows of memory, which are drawn together.
@@ -73,7 +73,9 @@ impl Part {
 fn parts(report: &Report) -> Vec<Part> {
     let plots = |plots: Vec<Plot>| match plots.is_empty() {
         true => String::new(),
-        false => format!("<div class=\"cards\">{}</div>\n", plots.iter().map(Plot::draw).collect::<String>()),
+        false => {
+            format!("<div class=\"cards plots\">{}</div>\n", plots.iter().map(Plot::draw).collect::<String>())
+        }
     };
     let mut parts = vec![
         Part::new("Where we lose", losses(report)),
@@ -110,12 +112,12 @@ fn losses(report: &Report) -> String {
     rows.sort_by(|a, b| b.2.total_cmp(&a.2));
     let line = |(row, who, cost): &(&Row, String, f64)| {
         format!(
-            "<tr><th scope=\"row\"><a href=\"#{}\">{}</a><small>{}; ahead: {}</small></th><td>{}×</td></tr>\n",
+            "<tr><th scope=\"row\"><a href=\"#{}\">{}</a><small>{}; ahead: {}</small></th><td>{}</td></tr>\n",
             row_anchor(row),
             escape(&row.name),
             escape(&row.group),
             escape(who),
-            number(*cost)
+            escape(&dearer(row, *cost))
         )
     };
     let lines: String = rows.iter().map(line).collect();

@@ -109,10 +109,19 @@ pub fn lost(row: &Row) -> Option<(String, f64)> {
     Some((better.join(", "), row.cost(OURS, better[0])?.median))
 }
 
+/// How much we cost where somebody else is better: nothing has no multiples.
+pub fn dearer(row: &Row, cost: f64) -> String {
+    match row.figures.get(OURS) {
+        Some(ours) if cost >= 1e6 && ours.median < 0.1 => format!("{:.4} instead of nothing", ours.median),
+        Some(ours) if cost >= 1e6 => format!("{} instead of nothing", row.unit.shown(ours.median)),
+        _ => format!("{}×", number(cost)),
+    }
+}
+
 /// The rows in which somebody else is best, and by how much.
 pub fn losses(report: &Report) -> Vec<String> {
     let rows = report.rows.iter().filter_map(|row| lost(row).map(|(who, cost)| (row, who, cost)));
-    rows.map(|(row, who, cost)| format!("{}, {}: {who}; we cost {}×", row.group, row.name, number(cost)))
+    rows.map(|(row, who, cost)| format!("{}, {}: {who}; we cost {}", row.group, row.name, dearer(row, cost)))
         .collect()
 }
 
@@ -155,6 +164,13 @@ mod tests {
         let text = tables(&report);
         assert!(text.contains("(tied: roundel, tokio)") && !text.contains('*'), "{text}");
         assert!(losses(&report).is_empty());
+    }
+
+    #[test]
+    fn nothing_has_no_multiples() {
+        let mut report = report(&[("roundel", &[0.25]), ("tokio", &[0.0])]);
+        report.rows[0].unit = Unit::Count;
+        assert_eq!(losses(&report), ["g, n: tokio; we cost 0.25 instead of nothing"]);
     }
 
     #[test]

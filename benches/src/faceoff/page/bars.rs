@@ -11,10 +11,16 @@ use crate::faceoff::page::scale::Scale;
 use crate::faceoff::page::text::{anchor, escape};
 use crate::faceoff::page::who;
 use crate::faceoff::report::{FLOOR, Row, Unit, Verdict};
-use crate::faceoff::tables::{ABLATIONS, CONTROL, OURS, contested, lost, number};
+use crate::faceoff::tables::{ABLATIONS, CONTROL, OURS, contested, dearer, lost, number};
 
-/// What is counted for each operation is nothing if there is less of it.
-const NEXT_TO_NOTHING: f64 = 0.05;
+/// What is counted for each operation is nothing if there is less of it than this, and bytes come whole.
+fn is_nothing(unit: Unit, value: f64) -> bool {
+    match unit {
+        Unit::Count => value < 0.05,
+        Unit::Bytes => value < 0.5,
+        _ => value <= 0.0,
+    }
+}
 
 /// The name by which a link finds this row.
 pub fn row_anchor(row: &Row) -> String {
@@ -42,8 +48,8 @@ fn card(row: &Row) -> String {
 
 /// A wild round may be twice as long as the whole row; its whisker then ends at the edge.
 fn scale(row: &Row) -> Scale {
-    let nothing = if row.unit == Unit::Count { NEXT_TO_NOTHING } else { 0.0 };
-    let medians = row.figures.values().map(|figure| figure.median).filter(|median| *median > nothing);
+    let something = |median: &f64| !is_nothing(row.unit, *median);
+    let medians = row.figures.values().map(|figure| figure.median).filter(something);
     let medians: Vec<f64> = medians.collect();
     let most = medians.iter().copied().fold(0.0, f64::max);
     let whiskers = row.figures.values().map(|figure| figure.high.min(most * 1.25));
@@ -72,9 +78,9 @@ fn remark(row: &Row, scale: Scale) -> String {
         (verdict, _) if row.group == ABLATIONS => parts.push(worth(row, &verdict)),
         (_, Some((who, cost))) => {
             parts.push(format!(
-                "<strong class=\"lost\">{} ahead; we cost {}×</strong>",
+                "<strong class=\"lost\">{} ahead; we cost {}</strong>",
                 escape(&who),
-                number(cost)
+                escape(&dearer(row, cost))
             ));
         }
         (Verdict::Best(name), _) => parts.push(format!("best: {}", escape(name))),
@@ -93,14 +99,12 @@ fn remark(row: &Row, scale: Scale) -> String {
 /// What a mechanism is worth that ours has and the other one has not.
 fn worth(row: &Row, verdict: &Verdict<'_>) -> String {
     let others: Vec<&str> = row.contenders().filter(|name| *name != OURS).collect();
+    let times = |this: &str, other: &str| row.cost(this, other).map_or(0.0, |cost| cost.median);
     match (verdict, &others[..]) {
         (Verdict::Tied(_), _) => "the noise hides what it buys".into(),
-        (Verdict::Best(OURS), [other]) => {
-            row.cost(other, OURS).map_or(String::new(), |cost| format!("it buys {}×", number(cost.median)))
-        }
-        (Verdict::Best(other), [_]) => {
-            row.cost(OURS, other).map_or(String::new(), |cost| format!("it costs {}×", number(cost.median)))
-        }
+        (Verdict::Best(OURS), [other]) if times(other, OURS) >= 1e6 => "it buys all of it".into(),
+        (Verdict::Best(OURS), [other]) => format!("it buys {}×", number(times(other, OURS))),
+        (Verdict::Best(other), [_]) => format!("it costs {}", escape(&dearer(row, times(OURS, other)))),
         _ => String::new(),
     }
 }
@@ -118,16 +122,17 @@ fn line(row: &Row, name: &str, scale: Scale) -> String {
          <span class=\"times\">{}</span></li>\n",
         who::label(name),
         if best { " <span class=\"star\" role=\"img\" aria-label=\"best\">★</span>" } else { "" },
-        drawing(figure, scale),
+        drawing(row.unit, figure, scale),
         escape(&row.unit.shown(figure.median)),
         times(row, name),
     )
 }
 
-/// How many times our cost.
+/// How many times our cost, if that is something.
 fn times(row: &Row, name: &str) -> String {
+    let ours = row.figures.get(OURS).is_some_and(|ours| !is_nothing(row.unit, ours.median));
     match row.cost(name, OURS) {
-        Some(cost) if name != OURS => format!("{}×", number(cost.median)),
+        Some(cost) if ours && name != OURS => format!("{}×", number(cost.median)),
         _ => String::new(),
     }
 }
@@ -137,7 +142,10 @@ fn percent(place: f64) -> String {
 }
 
 /// The bar, or the point on its stalk, and the middle half of the rounds.
-fn drawing(figure: &Figure, scale: Scale) -> String {
+fn drawing(unit: Unit, figure: &Figure, scale: Scale) -> String {
+    if is_nothing(unit, figure.median) {
+        return "<svg class=\"line\" height=\"22\" aria-hidden=\"true\"></svg>".into();
+    }
     let end = percent(scale.place(figure.median));
     let mark = match scale {
         Scale::Linear(_) => format!("<rect class=\"bar\" y=\"3\" width=\"{end}\" height=\"16\" rx=\"2\"/>"),
@@ -225,6 +233,6 @@ mod tests {
     #[test]
     fn nothing_at_all_is_no_card() {
         assert_eq!(cards([&row(&[])].into_iter()), "");
-        assert!(card(&row(&[("roundel", 0.0)])).contains("width=\"0.00%\""));
+        assert!(!card(&row(&[("roundel", 0.0)])).contains("<rect"));
     }
 }

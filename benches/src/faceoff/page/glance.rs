@@ -42,7 +42,8 @@ pub fn glance(report: &Report) -> String {
     let lines: String = strips.iter().map(|(name, points)| strip(name, points, scale)).collect();
     format!(
         "<figure class=\"card\"><figcaption><p>Each point is a row: how many times our cost theirs is, on a log scale. \
-         Left of the line they are cheaper, right of it dearer; where a point is hollow, the noise hides which.</p>\
+         Left of the line they are cheaper, right of it dearer; where a point is hollow, the noise hides \
+         which. Points on the edge lie beyond it.</p>\
          </figcaption>\n<ol class=\"strips\">{lines}{}</ol></figure>\n",
         axis(scale)
     )

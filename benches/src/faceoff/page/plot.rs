@@ -124,10 +124,24 @@ impl Line {
             self.marked.iter().map(|(x, y)| at(percent(*x), down(*y), &who::shape(&self.who))).collect();
         format!(
             "<g class=\"{}\"><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\" width=\"100%\" \
-             height=\"{HEIGHT}\"><polyline points=\"{}\"/></svg>{whiskers}{marks}</g>\n",
+             height=\"{HEIGHT}\"><polyline points=\"{}\"/></svg>{}{whiskers}{marks}</g>\n",
             who::class(&self.who),
             points.join(" "),
+            self.lead(),
         )
+    }
+}
+
+impl Line {
+    /// From the end of a line that is shorter than the field to where its name is.
+    fn lead(&self) -> String {
+        match self.points.last() {
+            Some((x, y)) if *x < 0.999 => {
+                let (x, y) = (percent(*x), down(*y));
+                format!("<line class=\"lead\" x1=\"{x}\" x2=\"100%\" y1=\"{y}\" y2=\"{y}\"/>")
+            }
+            _ => String::new(),
+        }
     }
 }
 
