@@ -133,27 +133,24 @@ impl Drop for Entered {
     }
 }
 
-/// Wakes a task of the loop that runs on this thread. False if it belongs to another one.
+/// Wakes a task of the loop that runs on this thread. False if it belongs to another one, or if somebody watches.
 #[inline]
 pub(crate) fn wake_here(id: TaskId) -> bool {
-    // Invariant 3: this only enqueues, so the loop may stay borrowed. A watcher is told afterwards.
-    let woken = HERE.with(|here| {
-        let current = here.context.borrow();
-        let context = current.as_deref().filter(|context| context.runtime == id.runtime())?;
-        Some(context.executor.wake(id) && here.watched.get())
-    });
-    if woken == Some(true) {
-        report_wake(id);
-    }
-    woken.is_some()
+    // Invariant 3: this only enqueues, so the loop may stay borrowed, if no watcher has to be told.
+    HERE.with(|here| match here.context.borrow().as_deref() {
+        Some(context) if context.runtime == id.runtime() && !here.watched.get() => {
+            context.executor.wake(id);
+            true
+        }
+        _ => false,
+    })
 }
 
+/// The same where somebody watches.
 #[cold]
-#[inline(never)]
-fn report_wake(id: TaskId) {
-    if let Some(context) = current() {
-        context.probe.emit(|| Event::Wake { task: id, by: context.executor.running() });
-    }
+pub(crate) fn wake_here_and_tell(id: TaskId) -> bool {
+    let context = current().filter(|context| context.runtime == id.runtime());
+    context.map(|context| context.wake_task(id)).is_some()
 }
 
 impl Context {

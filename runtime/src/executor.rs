@@ -43,7 +43,7 @@ use crate::extras::{Extras, Locals};
 use crate::id::TaskId;
 use crate::panics::{self, swallow};
 use crate::probe::{End, Event, Probe};
-use crate::ready::{self, Mark, Ready};
+use crate::ready::{self, Mark, Note, Ready};
 
 pub(crate) struct Executor {
     state: RefCell<State>,
@@ -60,13 +60,21 @@ pub(crate) struct Executor {
     /// Set by the shutdown: how many of those that are spawned from now on are still dropped at once.
     closed: Cell<Option<u32>>,
     extras: Extras,
+    /// What a panic has let fall, until `crash` picks it up.
+    fallen: Cell<Option<BoxedTask>>,
 }
 
 struct State {
     ready: Ready<Slot>,
     /// How many tasks have not ended.
     live: usize,
+    /// How many vacant slots have a shell in them.
+    shells: usize,
 }
+
+/// A shell that is larger is not worth its memory, and so many are kept while the loop waits.
+const LARGEST_SHELL: usize = 512;
+const MOST_SHELLS: usize = 1024;
 
 /// Half a cache line.
 #[derive(Default)]
@@ -76,21 +84,23 @@ struct Slot {
     /// The task that awaits the handle; anybody else's waker is among the extras.
     waiter: Option<TaskId>,
     mark: Mark,
-    /// Set when the task is over.
-    end: Option<End>,
-    /// The handle is gone.
-    detached: bool,
-    /// Cancelled in the middle of its own poll.
-    doomed: bool,
-    /// Cancelled; what is polled now is the cleanup that it left.
-    cleaning: bool,
 }
+
+/// The handle is gone.
+const DETACHED: Note = Note::number(0);
+/// Cancelled in the middle of its own poll.
+const DOOMED: Note = Note::number(1);
+/// Cancelled; what is polled now is the cleanup that it left.
+const CLEANING: Note = Note::number(2);
+/// How the task ended, if it did not return.
+const CANCELLED: Note = Note::number(3);
+const PANICKED: Note = Note::number(4);
 
 impl Executor {
     pub(crate) fn new(runtime: u16, first_serial: u32, seed: Option<u64>, probe: Rc<Probe>) -> Executor {
         let ready = Ready::new(runtime, first_serial, seed);
         Executor {
-            state: RefCell::new(State { ready, live: 0 }),
+            state: RefCell::new(State { ready, live: 0, shells: 0 }),
             watched: probe.is_on(),
             probe,
             running: Cell::default(),
@@ -99,20 +109,31 @@ impl Executor {
             will: RefCell::default(),
             closed: Cell::default(),
             extras: Extras::default(),
+            fallen: Cell::default(),
         }
     }
 
-    /// Takes a future in; it is first polled when its turn comes. One allocation: the box.
+    /// Takes a future in; it is first polled when its turn comes. One allocation, the box; or none, if a shell of the
+    /// right type is left in the slot.
     #[inline]
     pub(crate) fn spawn<F>(&self, future: F, spawned_at: &'static Location<'static>) -> TaskId
     where
         F: Future<Output: 'static> + 'static,
     {
-        self.admit(Box::pin(TaskCell::new(future, spawned_at)))
+        let mut future = Some(future);
+        let mut state = self.state.borrow_mut();
+        let (id, slot) = state.open();
+        let moved_in =
+            slot.task.as_mut().is_some_and(|shell| shell.as_mut().move_in(&mut future, spawned_at));
+        if !moved_in {
+            slot.task = future.take().map(|future| Box::pin(TaskCell::new(future, spawned_at)) as BoxedTask);
+        }
+        drop(state);
+        self.admit(id)
     }
 
-    fn admit(&self, task: BoxedTask) -> TaskId {
-        let id = self.state.borrow_mut().open(Some(task));
+    #[inline]
+    fn admit(&self, id: TaskId) -> TaskId {
         self.emit(|| Event::Spawn { task: id, by: self.running.get() });
         if self.extras.any() {
             self.inherit(id);
@@ -125,7 +146,10 @@ impl Executor {
 
     /// Gives the future of a `block_on` a number; the future itself stays on its caller's stack.
     pub(crate) fn open_root(&self) -> TaskId {
-        let id = self.state.borrow_mut().open(None);
+        let mut state = self.state.borrow_mut();
+        let (id, slot) = state.open();
+        slot.task = None;
+        drop(state);
         self.probe.emit(|| Event::Spawn { task: id, by: None });
         id
     }
@@ -147,11 +171,6 @@ impl Executor {
         self.state.borrow_mut().ready.set_arriving(arriving);
     }
 
-    /// The loop is about to wait.
-    pub(crate) fn tidy_up(&self) {
-        self.state.borrow_mut().ready.tidy_up();
-    }
-
     /// Whose turn it is. The task is taken out of its slot; a root has nothing there to be taken.
     #[inline]
     pub(crate) fn next(&self) -> Option<(TaskId, Option<BoxedTask>)> {
@@ -164,14 +183,14 @@ impl Executor {
         !self.state.borrow().ready.is_empty()
     }
 
-    /// Polls what `next` has taken out. It stays in the caller's hand, so that a panic does not drop it:
-    /// then the caller has to go on with [`crash`](Executor::crash).
+    /// Polls what `next` has taken out. After a panic, the caller has to go on with [`crash`](Executor::crash).
     #[inline]
-    pub(crate) fn poll(&self, id: TaskId, hand: &mut Option<BoxedTask>, cx: &mut Context<'_>) {
-        let task = hand.as_mut().expect("a task that is polled has been taken out");
-        match self.run_poll(id, || task.as_mut().poll(cx)) {
-            Poll::Pending => self.put_back(id, hand.take()),
-            Poll::Ready(()) => self.settle(id, End::Returned, hand.take()),
+    pub(crate) fn poll(&self, id: TaskId, task: BoxedTask, cx: &mut Context<'_>) {
+        let mut hand = Hand { task: Some(task), fallen: &self.fallen };
+        let poll = self.run_poll(id, || hand.poll(cx));
+        match poll {
+            Poll::Pending => self.put_back(id, hand.task.take()),
+            Poll::Ready(()) => self.settle(id, End::Returned, hand.task.take()),
         }
     }
 
@@ -191,7 +210,7 @@ impl Executor {
         let mut state = self.state.borrow_mut();
         let slot = state.ready.get(id);
         slot.put(task);
-        if slot.doomed {
+        if slot.mark.says(DOOMED) {
             drop(state);
             self.cancel(id);
         }
@@ -205,12 +224,12 @@ impl Executor {
         let slot = state.ready.close(id);
         // A task that is over after its cleanup is cancelled all the same, unless the cleanup panicked.
         let (end, task) = match end {
-            End::Returned if slot.cleaning => (End::Cancelled, None),
+            End::Returned if slot.mark.says(CLEANING) => (End::Cancelled, None),
             end => (end, task),
         };
-        slot.end = Some(end);
+        slot.note_end(end);
         slot.put(task);
-        let detached = slot.detached;
+        let detached = slot.mark.says(DETACHED);
         let woken = slot.waiter.take().filter(|waiter| state.ready.wake(*waiter));
         drop(state);
         if self.watched {
@@ -243,12 +262,44 @@ impl Executor {
         self.running.set(before);
     }
 
+    /// The task's output, if it has returned. The slot is vacant from here on, but for the shell.
+    #[inline]
+    pub(crate) fn take_output<T: 'static>(&self, id: TaskId) -> Option<T> {
+        let mut state = self.state.borrow_mut();
+        let State { ready, shells, .. } = &mut *state;
+        let slot = ready.get(id);
+        if slot.end() != Some(End::Returned) {
+            return None;
+        }
+        let task = slot.task.as_mut()?;
+        let output = task.as_mut().output().downcast_mut::<Option<T>>()?.take()?;
+        if size_of_val(&**task) <= LARGEST_SHELL {
+            *shells += 1;
+        } else {
+            slot.task = None;
+        }
+        ready.vacate(id);
+        drop(state);
+        if self.extras.any() {
+            self.drop_extras(id);
+        }
+        Some(output)
+    }
+
+    /// The loop is about to wait: the shells that a crowd has left are not needed now.
+    pub(crate) fn tidy_up(&self) {
+        let mut state = self.state.borrow_mut();
+        if state.shells > MOST_SHELLS {
+            state.ready.for_each_vacant(|slot| slot.task = None);
+            state.shells = 0;
+        }
+    }
+
     /// How the task ended, if it has, and the box with what is left of it. The slot is vacant from here on.
-    #[inline(always)]
     pub(crate) fn take_outcome(&self, id: TaskId) -> Option<(End, Option<BoxedTask>)> {
         let mut state = self.state.borrow_mut();
         let slot = state.ready.get(id);
-        let end = slot.end?;
+        let end = slot.end()?;
         let task = slot.task.take();
         state.ready.vacate(id);
         drop(state);
@@ -264,10 +315,11 @@ impl Executor {
         swallow(|| drop(extra));
     }
 
-    /// Leaves word to wake a task of this loop when the task `id` is over; returns who was to be until now.
+    /// Leaves word to wake a task of this loop when the task `id` is over; returns whether somebody was to be until now.
     #[inline]
-    pub(crate) fn set_waiter(&self, id: TaskId, waiter: TaskId) -> Option<TaskId> {
-        self.state.borrow_mut().ready.get(id).waiter.replace(waiter)
+    pub(crate) fn set_waiter(&self, id: TaskId, waiter: TaskId) -> bool {
+        let mut state = self.state.borrow_mut();
+        state.ready.get(id).waiter.replace(waiter).is_some()
     }
 
     /// Leaves word to wake somebody else; returns who was to be woken until now.
@@ -276,15 +328,16 @@ impl Executor {
     }
 
     pub(crate) fn is_over(&self, id: TaskId) -> bool {
-        self.state.borrow_mut().ready.get(id).end.is_some()
+        self.state.borrow_mut().ready.get(id).mark.is_over()
     }
 
     /// The handle is dropped: nobody will collect. Returns whether somebody was waiting, who does so no more.
     pub(crate) fn detach(&self, id: TaskId) -> bool {
         let mut state = self.state.borrow_mut();
         let slot = state.ready.get(id);
-        slot.detached = true;
-        let (over, mut awaited) = (slot.end.is_some(), slot.waiter.take().is_some());
+        slot.mark.note(DETACHED);
+        let mut awaited = slot.waiter.take().is_some();
+        let over = slot.mark.is_over();
         drop(state);
         if over {
             self.discard(id);
@@ -324,7 +377,7 @@ impl Executor {
         let mut state = self.state.borrow_mut();
         let mut numbers: Vec<TaskId> =
             (0..state.ready.slots()).map(|slot| state.ready.number(slot)).collect();
-        numbers.retain(|id| state.ready.get(*id).end.is_none());
+        numbers.retain(|id| !state.ready.get(*id).mark.is_over());
         numbers
     }
 
@@ -366,14 +419,35 @@ impl Executor {
     }
 }
 
+/// What is being polled. A panic does not drop it, but lets it fall.
+struct Hand<'a> {
+    task: Option<BoxedTask>,
+    fallen: &'a Cell<Option<BoxedTask>>,
+}
+
+impl Hand<'_> {
+    #[inline]
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.task.as_mut().map_or(Poll::Pending, |task| task.as_mut().poll(cx))
+    }
+}
+
+impl Drop for Hand<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(task) = self.task.take() {
+            self.fallen.set(Some(task));
+        }
+    }
+}
+
 impl State {
     #[inline]
-    fn open(&mut self, task: Option<BoxedTask>) -> TaskId {
+    fn open(&mut self) -> (TaskId, &mut Slot) {
         self.live += 1;
         let (id, slot) = self.ready.open();
-        slot.put(task);
-        (slot.end, slot.detached, slot.doomed, slot.cleaning) = (None, false, false, false);
-        id
+        self.shells -= usize::from(slot.task.is_some());
+        (id, slot)
     }
 }
 
@@ -385,13 +459,30 @@ impl ready::Slot for Slot {
 }
 
 impl Slot {
+    #[inline]
+    fn note_end(&mut self, end: End) {
+        match end {
+            End::Returned => {}
+            End::Cancelled => self.mark.note(CANCELLED),
+            End::Panicked => self.mark.note(PANICKED),
+        }
+    }
+
+    /// How the task ended, if it has.
+    #[inline]
+    fn end(&self) -> Option<End> {
+        self.mark.is_over().then(|| match () {
+            () if self.mark.says(CANCELLED) => End::Cancelled,
+            () if self.mark.says(PANICKED) => End::Panicked,
+            () => End::Returned,
+        })
+    }
+
     /// Puts a task into the place that was kept for it. (Assigning would first ask what to drop.)
     #[inline]
     fn put(&mut self, task: Option<BoxedTask>) {
-        match &mut self.task {
-            place @ None => *place = task,
-            Some(_) => unreachable!("a task's place is kept while it is out"),
-        }
+        debug_assert!(self.task.is_none(), "a task's place is kept while it is out");
+        std::mem::forget(std::mem::replace(&mut self.task, task));
     }
 }
 

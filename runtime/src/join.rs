@@ -8,7 +8,6 @@
 //!
 //! What it does not know: how tasks are polled.
 
-use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -18,7 +17,8 @@ use std::task::{Context, Poll};
 use crate::error::JoinError;
 use crate::executor::Executor;
 use crate::id::TaskId;
-use crate::probe::{End, Event, Resource};
+use crate::panics::Payload;
+use crate::probe::{Event, Resource};
 use crate::waker;
 
 /// A spawned task, as its spawner sees it. Awaiting it gives the task's output.
@@ -85,23 +85,11 @@ impl<T: 'static> Future for JoinHandle<T> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(executor) = &self.executor else { spent() };
-        let Some((end, task)) = executor.take_outcome(self.id) else { return self.wait(cx) };
+        let Some(output) = executor.take_output(self.id) else { return self.look_closer(cx) };
         self.report(false);
         self.executor = None;
-        Poll::Ready(match (end, task) {
-            (End::Returned, Some(mut task)) => Ok(take(task.as_mut().output())),
-            (End::Panicked, Some(mut wreck)) => {
-                Err(JoinError::panicked(self.id, take(wreck.as_mut().output())))
-            }
-            _ => Err(JoinError::cancelled(self.id)),
-        })
+        Poll::Ready(Ok(output))
     }
-}
-
-#[inline]
-fn take<T: 'static>(output: &mut dyn Any) -> T {
-    let output = output.downcast_mut::<Option<T>>().and_then(Option::take);
-    output.expect("a handle's type is its task's, and it takes the output once")
 }
 
 #[cold]
@@ -111,6 +99,21 @@ fn spent() -> ! {
 }
 
 impl<T: 'static> JoinHandle<T> {
+    /// The task has not returned: then it is not over, or it has ended in another way.
+    #[track_caller]
+    fn look_closer(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
+        let Some(executor) = &self.executor else { spent() };
+        let Some((_, wreck)) = executor.take_outcome(self.id) else { return self.wait(cx) };
+        self.report(false);
+        self.executor = None;
+        let payload =
+            wreck.and_then(|mut wreck| wreck.as_mut().output().downcast_mut::<Option<Payload>>()?.take());
+        Poll::Ready(Err(match payload {
+            Some(payload) => JoinError::panicked(self.id, payload),
+            None => JoinError::cancelled(self.id),
+        }))
+    }
+
     #[track_caller]
     fn wait(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
         let Some(executor) = &self.executor else { spent() };
@@ -119,7 +122,7 @@ impl<T: 'static> JoinHandle<T> {
             panic!("a task awaits its own JoinHandle, which can never finish: await it from another task");
         }
         if let Some(waiter) = waker::number(cx.waker()).filter(|waiter| waiter.runtime() == id.runtime()) {
-            if executor.set_waiter(id, waiter).is_none() {
+            if !executor.set_waiter(id, waiter) {
                 self.report(true);
             }
             return Poll::Pending;
@@ -135,6 +138,12 @@ impl<T: 'static> JoinHandle<T> {
 }
 
 impl<T> JoinHandle<T> {
+    fn let_go(&mut self) {
+        if self.executor.as_ref().is_some_and(|executor| executor.detach(self.id)) {
+            self.report(false);
+        }
+    }
+
     /// Tells the probe that a wait for this task begins or ends.
     fn report(&self, begins: bool) {
         let Some(executor) = &self.executor else { return };
@@ -147,9 +156,10 @@ impl<T> JoinHandle<T> {
 }
 
 impl<T> Drop for JoinHandle<T> {
+    #[inline]
     fn drop(&mut self) {
-        if self.executor.as_ref().is_some_and(|executor| executor.detach(self.id)) {
-            self.report(false);
+        if self.executor.is_some() {
+            self.let_go();
         }
     }
 }

@@ -57,12 +57,14 @@ impl Executor {
     pub(crate) fn cancel(&self, id: TaskId) {
         let mut state = self.state.borrow_mut();
         let slot = state.ready.get(id);
-        if slot.end.is_some() {
+        if slot.mark.is_over() {
             return;
         }
         let task = slot.task.take();
         // It is out: put_back will see this. (Or it is being dropped, and nobody looks.)
-        slot.doomed = task.is_none();
+        if task.is_none() {
+            slot.mark.note(DOOMED);
+        }
         drop(state);
         if let Some(task) = task {
             self.bury(Grave { id, task, cause: Cause::Cancelled });
@@ -87,7 +89,7 @@ impl Executor {
         let before = self.running.replace(Some(id));
         let spawned_at = task.spawned_at();
         // Not twice: cancelled again, a task is over, and cleanups of its cleanup are tasks of their own.
-        let cleaning = self.state.borrow_mut().ready.get(id).cleaning;
+        let cleaning = self.state.borrow_mut().ready.get(id).mark.says(CLEANING);
         let may_bequeath = matches!(cause, Cause::Cancelled) && !cleaning && self.closed.get().is_none();
         *self.will.borrow_mut() = may_bequeath.then(Vec::new);
         let dropped = contain(|| drop(task));
@@ -145,7 +147,8 @@ impl Executor {
         let task = TaskCell::new(cleanup, spawned_at.unwrap_or(Location::caller()));
         let mut state = self.state.borrow_mut();
         let slot = state.ready.get(id);
-        (slot.cleaning, slot.doomed) = (true, false);
+        slot.mark.note(CLEANING);
+        slot.mark.strike(DOOMED);
         slot.put(Some(Box::pin(task)));
         drop(state);
         if self.wake(id) {
@@ -162,7 +165,7 @@ impl Executor {
         let mut state = self.state.borrow_mut();
         let slot = state.ready.get(id);
         // What a root panicked with is not in its slot, but on its way to somebody.
-        let unheard = slot.end == Some(End::Panicked) && slot.task.is_some();
+        let unheard = slot.end() == Some(End::Panicked) && slot.task.is_some();
         drop(state);
         if unheard {
             self.probe.emit(|| Event::Unheard { task: id });
@@ -182,10 +185,10 @@ impl Executor {
     /// The poll that was under way has panicked. Returns the payload if it was the root's, which has
     /// somebody to go to.
     #[cold]
-    pub(crate) fn crash(&self, hand: Option<BoxedTask>, payload: Payload) -> Option<Payload> {
+    pub(crate) fn crash(&self, payload: Payload) -> Option<Payload> {
         let Some(id) = self.running.take() else { resume_unwind(payload) };
         self.probe.emit(|| Event::PollEnd { task: id, ready: true });
-        let Some(task) = hand else { return Some(payload) };
+        let Some(task) = self.fallen.take() else { return Some(payload) };
         self.bury(Grave { id, task, cause: Cause::Panicked(payload) });
         None
     }
@@ -197,7 +200,7 @@ impl Executor {
             let mut state = self.state.borrow_mut();
             // In a vacant slot there is nothing to be taken out.
             let id = state.ready.number(slot);
-            let spared = state.ready.get(id).cleaning && self.closed.get().is_none();
+            let spared = state.ready.get(id).mark.says(CLEANING) && self.closed.get().is_none();
             drop(state);
             if !spared {
                 self.cancel(id);
@@ -207,7 +210,7 @@ impl Executor {
 
     /// This task, which has been spawned just now, is nothing but a cleanup.
     pub(crate) fn mark_as_cleanup(&self, id: TaskId) {
-        self.state.borrow_mut().ready.get(id).cleaning = true;
+        self.state.borrow_mut().ready.get(id).mark.note(CLEANING);
     }
 
     /// From here on, whatever is spawned is dropped at once.

@@ -445,6 +445,7 @@ impl Stage {
         drop(handles);
         self.executor.close_root(self.root, End::Returned);
         assert_eq!(self.executor.live(), 0);
+        assert!(self.executor.next().is_none(), "the gone leave the queue");
         assert!(self.ids.borrow().iter().all(|id| self.executor.name(*id).is_none()));
         let seen = self.seen.borrow();
         let count = |what: Seen| seen.iter().filter(|seen| **seen == what).count();
@@ -464,8 +465,8 @@ impl Stage {
         let slots = self.ids.borrow().len() + 1;
         let spawn = |_| self.executor.spawn(pending::<()>(), Location::caller());
         let tenants: Vec<_> = (0..slots).map(spawn).collect();
-        while let Some((id, mut hand)) = self.executor.next() {
-            self.executor.poll(id, &mut hand, &mut Context::from_waker(Waker::noop()));
+        while let Some((id, Some(task))) = self.executor.next() {
+            self.executor.poll(id, task, &mut Context::from_waker(Waker::noop()));
         }
         for id in &tenants {
             assert!(id.slot() < slots, "a slot was not used again");
@@ -487,15 +488,13 @@ impl Stage {
 
     /// What the loop does with one task.
     fn poll(&self) {
-        let Some((id, mut hand)) = self.executor.next() else { return self.note(Seen::QueueEmpty) };
-        if id == self.root {
-            return self.note(Seen::RootPolled);
-        }
+        let Some((id, task)) = self.executor.next() else { return self.note(Seen::QueueEmpty) };
+        let Some(task) = task else { return self.note(Seen::RootPolled) };
         let waker = self.waker(id);
         let mut cx = Context::from_waker(&waker);
-        if let Err(payload) = contain(|| self.executor.poll(id, &mut hand, &mut cx)) {
+        if let Err(payload) = contain(|| self.executor.poll(id, task, &mut cx)) {
             assert!(payload.is::<Expected>(), "the script did not ask for this panic");
-            self.executor.crash(hand, payload);
+            self.executor.crash(payload);
         }
     }
 
