@@ -31,14 +31,15 @@
 mod burial;
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::VecDeque;
 use std::panic::Location;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 
 use self::burial::{Cleanup, Grave};
-use crate::cell::{BoxedTask, TaskCell};
+use crate::cell::{BoxedTask, Task, TaskCell};
 use crate::extras::{Extras, Locals};
 use crate::id::TaskId;
 use crate::panics::{self, swallow};
@@ -99,6 +100,10 @@ const PANICKED: Note = Note::number(4);
 impl Executor {
     pub(crate) fn new(runtime: u16, first_serial: u32, seed: Option<u64>, probe: Rc<Probe>) -> Executor {
         let ready = Ready::new(runtime, first_serial, seed);
+        let extras = Extras::default();
+        if probe.is_on() {
+            extras.always();
+        }
         Executor {
             state: RefCell::new(State { ready, live: 0, shells: 0 }),
             watched: probe.is_on(),
@@ -108,7 +113,7 @@ impl Executor {
             digging: Cell::default(),
             will: RefCell::default(),
             closed: Cell::default(),
-            extras: Extras::default(),
+            extras,
             fallen: Cell::default(),
         }
     }
@@ -129,19 +134,20 @@ impl Executor {
             slot.task = future.take().map(|future| Box::pin(TaskCell::new(future, spawned_at)) as BoxedTask);
         }
         drop(state);
-        self.admit(id)
+        if self.extras.any() {
+            self.admit(id);
+        }
+        id
     }
 
-    #[inline]
-    fn admit(&self, id: TaskId) -> TaskId {
+    /// A new task, in a loop that is watched, or has locals to inherit, or is closed.
+    #[cold]
+    fn admit(&self, id: TaskId) {
         self.emit(|| Event::Spawn { task: id, by: self.running.get() });
-        if self.extras.any() {
-            self.inherit(id);
-        }
+        self.inherit(id);
         if let Some(left) = self.closed.get() {
             self.refuse(id, left);
         }
-        id
     }
 
     /// Gives the future of a `block_on` a number; the future itself stays on its caller's stack.
@@ -156,7 +162,7 @@ impl Executor {
 
     /// The `block_on` is over.
     pub(crate) fn close_root(&self, id: TaskId, end: End) {
-        self.settle(id, end, None);
+        self.close(id, end, None);
         self.discard(id);
     }
 
@@ -171,73 +177,83 @@ impl Executor {
         self.state.borrow_mut().ready.set_arriving(arriving);
     }
 
-    /// Whose turn it is. The task is taken out of its slot; a root has nothing there to be taken.
-    #[inline]
-    pub(crate) fn next(&self) -> Option<(TaskId, Option<BoxedTask>)> {
-        let mut state = self.state.borrow_mut();
-        let (id, slot) = state.ready.pop()?;
-        Some((id, slot.task.take()))
-    }
-
     pub(crate) fn has_ready(&self) -> bool {
         !self.state.borrow().ready.is_empty()
     }
 
-    /// Polls what `next` has taken out. After a panic, the caller has to go on with [`crash`](Executor::crash).
+    /// Polls those whose turn it is, in their turn, at most so many. `poll` is given what has been taken out of its slot;
+    /// a root has nothing there. After a panic, the caller has to go on with [`crash`](Executor::crash).
     #[inline]
-    pub(crate) fn poll(&self, id: TaskId, task: BoxedTask, cx: &mut Context<'_>) {
-        let mut hand = Hand { task: Some(task), fallen: &self.fallen };
-        let poll = self.run_poll(id, || hand.poll(cx));
-        match poll {
-            Poll::Pending => self.put_back(id, hand.task.take()),
-            Poll::Ready(()) => self.settle(id, End::Returned, hand.task.take()),
+    pub(crate) fn poll_batch(
+        &self,
+        most: u32,
+        mut poll: impl FnMut(TaskId, Option<HeldTask<'_>>) -> Poll<()>,
+    ) -> Batch {
+        let mut state = self.state.borrow_mut();
+        for _ in 0..most {
+            let Some((id, slot)) = state.ready.pop() else { return Batch::RanDry };
+            let mut hand = Hand { task: slot.task.take(), fallen: &self.fallen };
+            drop(state);
+            self.emit(|| Event::PollBegin { task: id });
+            self.running.set(Some(id));
+            let polled = poll(id, hand.task.as_mut().map(Pin::as_mut));
+            self.running.set(None);
+            self.emit(|| Event::PollEnd { task: id, ready: polled.is_ready() });
+            state = match (polled, hand.task.take()) {
+                (Poll::Pending, task) => self.put_back(id, task),
+                (Poll::Ready(()), None) => return Batch::RootDone,
+                (Poll::Ready(()), task) => self.settle(id, End::Returned, task),
+            };
         }
-    }
-
-    /// Polls in a task's name, and says so.
-    #[inline]
-    pub(crate) fn run_poll(&self, id: TaskId, poll: impl FnOnce() -> Poll<()>) -> Poll<()> {
-        self.emit(|| Event::PollBegin { task: id });
-        self.running.set(Some(id));
-        let poll = poll();
-        self.running.set(None);
-        self.emit(|| Event::PollEnd { task: id, ready: poll.is_ready() });
-        poll
+        Batch::Full
     }
 
     #[inline]
-    fn put_back(&self, id: TaskId, task: Option<BoxedTask>) {
+    fn put_back(&self, id: TaskId, task: Option<BoxedTask>) -> RefMut<'_, State> {
         let mut state = self.state.borrow_mut();
         let slot = state.ready.get(id);
         slot.put(task);
         if slot.mark.says(DOOMED) {
             drop(state);
             self.cancel(id);
+            state = self.state.borrow_mut();
         }
+        state
     }
 
     /// The task is over, its future is dropped; `task` holds what its handle may want.
-    #[inline]
-    fn settle(&self, id: TaskId, end: End, task: Option<BoxedTask>) {
+    #[inline(always)]
+    fn settle(&self, id: TaskId, end: End, task: Option<BoxedTask>) -> RefMut<'_, State> {
         let mut state = self.state.borrow_mut();
         state.live -= 1;
         let slot = state.ready.close(id);
         // A task that is over after its cleanup is cancelled all the same, unless the cleanup panicked.
-        let (end, task) = match end {
-            End::Returned if slot.mark.says(CLEANING) => (End::Cancelled, None),
-            end => (end, task),
-        };
+        let cut = end == End::Returned && slot.mark.says(CLEANING);
+        let end = if cut { End::Cancelled } else { end };
         slot.note_end(end);
-        slot.put(task);
+        slot.put(if cut { None } else { task });
         let detached = slot.mark.says(DETACHED);
         let woken = slot.waiter.take().filter(|waiter| state.ready.wake(*waiter));
-        drop(state);
+        if detached || self.extras.any() {
+            drop(state);
+            self.see_off(id, end, woken, detached);
+            state = self.state.borrow_mut();
+        }
+        state
+    }
+
+    /// The same outside of a batch.
+    fn close(&self, id: TaskId, end: End, task: Option<BoxedTask>) {
+        drop(self.settle(id, end, task));
+    }
+
+    /// A task is over, and there is more to do than to wake who awaits it.
+    #[cold]
+    fn see_off(&self, id: TaskId, end: End, woken: Option<TaskId>, detached: bool) {
         if self.watched {
             self.report_end(id, end, woken);
         }
-        if self.extras.any() {
-            self.settle_extras(id);
-        }
+        self.settle_extras(id);
         if detached {
             self.discard(id);
         }
@@ -262,28 +278,26 @@ impl Executor {
         self.running.set(before);
     }
 
-    /// The task's output, if it has returned. The slot is vacant from here on, but for the shell.
+    /// The task's output, if it has returned; then the slot is vacant from here on, but for the shell. If it is not over,
+    /// leaves word to wake `waiter`, a task of this loop.
     #[inline]
-    pub(crate) fn take_output<T: 'static>(&self, id: TaskId) -> Option<T> {
+    pub(crate) fn join<T: 'static>(&self, id: TaskId, waiter: impl FnOnce() -> Option<TaskId>) -> Join<T> {
         let mut state = self.state.borrow_mut();
         let State { ready, shells, .. } = &mut *state;
-        let slot = ready.get(id);
-        if slot.end() != Some(End::Returned) {
-            return None;
-        }
-        let task = slot.task.as_mut()?;
-        let output = task.as_mut().output().downcast_mut::<Option<T>>()?.take()?;
-        if size_of_val(&**task) <= LARGEST_SHELL {
-            *shells += 1;
-        } else {
-            slot.task = None;
-        }
-        ready.vacate(id);
+        let output = ready.vacate_if(id, |slot| {
+            if !slot.mark.is_over() {
+                return Err(waiter()
+                    .map_or(Join::NotYet, |waiter| Join::Waits(slot.waiter.replace(waiter).is_none())));
+            }
+            let output = slot.take_output().ok_or(Join::Failed)?;
+            *shells += usize::from(slot.task.is_some());
+            Ok(output)
+        });
         drop(state);
-        if self.extras.any() {
-            self.drop_extras(id);
+        match output {
+            Ok(output) => Join::Output(output),
+            Err(join) => join,
         }
-        Some(output)
     }
 
     /// The loop is about to wait: the shells that a crowd has left are not needed now.
@@ -309,17 +323,23 @@ impl Executor {
         Some((end, task))
     }
 
+    /// The handle has its output. Returns whether anybody watches.
+    #[cold]
+    pub(crate) fn collected(&self, id: TaskId) -> bool {
+        self.drop_extras(id);
+        self.watched
+    }
+
+    /// Whether there is more to do for some tasks than for most.
+    #[inline]
+    pub(crate) fn has_extras(&self) -> bool {
+        self.extras.any()
+    }
+
     #[cold]
     fn drop_extras(&self, id: TaskId) {
         let extra = self.extras.remove(id);
         swallow(|| drop(extra));
-    }
-
-    /// Leaves word to wake a task of this loop when the task `id` is over; returns whether somebody was to be until now.
-    #[inline]
-    pub(crate) fn set_waiter(&self, id: TaskId, waiter: TaskId) -> bool {
-        let mut state = self.state.borrow_mut();
-        state.ready.get(id).waiter.replace(waiter).is_some()
     }
 
     /// Leaves word to wake somebody else; returns who was to be woken until now.
@@ -419,17 +439,24 @@ impl Executor {
     }
 }
 
+/// A task, taken out of its slot.
+pub(crate) type HeldTask<'a> = Pin<&'a mut (dyn Task + 'static)>;
+
+/// How a batch of polls has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Batch {
+    /// As many were polled as was asked for.
+    Full,
+    /// Nobody is ready any more.
+    RanDry,
+    /// The root was polled, and is done.
+    RootDone,
+}
+
 /// What is being polled. A panic does not drop it, but lets it fall.
 struct Hand<'a> {
     task: Option<BoxedTask>,
     fallen: &'a Cell<Option<BoxedTask>>,
-}
-
-impl Hand<'_> {
-    #[inline]
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.task.as_mut().map_or(Poll::Pending, |task| task.as_mut().poll(cx))
-    }
 }
 
 impl Drop for Hand<'_> {
@@ -458,7 +485,32 @@ impl ready::Slot for Slot {
     }
 }
 
+/// What came of a handle's poll.
+pub(crate) enum Join<T> {
+    Output(T),
+    /// The task is over, and has not returned.
+    Failed,
+    /// Not over, and there was nobody to leave word for.
+    NotYet,
+    /// Not over, and word is left; for the first time?
+    Waits(bool),
+}
+
 impl Slot {
+    /// Takes out what a task has returned, if it has, and leaves the shell, if that is worth its memory.
+    #[inline]
+    fn take_output<T: 'static>(&mut self) -> Option<T> {
+        if self.end() != Some(End::Returned) {
+            return None;
+        }
+        let task = self.task.as_mut()?;
+        let output = task.as_mut().output().downcast_mut::<Option<T>>()?.take();
+        if size_of_val(&**task) > LARGEST_SHELL {
+            self.task = None;
+        }
+        output
+    }
+
     #[inline]
     fn note_end(&mut self, end: End) {
         match end {

@@ -14,8 +14,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use crate::cell::BoxedTask;
 use crate::error::JoinError;
-use crate::executor::Executor;
+use crate::executor::{Executor, Join};
 use crate::id::TaskId;
 use crate::panics::Payload;
 use crate::probe::{Event, Resource};
@@ -82,14 +83,28 @@ impl<T: 'static> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     #[track_caller]
-    #[inline]
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(executor) = &self.executor else { spent() };
-        let Some(output) = executor.take_output(self.id) else { return self.look_closer(cx) };
-        self.report(false);
-        self.executor = None;
-        Poll::Ready(Ok(output))
+        let id = self.id;
+        match executor.join(id, || waiter(id, cx)) {
+            Join::Output(output) => {
+                if executor.has_extras() {
+                    self.collected();
+                }
+                self.executor = None;
+                Poll::Ready(Ok(output))
+            }
+            Join::Waits(_) if !executor.has_extras() => Poll::Pending,
+            join => self.look_closer(join, cx),
+        }
     }
+}
+
+/// Who is to be woken when the task `id` is over, if that is a task of the same loop, and another one.
+#[inline]
+fn waiter(id: TaskId, cx: &Context<'_>) -> Option<TaskId> {
+    waker::number(cx.waker()).filter(|waiter| waiter.runtime() == id.runtime() && *waiter != id)
 }
 
 #[cold]
@@ -99,19 +114,40 @@ fn spent() -> ! {
 }
 
 impl<T: 'static> JoinHandle<T> {
-    /// The task has not returned: then it is not over, or it has ended in another way.
+    /// What is rare: the task has failed, somebody watches, or whoever waits is not a task of this loop.
+    #[cold]
+    #[inline(never)]
     #[track_caller]
-    fn look_closer(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
+    fn look_closer(
+        mut self: Pin<&mut Self>,
+        join: Join<T>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<T, JoinError>> {
         let Some(executor) = &self.executor else { spent() };
-        let Some((_, wreck)) = executor.take_outcome(self.id) else { return self.wait(cx) };
-        self.report(false);
-        self.executor = None;
+        match join {
+            Join::Waits(first) => {
+                if first {
+                    self.report(true);
+                }
+                Poll::Pending
+            }
+            Join::NotYet => self.wait(cx),
+            Join::Output(_) | Join::Failed => {
+                let wreck = executor.take_outcome(self.id).and_then(|(_, wreck)| wreck);
+                self.report(false);
+                self.executor = None;
+                Poll::Ready(Err(self.failure(wreck)))
+            }
+        }
+    }
+
+    fn failure(&self, wreck: Option<BoxedTask>) -> JoinError {
         let payload =
             wreck.and_then(|mut wreck| wreck.as_mut().output().downcast_mut::<Option<Payload>>()?.take());
-        Poll::Ready(Err(match payload {
+        match payload {
             Some(payload) => JoinError::panicked(self.id, payload),
             None => JoinError::cancelled(self.id),
-        }))
+        }
     }
 
     #[track_caller]
@@ -120,12 +156,6 @@ impl<T: 'static> JoinHandle<T> {
         let id = self.id;
         if executor.running() == Some(id) {
             panic!("a task awaits its own JoinHandle, which can never finish: await it from another task");
-        }
-        if let Some(waiter) = waker::number(cx.waker()).filter(|waiter| waiter.runtime() == id.runtime()) {
-            if !executor.set_waiter(id, waiter) {
-                self.report(true);
-            }
-            return Poll::Pending;
         }
         let waker = cx.waker().clone();
         let old = executor.set_foreign_waiter(id, waker);
@@ -138,8 +168,17 @@ impl<T: 'static> JoinHandle<T> {
 }
 
 impl<T> JoinHandle<T> {
+    #[cold]
+    #[inline(never)]
     fn let_go(&mut self) {
         if self.executor.as_ref().is_some_and(|executor| executor.detach(self.id)) {
+            self.report(false);
+        }
+    }
+
+    #[cold]
+    fn collected(&self) {
+        if self.executor.as_ref().is_some_and(|executor| executor.collected(self.id)) {
             self.report(false);
         }
     }

@@ -38,7 +38,7 @@ pub(crate) struct Ready<T> {
     slots: Vec<T>,
     /// The first of the vacant slots.
     vacant: Place,
-    hat: Option<Hat>,
+    hat: Option<Box<Hat>>,
 }
 
 /// The index of a slot.
@@ -131,7 +131,7 @@ impl<T: Slot> Ready<T> {
             lanes: Lanes::new(),
             slots: Vec::new(),
             vacant: NOWHERE,
-            hat: seed.map(|seed| Hat { dice: Dice::new(seed), places: Vec::new() }),
+            hat: seed.map(|seed| Box::new(Hat { dice: Dice::new(seed), places: Vec::new() })),
         }
     }
 
@@ -182,15 +182,27 @@ impl<T: Slot> Ready<T> {
     }
 
     /// The slot of a task that is over can be used again, at the latest when it is out of the queue.
-    #[inline]
     pub(crate) fn vacate(&mut self, id: TaskId) {
-        let mark = self.slots[id.slot()].mark();
+        let _ = self.vacate_if(id, |_| Ok::<(), ()>(()));
+    }
+
+    /// The same, if it is found to be so.
+    #[inline]
+    pub(crate) fn vacate_if<R, E>(
+        &mut self,
+        id: TaskId,
+        look: impl FnOnce(&mut T) -> Result<R, E>,
+    ) -> Result<R, E> {
+        let slot = &mut self.slots[id.slot()];
+        let found = look(slot)?;
+        let mark = slot.mark();
         if mark.has(QUEUED) {
             mark.state |= EMPTY;
         } else {
             mark.next = self.vacant;
             self.vacant = id.slot() as Place;
         }
+        Ok(found)
     }
 
     /// The slots that are vacant.
@@ -262,7 +274,7 @@ impl<T: Slot> Ready<T> {
     /// Puts any one of those in the queue in front, and all others into the hat.
     #[cold]
     fn draw(&mut self) {
-        let Some(Hat { dice, places }) = &mut self.hat else { return };
+        let Some(Hat { dice, places }) = self.hat.as_deref_mut() else { return };
         places.extend(std::iter::from_fn(|| self.lanes.pop(&mut self.slots)));
         if places.is_empty() {
             return;

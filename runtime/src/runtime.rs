@@ -38,7 +38,7 @@ use crate::clock::{Clock, NEVER, Nanos};
 use crate::context::{self, Context};
 use crate::debug;
 use crate::dice::Dice;
-use crate::executor::Executor;
+use crate::executor::{Batch, Executor};
 use crate::id::TaskId;
 use crate::inbox::{Inbox, Mail, TABLE};
 use crate::pace::Pace;
@@ -222,21 +222,21 @@ impl Runtime {
     fn poll_batch(&self, root: &mut Root<'_>) {
         let Context { executor, clock, .. } = &*self.context;
         loop {
-            for _ in 0..self.pace.stretch() {
-                let Some((id, task)) = executor.next() else { return self.pace.ran_dry() };
+            let batch = executor.poll_batch(self.pace.stretch(), |id, task| {
                 context::refill_budget();
                 // To drop a waker of ours is nothing, so do not even call it.
                 let waker = ManuallyDrop::new(waker(id));
                 let mut cx = TaskContext::from_waker(&waker);
-                if let Some(task) = task {
-                    executor.poll(id, task, &mut cx);
-                } else if executor.run_poll(id, || (root.poll)(&mut cx)).is_ready() {
-                    root.end = Some(Ok(()));
-                    return;
+                match task {
+                    Some(task) => task.poll(&mut cx),
+                    None => (root.poll)(&mut cx),
                 }
-            }
-            if !self.pace.may_go_on(clock) {
-                return;
+            });
+            match batch {
+                Batch::Full if self.pace.may_go_on(clock) => {}
+                Batch::Full => return,
+                Batch::RanDry => return self.pace.ran_dry(),
+                Batch::RootDone => return root.end = Some(Ok(())),
             }
         }
     }
@@ -345,7 +345,7 @@ impl Drop for Runtime {
             self.run_last_wishes(deadline);
         }
         // From here on nothing new lives: what the destructors spawn is dropped at once.
-        context.executor.close();
+        context.executor.shut();
         context.executor.cancel_all();
         context.timers.close();
         context.reactor.close();

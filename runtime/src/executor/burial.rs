@@ -8,13 +8,12 @@
 //! as that, under its own number, and is over when that is done. Cancelled again, it ends there.
 //!
 //! Invariants. 4: no borrow across a drop. 11: a panic in a drop belongs to the task whose future it was. 12: after
-//! [`Executor::close`], all that is spawned or bequeathed is dropped at once.
+//! [`Executor::shut`], all that is spawned or bequeathed is dropped at once.
 //!
 //! What it does not know: what polls.
 
 use std::future::poll_fn;
 use std::panic::resume_unwind;
-use std::pin::Pin;
 
 use super::*;
 use crate::cell::Wreck;
@@ -97,7 +96,7 @@ impl Executor {
         self.running.set(before);
         match (cause, dropped) {
             (Cause::Cancelled, dropped) if !will.is_empty() => self.execute(id, will, dropped, spawned_at),
-            (Cause::Cancelled, Ok(())) => self.settle(id, End::Cancelled, None),
+            (Cause::Cancelled, Ok(())) => self.close(id, End::Cancelled, None),
             (Cause::Cancelled, Err(payload)) => self.settle_wreck(id, payload),
             // Nobody wanted the output, nor will anybody hear of its panic.
             (Cause::Unwanted, dropped) => swallow(|| drop(dropped)),
@@ -157,7 +156,7 @@ impl Executor {
     }
 
     fn settle_wreck(&self, id: TaskId, payload: Payload) {
-        self.settle(id, End::Panicked, Some(Box::pin(Wreck(Some(payload)))));
+        self.close(id, End::Panicked, Some(Box::pin(Wreck(Some(payload)))));
     }
 
     #[cold]
@@ -214,8 +213,9 @@ impl Executor {
     }
 
     /// From here on, whatever is spawned is dropped at once.
-    pub(crate) fn close(&self) {
+    pub(crate) fn shut(&self) {
         self.closed.set(Some(SPAWNS_AFTER_THE_END));
+        self.extras.always();
     }
 
     /// Drops what was spawned after the end. A destructor that spawns its like would keep this going for ever:
@@ -225,7 +225,7 @@ impl Executor {
         self.closed.set(Some(left.saturating_sub(1)));
         if left == 0 {
             std::mem::forget(self.state.borrow_mut().ready.get(id).task.take());
-            self.settle(id, End::Cancelled, None);
+            self.close(id, End::Cancelled, None);
         } else {
             self.cancel(id);
         }

@@ -34,7 +34,7 @@ use proptest::prelude::{Strategy, any};
 
 use super::{Word, property};
 use crate::error::JoinError;
-use crate::executor::Executor;
+use crate::executor::{Batch, Executor};
 use crate::id::TaskId;
 use crate::join::JoinHandle;
 use crate::panics::contain;
@@ -401,7 +401,7 @@ impl Stage {
         let executor = Rc::new(Executor::new(0, 1, None, Rc::new(Probe::default())));
         let root = executor.open_root();
         // It begins behind the scene, waiting.
-        executor.next();
+        executor.poll_batch(1, |_, _| Poll::Pending);
         let (handles, ids, seen) = (RefCell::default(), RefCell::default(), RefCell::default());
         let stage =
             Rc::new(Stage { script: Script::new(steps), executor, root, numbers, handles, ids, seen });
@@ -445,7 +445,11 @@ impl Stage {
         drop(handles);
         self.executor.close_root(self.root, End::Returned);
         assert_eq!(self.executor.live(), 0);
-        assert!(self.executor.next().is_none(), "the gone leave the queue");
+        assert_eq!(
+            self.executor.poll_batch(1, |_, _| unreachable!()),
+            Batch::RanDry,
+            "the gone leave the queue"
+        );
         assert!(self.ids.borrow().iter().all(|id| self.executor.name(*id).is_none()));
         let seen = self.seen.borrow();
         let count = |what: Seen| seen.iter().filter(|seen| **seen == what).count();
@@ -465,9 +469,8 @@ impl Stage {
         let slots = self.ids.borrow().len() + 1;
         let spawn = |_| self.executor.spawn(pending::<()>(), Location::caller());
         let tenants: Vec<_> = (0..slots).map(spawn).collect();
-        while let Some((id, Some(task))) = self.executor.next() {
-            self.executor.poll(id, task, &mut Context::from_waker(Waker::noop()));
-        }
+        let mut cx = Context::from_waker(Waker::noop());
+        self.executor.poll_batch(u32::MAX, |_, task| task.map_or(Poll::Pending, |task| task.poll(&mut cx)));
         for id in &tenants {
             assert!(id.slot() < slots, "a slot was not used again");
             assert!(!self.executor.is_over(*id), "the next tenant was cancelled");
@@ -488,13 +491,23 @@ impl Stage {
 
     /// What the loop does with one task.
     fn poll(&self) {
-        let Some((id, task)) = self.executor.next() else { return self.note(Seen::QueueEmpty) };
-        let Some(task) = task else { return self.note(Seen::RootPolled) };
-        let waker = self.waker(id);
-        let mut cx = Context::from_waker(&waker);
-        if let Err(payload) = contain(|| self.executor.poll(id, task, &mut cx)) {
-            assert!(payload.is::<Expected>(), "the script did not ask for this panic");
-            self.executor.crash(payload);
+        let batch = contain(|| {
+            self.executor.poll_batch(1, |id, task| {
+                let Some(task) = task else {
+                    self.note(Seen::RootPolled);
+                    return Poll::Pending;
+                };
+                let waker = self.waker(id);
+                task.poll(&mut Context::from_waker(&waker))
+            })
+        });
+        match batch {
+            Ok(Batch::RanDry) => self.note(Seen::QueueEmpty),
+            Ok(_) => {}
+            Err(payload) => {
+                assert!(payload.is::<Expected>(), "the script did not ask for this panic");
+                self.executor.crash(payload);
+            }
         }
     }
 
