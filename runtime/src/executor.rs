@@ -18,7 +18,7 @@
 //!                 │ out: bury, settle ◄─────────────────── cancel ► over: cancelled
 //!                 └─────────────┘ put_back       (a cancelled task that leaves a cleanup goes on as that: execute)
 //!
-//!   over, and the handle has collected (take_outcome) or is gone (discard) ──► vacant
+//!   over, and the handle has collected (join, take_outcome) or is gone (discard) ──► vacant
 //! ```
 //!
 //! Invariants. 2: marked Running, and not queued, before the poll. 4: no borrow across foreign code.
@@ -29,6 +29,7 @@
 //! What it does not know: mio, time, how a waker is made. It is given the `Context` to poll with.
 
 mod burial;
+mod handles;
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell, RefMut};
@@ -39,12 +40,13 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use self::burial::{Cleanup, Grave};
+pub(crate) use self::handles::Join;
 use crate::cell::{BoxedTask, Task, TaskCell};
 use crate::extras::{Extras, Locals};
 use crate::id::TaskId;
 use crate::panics::{self, swallow};
 use crate::probe::{End, Event, Probe};
-use crate::ready::{self, Mark, Note, Ready};
+use crate::ready::{self, Mark, Ready, note};
 
 pub(crate) struct Executor {
     state: RefCell<State>,
@@ -88,14 +90,14 @@ struct Slot {
 }
 
 /// The handle is gone.
-const DETACHED: Note = Note::number(0);
+const DETACHED: u32 = note(0);
 /// Cancelled in the middle of its own poll.
-const DOOMED: Note = Note::number(1);
+const DOOMED: u32 = note(1);
 /// Cancelled; what is polled now is the cleanup that it left.
-const CLEANING: Note = Note::number(2);
+const CLEANING: u32 = note(2);
 /// How the task ended, if it did not return.
-const CANCELLED: Note = Note::number(3);
-const PANICKED: Note = Note::number(4);
+const CANCELLED: u32 = note(3);
+const PANICKED: u32 = note(4);
 
 impl Executor {
     pub(crate) fn new(runtime: u16, first_serial: u32, seed: Option<u64>, probe: Rc<Probe>) -> Executor {
@@ -213,7 +215,7 @@ impl Executor {
         let mut state = self.state.borrow_mut();
         let slot = state.ready.get(id);
         slot.put(task);
-        if slot.mark.says(DOOMED) {
+        if slot.mark.has(DOOMED) {
             drop(state);
             self.cancel(id);
             state = self.state.borrow_mut();
@@ -228,11 +230,11 @@ impl Executor {
         state.live -= 1;
         let slot = state.ready.close(id);
         // A task that is over after its cleanup is cancelled all the same, unless the cleanup panicked.
-        let cut = end == End::Returned && slot.mark.says(CLEANING);
+        let cut = end == End::Returned && slot.mark.has(CLEANING);
         let end = if cut { End::Cancelled } else { end };
         slot.note_end(end);
         slot.put(if cut { None } else { task });
-        let detached = slot.mark.says(DETACHED);
+        let detached = slot.mark.has(DETACHED);
         let woken = slot.waiter.take().filter(|waiter| state.ready.wake(*waiter));
         if detached || self.extras.any() {
             drop(state);
@@ -278,28 +280,6 @@ impl Executor {
         self.running.set(before);
     }
 
-    /// The task's output, if it has returned; then the slot is vacant from here on, but for the shell. If it is not over,
-    /// leaves word to wake `waiter`, a task of this loop.
-    #[inline]
-    pub(crate) fn join<T: 'static>(&self, id: TaskId, waiter: impl FnOnce() -> Option<TaskId>) -> Join<T> {
-        let mut state = self.state.borrow_mut();
-        let State { ready, shells, .. } = &mut *state;
-        let output = ready.vacate_if(id, |slot| {
-            if !slot.mark.is_over() {
-                return Err(waiter()
-                    .map_or(Join::NotYet, |waiter| Join::Waits(slot.waiter.replace(waiter).is_none())));
-            }
-            let output = slot.take_output().ok_or(Join::Failed)?;
-            *shells += usize::from(slot.task.is_some());
-            Ok(output)
-        });
-        drop(state);
-        match output {
-            Ok(output) => Join::Output(output),
-            Err(join) => join,
-        }
-    }
-
     /// The loop is about to wait: the shells that a crowd has left are not needed now.
     pub(crate) fn tidy_up(&self) {
         let mut state = self.state.borrow_mut();
@@ -307,66 +287,6 @@ impl Executor {
             state.ready.for_each_vacant(|slot| slot.task = None);
             state.shells = 0;
         }
-    }
-
-    /// How the task ended, if it has, and the box with what is left of it. The slot is vacant from here on.
-    pub(crate) fn take_outcome(&self, id: TaskId) -> Option<(End, Option<BoxedTask>)> {
-        let mut state = self.state.borrow_mut();
-        let slot = state.ready.get(id);
-        let end = slot.end()?;
-        let task = slot.task.take();
-        state.ready.vacate(id);
-        drop(state);
-        if self.extras.any() {
-            self.drop_extras(id);
-        }
-        Some((end, task))
-    }
-
-    /// The handle has its output. Returns whether anybody watches.
-    #[cold]
-    pub(crate) fn collected(&self, id: TaskId) -> bool {
-        self.drop_extras(id);
-        self.watched
-    }
-
-    /// Whether there is more to do for some tasks than for most.
-    #[inline]
-    pub(crate) fn has_extras(&self) -> bool {
-        self.extras.any()
-    }
-
-    #[cold]
-    fn drop_extras(&self, id: TaskId) {
-        let extra = self.extras.remove(id);
-        swallow(|| drop(extra));
-    }
-
-    /// Leaves word to wake somebody else; returns who was to be woken until now.
-    pub(crate) fn set_foreign_waiter(&self, id: TaskId, waker: Waker) -> Option<Waker> {
-        self.extras.with(id, |extra| extra.waiter.replace(waker))
-    }
-
-    pub(crate) fn is_over(&self, id: TaskId) -> bool {
-        self.state.borrow_mut().ready.get(id).mark.is_over()
-    }
-
-    /// The handle is dropped: nobody will collect. Returns whether somebody was waiting, who does so no more.
-    pub(crate) fn detach(&self, id: TaskId) -> bool {
-        let mut state = self.state.borrow_mut();
-        let slot = state.ready.get(id);
-        slot.mark.note(DETACHED);
-        let mut awaited = slot.waiter.take().is_some();
-        let over = slot.mark.is_over();
-        drop(state);
-        if over {
-            self.discard(id);
-        } else if self.extras.any() {
-            let waiter = self.extras.get(id, |extra| extra.waiter.take());
-            awaited |= waiter.is_some();
-            swallow(|| drop(waiter));
-        }
-        awaited
     }
 
     #[inline]
@@ -485,49 +405,14 @@ impl ready::Slot for Slot {
     }
 }
 
-/// What came of a handle's poll.
-pub(crate) enum Join<T> {
-    Output(T),
-    /// The task is over, and has not returned.
-    Failed,
-    /// Not over, and there was nobody to leave word for.
-    NotYet,
-    /// Not over, and word is left; for the first time?
-    Waits(bool),
-}
-
 impl Slot {
-    /// Takes out what a task has returned, if it has, and leaves the shell, if that is worth its memory.
-    #[inline]
-    fn take_output<T: 'static>(&mut self) -> Option<T> {
-        if self.end() != Some(End::Returned) {
-            return None;
-        }
-        let task = self.task.as_mut()?;
-        let output = task.as_mut().output().downcast_mut::<Option<T>>()?.take();
-        if size_of_val(&**task) > LARGEST_SHELL {
-            self.task = None;
-        }
-        output
-    }
-
     #[inline]
     fn note_end(&mut self, end: End) {
         match end {
             End::Returned => {}
-            End::Cancelled => self.mark.note(CANCELLED),
-            End::Panicked => self.mark.note(PANICKED),
+            End::Cancelled => self.mark.set(CANCELLED, true),
+            End::Panicked => self.mark.set(PANICKED, true),
         }
-    }
-
-    /// How the task ended, if it has.
-    #[inline]
-    fn end(&self) -> Option<End> {
-        self.mark.is_over().then(|| match () {
-            () if self.mark.says(CANCELLED) => End::Cancelled,
-            () if self.mark.says(PANICKED) => End::Panicked,
-            () => End::Returned,
-        })
     }
 
     /// Puts a task into the place that was kept for it. (Assigning would first ask what to drop.)

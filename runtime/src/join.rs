@@ -14,11 +14,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use crate::cell::BoxedTask;
 use crate::error::JoinError;
 use crate::executor::{Executor, Join};
 use crate::id::TaskId;
-use crate::panics::Payload;
 use crate::probe::{Event, Resource};
 use crate::waker;
 
@@ -136,17 +134,8 @@ impl<T: 'static> JoinHandle<T> {
                 let wreck = executor.take_outcome(self.id).and_then(|(_, wreck)| wreck);
                 self.report(false);
                 self.executor = None;
-                Poll::Ready(Err(self.failure(wreck)))
+                Poll::Ready(Err(JoinError::of(self.id, wreck)))
             }
-        }
-    }
-
-    fn failure(&self, wreck: Option<BoxedTask>) -> JoinError {
-        let payload =
-            wreck.and_then(|mut wreck| wreck.as_mut().output().downcast_mut::<Option<Payload>>()?.take());
-        match payload {
-            Some(payload) => JoinError::panicked(self.id, payload),
-            None => JoinError::cancelled(self.id),
         }
     }
 

@@ -26,7 +26,7 @@
 
 mod lanes;
 
-use crate::dice::Dice;
+use crate::dice::Hat;
 use crate::id::{MAX_SERIAL, MAX_SLOTS, TaskId};
 use lanes::Lanes;
 
@@ -38,6 +38,7 @@ pub(crate) struct Ready<T> {
     slots: Vec<T>,
     /// The first of the vacant slots.
     vacant: Place,
+    /// For those who ask for disorder.
     hat: Option<Box<Hat>>,
 }
 
@@ -64,20 +65,20 @@ const OVER: u32 = 1 << 30;
 /// The slot is vacant as soon as it is out of the queue.
 const EMPTY: u32 = 1 << 29;
 
-/// What the slot's owner wants to note about the tenant, where the mark has bits left: eight may be noted.
-#[derive(Clone, Copy)]
-pub(crate) struct Note(u32);
-
+/// Eight bits in which the slot's owner may note something about a tenant; the next one begins without notes.
 const NOTES: u32 = 0xff << 20;
-const _: () = assert!(MAX_SERIAL < 1 << 20 && NOTES < EMPTY);
+const _: () = assert!(MAX_SERIAL < 1 << 20);
 
-impl Note {
-    pub(crate) const fn number(number: u32) -> Note {
-        Note(1 << (20 + number) & NOTES)
-    }
+pub(crate) const fn note(number: u32) -> u32 {
+    1 << (20 + number) & NOTES
 }
 
 impl Mark {
+    #[inline]
+    fn serial(&self) -> u32 {
+        self.state & MAX_SERIAL
+    }
+
     /// Whether the tenant is over, and the slot perhaps vacant.
     #[inline]
     pub(crate) fn is_over(&self) -> bool {
@@ -85,41 +86,19 @@ impl Mark {
     }
 
     #[inline]
-    pub(crate) fn says(&self, note: Note) -> bool {
-        self.has(note.0)
-    }
-
-    /// For this tenant: the next one begins without notes.
-    #[inline]
-    pub(crate) fn note(&mut self, note: Note) {
-        self.state |= note.0;
-    }
-
-    pub(crate) fn strike(&mut self, note: Note) {
-        self.state &= !note.0;
-    }
-
-    #[inline]
-    fn serial(&self) -> u32 {
-        self.state & MAX_SERIAL
-    }
-
-    #[inline]
-    fn has(&self, bit: u32) -> bool {
+    pub(crate) fn has(&self, bit: u32) -> bool {
         self.state & bit != 0
+    }
+
+    #[inline]
+    pub(crate) fn set(&mut self, note: u32, to: bool) {
+        self.state = if to { self.state | note } else { self.state & !note };
     }
 }
 
 /// A slot, with room for a mark where its other fields leave some.
 pub(crate) trait Slot: Default {
     fn mark(&mut self) -> &mut Mark;
-}
-
-/// For those who ask for disorder: who is ready, and the dice to draw one of them.
-#[derive(Debug)]
-struct Hat {
-    dice: Dice,
-    places: Vec<Place>,
 }
 
 impl<T: Slot> Ready<T> {
@@ -131,7 +110,7 @@ impl<T: Slot> Ready<T> {
             lanes: Lanes::new(),
             slots: Vec::new(),
             vacant: NOWHERE,
-            hat: seed.map(|seed| Box::new(Hat { dice: Dice::new(seed), places: Vec::new() })),
+            hat: seed.map(|seed| Box::new(Hat::new(seed))),
         }
     }
 
@@ -274,22 +253,17 @@ impl<T: Slot> Ready<T> {
     /// Puts any one of those in the queue in front, and all others into the hat.
     #[cold]
     fn draw(&mut self) {
-        let Some(Hat { dice, places }) = self.hat.as_deref_mut() else { return };
-        places.extend(std::iter::from_fn(|| self.lanes.pop(&mut self.slots)));
-        if places.is_empty() {
-            return;
+        let Some(hat) = &mut self.hat else { return };
+        let drawn = hat.draw(std::iter::from_fn(|| self.lanes.pop(&mut self.slots)));
+        if let Some(place) = drawn {
+            self.slots[place as usize].mark().next = NOWHERE;
+            self.lanes.push(&mut self.slots, place);
         }
-        // The dice are not rolled for nothing: how often the loop finds nothing to do depends on the world outside,
-        // and the schedule is not to.
-        let chosen = if places.len() > 1 { dice.roll(places.len()) } else { 0 };
-        let place = places.swap_remove(chosen);
-        self.slots[place as usize].mark().next = NOWHERE;
-        self.lanes.push(&mut self.slots, place);
     }
 
     /// Whether the queue is empty. The gone count: they cost one look too many at most.
     pub(crate) fn is_empty(&self) -> bool {
-        self.lanes.is_empty() && self.hat.as_ref().is_none_or(|hat| hat.places.is_empty())
+        self.lanes.is_empty() && self.hat.as_ref().is_none_or(|hat| hat.is_empty())
     }
 
     /// The serial from which a successor of this loop may start, so that our last wakers miss its tasks.

@@ -62,7 +62,7 @@ impl Executor {
         let task = slot.task.take();
         // It is out: put_back will see this. (Or it is being dropped, and nobody looks.)
         if task.is_none() {
-            slot.mark.note(DOOMED);
+            slot.mark.set(DOOMED, true);
         }
         drop(state);
         if let Some(task) = task {
@@ -88,7 +88,7 @@ impl Executor {
         let before = self.running.replace(Some(id));
         let spawned_at = task.spawned_at();
         // Not twice: cancelled again, a task is over, and cleanups of its cleanup are tasks of their own.
-        let cleaning = self.state.borrow_mut().ready.get(id).mark.says(CLEANING);
+        let cleaning = self.state.borrow_mut().ready.get(id).mark.has(CLEANING);
         let may_bequeath = matches!(cause, Cause::Cancelled) && !cleaning && self.closed.get().is_none();
         *self.will.borrow_mut() = may_bequeath.then(Vec::new);
         let dropped = contain(|| drop(task));
@@ -146,8 +146,8 @@ impl Executor {
         let task = TaskCell::new(cleanup, spawned_at.unwrap_or(Location::caller()));
         let mut state = self.state.borrow_mut();
         let slot = state.ready.get(id);
-        slot.mark.note(CLEANING);
-        slot.mark.strike(DOOMED);
+        slot.mark.set(CLEANING, true);
+        slot.mark.set(DOOMED, false);
         slot.put(Some(Box::pin(task)));
         drop(state);
         if self.wake(id) {
@@ -199,7 +199,7 @@ impl Executor {
             let mut state = self.state.borrow_mut();
             // In a vacant slot there is nothing to be taken out.
             let id = state.ready.number(slot);
-            let spared = state.ready.get(id).mark.says(CLEANING) && self.closed.get().is_none();
+            let spared = state.ready.get(id).mark.has(CLEANING) && self.closed.get().is_none();
             drop(state);
             if !spared {
                 self.cancel(id);
@@ -209,7 +209,7 @@ impl Executor {
 
     /// This task, which has been spawned just now, is nothing but a cleanup.
     pub(crate) fn mark_as_cleanup(&self, id: TaskId) {
-        self.state.borrow_mut().ready.get(id).mark.note(CLEANING);
+        self.state.borrow_mut().ready.get(id).mark.set(CLEANING, true);
     }
 
     /// From here on, whatever is spawned is dropped at once.

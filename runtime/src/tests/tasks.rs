@@ -18,7 +18,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::future::{pending, poll_fn};
+use std::future::{pending, poll_fn, ready};
 use std::io::{self, Read, Write};
 use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
@@ -33,6 +33,7 @@ use proptest::collection::vec;
 use proptest::prelude::{Strategy, any};
 
 use super::{Word, property};
+use crate::cell::{BoxedTask, TaskCell};
 use crate::error::JoinError;
 use crate::executor::{Batch, Executor};
 use crate::id::TaskId;
@@ -864,4 +865,40 @@ fn hazard_14_ten_wakes_for_nothing_at_every_step_change_no_result() {
         assert_eq!(quiet.len(), family.len());
         assert_eq!(results(&family, true), quiet, "with wakes for nothing (left) and without");
     });
+}
+
+#[test]
+fn a_shell_takes_in_a_future_of_its_own_type_and_no_other() {
+    let cx = &mut Context::from_waker(Waker::noop());
+    let mut task: BoxedTask = Box::pin(TaskCell::new(ready(1), Location::caller()));
+    let output = |task: &mut BoxedTask| task.as_mut().output().downcast_mut::<Option<i32>>().unwrap().take();
+    assert!(task.as_mut().poll(cx).is_ready() && output(&mut task) == Some(1));
+    let (mut stranger, mut relative) = (Some(ready("no number")), Some(ready(2)));
+    assert!(!task.as_mut().move_in(&mut stranger, Location::caller()) && stranger.is_some());
+    assert!(task.as_mut().move_in(&mut relative, Location::caller()) && relative.is_none());
+    assert!(task.as_mut().poll(cx).is_ready() && output(&mut task) == Some(2));
+}
+
+#[test]
+fn shells_are_used_again_and_those_of_a_crowd_go_when_the_loop_waits() {
+    let executor = Rc::new(Executor::new(0, 1, None, Rc::new(Probe::default())));
+    let cx = &mut Context::from_waker(Waker::noop());
+    let mut crowd = |tasks: usize| {
+        let spawn = |id: usize| executor.spawn(async move { assert!(id < tasks) }, Location::caller());
+        let ids: Vec<TaskId> = (0..tasks).map(spawn).collect();
+        executor.poll_batch(u32::MAX, |_, task| task.map_or(Poll::Pending, |task| task.poll(cx)));
+        for id in ids {
+            let mut handle = JoinHandle::<()>::new(Rc::clone(&executor), id);
+            assert!(Pin::new(&mut handle).poll(cx).is_ready());
+        }
+        executor.shells()
+    };
+    assert_eq!(crowd(3), 3);
+    assert_eq!(crowd(3), 3, "the same three, again");
+    assert_eq!(crowd(5_000), 5_000);
+    executor.tidy_up();
+    assert_eq!(executor.shells(), 0);
+    assert_eq!(crowd(10), 10);
+    executor.tidy_up();
+    assert_eq!(executor.shells(), 10, "a few are kept");
 }
