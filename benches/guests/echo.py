@@ -51,7 +51,7 @@ def end_with_whoever_started_it():
 loop, talk = sys.argv[1:]
 threading.Thread(target=end_with_whoever_started_it, daemon=True).start()
 if loop == "uvloop":
-    import uvloop
-
-    uvloop.install()
-asyncio.run(serve({"echo": Echo, "hello": Hello}[talk]))
+    from uvloop import run
+else:
+    from asyncio import run
+run(serve({"echo": Echo, "hello": Hello}[talk]))

@@ -255,7 +255,6 @@ mod tests {
         let Some(before) = cpu("self") else {
             return println!("SKIPPED processor time: there is no /proc/self/task/TID/schedstat");
         };
-        // If the sum had only this thread, which sleeps, it would hardly grow, and this would not end.
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -263,10 +262,14 @@ mod tests {
                     std::hint::spin_loop();
                 }
             });
-            while cpu("self").unwrap() < before + 20_000_000 {
+            // If the sum were this thread's, which sleeps, it would hardly grow.
+            let grown = || cpu("self").is_some_and(|now| now >= before + 20_000_000);
+            let grows = (0..10_000).any(|_| {
                 thread::sleep(Duration::from_millis(1));
-            }
+                grown()
+            });
             over.store(true, Relaxed);
+            assert!(grows, "the processor time of another thread is not in the sum");
         });
     }
 }
