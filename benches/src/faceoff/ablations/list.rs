@@ -53,8 +53,8 @@ impl std::task::Wake for ArcWaker {
             ),
             edit(
                 EXECUTOR,
-                "(slot.end, slot.detached, slot.doomed, slot.cleaning) = (None, false, false, false);",
-                "(slot.end, slot.detached, slot.doomed, slot.cleaning) = (None, false, false, false);
+                "        self.shells -= usize::from(slot.task.is_some());",
+                "        self.shells -= usize::from(slot.task.is_some());
         slot.waker = Some(crate::waker::waker(id));",
             ),
             edit(
@@ -68,23 +68,25 @@ impl std::task::Wake for ArcWaker {
             ),
             edit(
                 EXECUTOR,
-                "        let woken = slot.waiter.take().filter(|waiter| state.ready.wake(*waiter));
-        drop(state);",
+                "        let woken = slot.waiter.take().filter(|waiter| state.ready.wake(*waiter));",
                 "        let (waiter, woken) = (slot.waiter.take(), None);
         drop(state);
-        waiter.into_iter().for_each(Waker::wake);",
+        waiter.into_iter().for_each(Waker::wake);
+        let mut state = self.state.borrow_mut();",
             ),
             edit(
-                EXECUTOR,
-                "fn set_waiter(&self, id: TaskId, waiter: TaskId) -> Option<TaskId> {",
-                "fn set_waiter(&self, id: TaskId, waiter: Waker) -> Option<Waker> {",
+                "runtime/src/executor/handles.rs",
+                "waiter: impl FnOnce() -> Option<TaskId>) -> Join<T> {",
+                "waiter: impl FnOnce() -> Option<Waker>) -> Join<T> {",
             ),
             edit(
                 "runtime/src/join.rs",
-                "        if let Some(waiter) = waker::number(cx.waker()).filter(|waiter| waiter.runtime() == id.runtime()) {
-            if executor.set_waiter(id, waiter).is_none() {",
-                "        if waker::number(cx.waker()).is_none() {
-            if executor.set_waiter(id, cx.waker().clone()).is_none() {",
+                "fn waiter(id: TaskId, cx: &Context<'_>) -> Option<TaskId> {
+    waker::number(cx.waker()).filter(|waiter| waiter.runtime() == id.runtime() && *waiter != id)
+}",
+                "fn waiter(_: TaskId, cx: &Context<'_>) -> Option<std::task::Waker> {
+    waker::number(cx.waker()).is_none().then(|| cx.waker().clone())
+}",
             ),
             edit(RUNTIME, "let waker = ManuallyDrop::new(waker(id));", "let waker = executor.waker(id);"),
         ],
@@ -99,12 +101,28 @@ impl std::task::Wake for ArcWaker {
     },
     Ablation {
         name: "second-box",
-        mechanism: "one allocation a spawn, not two",
+        mechanism: "no more than one allocation a spawn",
         instead: "the future boxed once more",
         edits: &[edit(
             EXECUTOR,
-            "self.admit(Box::pin(TaskCell::new(future, spawned_at)))",
-            "self.admit(Box::pin(TaskCell::new(Box::pin(future), spawned_at)))",
+            "        let mut future = Some(future);",
+            "        let mut future = Some(Box::pin(future));",
+        )],
+        measures: &[
+            Time("spawn_one", "spawn one, await it", 100_000),
+            Time("spawn_many", "spawn 1,000, await all", 100_000),
+            Instructions("spawn_many", "spawn 1,000, await all", 20_000),
+            Allocations("spawn_many", "spawn 1,000, await all", 20_000),
+        ],
+    },
+    Ablation {
+        name: "no-shells",
+        mechanism: "a box that is used again, not a new one",
+        instead: "each task's box is freed, and the next one's allocated",
+        edits: &[edit(
+            "runtime/src/executor/handles.rs",
+            "        if size_of_val(&**task) > LARGEST_SHELL {",
+            "        if size_of_val(&**task) > LARGEST_SHELL || true {",
         )],
         measures: &[
             Time("spawn_one", "spawn one, await it", 100_000),
@@ -142,15 +160,14 @@ impl std::task::Wake for ArcWaker {
         name: "looks-each-poll",
         mechanism: "a look by the clock, not each poll",
         instead: "a look after each poll",
-        edits: &[edit(
-            "runtime/src/pace.rs",
-            "const MOST: u32 = 64;",
-            "const MOST: u32 = 1;",
-        ), edit(
-            "runtime/src/pace.rs",
-            "!clock.is_virtual() && self.may_go_on_at(clock.now())",
-            "false && self.may_go_on_at(clock.now())",
-        )],
+        edits: &[
+            edit("runtime/src/pace.rs", "const MOST: u32 = 64;", "const MOST: u32 = 1;"),
+            edit(
+                "runtime/src/pace.rs",
+                "!clock.is_virtual() && self.may_go_on_at(clock.now())",
+                "false && self.may_go_on_at(clock.now())",
+            ),
+        ],
         measures: &[
             Time("hop", "hop between two tasks", 20_000),
             Calls("hop", "hop between two tasks", 2_000),
@@ -162,15 +179,14 @@ impl std::task::Wake for ArcWaker {
         name: "looks-every-61-polls",
         mechanism: "a look by the clock, not each 61 polls",
         instead: "a look after 61 polls, as tokio",
-        edits: &[edit(
-            "runtime/src/pace.rs",
-            "const MOST: u32 = 64;",
-            "const MOST: u32 = 61;",
-        ), edit(
-            "runtime/src/pace.rs",
-            "!clock.is_virtual() && self.may_go_on_at(clock.now())",
-            "false && self.may_go_on_at(clock.now())",
-        )],
+        edits: &[
+            edit("runtime/src/pace.rs", "const MOST: u32 = 64;", "const MOST: u32 = 61;"),
+            edit(
+                "runtime/src/pace.rs",
+                "!clock.is_virtual() && self.may_go_on_at(clock.now())",
+                "false && self.may_go_on_at(clock.now())",
+            ),
+        ],
         measures: &[
             Time("hop", "hop between two tasks", 200_000),
             Calls("hop", "hop between two tasks", 20_000),
@@ -181,24 +197,34 @@ impl std::task::Wake for ArcWaker {
         name: "rings-each-wake",
         mechanism: "a bell for who sleeps, not each wake",
         instead: "an eventfd is written for each wake",
-        edits: &[edit(
-            "runtime/src/inbox.rs",
-            "        if state.bell.is_none() || !state.note(id) {
-            return;",
-            "        state.note(id);
-        if state.bell.is_none() {
-            return;",
-        ), edit(
-            "runtime/src/inbox.rs",
-            "        let parked = std::mem::take(&mut state.parked);
+        edits: &[
+            edit(
+                "runtime/src/inbox.rs",
+                "        last.set(id);
+        if !state.note(id) {
+            return;
+        }",
+                "        state.note(id);",
+            ),
+            edit(
+                "runtime/src/inbox.rs",
+                "        let parked = std::mem::take(&mut state.parked);
         let bell = if parked { state.bell.clone() } else { None };",
-            "        state.parked = false;
+                "        state.parked = false;
         let bell = state.bell.clone();",
-        )],
+            ),
+        ],
         measures: &[
             Time("foreign_wakes", "a wake from a thread", 100_000),
             Calls("foreign_wakes", "a wake from a thread", 10_000),
         ],
+    },
+    Ablation {
+        name: "locks-each-wake",
+        mechanism: "a glance at the last wake, not the lock",
+        instead: "a wake that is in the box already takes the lock, too",
+        edits: &[edit("runtime/src/inbox.rs", "        last.set(id);", "        last.wipe();")],
+        measures: &[Time("foreign_wakes", "a wake from a thread", 200_000)],
     },
     Ablation {
         name: "one-lane",
@@ -217,9 +243,9 @@ impl std::task::Wake for ArcWaker {
         instead: "a `catch_unwind` around each poll",
         edits: &[edit(
             RUNTIME,
-            "                    executor.poll(id, hand, &mut cx);",
-            "                    contain(|| executor.poll(id, hand, &mut cx))
-                        .unwrap_or_else(|payload| std::panic::resume_unwind(payload));",
+            "                    Some(task) => task.poll(&mut cx),",
+            "                    Some(task) => contain(|| task.poll(&mut cx))
+                        .unwrap_or_else(|payload| std::panic::resume_unwind(payload)),",
         )],
         measures: &[
             Time("lone_wake", "wake oneself, one task", 400_000),
@@ -240,9 +266,6 @@ impl std::task::Wake for ArcWaker {
         Place { index: 0, round: self.round }",
             "        self.add_to_box(waker)",
         )],
-        measures: &[
-            Echo(20, "an echo, 20 connections"),
-            EchoInstructions(20, "an echo, 20 connections"),
-        ],
+        measures: &[Echo(20, "an echo, 20 connections"), EchoInstructions(20, "an echo, 20 connections")],
     },
 ];
