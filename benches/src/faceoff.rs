@@ -9,8 +9,8 @@
 //! share says nothing. Where the answer changes from round to round, nobody is called the winner.
 //!
 //! Each file below does one thing. [`groups`] says what is run, [`job`] runs it, [`progress`] says how far it is;
-//! [`figures`] says what may be said of some numbers, [`report`] keeps them, [`tables`] prints them. [`counts`] is how programs are looked at
-//! that are counted and not timed.
+//! [`figures`] says what may be said of some numbers, [`report`] keeps them, [`tables`] prints them. [`counts`] is how
+//! programs are looked at that are counted and not timed.
 
 pub mod counts;
 pub mod figures;
