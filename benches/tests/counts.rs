@@ -9,6 +9,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use benches::faceoff::counts::child::{READ, Reading, STOP};
 
@@ -47,6 +48,7 @@ fn a_server_is_told_by_messages() {
     let mut child = counts(&["serve", "mio"]);
     let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
     let mut stream = TcpStream::connect(lines.next().expect("an address")).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a limit");
     let mut echoed = [0; 4];
     for word in [b"some", READ, b"more", READ] {
         stream.write_all(word).expect("it listens");
@@ -54,6 +56,7 @@ fn a_server_is_told_by_messages() {
         assert_eq!(&echoed, word);
     }
     stream.write_all(STOP).expect("it listens");
+    assert_eq!(stream.read(&mut echoed).expect("its end, in time"), 0);
     assert!(child.wait().expect("it ends").success());
     let told: Vec<String> = lines.collect();
     assert_eq!(told.len(), 2, "{told:?}");

@@ -57,7 +57,7 @@ impl fmt::Display for Verdict {
         f.pad(match self {
             Verdict::Over => "OVER",
             Verdict::Ok => "ok",
-            Verdict::Less => "LESS: lower the budget",
+            Verdict::Less => "LESS",
             Verdict::Skipped => "SKIPPED",
         })
     }
@@ -154,7 +154,12 @@ fn line(budget: &Budget, verdict: Verdict, figures: &BTreeMap<String, f64>) -> S
     let shown = |figure: f64| Unit::Count.shown(figure);
     let figure = figures.get(&budget.name).map_or("-".into(), |figure| shown(*figure));
     let tolerance = (budget.tolerance * 100.0).round();
-    format!("{verdict:8} {:52} {figure:>9}  budget {} + {tolerance}%", budget.name, shown(budget.figure))
+    let hint = if verdict == Verdict::Less { "  LESS: lower the budget" } else { "" };
+    format!(
+        "{verdict:8} {:52} {figure:>9}  budget {} + {tolerance}%{hint}",
+        budget.name,
+        shown(budget.figure)
+    )
 }
 
 #[cfg(test)]
