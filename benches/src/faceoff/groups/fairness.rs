@@ -44,7 +44,7 @@ struct Amount {
 impl Amount {
     fn of(plan: &Plan) -> Amount {
         match plan.quick {
-            true => Amount { echoes: 100, sleeps: 20, patience: Duration::from_millis(500), rounds: 2 },
+            true => Amount { echoes: 100, sleeps: 20, patience: Duration::from_millis(500), rounds: 3 },
             false => Amount { echoes: 500, sleeps: 60, patience: Duration::from_secs(3), rounds: 11 },
         }
     }

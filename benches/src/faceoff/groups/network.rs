@@ -238,7 +238,7 @@ fn job(plan: &Plan, cell: Cell) -> Job {
         Ok(measures.iter().map(|measure| measure.of(&outcome, cpu)).collect())
     };
     Job {
-        rounds: if plan.quick { 2 } else { 11 },
+        rounds: if plan.quick { 3 } else { 11 },
         guess: cell.guess(),
         run: Box::new(run),
         curves: Box::new(move || drawn.finished()),
