@@ -1,36 +1,215 @@
-//! A client that is the same for all servers.
+//! A client that is the same for all servers: one thread, a bare loop on `mio`, and no runtime.
+//!
+//! Facts. A client that sends the next message when the last one is answered does not see the messages that it would have
+//! sent while a server stood still: *coordinated omission*. A client that is slower than the server measures itself.
+//!
+//! What follows. There are two paces. *In flight*: each connection has so many messages under way, and asks again when one
+//! is answered; it tells how much a server can do. *Per second*: messages are due at fixed times, one connection after the
+//! other, and are sent whether or not others are answered; how long one took is counted from when it was due. The client
+//! does not sleep then, as nothing wakes on time to some microseconds.
+//!
+//! Contract. Each connection has been answered once before the clock starts. Every byte that comes back is compared. All
+//! that was asked is answered, or there is a [`Miss`]: a server that says nothing for as long as one has patience is absent.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+mod connection;
+mod storm;
+mod tape;
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// A server that has not answered within this time does not answer.
-const PATIENCE: Duration = Duration::from_secs(3);
+use hdrhistogram::Histogram;
+use mio::{Events, Poll, Token};
 
-/// `connections` connections, on which `rounds` messages each go there and back: all are written, then all are
-/// read, and so on. How long each round took, until the server did not answer any more.
-pub fn client(
-    to: SocketAddr,
-    connections: usize,
-    rounds: u64,
-    size: usize,
-    pause: Duration,
-) -> Vec<Duration> {
-    let mut streams: Vec<TcpStream> = (0..connections).map(|_| TcpStream::connect(to).unwrap()).collect();
-    for stream in &streams {
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    }
-    let (message, mut answer) = (vec![b'x'; size], vec![0; size]);
-    let round = |_| {
-        std::thread::sleep(pause);
-        let start = Instant::now();
-        streams.iter_mut().for_each(|stream| stream.write_all(&message).unwrap());
-        for stream in &mut streams {
-            stream.read_exact(&mut answer).ok()?;
-            assert_eq!(answer, message);
-        }
-        Some(start.elapsed())
-    };
-    (0..rounds).map_while(round).collect()
+use crate::faceoff::job::Miss;
+use crate::talk::{Answer, REQUEST, Talk};
+use connection::Connection;
+pub use storm::storm;
+use tape::{PIECE, Tape};
+
+/// Connections that begin at the same time: not more than any listener's queue holds.
+const TOGETHER: usize = 100;
+
+/// What is asked, and what has to be answered.
+#[derive(Debug)]
+pub struct Words {
+    ask: Tape,
+    answer: Tape,
 }
+
+impl Words {
+    /// So many bytes, and the same again.
+    pub fn echo(size: usize) -> Words {
+        Words { ask: Tape::of_length(size), answer: Tape::of_length(size) }
+    }
+
+    /// "Hello, world!" over HTTP.
+    pub fn hello() -> Words {
+        let Answer::Fixed(answer) = Talk::named("hello").answer(REQUEST) else {
+            unreachable!("it says hello")
+        };
+        Words { ask: Tape::new(REQUEST), answer: Tape::new(answer) }
+    }
+}
+
+/// When the next message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Each connection has so many under way.
+    InFlight(u64),
+    /// So many in a second, over all connections.
+    PerSecond(u64),
+}
+
+/// What a run has told.
+#[derive(Debug)]
+pub struct Outcome {
+    pub took: Duration,
+    pub answered: u64,
+    /// In nanoseconds.
+    pub latencies: Histogram<u64>,
+}
+
+/// Three digits, from a nanosecond to a minute.
+pub fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("a minute fits")
+}
+
+#[derive(Debug)]
+pub struct Client {
+    poll: Poll,
+    events: Events,
+    connections: Vec<Connection>,
+    words: Words,
+    buffer: Vec<u8>,
+    patience: Duration,
+    /// When a server has last said anything.
+    heard: Instant,
+}
+
+impl Client {
+    /// So many connections, each of which has been answered once.
+    pub fn connect(to: SocketAddr, count: usize, words: Words, patience: Duration) -> Result<Client, Miss> {
+        let (poll, events) = (Poll::new().map_err(|error| no_poll(&error))?, Events::with_capacity(1024));
+        let (connections, buffer) = (Vec::with_capacity(count), vec![0; PIECE]);
+        let mut client = Client { poll, events, connections, words, buffer, patience, heard: Instant::now() };
+        while client.connections.len() < count {
+            client.connect_some((count - client.connections.len()).min(TOGETHER), to)?;
+        }
+        Ok(client)
+    }
+
+    fn connect_some(&mut self, count: usize, to: SocketAddr) -> Result<(), Miss> {
+        self.heard = Instant::now();
+        for _ in 0..count {
+            let token = Token(self.connections.len());
+            let mut connection = Connection::to(to, self.poll.registry(), token)?;
+            connection.ask(self.heard);
+            connection.write(&self.words)?;
+            self.connections.push(connection);
+        }
+        let mut left = count as u64;
+        while left > 0 {
+            left -= self.turn(Some(self.patience), 0, &mut histogram())?;
+        }
+        Ok(())
+    }
+
+    /// So many messages on each connection.
+    pub fn run(&mut self, each: u64, pace: Pace) -> Result<Outcome, Miss> {
+        let mut latencies = histogram();
+        let start = Instant::now();
+        self.heard = start;
+        match pace {
+            Pace::InFlight(most) => self.in_flight(each, most, &mut latencies)?,
+            Pace::PerSecond(rate) => self.per_second(each, rate, &mut latencies)?,
+        }
+        let (took, answered) = (start.elapsed(), latencies.len());
+        Ok(Outcome { took, answered, latencies })
+    }
+
+    fn in_flight(&mut self, each: u64, most: u64, latencies: &mut Histogram<u64>) -> Result<(), Miss> {
+        let goal = self.connections.first().map_or(0, |connection| connection.asked) + each;
+        let mut left = each * self.connections.len() as u64;
+        for connection in &mut self.connections {
+            (0..most.min(each)).for_each(|_| connection.ask(Instant::now()));
+            connection.write(&self.words)?;
+        }
+        while left > 0 {
+            left -= self.turn(Some(self.patience), goal, latencies)?;
+        }
+        Ok(())
+    }
+
+    fn per_second(&mut self, each: u64, rate: u64, latencies: &mut Histogram<u64>) -> Result<(), Miss> {
+        let count = self.connections.len() as u64;
+        let (all, start) = (each * count, Instant::now());
+        let due = |message: u64| start + Duration::from_nanos(message * 1_000_000_000 / rate);
+        let (mut next, mut left) = (0, all);
+        while left > 0 {
+            while next < all && due(next) <= Instant::now() {
+                let connection = &mut self.connections[(next % count) as usize];
+                connection.ask(due(next));
+                connection.write(&self.words)?;
+                next += 1;
+            }
+            match self.turn(Some(Duration::ZERO), 0, latencies)? {
+                0 => std::thread::yield_now(),
+                answered => left -= answered,
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for events, takes the answers, and asks again those who have not yet asked as often as the goal. How many
+    /// were answered.
+    fn turn(
+        &mut self,
+        wait: Option<Duration>,
+        goal: u64,
+        latencies: &mut Histogram<u64>,
+    ) -> Result<u64, Miss> {
+        poll(&mut self.poll, &mut self.events, wait)?;
+        let mut answers = 0;
+        for event in &self.events {
+            let connection = &mut self.connections[event.token().0];
+            let before = connection.answered;
+            let record = |took: Duration| latencies.saturating_record(took.as_nanos() as u64);
+            if connection.read(&self.words, &mut self.buffer, record)? {
+                self.heard = Instant::now();
+            }
+            let new = connection.answered - before;
+            let again = new.min(goal.saturating_sub(connection.asked));
+            (0..again).for_each(|_| connection.ask(self.heard));
+            connection.write(&self.words)?;
+            answers += new;
+        }
+        if answers == 0 {
+            patient(self.heard, self.patience)?;
+        }
+        Ok(answers)
+    }
+}
+
+fn poll(poll: &mut Poll, events: &mut Events, wait: Option<Duration>) -> Result<(), Miss> {
+    match poll.poll(events, wait) {
+        Err(error) if error.kind() != ErrorKind::Interrupted => Err(no_poll(&error)),
+        _ => Ok(()),
+    }
+}
+
+fn no_poll(error: &std::io::Error) -> Miss {
+    Miss::Wrong(format!("the client cannot wait for events: {error}"))
+}
+
+/// Whether there is a reason to wait any longer.
+fn patient(heard: Instant, patience: Duration) -> Result<(), Miss> {
+    match heard.elapsed() < patience {
+        true => Ok(()),
+        false => Err(Miss::Absent(format!("no answer within {patience:?}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

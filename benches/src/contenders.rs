@@ -6,8 +6,10 @@
 //!
 //! Contract. Each module has `block_on`, what `programs!` needs, and `serve`; those with channels and locks of their own
 //! run those programs, too. A module knows no other, except that tokio's two runtimes share a server.
+//! Guests from another language are a script; they only serve.
 
 pub mod compio;
+pub mod guests;
 pub mod mio;
 pub mod monoio;
 pub mod roundel;

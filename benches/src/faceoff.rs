@@ -9,12 +9,20 @@
 //! share says nothing. Where the answer changes from round to round, nobody is called the winner.
 //!
 //! Each file below does one thing. [`groups`] says what is run, [`job`] runs it, [`progress`] says how far it is;
-//! [`figures`] says what may be said of some numbers, [`report`] keeps them, [`tables`] prints them.
+//! [`figures`] says what may be said of some numbers, [`report`] keeps them, [`tables`] prints them, [`page`] draws them,
+//! [`chapter`] writes them between the words of a person. [`counts`] is how programs are looked at that are counted and not
+//! timed; [`ablations`] are versions of ourselves with one mechanism less.
 
+pub mod ablations;
+pub mod chapter;
+pub mod counts;
 pub mod figures;
 pub mod groups;
 pub mod job;
+pub mod page;
+pub mod pins;
 pub mod place;
 pub mod progress;
 pub mod report;
+pub mod servers;
 pub mod tables;

@@ -1,7 +1,8 @@
 //! Whom we compare ourselves with, what they run, and how it is told.
 //!
-//! [`contenders`] are the runtimes, one file each. [`programs`] and [`vocabulary`] are what they run, written once; [`parts`] is what the
-//! programs need; [`talk`] is what servers say. [`faceoff`] runs it all and reports.
+//! [`contenders`] are the runtimes, one file each. [`programs`] and [`vocabulary`] are what they run, written once;
+//! [`parts`] is what the programs need; [`talk`] is what servers say. A [`server`] is a process of its own, and the
+//! [`client`] is the same for all. [`faceoff`] runs it all and reports.
 
 #![forbid(unsafe_code)]
 #![allow(missing_docs, missing_debug_implementations, reason = "a bench, read as source")]
@@ -9,8 +10,8 @@
 pub mod client;
 pub mod contenders;
 pub mod faceoff;
-
 pub mod parts;
 pub mod programs;
+pub mod server;
 pub mod talk;
 pub mod vocabulary;

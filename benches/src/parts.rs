@@ -10,7 +10,7 @@ use std::cell::{Cell, RefCell};
 pub use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 pub use std::task::Poll;
 use std::task::{Context, Waker};
@@ -135,11 +135,53 @@ const BURN: Duration = Duration::from_micros(20);
 /// Never stops, and never gives way for longer than its turn.
 pub async fn burn_and_wake() {
     loop {
-        let start = Instant::now();
-        while start.elapsed() < BURN {
-            std::hint::spin_loop();
-        }
+        burn();
         SelfWake::new().await;
+    }
+}
+
+fn burn() {
+    let start = Instant::now();
+    while start.elapsed() < BURN {
+        std::hint::spin_loop();
+    }
+}
+
+/// What keeps hot tasks burning, as long as it is stoked: a program that never gets its turn back must end all the same.
+#[derive(Clone)]
+pub struct Fire {
+    lit: Instant,
+    lasts: Duration,
+    /// In nanoseconds since it was lit.
+    until: Arc<AtomicU64>,
+}
+
+impl Fire {
+    /// Burns for so long each time it is stoked.
+    pub fn that_lasts(lasts: Duration) -> Fire {
+        let fire = Fire { lit: Instant::now(), lasts, until: Arc::default() };
+        fire.stoke();
+        fire
+    }
+
+    pub fn stoke(&self) {
+        self.until.store((self.lit.elapsed() + self.lasts).as_nanos() as u64, SeqCst);
+    }
+
+    pub fn quench(&self) {
+        self.until.store(0, SeqCst);
+    }
+
+    pub fn is_out(&self) -> bool {
+        self.lit.elapsed().as_nanos() as u64 >= self.until.load(SeqCst)
+    }
+
+    /// A hot task.
+    pub async fn burn(self) {
+        while !self.is_out() {
+            burn();
+            SelfWake::new().await;
+        }
     }
 }
 

@@ -202,6 +202,28 @@ macro_rules! programs {
             })
         }
 
+        /// The same beside so many hot tasks; `None` if one does not end for so long that they have given up.
+        pub fn lateness_beside(hot: usize, n: u64, patience: Duration) -> Option<Vec<Duration>> {
+            block_on(async move {
+                let fire = Fire::that_lasts(patience);
+                let handles: Vec<_> = (0..hot).map(|_| spawn(fire.clone().burn())).collect();
+                let mut late = Some(Vec::new());
+                for _ in 0..n {
+                    fire.stoke();
+                    let start = Instant::now();
+                    sleep(Duration::from_millis(1)).await;
+                    let took = start.elapsed();
+                    late = late.filter(|_| !fire.is_out());
+                    late.iter_mut().for_each(|late| late.push(took - Duration::from_millis(1)));
+                }
+                fire.quench();
+                for handle in handles {
+                    join(handle).await;
+                }
+                late
+            })
+        }
+
         /// How long after a wake on another thread the task runs, `n` times.
         pub fn remote_wake(n: u64) -> Vec<Duration> {
             block_on(crate::parts::remote_wakes(n))

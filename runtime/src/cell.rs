@@ -4,10 +4,13 @@
 //! to stay somewhere until the handle fetches it, and the future is not needed any more by then.
 //!
 //! What follows. The box holds an enum that is first the one and then the other. The handle, which knows
-//! the type, takes the output out through `dyn Any`: no second allocation, no shared cell, no cast.
+//! the type, takes the output out through `dyn Any`: no second allocation, no shared cell, no cast. What is left is a
+//! *shell*, into which a future of the same type can move: programs spawn the same few types again and again.
 //!
 //! ```text
-//!   Future ──── poll: Ready ────► Output(Some) ──── the handle ────► Output(None)
+//!   Future ──── poll: Ready ────► Output(Some) ──── the handle ────► Output(None): a shell
+//!     ▲                                                                     │
+//!     └────────────────────────────── move_in ──────────────────────────────┘
 //! ```
 //!
 //! What it does not know: numbers, wakers, the loop.
@@ -27,6 +30,8 @@ pub(crate) trait Task {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
     /// The output, as an `Option<T>`.
     fn output(self: Pin<&mut Self>) -> &mut dyn Any;
+    /// Moves another future into a shell: `future` is an `Option<F>`. False if it is of another type.
+    fn move_in(self: Pin<&mut Self>, future: &mut dyn Any, spawned_at: &'static Location<'static>) -> bool;
     /// Where in the program it was spawned.
     fn spawned_at(&self) -> Option<&'static Location<'static>>;
 }
@@ -55,7 +60,7 @@ impl<F: Future> TaskCell<F> {
     }
 }
 
-impl<F: Future<Output: 'static>> Task for TaskCell<F> {
+impl<F: Future<Output: 'static> + 'static> Task for TaskCell<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut stage = self.project().stage;
         if let StageView::Future { future } = stage.as_mut().project() {
@@ -70,6 +75,17 @@ impl<F: Future<Output: 'static>> Task for TaskCell<F> {
             StageView::Output { output } => output,
             StageView::Future { .. } => unreachable!("the output of a task that has not returned"),
         }
+    }
+
+    #[inline]
+    fn move_in(
+        mut self: Pin<&mut Self>,
+        future: &mut dyn Any,
+        spawned_at: &'static Location<'static>,
+    ) -> bool {
+        let Some(future) = future.downcast_mut::<Option<F>>().and_then(Option::take) else { return false };
+        self.set(TaskCell::new(future, spawned_at));
+        true
     }
 
     fn spawned_at(&self) -> Option<&'static Location<'static>> {
@@ -87,6 +103,10 @@ impl Task for Wreck {
 
     fn output(self: Pin<&mut Self>) -> &mut dyn Any {
         &mut self.get_mut().0
+    }
+
+    fn move_in(self: Pin<&mut Self>, _: &mut dyn Any, _: &'static Location<'static>) -> bool {
+        false
     }
 
     fn spawned_at(&self) -> Option<&'static Location<'static>> {

@@ -12,7 +12,7 @@
 //!
 //! What it does not know: how the loop turns.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ const BUDGET: u32 = 128;
 struct Here {
     /// Not dropped with the thread, so that a waker still works in the last destructors of a thread: what is put in
     /// here is taken out again by [`Entered`], always.
-    context: RefCell<Option<ManuallyDrop<Rc<Context>>>>,
+    context: Cell<Option<ManuallyDrop<Rc<Context>>>>,
     /// How much the running poll may still do; without a loop, nobody counts.
     budget: Cell<u32>,
     /// Whether the loop has a watcher. This and the budget are asked for at every lock and every message, so they lie
@@ -62,24 +62,45 @@ struct Here {
 
 thread_local! {
     static HERE: Here = const {
-        Here { context: RefCell::new(None), budget: Cell::new(0), watched: Cell::new(false) }
+        Here { context: Cell::new(None), budget: Cell::new(0), watched: Cell::new(false) }
     };
 }
 
 /// The loop that runs on this thread.
 #[inline]
 pub(crate) fn current() -> Option<Rc<Context>> {
-    HERE.with(|here| here.context.borrow().as_deref().cloned())
+    look(|context| context.cloned())
 }
 
 /// Looks at the loop that runs on this thread; `what` is what was called in vain if there is none. For code of
 /// ours only: the loop is borrowed meanwhile.
 #[inline]
 #[track_caller]
-pub(crate) fn with<R>(what: &str, look: impl FnOnce(&Context) -> R) -> R {
-    match HERE.with(|here| here.context.borrow().as_deref().map(|context| look(context))) {
+pub(crate) fn with<R>(what: &str, f: impl FnOnce(&Context) -> R) -> R {
+    match look(|context| context.map(|context| f(context))) {
         Some(result) => result,
         None => no_loop(what),
+    }
+}
+
+/// Takes the loop out of its place, looks at it, and puts it back, also if that panics.
+#[inline]
+fn look<R>(f: impl FnOnce(Option<&Rc<Context>>) -> R) -> R {
+    HERE.with(|here| {
+        let looked_at = LookedAt { here, context: here.context.take() };
+        f(looked_at.context.as_deref())
+    })
+}
+
+struct LookedAt<'a> {
+    here: &'a Here,
+    context: Option<ManuallyDrop<Rc<Context>>>,
+}
+
+impl Drop for LookedAt<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.here.context.set(self.context.take());
     }
 }
 
@@ -95,9 +116,8 @@ pub(crate) fn expect(what: &str) -> Rc<Context> {
 
 /// Another thread is going to answer this loop. That is counted only for a loop on virtual time.
 pub(crate) fn debt() -> Option<Debt> {
-    HERE.with(|here| {
-        let current = here.context.borrow();
-        let context = current.as_deref().filter(|context| context.clock.is_virtual())?;
+    look(|context| {
+        let context = context.filter(|context| context.clock.is_virtual())?;
         Some(Inbox::owe(&context.inbox))
     })
 }
@@ -114,7 +134,7 @@ fn no_loop(what: &str) -> ! {
 pub(crate) fn enter(context: Rc<Context>) -> Entered {
     HERE.with(|here| Entered {
         watched: here.watched.replace(context.executor.is_watched()),
-        before: here.context.borrow_mut().replace(ManuallyDrop::new(context)),
+        before: here.context.replace(Some(ManuallyDrop::new(context))),
     })
 }
 
@@ -127,33 +147,30 @@ impl Drop for Entered {
     fn drop(&mut self) {
         let ours = HERE.with(|here| {
             here.watched.set(self.watched);
-            std::mem::replace(&mut *here.context.borrow_mut(), self.before.take())
+            here.context.replace(self.before.take())
         });
         drop(ours.map(ManuallyDrop::into_inner));
     }
 }
 
-/// Wakes a task of the loop that runs on this thread. False if it belongs to another one.
+/// Wakes a task of the loop that runs on this thread. False if it belongs to another one, or if somebody watches.
 #[inline]
 pub(crate) fn wake_here(id: TaskId) -> bool {
-    // Invariant 3: this only enqueues, so the loop may stay borrowed. A watcher is told afterwards.
-    let woken = HERE.with(|here| {
-        let current = here.context.borrow();
-        let context = current.as_deref().filter(|context| context.runtime == id.runtime())?;
-        Some(context.executor.wake(id) && here.watched.get())
-    });
-    if woken == Some(true) {
-        report_wake(id);
-    }
-    woken.is_some()
+    // Invariant 3: this only enqueues, so the loop may stay borrowed, if no watcher has to be told.
+    look(|context| match context {
+        Some(context) if context.runtime == id.runtime() && !is_watched() => {
+            context.executor.wake(id);
+            true
+        }
+        _ => false,
+    })
 }
 
+/// The same where somebody watches.
 #[cold]
-#[inline(never)]
-fn report_wake(id: TaskId) {
-    if let Some(context) = current() {
-        context.probe.emit(|| Event::Wake { task: id, by: context.executor.running() });
-    }
+pub(crate) fn wake_here_and_tell(id: TaskId) -> bool {
+    let context = current().filter(|context| context.runtime == id.runtime());
+    context.map(|context| context.wake_task(id)).is_some()
 }
 
 impl Context {
@@ -206,6 +223,6 @@ fn give_way(waker: &Waker) -> Poll<()> {
 
 /// A random number from zero up to, and without, one: from the running loop's dice, if there is one.
 pub(crate) fn roll() -> f64 {
-    let rolled = HERE.with(|here| here.context.borrow().as_deref().map(|context| context.dice.fraction()));
+    let rolled = look(|context| context.map(|context| context.dice.fraction()));
     rolled.unwrap_or_else(|| Dice::unseeded().fraction())
 }

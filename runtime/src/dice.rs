@@ -41,3 +41,28 @@ impl Dice {
         z ^ (z >> 31)
     }
 }
+
+/// Numbers that are drawn by lot.
+#[derive(Debug)]
+pub(crate) struct Hat {
+    dice: Dice,
+    numbers: Vec<u32>,
+}
+
+impl Hat {
+    pub(crate) fn new(seed: u64) -> Hat {
+        Hat { dice: Dice::new(seed), numbers: Vec::new() }
+    }
+
+    /// Puts some more in, and draws one. The dice are not rolled for one number or none: how often that is asked may depend on
+    /// the world outside, and what is drawn must not.
+    pub(crate) fn draw(&mut self, more: impl Iterator<Item = u32>) -> Option<u32> {
+        self.numbers.extend(more);
+        let chosen = if self.numbers.len() > 1 { self.dice.roll(self.numbers.len()) } else { 0 };
+        (chosen < self.numbers.len()).then(|| self.numbers.swap_remove(chosen))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+}

@@ -10,6 +10,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
+use crate::cell::BoxedTask;
 use crate::id::TaskId;
 use crate::panics::{self, Payload};
 
@@ -46,6 +47,13 @@ impl JoinError {
 
     pub(crate) fn panicked(task: TaskId, payload: Payload) -> JoinError {
         JoinError { task: Some(task), cause: Cause::Panicked(Mutex::new(payload)) }
+    }
+
+    /// What the handle of a task says that has ended without returning: of a panic, the wreck is left.
+    pub(crate) fn of(task: TaskId, wreck: Option<BoxedTask>) -> JoinError {
+        let payload =
+            wreck.and_then(|mut wreck| wreck.as_mut().output().downcast_mut::<Option<Payload>>()?.take());
+        payload.map_or_else(|| JoinError::cancelled(task), |payload| JoinError::panicked(task, payload))
     }
 
     pub(crate) fn never_ran() -> JoinError {

@@ -18,7 +18,7 @@
 //!                 │ out: bury, settle ◄─────────────────── cancel ► over: cancelled
 //!                 └─────────────┘ put_back       (a cancelled task that leaves a cleanup goes on as that: execute)
 //!
-//!   over, and the handle has collected (take_outcome) or is gone (discard) ──► vacant
+//!   over, and the handle has collected (join, take_outcome) or is gone (discard) ──► vacant
 //! ```
 //!
 //! Invariants. 2: marked Running, and not queued, before the poll. 4: no borrow across foreign code.
@@ -29,21 +29,24 @@
 //! What it does not know: mio, time, how a waker is made. It is given the `Context` to poll with.
 
 mod burial;
+mod handles;
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::VecDeque;
 use std::panic::Location;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 
 use self::burial::{Cleanup, Grave};
-use crate::cell::{BoxedTask, TaskCell};
+pub(crate) use self::handles::Join;
+use crate::cell::{BoxedTask, Task, TaskCell};
 use crate::extras::{Extras, Locals};
 use crate::id::TaskId;
 use crate::panics::{self, swallow};
 use crate::probe::{End, Event, Probe};
-use crate::ready::{self, Mark, Ready};
+use crate::ready::{self, Mark, Ready, note};
 
 pub(crate) struct Executor {
     state: RefCell<State>,
@@ -60,13 +63,21 @@ pub(crate) struct Executor {
     /// Set by the shutdown: how many of those that are spawned from now on are still dropped at once.
     closed: Cell<Option<u32>>,
     extras: Extras,
+    /// What a panic has let fall, until `crash` picks it up.
+    fallen: Cell<Option<BoxedTask>>,
 }
 
 struct State {
     ready: Ready<Slot>,
     /// How many tasks have not ended.
     live: usize,
+    /// How many vacant slots have a shell in them.
+    shells: usize,
 }
+
+/// A shell that is larger is not worth its memory, and so many are kept while the loop waits.
+const LARGEST_SHELL: usize = 512;
+const MOST_SHELLS: usize = 1024;
 
 /// Half a cache line.
 #[derive(Default)]
@@ -76,21 +87,27 @@ struct Slot {
     /// The task that awaits the handle; anybody else's waker is among the extras.
     waiter: Option<TaskId>,
     mark: Mark,
-    /// Set when the task is over.
-    end: Option<End>,
-    /// The handle is gone.
-    detached: bool,
-    /// Cancelled in the middle of its own poll.
-    doomed: bool,
-    /// Cancelled; what is polled now is the cleanup that it left.
-    cleaning: bool,
 }
+
+/// The handle is gone.
+const DETACHED: u32 = note(0);
+/// Cancelled in the middle of its own poll.
+const DOOMED: u32 = note(1);
+/// Cancelled; what is polled now is the cleanup that it left.
+const CLEANING: u32 = note(2);
+/// How the task ended, if it did not return.
+const CANCELLED: u32 = note(3);
+const PANICKED: u32 = note(4);
 
 impl Executor {
     pub(crate) fn new(runtime: u16, first_serial: u32, seed: Option<u64>, probe: Rc<Probe>) -> Executor {
         let ready = Ready::new(runtime, first_serial, seed);
+        let extras = Extras::default();
+        if probe.is_on() {
+            extras.always();
+        }
         Executor {
-            state: RefCell::new(State { ready, live: 0 }),
+            state: RefCell::new(State { ready, live: 0, shells: 0 }),
             watched: probe.is_on(),
             probe,
             running: Cell::default(),
@@ -98,41 +115,56 @@ impl Executor {
             digging: Cell::default(),
             will: RefCell::default(),
             closed: Cell::default(),
-            extras: Extras::default(),
+            extras,
+            fallen: Cell::default(),
         }
     }
 
-    /// Takes a future in; it is first polled when its turn comes. One allocation: the box.
+    /// Takes a future in; it is first polled when its turn comes. One allocation, the box; or none, if a shell of the
+    /// right type is left in the slot.
     #[inline]
     pub(crate) fn spawn<F>(&self, future: F, spawned_at: &'static Location<'static>) -> TaskId
     where
         F: Future<Output: 'static> + 'static,
     {
-        self.admit(Box::pin(TaskCell::new(future, spawned_at)))
-    }
-
-    fn admit(&self, task: BoxedTask) -> TaskId {
-        let id = self.state.borrow_mut().open(Some(task));
-        self.emit(|| Event::Spawn { task: id, by: self.running.get() });
-        if self.extras.any() {
-            self.inherit(id);
+        let mut future = Some(future);
+        let mut state = self.state.borrow_mut();
+        let (id, slot) = state.open();
+        let moved_in =
+            slot.task.as_mut().is_some_and(|shell| shell.as_mut().move_in(&mut future, spawned_at));
+        if !moved_in {
+            slot.task = future.take().map(|future| Box::pin(TaskCell::new(future, spawned_at)) as BoxedTask);
         }
-        if let Some(left) = self.closed.get() {
-            self.refuse(id, left);
+        drop(state);
+        if self.extras.any() {
+            self.admit(id);
         }
         id
     }
 
+    /// A new task, in a loop that is watched, or has locals to inherit, or is closed.
+    #[cold]
+    fn admit(&self, id: TaskId) {
+        self.emit(|| Event::Spawn { task: id, by: self.running.get() });
+        self.inherit(id);
+        if let Some(left) = self.closed.get() {
+            self.refuse(id, left);
+        }
+    }
+
     /// Gives the future of a `block_on` a number; the future itself stays on its caller's stack.
     pub(crate) fn open_root(&self) -> TaskId {
-        let id = self.state.borrow_mut().open(None);
+        let mut state = self.state.borrow_mut();
+        let (id, slot) = state.open();
+        slot.task = None;
+        drop(state);
         self.probe.emit(|| Event::Spawn { task: id, by: None });
         id
     }
 
     /// The `block_on` is over.
     pub(crate) fn close_root(&self, id: TaskId, end: End) {
-        self.settle(id, end, None);
+        self.close(id, end, None);
         self.discard(id);
     }
 
@@ -147,78 +179,83 @@ impl Executor {
         self.state.borrow_mut().ready.set_arriving(arriving);
     }
 
-    /// The loop is about to wait.
-    pub(crate) fn tidy_up(&self) {
-        self.state.borrow_mut().ready.tidy_up();
-    }
-
-    /// Whose turn it is. The task is taken out of its slot; a root has nothing there to be taken.
-    #[inline]
-    pub(crate) fn next(&self) -> Option<(TaskId, Option<BoxedTask>)> {
-        let mut state = self.state.borrow_mut();
-        let (id, slot) = state.ready.pop()?;
-        Some((id, slot.task.take()))
-    }
-
     pub(crate) fn has_ready(&self) -> bool {
         !self.state.borrow().ready.is_empty()
     }
 
-    /// Polls what `next` has taken out. It stays in the caller's hand, so that a panic does not drop it:
-    /// then the caller has to go on with [`crash`](Executor::crash).
+    /// Polls those whose turn it is, in their turn, at most so many. `poll` is given what has been taken out of its slot;
+    /// a root has nothing there. After a panic, the caller has to go on with [`crash`](Executor::crash).
     #[inline]
-    pub(crate) fn poll(&self, id: TaskId, hand: &mut Option<BoxedTask>, cx: &mut Context<'_>) {
-        let task = hand.as_mut().expect("a task that is polled has been taken out");
-        match self.run_poll(id, || task.as_mut().poll(cx)) {
-            Poll::Pending => self.put_back(id, hand.take()),
-            Poll::Ready(()) => self.settle(id, End::Returned, hand.take()),
+    pub(crate) fn poll_batch(
+        &self,
+        most: u32,
+        mut poll: impl FnMut(TaskId, Option<HeldTask<'_>>) -> Poll<()>,
+    ) -> Batch {
+        let mut state = self.state.borrow_mut();
+        for _ in 0..most {
+            let Some((id, slot)) = state.ready.pop() else { return Batch::RanDry };
+            let mut hand = Hand { task: slot.task.take(), fallen: &self.fallen };
+            drop(state);
+            self.emit(|| Event::PollBegin { task: id });
+            self.running.set(Some(id));
+            let polled = poll(id, hand.task.as_mut().map(Pin::as_mut));
+            self.running.set(None);
+            self.emit(|| Event::PollEnd { task: id, ready: polled.is_ready() });
+            state = match (polled, hand.task.take()) {
+                (Poll::Pending, task) => self.put_back(id, task),
+                (Poll::Ready(()), None) => return Batch::RootDone,
+                (Poll::Ready(()), task) => self.settle(id, End::Returned, task),
+            };
         }
-    }
-
-    /// Polls in a task's name, and says so.
-    #[inline]
-    pub(crate) fn run_poll(&self, id: TaskId, poll: impl FnOnce() -> Poll<()>) -> Poll<()> {
-        self.emit(|| Event::PollBegin { task: id });
-        self.running.set(Some(id));
-        let poll = poll();
-        self.running.set(None);
-        self.emit(|| Event::PollEnd { task: id, ready: poll.is_ready() });
-        poll
+        Batch::Full
     }
 
     #[inline]
-    fn put_back(&self, id: TaskId, task: Option<BoxedTask>) {
+    fn put_back(&self, id: TaskId, task: Option<BoxedTask>) -> RefMut<'_, State> {
         let mut state = self.state.borrow_mut();
         let slot = state.ready.get(id);
         slot.put(task);
-        if slot.doomed {
+        if slot.mark.has(DOOMED) {
             drop(state);
             self.cancel(id);
+            state = self.state.borrow_mut();
         }
+        state
     }
 
     /// The task is over, its future is dropped; `task` holds what its handle may want.
-    #[inline]
-    fn settle(&self, id: TaskId, end: End, task: Option<BoxedTask>) {
+    #[inline(always)]
+    fn settle(&self, id: TaskId, end: End, task: Option<BoxedTask>) -> RefMut<'_, State> {
         let mut state = self.state.borrow_mut();
         state.live -= 1;
         let slot = state.ready.close(id);
         // A task that is over after its cleanup is cancelled all the same, unless the cleanup panicked.
-        let (end, task) = match end {
-            End::Returned if slot.cleaning => (End::Cancelled, None),
-            end => (end, task),
-        };
-        slot.end = Some(end);
-        slot.put(task);
-        let detached = slot.detached;
+        let cut = end == End::Returned && slot.mark.has(CLEANING);
+        let end = if cut { End::Cancelled } else { end };
+        slot.note_end(end);
+        slot.put(if cut { None } else { task });
+        let detached = slot.mark.has(DETACHED);
         let woken = slot.waiter.take().filter(|waiter| state.ready.wake(*waiter));
-        drop(state);
+        if detached || self.extras.any() {
+            drop(state);
+            self.see_off(id, end, woken, detached);
+            state = self.state.borrow_mut();
+        }
+        state
+    }
+
+    /// The same outside of a batch.
+    fn close(&self, id: TaskId, end: End, task: Option<BoxedTask>) {
+        drop(self.settle(id, end, task));
+    }
+
+    /// A task is over, and there is more to do than to wake who awaits it.
+    #[cold]
+    fn see_off(&self, id: TaskId, end: End, woken: Option<TaskId>, detached: bool) {
         if self.watched {
             self.report_end(id, end, woken);
         }
-        if self.extras.any() {
-            self.settle_extras(id);
-        }
+        self.settle_extras(id);
         if detached {
             self.discard(id);
         }
@@ -243,57 +280,13 @@ impl Executor {
         self.running.set(before);
     }
 
-    /// How the task ended, if it has, and the box with what is left of it. The slot is vacant from here on.
-    #[inline(always)]
-    pub(crate) fn take_outcome(&self, id: TaskId) -> Option<(End, Option<BoxedTask>)> {
+    /// The loop is about to wait: the shells that a crowd has left are not needed now.
+    pub(crate) fn tidy_up(&self) {
         let mut state = self.state.borrow_mut();
-        let slot = state.ready.get(id);
-        let end = slot.end?;
-        let task = slot.task.take();
-        state.ready.vacate(id);
-        drop(state);
-        if self.extras.any() {
-            self.drop_extras(id);
+        if state.shells > MOST_SHELLS {
+            state.ready.for_each_vacant(|slot| slot.task = None);
+            state.shells = 0;
         }
-        Some((end, task))
-    }
-
-    #[cold]
-    fn drop_extras(&self, id: TaskId) {
-        let extra = self.extras.remove(id);
-        swallow(|| drop(extra));
-    }
-
-    /// Leaves word to wake a task of this loop when the task `id` is over; returns who was to be until now.
-    #[inline]
-    pub(crate) fn set_waiter(&self, id: TaskId, waiter: TaskId) -> Option<TaskId> {
-        self.state.borrow_mut().ready.get(id).waiter.replace(waiter)
-    }
-
-    /// Leaves word to wake somebody else; returns who was to be woken until now.
-    pub(crate) fn set_foreign_waiter(&self, id: TaskId, waker: Waker) -> Option<Waker> {
-        self.extras.with(id, |extra| extra.waiter.replace(waker))
-    }
-
-    pub(crate) fn is_over(&self, id: TaskId) -> bool {
-        self.state.borrow_mut().ready.get(id).end.is_some()
-    }
-
-    /// The handle is dropped: nobody will collect. Returns whether somebody was waiting, who does so no more.
-    pub(crate) fn detach(&self, id: TaskId) -> bool {
-        let mut state = self.state.borrow_mut();
-        let slot = state.ready.get(id);
-        slot.detached = true;
-        let (over, mut awaited) = (slot.end.is_some(), slot.waiter.take().is_some());
-        drop(state);
-        if over {
-            self.discard(id);
-        } else if self.extras.any() {
-            let waiter = self.extras.get(id, |extra| extra.waiter.take());
-            awaited |= waiter.is_some();
-            swallow(|| drop(waiter));
-        }
-        awaited
     }
 
     #[inline]
@@ -324,7 +317,7 @@ impl Executor {
         let mut state = self.state.borrow_mut();
         let mut numbers: Vec<TaskId> =
             (0..state.ready.slots()).map(|slot| state.ready.number(slot)).collect();
-        numbers.retain(|id| state.ready.get(*id).end.is_none());
+        numbers.retain(|id| !state.ready.get(*id).mark.is_over());
         numbers
     }
 
@@ -366,14 +359,42 @@ impl Executor {
     }
 }
 
+/// A task, taken out of its slot.
+pub(crate) type HeldTask<'a> = Pin<&'a mut (dyn Task + 'static)>;
+
+/// How a batch of polls has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Batch {
+    /// As many were polled as was asked for.
+    Full,
+    /// Nobody is ready any more.
+    RanDry,
+    /// The root was polled, and is done.
+    RootDone,
+}
+
+/// What is being polled. A panic does not drop it, but lets it fall.
+struct Hand<'a> {
+    task: Option<BoxedTask>,
+    fallen: &'a Cell<Option<BoxedTask>>,
+}
+
+impl Drop for Hand<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(task) = self.task.take() {
+            self.fallen.set(Some(task));
+        }
+    }
+}
+
 impl State {
     #[inline]
-    fn open(&mut self, task: Option<BoxedTask>) -> TaskId {
+    fn open(&mut self) -> (TaskId, &mut Slot) {
         self.live += 1;
         let (id, slot) = self.ready.open();
-        slot.put(task);
-        (slot.end, slot.detached, slot.doomed, slot.cleaning) = (None, false, false, false);
-        id
+        self.shells -= usize::from(slot.task.is_some());
+        (id, slot)
     }
 }
 
@@ -385,13 +406,20 @@ impl ready::Slot for Slot {
 }
 
 impl Slot {
+    #[inline]
+    fn note_end(&mut self, end: End) {
+        match end {
+            End::Returned => {}
+            End::Cancelled => self.mark.set(CANCELLED, true),
+            End::Panicked => self.mark.set(PANICKED, true),
+        }
+    }
+
     /// Puts a task into the place that was kept for it. (Assigning would first ask what to drop.)
     #[inline]
     fn put(&mut self, task: Option<BoxedTask>) {
-        match &mut self.task {
-            place @ None => *place = task,
-            Some(_) => unreachable!("a task's place is kept while it is out"),
-        }
+        debug_assert!(self.task.is_none(), "a task's place is kept while it is out");
+        std::mem::forget(std::mem::replace(&mut self.task, task));
     }
 }
 

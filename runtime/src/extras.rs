@@ -31,13 +31,20 @@ pub(crate) struct Extra {
 pub(crate) struct Extras {
     map: RefCell<HashMap<TaskId, Extra>>,
     any: Cell<bool>,
+    always: Cell<bool>,
 }
 
 impl Extras {
-    /// Whether any task has any.
+    /// Whether any task has any, or somebody wants to be asked in any case.
     #[inline]
     pub(crate) fn any(&self) -> bool {
         self.any.get()
+    }
+
+    /// From now on `any` says yes: a single look answers whether there is anything special about this loop.
+    pub(crate) fn always(&self) {
+        self.always.set(true);
+        self.any.set(true);
     }
 
     /// Reads, changes or takes out what a task has. Nothing foreign is to run in here.
@@ -55,7 +62,7 @@ impl Extras {
     pub(crate) fn remove(&self, id: TaskId) -> Option<Extra> {
         let mut map = self.map.borrow_mut();
         let extra = map.remove(&id);
-        self.any.set(!map.is_empty());
+        self.any.set(self.always.get() || !map.is_empty());
         extra
     }
 }

@@ -8,7 +8,6 @@
 //!
 //! What it does not know: how tasks are polled.
 
-use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -16,9 +15,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::error::JoinError;
-use crate::executor::Executor;
+use crate::executor::{Executor, Join};
 use crate::id::TaskId;
-use crate::probe::{End, Event, Resource};
+use crate::probe::{Event, Resource};
 use crate::waker;
 
 /// A spawned task, as its spawner sees it. Awaiting it gives the task's output.
@@ -82,26 +81,28 @@ impl<T: 'static> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     #[track_caller]
-    #[inline]
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(executor) = &self.executor else { spent() };
-        let Some((end, task)) = executor.take_outcome(self.id) else { return self.wait(cx) };
-        self.report(false);
-        self.executor = None;
-        Poll::Ready(match (end, task) {
-            (End::Returned, Some(mut task)) => Ok(take(task.as_mut().output())),
-            (End::Panicked, Some(mut wreck)) => {
-                Err(JoinError::panicked(self.id, take(wreck.as_mut().output())))
+        let id = self.id;
+        match executor.join(id, || waiter(id, cx)) {
+            Join::Output(output) => {
+                if executor.has_extras() {
+                    self.collected();
+                }
+                self.executor = None;
+                Poll::Ready(Ok(output))
             }
-            _ => Err(JoinError::cancelled(self.id)),
-        })
+            Join::Waits(_) if !executor.has_extras() => Poll::Pending,
+            join => self.look_closer(join, cx),
+        }
     }
 }
 
+/// Who is to be woken when the task `id` is over, if that is a task of the same loop, and another one.
 #[inline]
-fn take<T: 'static>(output: &mut dyn Any) -> T {
-    let output = output.downcast_mut::<Option<T>>().and_then(Option::take);
-    output.expect("a handle's type is its task's, and it takes the output once")
+fn waiter(id: TaskId, cx: &Context<'_>) -> Option<TaskId> {
+    waker::number(cx.waker()).filter(|waiter| waiter.runtime() == id.runtime() && *waiter != id)
 }
 
 #[cold]
@@ -111,18 +112,39 @@ fn spent() -> ! {
 }
 
 impl<T: 'static> JoinHandle<T> {
+    /// What is rare: the task has failed, somebody watches, or whoever waits is not a task of this loop.
+    #[cold]
+    #[inline(never)]
+    #[track_caller]
+    fn look_closer(
+        mut self: Pin<&mut Self>,
+        join: Join<T>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<T, JoinError>> {
+        let Some(executor) = &self.executor else { spent() };
+        match join {
+            Join::Waits(first) => {
+                if first {
+                    self.report(true);
+                }
+                Poll::Pending
+            }
+            Join::NotYet => self.wait(cx),
+            Join::Output(_) | Join::Failed => {
+                let wreck = executor.take_outcome(self.id).and_then(|(_, wreck)| wreck);
+                self.report(false);
+                self.executor = None;
+                Poll::Ready(Err(JoinError::of(self.id, wreck)))
+            }
+        }
+    }
+
     #[track_caller]
     fn wait(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
         let Some(executor) = &self.executor else { spent() };
         let id = self.id;
         if executor.running() == Some(id) {
             panic!("a task awaits its own JoinHandle, which can never finish: await it from another task");
-        }
-        if let Some(waiter) = waker::number(cx.waker()).filter(|waiter| waiter.runtime() == id.runtime()) {
-            if executor.set_waiter(id, waiter).is_none() {
-                self.report(true);
-            }
-            return Poll::Pending;
         }
         let waker = cx.waker().clone();
         let old = executor.set_foreign_waiter(id, waker);
@@ -135,6 +157,21 @@ impl<T: 'static> JoinHandle<T> {
 }
 
 impl<T> JoinHandle<T> {
+    #[cold]
+    #[inline(never)]
+    fn let_go(&mut self) {
+        if self.executor.as_ref().is_some_and(|executor| executor.detach(self.id)) {
+            self.report(false);
+        }
+    }
+
+    #[cold]
+    fn collected(&self) {
+        if self.executor.as_ref().is_some_and(|executor| executor.collected(self.id)) {
+            self.report(false);
+        }
+    }
+
     /// Tells the probe that a wait for this task begins or ends.
     fn report(&self, begins: bool) {
         let Some(executor) = &self.executor else { return };
@@ -147,9 +184,10 @@ impl<T> JoinHandle<T> {
 }
 
 impl<T> Drop for JoinHandle<T> {
+    #[inline]
     fn drop(&mut self) {
-        if self.executor.as_ref().is_some_and(|executor| executor.detach(self.id)) {
-            self.report(false);
+        if self.executor.is_some() {
+            self.let_go();
         }
     }
 }

@@ -34,12 +34,11 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
 use crate::builder::{Builder, Options};
-use crate::cell::BoxedTask;
 use crate::clock::{Clock, NEVER, Nanos};
 use crate::context::{self, Context};
 use crate::debug;
 use crate::dice::Dice;
-use crate::executor::Executor;
+use crate::executor::{Batch, Executor};
 use crate::id::TaskId;
 use crate::inbox::{Inbox, Mail, TABLE};
 use crate::pace::Pace;
@@ -213,40 +212,32 @@ impl Runtime {
         self.pace.go_on(&self.context.clock);
     }
 
-    /// Polls a batch. The net for panics is hung once for all of them; what fell is buried, and on it goes.
+    /// Polls a batch. The net for panics is hung once for all of them, and a panic ends the batch: what fell is buried.
     fn poll_ready_tasks(&self, root: &mut Root<'_>) {
-        let mut left = self.pace.stretch();
-        let mut hand = None;
-        while let Err(payload) = contain(|| self.poll_batch(&mut left, &mut hand, root)) {
-            if let Some(payload) = self.context.executor.crash(hand.take(), payload) {
-                root.end = Some(Err(payload));
-                return;
-            }
+        if let Err(payload) = contain(|| self.poll_batch(root)) {
+            root.end = self.context.executor.crash(payload).map(Err);
         }
     }
 
-    fn poll_batch(&self, left: &mut u32, hand: &mut Option<BoxedTask>, root: &mut Root<'_>) {
+    fn poll_batch(&self, root: &mut Root<'_>) {
         let Context { executor, clock, .. } = &*self.context;
         loop {
-            while *left > 0 {
-                let Some((id, task)) = executor.next() else { return self.pace.ran_dry() };
-                *left -= 1;
-                *hand = task;
+            let batch = executor.poll_batch(self.pace.stretch(), |id, task| {
                 context::refill_budget();
                 // To drop a waker of ours is nothing, so do not even call it.
                 let waker = ManuallyDrop::new(waker(id));
                 let mut cx = TaskContext::from_waker(&waker);
-                if id != root.id {
-                    executor.poll(id, hand, &mut cx);
-                } else if executor.run_poll(id, || (root.poll)(&mut cx)).is_ready() {
-                    root.end = Some(Ok(()));
-                    return;
+                match task {
+                    Some(task) => task.poll(&mut cx),
+                    None => (root.poll)(&mut cx),
                 }
+            });
+            match batch {
+                Batch::Full if self.pace.may_go_on(clock) => {}
+                Batch::Full => return,
+                Batch::RanDry => return self.pace.ran_dry(),
+                Batch::RootDone => return root.end = Some(Ok(())),
             }
-            if !self.pace.may_go_on(clock) {
-                return;
-            }
-            *left = self.pace.stretch();
         }
     }
 
@@ -354,7 +345,7 @@ impl Drop for Runtime {
             self.run_last_wishes(deadline);
         }
         // From here on nothing new lives: what the destructors spawn is dropped at once.
-        context.executor.close();
+        context.executor.shut();
         context.executor.cancel_all();
         context.timers.close();
         context.reactor.close();

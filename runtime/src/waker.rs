@@ -108,7 +108,9 @@ fn wake_task(id: TaskId) {
 #[cold]
 #[inline(never)]
 fn wake_elsewhere(id: TaskId) {
-    TABLE.wake(id);
+    if !context::wake_here_and_tell(id) {
+        TABLE.wake(id);
+    }
 }
 
 /// The textbook's waker: an allocation, a reference count, no `unsafe`.

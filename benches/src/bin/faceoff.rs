@@ -11,24 +11,33 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use benches::faceoff::chapter;
+use benches::faceoff::counts::budgets;
+use benches::faceoff::counts::child::{Allocated, child};
 use benches::faceoff::groups::{GROUPS, Group, Plan};
 use benches::faceoff::job::run_all;
-use benches::faceoff::place;
+use benches::faceoff::page::page;
 use benches::faceoff::progress::Progress;
 use benches::faceoff::report::{Report, SCHEMA};
 use benches::faceoff::tables::{LEGEND, losses, tables};
+use benches::faceoff::{pins, place};
+use benches::server;
 
 fn usage() -> String {
     let groups: String =
         GROUPS.iter().map(|group| format!("\n  {:<12} {}", group.name, group.about)).collect();
     format!(
         "\
-usage: faceoff [--quick] [--only GROUP]... [--json FILE] [--html FILE] [--from FILE]
+usage: faceoff [--quick] [--only GROUP]... [--json FILE] [--html FILE] [--from FILE] [--chapter FILE]
+       faceoff --check [--write]
   --quick   everything in less than a minute, less exactly
   --only    this group, and no other; may be given again
   --json    writes all figures into a file, too
   --html    writes a page to look at
-  --from    measures nothing, and reports what such a file says
+  --from    measures nothing, and reports what such a file of --json says
+  --chapter writes the marked parts of a chapter, like docs/results.md, anew
+  --check   counts what roundel alone may cost, and fails if it is more than benches/budgets.toml allows
+  --write   ... and writes what it costs into that file
 groups:{groups}"
     )
 }
@@ -37,10 +46,13 @@ groups:{groups}"
 struct Options {
     quick: bool,
     help: bool,
+    check: bool,
+    write: bool,
     only: Vec<String>,
     json: Option<String>,
     html: Option<String>,
     from: Option<String>,
+    chapter: Option<String>,
 }
 
 fn options(words: &[String]) -> Result<Options, String> {
@@ -51,10 +63,13 @@ fn options(words: &[String]) -> Result<Options, String> {
         match word.as_str() {
             "--quick" => options.quick = true,
             "--help" | "-h" => options.help = true,
+            "--check" => options.check = true,
+            "--write" => options.write = true,
             "--only" => options.only.push(known(value()?)?),
             "--json" => options.json = Some(value()?),
             "--html" => options.html = Some(value()?),
             "--from" => options.from = Some(value()?),
+            "--chapter" => options.chapter = Some(value()?),
             _ => return Err(format!("`{word}` is not understood")),
         }
     }
@@ -89,12 +104,16 @@ fn measure(options: &Options, words: &[String]) -> Result<Report, String> {
         versions: place::versions(),
         ..Report::default()
     };
-    let (plan, start) = (Plan::new(options.quick), Instant::now());
+    server::raise_descriptor_limit();
+    let plan = Plan::new(options.quick);
     let chosen =
         |group: &&Group| options.only.is_empty() || options.only.iter().any(|name| name == group.name);
     let jobs =
         GROUPS.iter().filter(chosen).flat_map(|group| (group.jobs)(&plan, &mut report.notes)).collect();
+    // What has to be built is built by now.
+    let start = Instant::now();
     run_all(jobs, &mut report, &mut Progress::new(), &stop);
+    report.machine.pinned = pins::were_used();
     report.seconds = start.elapsed().as_secs_f64();
     Ok(report)
 }
@@ -114,25 +133,49 @@ fn print(report: &Report) {
     println!("\n{end} {:.0} s.", report.seconds);
 }
 
+/// Also what there is of a run that was ended before its end.
+fn write(report: &Report, options: &Options) -> Result<(), String> {
+    if let Some(file) = &options.json {
+        report.write(file)?;
+    }
+    if let Some(file) = &options.html {
+        std::fs::write(file, page(report)).map_err(|error| format!("cannot write {file}: {error}"))?;
+    }
+    options.chapter.as_ref().map_or(Ok(()), |file| chapter::rewrite(file, report))
+}
+
 fn run(words: &[String]) -> Result<ExitCode, String> {
+    // Not for people: a server that another face-off has started.
+    if let [first, rest @ ..] = words
+        && first == "serve"
+    {
+        let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+        return server::serve(&rest).map(|()| ExitCode::SUCCESS);
+    }
     let options = options(words).map_err(|why| format!("{why}\n\n{}", usage()))?;
     if options.help {
         println!("{}", usage());
         return Ok(ExitCode::SUCCESS);
+    }
+    if options.check {
+        let good = budgets::check(options.write)?;
+        return Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     let report = match &options.from {
         Some(file) => Report::read(file)?,
         None => measure(&options, words)?,
     };
     print(&report);
-    if let Some(file) = &options.json {
-        report.write(file)?;
-    }
+    write(&report, &options)?;
     Ok(if report.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
+    // What is counted runs in processes of its own, which are this program, too.
+    if child(&words.iter().map(String::as_str).collect::<Vec<_>>(), Allocated::default) {
+        return ExitCode::SUCCESS;
+    }
     run(&words).unwrap_or_else(|why| {
         eprintln!("faceoff: {why}");
         ExitCode::from(2)

@@ -8,6 +8,10 @@
 
 use crate::faceoff::job::Job;
 
+pub mod ablations;
+pub mod counts;
+pub mod fairness;
+pub mod network;
 pub mod programs;
 
 /// How much is to be done.
@@ -19,12 +23,14 @@ pub struct Plan {
     pub rounds: usize,
     /// The part of each round's work that is done.
     pub share: u64,
+    /// Only roundel: for the guard over what it may cost.
+    pub alone: bool,
 }
 
 impl Plan {
     pub fn new(quick: bool) -> Plan {
         let (rounds, share) = if quick { (5, 8) } else { (15, 1) };
-        Plan { quick, rounds, share }
+        Plan { quick, rounds, share, alone: false }
     }
 }
 
@@ -46,4 +52,16 @@ pub const GROUPS: &[Group] = &[
     },
     Group { name: "timers", about: "sleeps and timeouts", jobs: programs::timers },
     Group { name: "threads", about: "wakes from other threads, and jobs for them", jobs: programs::threads },
+    Group {
+        name: "network",
+        about: "echo, hello, accept storm: servers on a core of their own",
+        jobs: network::network,
+    },
+    Group { name: "fairness", about: "echoes and sleeps beside hot tasks", jobs: fairness::fairness },
+    Group { name: "counts", about: "what does not depend on the machine's mood", jobs: counts::counts },
+    Group {
+        name: "ablations",
+        about: "what does this line buy? ours without one mechanism",
+        jobs: ablations::ablations,
+    },
 ];

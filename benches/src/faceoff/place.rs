@@ -59,9 +59,14 @@ pub fn versions() -> BTreeMap<String, String> {
     locked.chain(python).chain(uvloop.map(|text| ("uvloop".into(), text))).chain(rustc).collect()
 }
 
-/// The version of a crate in a lock file.
+/// The version of a crate that the contenders were built by.
+pub fn locked_version(name: &str) -> Option<String> {
+    locked(LOCK, name)
+}
+
+/// The version of a crate in a lock file: the last of several, for older ones are somebody's dependencies.
 fn locked(lock: &str, name: &str) -> Option<String> {
-    let after = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?.1;
+    let after = lock.rsplit_once(&format!("name = \"{name}\"\nversion = \""))?.1;
     Some(after.split('"').next()?.to_owned())
 }
 

@@ -124,7 +124,7 @@ fn size(bytes: f64) -> String {
 }
 
 /// With a comma after each thousand.
-fn grouped(value: f64) -> String {
+pub fn grouped(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

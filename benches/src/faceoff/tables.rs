@@ -5,18 +5,22 @@
 
 use std::fmt::Write;
 
-use crate::faceoff::report::{FLOOR, Report, Row, Verdict};
+use crate::faceoff::figures::Figure;
+use crate::faceoff::report::{FLOOR, Report, Row, Unit, Verdict};
 
 /// Whose figure is shown as it is; the others' are ratios to it.
 pub const OURS: &str = "roundel";
+/// The first column is as wide as the longest name, but not less than this.
 const FIRST: usize = 44;
 const CELL: usize = 15;
+/// What is counted for each operation is nothing if there is less of it, and then nothing is a multiple of it.
+const NEXT_TO_NOTHING: f64 = 0.05;
 
 /// What the tables mean.
 pub const LEGEND: &str = "\
-Ours as it is, the others as ratios to ours: above 1 costs more than we do. ± half the width of the middle half of
-the rounds. * the best of the row, whoever it is; (tied) lists those whom the noise does not tell apart. mio is a bare
-loop without a runtime: the floor, not a contender.";
+Ours as it is, the others as ratios to ours: above 1 costs more than we do; = as it is, where ours is next to nothing.
+± half the width of the middle half of the rounds. * the best of the row, whoever it is; (tied) lists those whom the
+noise does not tell apart. mio is a bare loop without a runtime: the floor, not a contender.";
 
 /// All groups, one table after the other.
 pub fn tables(report: &Report) -> String {
@@ -30,9 +34,10 @@ fn table(report: &Report, group: &str) -> String {
         name => name.to_owned(),
     };
     let names: String = columns.iter().map(|name| right(&head(name), CELL)).collect();
-    let rows = report.rows.iter().filter(|row| row.group == group);
-    let lines: String = rows.map(|row| line(row, &columns)).collect();
-    format!("\n{}{names}\n{lines}", left(group, FIRST))
+    let rows = || report.rows.iter().filter(|row| row.group == group);
+    let first = rows().map(|row| row.name.chars().count()).fold(FIRST, usize::max);
+    let lines: String = rows().map(|row| line(row, first, &columns)).collect();
+    format!("\n{}{names}\n{lines}", left(group, first))
 }
 
 /// Padded by characters, not by bytes.
@@ -44,9 +49,9 @@ fn right(text: &str, width: usize) -> String {
     format!(" {text:>width$}")
 }
 
-fn line(row: &Row, columns: &[&str]) -> String {
+fn line(row: &Row, first: usize, columns: &[&str]) -> String {
     let verdict = row.verdict();
-    let mut text = left(&row.name, FIRST);
+    let mut text = left(&row.name, first);
     columns.iter().for_each(|name| text.push_str(&right(&cell(row, name, &verdict), CELL)));
     if let Verdict::Tied(names) = &verdict {
         let _ = write!(text, "  (tied: {})", names.join(", "));
@@ -58,7 +63,11 @@ fn line(row: &Row, columns: &[&str]) -> String {
 pub fn cell(row: &Row, name: &str, verdict: &Verdict<'_>) -> String {
     let Some(figure) = row.figures.get(name) else { return "-".into() };
     let star = if *verdict == Verdict::Best(name) { "*" } else { "" };
+    let is_nothing = |ours: &Figure| row.unit == Unit::Count && ours.median < NEXT_TO_NOTHING;
     let (text, spread) = match row.cost(name, OURS) {
+        Some(_) if name != OURS && row.figures.get(OURS).is_some_and(is_nothing) => {
+            (format!("= {}", row.unit.shown(figure.median)), figure.spread())
+        }
         Some(cost) if name != OURS => (number(cost.median), cost.spread()),
         _ => (row.unit.shown(figure.median), figure.spread()),
     };
@@ -78,25 +87,47 @@ pub fn number(ratio: f64) -> String {
     }
 }
 
+/// The rows of the harness itself, and ours beside ourselves without something: there is nothing to win in them.
+pub const CONTROL: &str = "control";
+pub const ABLATIONS: &str = "ablations";
+
+/// Whether this row is a contest.
+pub fn contested(row: &Row) -> bool {
+    row.group != CONTROL && row.group != ABLATIONS
+}
+
+/// Who is better in this row than we are, and how many times as much we cost as the best.
+pub fn lost(row: &Row) -> Option<(String, f64)> {
+    let better = match row.verdict() {
+        Verdict::Best(name) => vec![name],
+        Verdict::Tied(names) => names,
+        Verdict::Nobody => return None,
+    };
+    if !contested(row) || better.contains(&OURS) {
+        return None;
+    }
+    Some((better.join(", "), row.cost(OURS, better[0])?.median))
+}
+
+/// How much we cost where somebody else is better: nothing has no multiples.
+pub fn dearer(row: &Row, cost: f64) -> String {
+    match row.figures.get(OURS) {
+        Some(ours) if cost >= 1e6 && ours.median < 0.1 => format!("{:.4} instead of nothing", ours.median),
+        Some(ours) if cost >= 1e6 => format!("{} instead of nothing", row.unit.shown(ours.median)),
+        _ => format!("{}×", number(cost)),
+    }
+}
+
 /// The rows in which somebody else is best, and by how much.
 pub fn losses(report: &Report) -> Vec<String> {
-    let lost = |row: &Row| match row.verdict() {
-        Verdict::Best(name) if name != OURS => Some((name.to_owned(), row.cost(OURS, name)?)),
-        Verdict::Tied(names) if !names.contains(&OURS) => Some((names.join(", "), row.cost(OURS, names[0])?)),
-        _ => None,
-    };
     let rows = report.rows.iter().filter_map(|row| lost(row).map(|(who, cost)| (row, who, cost)));
-    rows.map(|(row, who, cost)| {
-        format!("{}, {}: {who}; we cost {}×", row.group, row.name, number(cost.median))
-    })
-    .collect()
+    rows.map(|(row, who, cost)| format!("{}, {}: {who}; we cost {}", row.group, row.name, dearer(row, cost)))
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::faceoff::figures::Figure;
-    use crate::faceoff::report::Unit;
 
     fn report(figures: &[(&str, &[f64])]) -> Report {
         let figures = figures.iter().map(|(name, samples)| (name.to_string(), Figure::new(samples.to_vec())));
@@ -117,10 +148,37 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_a_multiple_of_nothing() {
+        let mut report = report(&[("roundel", &[0.002]), ("tokio", &[1.0])]);
+        report.rows[0].unit = Unit::Count;
+        assert!(
+            tables(&report).contains("0.00*") && tables(&report).contains(" = 1.00\n"),
+            "{}",
+            tables(&report)
+        );
+    }
+
+    #[test]
     fn who_is_tied_is_said_and_nobody_marked() {
         let report = report(&[("roundel", &[10.0, 11.0]), ("tokio", &[11.0, 10.0])]);
         let text = tables(&report);
         assert!(text.contains("(tied: roundel, tokio)") && !text.contains('*'), "{text}");
         assert!(losses(&report).is_empty());
+    }
+
+    #[test]
+    fn nothing_has_no_multiples() {
+        let mut report = report(&[("roundel", &[0.25]), ("tokio", &[0.0])]);
+        report.rows[0].unit = Unit::Count;
+        assert_eq!(losses(&report), ["g, n: tokio; we cost 0.25 instead of nothing"]);
+    }
+
+    #[test]
+    fn nobody_wins_where_there_is_no_contest() {
+        let mut report = report(&[("roundel", &[20.0, 20.0]), ("tokio", &[10.0, 10.0])]);
+        for group in [CONTROL, ABLATIONS] {
+            report.rows[0].group = group.into();
+            assert!(losses(&report).is_empty());
+        }
     }
 }

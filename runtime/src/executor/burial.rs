@@ -8,13 +8,12 @@
 //! as that, under its own number, and is over when that is done. Cancelled again, it ends there.
 //!
 //! Invariants. 4: no borrow across a drop. 11: a panic in a drop belongs to the task whose future it was. 12: after
-//! [`Executor::close`], all that is spawned or bequeathed is dropped at once.
+//! [`Executor::shut`], all that is spawned or bequeathed is dropped at once.
 //!
 //! What it does not know: what polls.
 
 use std::future::poll_fn;
 use std::panic::resume_unwind;
-use std::pin::Pin;
 
 use super::*;
 use crate::cell::Wreck;
@@ -57,12 +56,14 @@ impl Executor {
     pub(crate) fn cancel(&self, id: TaskId) {
         let mut state = self.state.borrow_mut();
         let slot = state.ready.get(id);
-        if slot.end.is_some() {
+        if slot.mark.is_over() {
             return;
         }
         let task = slot.task.take();
         // It is out: put_back will see this. (Or it is being dropped, and nobody looks.)
-        slot.doomed = task.is_none();
+        if task.is_none() {
+            slot.mark.set(DOOMED, true);
+        }
         drop(state);
         if let Some(task) = task {
             self.bury(Grave { id, task, cause: Cause::Cancelled });
@@ -87,7 +88,7 @@ impl Executor {
         let before = self.running.replace(Some(id));
         let spawned_at = task.spawned_at();
         // Not twice: cancelled again, a task is over, and cleanups of its cleanup are tasks of their own.
-        let cleaning = self.state.borrow_mut().ready.get(id).cleaning;
+        let cleaning = self.state.borrow_mut().ready.get(id).mark.has(CLEANING);
         let may_bequeath = matches!(cause, Cause::Cancelled) && !cleaning && self.closed.get().is_none();
         *self.will.borrow_mut() = may_bequeath.then(Vec::new);
         let dropped = contain(|| drop(task));
@@ -95,7 +96,7 @@ impl Executor {
         self.running.set(before);
         match (cause, dropped) {
             (Cause::Cancelled, dropped) if !will.is_empty() => self.execute(id, will, dropped, spawned_at),
-            (Cause::Cancelled, Ok(())) => self.settle(id, End::Cancelled, None),
+            (Cause::Cancelled, Ok(())) => self.close(id, End::Cancelled, None),
             (Cause::Cancelled, Err(payload)) => self.settle_wreck(id, payload),
             // Nobody wanted the output, nor will anybody hear of its panic.
             (Cause::Unwanted, dropped) => swallow(|| drop(dropped)),
@@ -145,7 +146,8 @@ impl Executor {
         let task = TaskCell::new(cleanup, spawned_at.unwrap_or(Location::caller()));
         let mut state = self.state.borrow_mut();
         let slot = state.ready.get(id);
-        (slot.cleaning, slot.doomed) = (true, false);
+        slot.mark.set(CLEANING, true);
+        slot.mark.set(DOOMED, false);
         slot.put(Some(Box::pin(task)));
         drop(state);
         if self.wake(id) {
@@ -154,7 +156,7 @@ impl Executor {
     }
 
     fn settle_wreck(&self, id: TaskId, payload: Payload) {
-        self.settle(id, End::Panicked, Some(Box::pin(Wreck(Some(payload)))));
+        self.close(id, End::Panicked, Some(Box::pin(Wreck(Some(payload)))));
     }
 
     #[cold]
@@ -162,7 +164,7 @@ impl Executor {
         let mut state = self.state.borrow_mut();
         let slot = state.ready.get(id);
         // What a root panicked with is not in its slot, but on its way to somebody.
-        let unheard = slot.end == Some(End::Panicked) && slot.task.is_some();
+        let unheard = slot.end() == Some(End::Panicked) && slot.task.is_some();
         drop(state);
         if unheard {
             self.probe.emit(|| Event::Unheard { task: id });
@@ -182,10 +184,10 @@ impl Executor {
     /// The poll that was under way has panicked. Returns the payload if it was the root's, which has
     /// somebody to go to.
     #[cold]
-    pub(crate) fn crash(&self, hand: Option<BoxedTask>, payload: Payload) -> Option<Payload> {
+    pub(crate) fn crash(&self, payload: Payload) -> Option<Payload> {
         let Some(id) = self.running.take() else { resume_unwind(payload) };
         self.probe.emit(|| Event::PollEnd { task: id, ready: true });
-        let Some(task) = hand else { return Some(payload) };
+        let Some(task) = self.fallen.take() else { return Some(payload) };
         self.bury(Grave { id, task, cause: Cause::Panicked(payload) });
         None
     }
@@ -197,7 +199,7 @@ impl Executor {
             let mut state = self.state.borrow_mut();
             // In a vacant slot there is nothing to be taken out.
             let id = state.ready.number(slot);
-            let spared = state.ready.get(id).cleaning && self.closed.get().is_none();
+            let spared = state.ready.get(id).mark.has(CLEANING) && self.closed.get().is_none();
             drop(state);
             if !spared {
                 self.cancel(id);
@@ -207,12 +209,13 @@ impl Executor {
 
     /// This task, which has been spawned just now, is nothing but a cleanup.
     pub(crate) fn mark_as_cleanup(&self, id: TaskId) {
-        self.state.borrow_mut().ready.get(id).cleaning = true;
+        self.state.borrow_mut().ready.get(id).mark.set(CLEANING, true);
     }
 
     /// From here on, whatever is spawned is dropped at once.
-    pub(crate) fn close(&self) {
+    pub(crate) fn shut(&self) {
         self.closed.set(Some(SPAWNS_AFTER_THE_END));
+        self.extras.always();
     }
 
     /// Drops what was spawned after the end. A destructor that spawns its like would keep this going for ever:
@@ -222,7 +225,7 @@ impl Executor {
         self.closed.set(Some(left.saturating_sub(1)));
         if left == 0 {
             std::mem::forget(self.state.borrow_mut().ready.get(id).task.take());
-            self.settle(id, End::Cancelled, None);
+            self.close(id, End::Cancelled, None);
         } else {
             self.cancel(id);
         }

@@ -1,4 +1,4 @@
-//! The queue itself: numbers of tasks, in two lanes.
+//! The queue itself: two lanes of slots, each slot leading to the one behind it.
 //!
 //! Facts. Whom the world has woken (the kernel, a deadline, another thread) has waited for long, and does little. Whom
 //! another task of this loop has woken, or the task itself, may come back for ever. In one queue, a task that
@@ -15,38 +15,31 @@
 //!
 //! So those whose deadlines have passed run in the order of their deadlines, whatever else there is to do.
 //!
-//! What it does not know: what the numbers mean.
+//! What it does not know: what is in the slots, other than the link.
 
-use std::collections::VecDeque;
-
-use crate::id::TaskId;
+use super::{NOWHERE, Place, Slot};
 
 #[derive(Debug)]
 pub(crate) struct Lanes {
-    tasks: VecDeque<TaskId>,
-    world: VecDeque<TaskId>,
+    tasks: Lane,
+    world: Lane,
     /// Whether it is the world that wakes, at present.
     arriving: bool,
     /// Whose turn it is, if both have somebody.
     worlds_turn: bool,
 }
 
-/// Room for so many is kept. More comes with a crowd, and goes with it.
-const USUAL: usize = 128;
+/// Both are [`NOWHERE`] while nobody stands here.
+#[derive(Debug)]
+struct Lane {
+    first: Place,
+    last: Place,
+}
 
 impl Lanes {
     pub(crate) fn new() -> Lanes {
-        let lane = || VecDeque::with_capacity(USUAL);
+        let lane = || Lane { first: NOWHERE, last: NOWHERE };
         Lanes { tasks: lane(), world: lane(), arriving: false, worlds_turn: false }
-    }
-
-    /// There is time for it: gives back the memory that a crowd has needed.
-    pub(crate) fn tidy_up(&mut self) {
-        for lane in [&mut self.tasks, &mut self.world] {
-            if lane.capacity() > 8 * USUAL {
-                lane.shrink_to(USUAL);
-            }
-        }
     }
 
     /// From now on it is the world that wakes, or it is tasks again.
@@ -55,40 +48,50 @@ impl Lanes {
         self.arriving = arriving;
     }
 
+    /// Puts a slot, which leads nowhere yet, behind the last.
     #[inline]
-    pub(crate) fn push(&mut self, id: TaskId) {
+    pub(crate) fn push<T: Slot>(&mut self, slots: &mut [T], place: Place) {
         let lane = if self.arriving { &mut self.world } else { &mut self.tasks };
-        lane.push_back(id);
+        match slots.get_mut(lane.last as usize) {
+            Some(last) => last.mark().next = place,
+            None => lane.first = place,
+        }
+        lane.last = place;
     }
 
     #[inline]
-    pub(crate) fn pop(&mut self) -> Option<TaskId> {
+    pub(crate) fn pop<T: Slot>(&mut self, slots: &mut [T]) -> Option<Place> {
         if self.world.is_empty() {
-            return self.tasks.pop_front();
+            return self.tasks.pop(slots);
         }
         if !self.tasks.is_empty() {
             self.worlds_turn = !self.worlds_turn;
             if !self.worlds_turn {
-                return self.tasks.pop_front();
+                return self.tasks.pop(slots);
             }
         }
-        self.world.pop_front()
-    }
-
-    /// Takes out any one of them, and puts the first in its place: for those who ask for disorder.
-    pub(crate) fn take(&mut self, index: usize) -> Option<TaskId> {
-        match index.checked_sub(self.tasks.len()) {
-            None => self.tasks.swap_remove_front(index),
-            Some(index) => self.world.swap_remove_front(index),
-        }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.tasks.len() + self.world.len()
+        self.world.pop(slots)
     }
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.tasks.is_empty() && self.world.is_empty()
+    }
+}
+
+impl Lane {
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.first == NOWHERE
+    }
+
+    #[inline]
+    fn pop<T: Slot>(&mut self, slots: &mut [T]) -> Option<Place> {
+        let place = self.first;
+        self.first = slots.get_mut(place as usize)?.mark().next;
+        if self.is_empty() {
+            self.last = NOWHERE;
+        }
+        Some(place)
     }
 }

@@ -18,7 +18,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::future::{pending, poll_fn};
+use std::future::{pending, poll_fn, ready};
 use std::io::{self, Read, Write};
 use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
@@ -33,8 +33,9 @@ use proptest::collection::vec;
 use proptest::prelude::{Strategy, any};
 
 use super::{Word, property};
+use crate::cell::{BoxedTask, TaskCell};
 use crate::error::JoinError;
-use crate::executor::Executor;
+use crate::executor::{Batch, Executor};
 use crate::id::TaskId;
 use crate::join::JoinHandle;
 use crate::panics::contain;
@@ -401,7 +402,7 @@ impl Stage {
         let executor = Rc::new(Executor::new(0, 1, None, Rc::new(Probe::default())));
         let root = executor.open_root();
         // It begins behind the scene, waiting.
-        executor.next();
+        executor.poll_batch(1, |_, _| Poll::Pending);
         let (handles, ids, seen) = (RefCell::default(), RefCell::default(), RefCell::default());
         let stage =
             Rc::new(Stage { script: Script::new(steps), executor, root, numbers, handles, ids, seen });
@@ -445,6 +446,11 @@ impl Stage {
         drop(handles);
         self.executor.close_root(self.root, End::Returned);
         assert_eq!(self.executor.live(), 0);
+        assert_eq!(
+            self.executor.poll_batch(1, |_, _| unreachable!()),
+            Batch::RanDry,
+            "the gone leave the queue"
+        );
         assert!(self.ids.borrow().iter().all(|id| self.executor.name(*id).is_none()));
         let seen = self.seen.borrow();
         let count = |what: Seen| seen.iter().filter(|seen| **seen == what).count();
@@ -464,9 +470,8 @@ impl Stage {
         let slots = self.ids.borrow().len() + 1;
         let spawn = |_| self.executor.spawn(pending::<()>(), Location::caller());
         let tenants: Vec<_> = (0..slots).map(spawn).collect();
-        while let Some((id, mut hand)) = self.executor.next() {
-            self.executor.poll(id, &mut hand, &mut Context::from_waker(Waker::noop()));
-        }
+        let mut cx = Context::from_waker(Waker::noop());
+        self.executor.poll_batch(u32::MAX, |_, task| task.map_or(Poll::Pending, |task| task.poll(&mut cx)));
         for id in &tenants {
             assert!(id.slot() < slots, "a slot was not used again");
             assert!(!self.executor.is_over(*id), "the next tenant was cancelled");
@@ -487,15 +492,23 @@ impl Stage {
 
     /// What the loop does with one task.
     fn poll(&self) {
-        let Some((id, mut hand)) = self.executor.next() else { return self.note(Seen::QueueEmpty) };
-        if id == self.root {
-            return self.note(Seen::RootPolled);
-        }
-        let waker = self.waker(id);
-        let mut cx = Context::from_waker(&waker);
-        if let Err(payload) = contain(|| self.executor.poll(id, &mut hand, &mut cx)) {
-            assert!(payload.is::<Expected>(), "the script did not ask for this panic");
-            self.executor.crash(hand, payload);
+        let batch = contain(|| {
+            self.executor.poll_batch(1, |id, task| {
+                let Some(task) = task else {
+                    self.note(Seen::RootPolled);
+                    return Poll::Pending;
+                };
+                let waker = self.waker(id);
+                task.poll(&mut Context::from_waker(&waker))
+            })
+        });
+        match batch {
+            Ok(Batch::RanDry) => self.note(Seen::QueueEmpty),
+            Ok(_) => {}
+            Err(payload) => {
+                assert!(payload.is::<Expected>(), "the script did not ask for this panic");
+                self.executor.crash(payload);
+            }
         }
     }
 
@@ -852,4 +865,41 @@ fn hazard_14_ten_wakes_for_nothing_at_every_step_change_no_result() {
         assert_eq!(quiet.len(), family.len());
         assert_eq!(results(&family, true), quiet, "with wakes for nothing (left) and without");
     });
+}
+
+#[test]
+fn a_shell_takes_in_a_future_of_its_own_type_and_no_other() {
+    let cx = &mut Context::from_waker(Waker::noop());
+    let mut task: BoxedTask = Box::pin(TaskCell::new(ready(1), Location::caller()));
+    let output = |task: &mut BoxedTask| task.as_mut().output().downcast_mut::<Option<i32>>().unwrap().take();
+    assert!(task.as_mut().poll(cx).is_ready() && output(&mut task) == Some(1));
+    let (mut stranger, mut relative) = (Some(ready("no number")), Some(ready(2)));
+    assert!(!task.as_mut().move_in(&mut stranger, Location::caller()) && stranger.is_some());
+    assert!(task.as_mut().move_in(&mut relative, Location::caller()) && relative.is_none());
+    assert!(task.as_mut().poll(cx).is_ready() && output(&mut task) == Some(2));
+}
+
+#[test]
+fn shells_are_used_again_and_those_of_a_crowd_go_when_the_loop_waits() {
+    let executor = Rc::new(Executor::new(0, 1, None, Rc::new(Probe::default())));
+    let cx = &mut Context::from_waker(Waker::noop());
+    let mut crowd = |tasks: usize| {
+        let spawn = |id: usize| executor.spawn(async move { assert!(id < tasks) }, Location::caller());
+        let ids: Vec<TaskId> = (0..tasks).map(spawn).collect();
+        executor.poll_batch(u32::MAX, |_, task| task.map_or(Poll::Pending, |task| task.poll(cx)));
+        for id in ids {
+            let mut handle = JoinHandle::<()>::new(Rc::clone(&executor), id);
+            assert!(Pin::new(&mut handle).poll(cx).is_ready());
+        }
+        executor.shells()
+    };
+    assert_eq!(crowd(3), 3);
+    assert_eq!(crowd(3), 3, "the same three, again");
+    let many = if cfg!(miri) { 1_050 } else { 5_000 };
+    assert_eq!(crowd(many), many);
+    executor.tidy_up();
+    assert_eq!(executor.shells(), 0);
+    assert_eq!(crowd(10), 10);
+    executor.tidy_up();
+    assert_eq!(executor.shells(), 10, "a few are kept");
 }

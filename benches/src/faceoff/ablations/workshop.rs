@@ -1,0 +1,173 @@
+//! Where the copies are made and built: one workspace with all of them.
+//!
+//! Facts. To build a runtime, its sockets and a program takes some seconds; ten of them, most of a minute. Cargo builds
+//! nothing anew whose files have not been written since.
+//!
+//! What follows. One workspace, so that what all depend on is built once; a file is written only if it would change. The
+//! packages have names of their own, the crates in them keep theirs. The versions are those of our lock file, and all
+//! copies, the untouched one too, are built with one profile.
+//!
+//! ```text
+//!   target/faceoff/ablations/   Cargo.toml  Cargo.lock
+//!      untouched/               runtime/  net/  program/
+//!      arc-waker/               runtime/  net/  program/     … one folder for each ablation
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs, io};
+
+use crate::faceoff::ablations::{ABLATIONS, Ablation};
+
+/// The copy in which nothing is changed.
+pub const UNTOUCHED: &str = "untouched";
+
+/// Without optimisation across crates: all that is compared lies in one or two of them.
+const PROFILE: &str = "
+[profile.release]
+opt-level = 3
+lto = \"off\"
+codegen-units = 16
+";
+
+/// The root of our workspace.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate is one below the root").to_owned()
+}
+
+/// Whether there is anything to be copied: a program can be carried away from its sources.
+pub fn has_sources() -> bool {
+    root().join("Cargo.toml").exists()
+}
+
+fn workshop() -> PathBuf {
+    root().join("target/faceoff/ablations")
+}
+
+/// The program of a copy.
+pub fn program(name: &str) -> PathBuf {
+    workshop().join("target/release").join(name)
+}
+
+/// Copies, edits and builds all.
+///
+/// # Errors
+///
+/// If a file cannot be read or written, an edit does not fit, or Cargo says no.
+pub fn build() -> Result<(), String> {
+    let untouched = Ablation { name: UNTOUCHED, mechanism: "", instead: "", edits: &[], measures: &[] };
+    let all: Vec<&Ablation> = [&untouched].into_iter().chain(ABLATIONS).collect();
+    all.iter().try_for_each(|ablation| copy(ablation))?;
+    write("Cargo.toml", workspace(&all.iter().map(|ablation| ablation.name).collect::<Vec<_>>())?)?;
+    write("Cargo.lock", read(&root().join("Cargo.lock"))?)?;
+    // What is needed was fetched when this program was built. Only if it was not, the network is asked.
+    let built = cargo(&["--offline"]);
+    let built = built.or_else(|why| if why.contains("offline") { cargo(&[]) } else { Err(why) });
+    built.map_err(|why| format!("cannot build the copies in {}: {why}", workshop().display()))
+}
+
+/// An error is what Cargo says.
+fn cargo(words: &[&str]) -> Result<(), String> {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["build", "--release", "--bins", "--quiet", "--target-dir"]).arg(workshop().join("target"));
+    let output = command.args(words).current_dir(workshop()).output();
+    let output = output.map_err(|error| format!("cannot run {command:?}: {error}"))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+/// Our own workspace with other members, and without what is said of the product's packages.
+fn workspace(names: &[&str]) -> Result<String, String> {
+    let ours = read(&root().join("Cargo.toml"))?;
+    let members: String = names
+        .iter()
+        .map(|name| format!("\"{name}/runtime\", \"{name}/net\", \"{name}/program\", "))
+        .collect();
+    let (ours, _) = ours.split_once("[profile.release]").ok_or("Cargo.toml has no profile for releases")?;
+    let left_out = |line: &&str| line.starts_with("default-members") || line.starts_with("roundel");
+    let lines = ours.lines().filter(|line| !left_out(line));
+    let lines = lines.map(|line| match line.starts_with("members = ") {
+        true => format!("members = [{members}]\n"),
+        false => format!("{line}\n"),
+    });
+    Ok(lines.collect::<String>() + PROFILE)
+}
+
+fn copy(ablation: &Ablation) -> Result<(), String> {
+    let name = ablation.name;
+    for folder in ["runtime", "net"] {
+        for file in files(&root().join(folder)).map_err(|error| format!("cannot list {folder}/: {error}"))? {
+            let path = file.strip_prefix(root()).unwrap_or(&file).to_string_lossy().into_owned();
+            let text = ablation.edited(&path, read(&file)?)?;
+            let text = if path.ends_with("Cargo.toml") { renamed(&text, name, folder) } else { text };
+            write(&format!("{name}/{path}"), text)?;
+        }
+    }
+    write(&format!("{name}/program/Cargo.toml"), manifest(name))
+}
+
+/// Another name for the package; the crate keeps its own.
+fn renamed(manifest: &str, name: &str, folder: &str) -> String {
+    let library = if folder == "net" { "roundel_net" } else { "roundel" };
+    let text = manifest
+        .replace("name = \"roundel\"\n", &format!("name = \"roundel-{name}\"\n"))
+        .replace("name = \"roundel-net\"\n", &format!("name = \"roundel-net-{name}\"\n"))
+        .replace("roundel.workspace = true\n", &on_runtime(name));
+    format!("{text}\n[lib]\nname = \"{library}\"\n")
+}
+
+fn on_runtime(name: &str) -> String {
+    format!("roundel = {{ package = \"roundel-{name}\", path = \"../runtime\" }}\n")
+}
+
+/// The program is the same file for all.
+fn manifest(name: &str) -> String {
+    let runtime = on_runtime(name);
+    format!(
+        "\
+[package]
+name = \"{name}\"
+edition.workspace = true
+
+[dependencies]
+{runtime}roundel-net = {{ package = \"roundel-net-{name}\", path = \"../net\" }}
+
+[[bin]]
+name = \"{name}\"
+path = \"../../../../../benches/src/bin/ablated.rs\"
+"
+    )
+}
+
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let (mut files, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let is_text = path.extension().is_some_and(|ending| ending == "rs" || ending == "toml");
+            match path.is_dir() {
+                true => folders.push(path),
+                false if is_text => files.push(path),
+                false => {}
+            }
+        }
+    }
+    Ok(files)
+}
+
+fn read(file: &Path) -> Result<String, String> {
+    fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))
+}
+
+/// Writes a file of the workshop, if that changes anything.
+fn write(file: &str, text: String) -> Result<(), String> {
+    let file = workshop().join(file);
+    if fs::read_to_string(&file).is_ok_and(|before| before == text) {
+        return Ok(());
+    }
+    let folder = file.parent().expect("a file is in a folder");
+    let written = fs::create_dir_all(folder).and_then(|()| fs::write(&file, text));
+    written.map_err(|error| format!("cannot write {}: {error}", file.display()))
+}

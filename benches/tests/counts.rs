@@ -1,0 +1,67 @@
+//! The program that counts allocations counts what is known, and serves as it promises.
+//!
+//! Facts. A counter that is off by a factor says the same of everybody, and nobody notices.
+//!
+//! What follows. It is asked about boxes, each of which is one call and thirty-two bytes, and about tasks of ours that wait.
+
+#![forbid(unsafe_code)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use benches::faceoff::counts::child::{READ, Reading, STOP};
+
+fn counts(words: &[&str]) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_counts"));
+    command.args(words).stdout(Stdio::piped()).spawn().expect("counts")
+}
+
+/// All readings of a child that ends by itself.
+fn readings(words: &[&str]) -> Vec<Reading> {
+    let output = counts(words).wait_with_output().expect("an output");
+    assert!(output.status.success(), "{words:?} ended with {}", output.status);
+    let text = String::from_utf8(output.stdout).expect("text");
+    text.lines().map(|line| Reading::parse(line).expect("a reading")).collect()
+}
+
+#[test]
+fn boxes_are_counted_exactly() {
+    let readings = readings(&["run", "roundel", "box:1000", "box:1000", "box:11000"]);
+    let [_, first, second, third] = readings[..] else { panic!("{readings:?}") };
+    let (short, long) = (second.since(first), third.since(second));
+    assert_eq!((long.calls - short.calls, long.bytes - short.bytes), (10_000.0, 320_000.0));
+    assert_eq!(long.held, 0.0, "all of them are gone");
+}
+
+#[test]
+fn what_waits_is_held() {
+    let readings = readings(&["hold", "roundel", "idle", "10000"]);
+    let [_, before, after] = readings[..] else { panic!("{readings:?}") };
+    let held = after.since(before).held / 10_000.0;
+    assert!((16.0..500.0).contains(&held), "{held} bytes for each task");
+}
+
+#[test]
+fn a_server_is_told_by_messages() {
+    let mut child = counts(&["serve", "mio"]);
+    let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
+    let mut stream = TcpStream::connect(lines.next().expect("an address")).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a limit");
+    let mut echoed = [0; 4];
+    for word in [b"some", READ, b"more", READ] {
+        stream.write_all(word).expect("it listens");
+        stream.read_exact(&mut echoed).expect("an echo");
+        assert_eq!(&echoed, word);
+    }
+    stream.write_all(STOP).expect("it listens");
+    assert_eq!(stream.read(&mut echoed).expect("its end, in time"), 0);
+    assert!(child.wait().expect("it ends").success());
+    let told: Vec<String> = lines.collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told.iter().all(|line| Reading::parse(line).is_some_and(|reading| reading.calls > 1.0)),
+        "{told:?}"
+    );
+}

@@ -1,0 +1,139 @@
+//! A real browser without a window, which looks at a page.
+//!
+//! Facts. A browser's window is never narrower than 500 pixels, a phone's is; a frame in a window may have any width. A
+//! browser starts a dozen processes, and some outlive it when it is killed. Its profile is a folder.
+//!
+//! Contract. Each look is a new browser with an empty profile in a process group of its own; it has [`PATIENCE`] to end,
+//! and then the group is killed. Nothing of it is left.
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(50);
+const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+const FLAGS: [&str; 10] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-extensions",
+    "--hide-scrollbars",
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Theme {
+    Light,
+    Dark,
+}
+
+/// A browser that is installed here, and a folder for what it leaves.
+pub(crate) struct Browser {
+    program: PathBuf,
+    folder: PathBuf,
+}
+
+impl Browser {
+    /// None, said loudly, if there is none. `name` is the test's.
+    pub(crate) fn find(name: &str) -> Option<Browser> {
+        let folders = std::env::var_os("PATH").unwrap_or_default();
+        let places = NAMES
+            .iter()
+            .flat_map(|name| std::env::split_paths(&folders).map(move |folder| folder.join(name)));
+        let Some(program) = places.into_iter().find(|place| place.is_file()) else {
+            say(&format!("SKIPPED: there is no chromium; {name} has not looked at the page\n"));
+            return None;
+        };
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("page-{name}"));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        Some(Browser { program, folder })
+    }
+
+    /// The page in a frame of this width, after the script has run in the page around it. The script sees the page's
+    /// document as `page`, and what it returns is returned.
+    pub(crate) fn ask(&self, page: &str, width: u32, theme: Theme, script: &str) -> String {
+        let text = format!(
+            "{}<pre id=\"answer\"></pre><script>\nconst frame = document.querySelector('iframe');\n\
+             frame.onload = () => {{\n  const page = frame.contentDocument, view = frame.contentWindow;\n\
+             const ask = () => {{ {script} }};\n  document.getElementById('answer').textContent = ask();\n}};\n</script>",
+            framed(page, width, 900)
+        );
+        let dump = self.look(&text, "ask", theme, &["--window-size=1400,1000", "--dump-dom"]);
+        let answer = dump.split_once("<pre id=\"answer\">").and_then(|(_, after)| after.split_once("</pre>"));
+        answer.unwrap_or_else(|| panic!("the browser did not answer: {dump}")).0.to_owned()
+    }
+
+    /// A picture of the first so many pixels of the page.
+    pub(crate) fn picture(&self, page: &str, (width, height): (u32, u32), theme: Theme) -> Vec<u8> {
+        let file = self.folder.join(format!("{width}-{theme:?}.png"));
+        let size = format!("--window-size={width},{height}");
+        let shot = format!("--screenshot={}", file.display());
+        self.look(&framed(page, width, height), &format!("{width}"), theme, &[&size, &shot]);
+        fs::read(&file).unwrap_or_else(|error| panic!("there is no picture {}: {error}", file.display()))
+    }
+
+    fn look(&self, text: &str, name: &str, theme: Theme, flags: &[&str]) -> String {
+        let at = |ending: &str| self.folder.join(format!("{name}-{theme:?}.{ending}"));
+        fs::write(at("html"), text).expect("a page is written");
+        let out = fs::File::create(at("out")).expect("a file for what the browser says");
+        let profile = at("profile");
+        let _ = fs::remove_dir_all(&profile);
+        let mut command = Command::new(&self.program);
+        command.args(FLAGS).args(flags).arg(format!("--user-data-dir={}", profile.display()));
+        command.arg(format!("--blink-settings=preferredColorScheme={}", u8::from(theme == Theme::Light)));
+        command.arg(format!("file://{}", at("html").display()));
+        command.stdin(Stdio::null()).stdout(out).stderr(Stdio::null()).process_group(0);
+        let child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.program.display()));
+        Group(child).wait();
+        let _ = fs::remove_dir_all(&profile);
+        fs::read_to_string(at("out")).expect("what the browser has said")
+    }
+}
+
+/// A browser and all that it has started.
+struct Group(Child);
+
+impl Group {
+    fn wait(&mut self) {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            if let Some(status) = self.0.try_wait().expect("a child can be waited for") {
+                return assert!(status.success(), "the browser ended with {status}");
+            }
+            sleep(Duration::from_millis(20));
+        }
+        panic!("the browser has not ended within {PATIENCE:?}");
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let group = format!("-{}", self.0.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+        let _ = self.0.wait();
+    }
+}
+
+/// A page that shows another one at a width that no window has.
+fn framed(page: &str, width: u32, height: u32) -> String {
+    let page = page.replace('&', "&amp;").replace('"', "&quot;");
+    format!(
+        "<!DOCTYPE html><meta charset=\"utf-8\"><meta name=\"color-scheme\" content=\"light dark\">\
+         <style>body {{ margin: 0 }} iframe {{ display: block; border: 0 }}</style>\
+         <iframe width=\"{width}\" height=\"{height}\" srcdoc=\"{page}\"></iframe>"
+    )
+}
+
+/// Past the harness, which keeps what tests that pass have printed.
+fn say(line: &str) {
+    use std::io::Write;
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}

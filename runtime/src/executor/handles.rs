@@ -1,0 +1,143 @@
+//! What a handle asks: the output of its task, to be woken when there is one, or to be forgotten.
+//!
+//! Facts. A handle is polled once or twice, in nearly every case by a task of the same loop, and the task has returned
+//! in nearly every case. It is dropped with or without having been polled.
+//!
+//! What follows. One look at the slot, which takes the output out or leaves word. The box that the output was in stays, as a
+//! *shell* for the slot's next tenant. All that is rare is done apart.
+//!
+//! What it does not know: what polls the handle.
+
+use super::*;
+
+/// What came of a handle's poll.
+pub(crate) enum Join<T> {
+    Output(T),
+    /// The task is over, and has not returned.
+    Failed,
+    /// Not over, and there was nobody to leave word for.
+    NotYet,
+    /// Not over, and word is left; for the first time?
+    Waits(bool),
+}
+
+impl Executor {
+    /// The task's output, if it has returned; then the slot is vacant from here on, but for the shell. If it is not over,
+    /// leaves word to wake `waiter`, a task of this loop.
+    #[inline]
+    pub(crate) fn join<T: 'static>(&self, id: TaskId, waiter: impl FnOnce() -> Option<TaskId>) -> Join<T> {
+        let mut state = self.state.borrow_mut();
+        let State { ready, shells, .. } = &mut *state;
+        let output = ready.vacate_if(id, |slot| {
+            if !slot.mark.is_over() {
+                return Err(waiter()
+                    .map_or(Join::NotYet, |waiter| Join::Waits(slot.waiter.replace(waiter).is_none())));
+            }
+            let output = slot.take_output().ok_or(Join::Failed)?;
+            *shells += usize::from(slot.task.is_some());
+            Ok(output)
+        });
+        drop(state);
+        match output {
+            Ok(output) => Join::Output(output),
+            Err(join) => join,
+        }
+    }
+
+    /// How the task ended, if it has, and the box with what is left of it. The slot is vacant from here on.
+    pub(crate) fn take_outcome(&self, id: TaskId) -> Option<(End, Option<BoxedTask>)> {
+        let mut state = self.state.borrow_mut();
+        let slot = state.ready.get(id);
+        let end = slot.end()?;
+        let task = slot.task.take();
+        state.ready.vacate(id);
+        drop(state);
+        if self.extras.any() {
+            self.drop_extras(id);
+        }
+        Some((end, task))
+    }
+
+    /// The handle has its output. Returns whether anybody watches.
+    #[cold]
+    pub(crate) fn collected(&self, id: TaskId) -> bool {
+        self.drop_extras(id);
+        self.watched
+    }
+
+    /// Whether there is more to do for some tasks than for most.
+    #[inline]
+    pub(crate) fn has_extras(&self) -> bool {
+        self.extras.any()
+    }
+
+    #[cold]
+    fn drop_extras(&self, id: TaskId) {
+        let extra = self.extras.remove(id);
+        swallow(|| drop(extra));
+    }
+
+    /// Leaves word to wake somebody else; returns who was to be woken until now.
+    pub(crate) fn set_foreign_waiter(&self, id: TaskId, waker: Waker) -> Option<Waker> {
+        self.extras.with(id, |extra| extra.waiter.replace(waker))
+    }
+
+    pub(crate) fn is_over(&self, id: TaskId) -> bool {
+        self.state.borrow_mut().ready.get(id).mark.is_over()
+    }
+
+    /// The handle is dropped: nobody will collect. Returns whether somebody was waiting, who does so no more.
+    pub(crate) fn detach(&self, id: TaskId) -> bool {
+        let mut state = self.state.borrow_mut();
+        let slot = state.ready.get(id);
+        slot.mark.set(DETACHED, true);
+        let mut awaited = slot.waiter.take().is_some();
+        let over = slot.mark.is_over();
+        drop(state);
+        if over {
+            self.discard(id);
+        } else if self.extras.any() {
+            let waiter = self.extras.get(id, |extra| extra.waiter.take());
+            awaited |= waiter.is_some();
+            swallow(|| drop(waiter));
+        }
+        awaited
+    }
+}
+
+impl Slot {
+    /// Takes out what a task has returned, if it has, and leaves the shell, if that is worth its memory.
+    #[inline]
+    fn take_output<T: 'static>(&mut self) -> Option<T> {
+        if self.end() != Some(End::Returned) {
+            return None;
+        }
+        let task = self.task.as_mut()?;
+        let output = task.as_mut().output().downcast_mut::<Option<T>>()?.take();
+        if size_of_val(&**task) > LARGEST_SHELL {
+            self.task = None;
+        }
+        output
+    }
+
+    /// How the task ended, if it has.
+    #[inline]
+    pub(super) fn end(&self) -> Option<End> {
+        self.mark.is_over().then(|| match () {
+            () if self.mark.has(CANCELLED) => End::Cancelled,
+            () if self.mark.has(PANICKED) => End::Panicked,
+            () => End::Returned,
+        })
+    }
+}
+
+#[cfg(test)]
+impl Executor {
+    /// How many shells there are, counted.
+    pub(crate) fn shells(&self) -> usize {
+        let (mut state, mut found) = (self.state.borrow_mut(), 0);
+        state.ready.for_each_vacant(|slot| found += usize::from(slot.task.is_some()));
+        assert_eq!(state.shells, found);
+        found
+    }
+}
