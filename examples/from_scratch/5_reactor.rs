@@ -33,12 +33,12 @@ type Task = Pin<Box<dyn Future<Output = ()>>>;
 
 struct Loop {
     tasks: RefCell<HashMap<u64, Task>>,
-    last_number: Cell<u64>,
+    next_number: Cell<u64>,
     queue: Arc<Queue>,
     timers: RefCell<BTreeMap<(Instant, u64), Waker>>,
     kernel: RefCell<mio::Poll>,
-    /// Who waits for which source, in which direction.
-    reactor: RefCell<BTreeMap<(Token, Interest), Waker>>,
+    /// Who waits for which source.
+    reactor: RefCell<HashMap<Token, Waker>>,
 }
 
 thread_local!(static HERE: Loop = Loop::new().expect("the kernel has a place where we can wait"));
@@ -60,13 +60,12 @@ impl Wake for TaskWaker {
 impl Loop {
     fn new() -> io::Result<Loop> {
         let kernel = RefCell::new(mio::Poll::new()?);
-        let (tasks, last_number, queue, timers, reactor) = Default::default();
-        Ok(Loop { tasks, last_number, queue, timers, kernel, reactor })
+        let (tasks, next_number, queue, timers, reactor) = Default::default();
+        Ok(Loop { tasks, next_number, queue, timers, kernel, reactor })
     }
 
     fn new_number(&self) -> u64 {
-        self.last_number.set(self.last_number.get() + 1);
-        self.last_number.get()
+        self.next_number.replace(self.next_number.get() + 1)
     }
 
     fn poll_batch(&self) {
@@ -99,15 +98,9 @@ impl Loop {
             result => result.expect("the kernel lets us wait"),
         }
         for event in &events {
-            let (readable, writable) = (Interest::READABLE, Interest::WRITABLE);
-            self.wake(event.is_readable() || event.is_read_closed(), (event.token(), readable));
-            self.wake(event.is_writable() || event.is_write_closed(), (event.token(), writable));
+            let waiter = self.reactor.borrow_mut().remove(&event.token());
+            waiter.into_iter().for_each(Waker::wake);
         }
-    }
-
-    fn wake(&self, happened: bool, place: (Token, Interest)) {
-        let waiter = if happened { self.reactor.borrow_mut().remove(&place) } else { None };
-        waiter.into_iter().for_each(Waker::wake);
     }
 
     fn fire_timers(&self) {
@@ -155,7 +148,7 @@ async fn sleep(duration: Duration) {
     .await;
 }
 
-/// Something that the kernel watches for us.
+/// Something that the kernel watches for us: here only whether it can be read. One task at a time waits for it.
 struct Source<S: event::Source> {
     inner: S,
     token: Token,
@@ -164,22 +157,17 @@ struct Source<S: event::Source> {
 impl<S: event::Source> Source<S> {
     fn new(mut inner: S) -> io::Result<Source<S>> {
         HERE.with(|here| {
-            let (token, both) = (Token(here.new_number() as usize), Interest::READABLE | Interest::WRITABLE);
-            here.kernel.borrow().registry().register(&mut inner, token, both)?;
+            let token = Token(here.new_number() as usize);
+            here.kernel.borrow().registry().register(&mut inner, token, Interest::READABLE)?;
             Ok(Source { inner, token })
         })
     }
 
     /// Tries; and if the kernel would have to make us wait, tries again after the next edge.
-    async fn io<T>(
-        &self,
-        direction: Interest,
-        mut operation: impl FnMut(&S) -> io::Result<T>,
-    ) -> io::Result<T> {
+    async fn io<T>(&self, mut operation: impl FnMut(&S) -> io::Result<T>) -> io::Result<T> {
         poll_fn(|cx| match operation(&self.inner) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                let (place, waker) = ((self.token, direction), cx.waker().clone());
-                HERE.with(|here| here.reactor.borrow_mut().insert(place, waker));
+                HERE.with(|here| here.reactor.borrow_mut().insert(self.token, cx.waker().clone()));
                 Poll::Pending
             }
             result => Poll::Ready(result),
@@ -209,7 +197,7 @@ async fn hello() {
         tries += 1;
         stream.read(&mut [0; 5])
     };
-    let count = source.io(Interest::READABLE, read).await.expect("the other end is open");
+    let count = source.io(read).await.expect("the other end is open");
     println!("a read that waits in the kernel: {} ticks, then {count} bytes, {tries} tries", ticks.get());
 }
 
@@ -224,7 +212,7 @@ async fn eight_bytes(waits_first: bool) {
                 true => Err(ErrorKind::WouldBlock.into()),
                 false => stream.read(&mut [0; 4]),
             };
-            counted.set(counted.get() + source.io(Interest::READABLE, read).await.expect("an open socket"));
+            counted.set(counted.get() + source.io(read).await.expect("an open socket"));
         }
     });
     sleep(Duration::from_millis(10)).await;
