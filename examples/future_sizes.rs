@@ -49,11 +49,28 @@ async fn holds_64_bytes() -> u8 {
     buffer[63]
 }
 
-/// The same, but what is kept across the await is one byte of it.
-async fn lets_go_of_63() -> u8 {
+struct Buffer([u8; 64]);
+
+/// As a read would.
+fn fill(buffer: &mut Buffer) {
+    buffer.0 = [7; 64];
+}
+
+/// Wrong: the compiler keeps what was borrowed until its block ends, also when nothing is left in it.
+async fn drops_its_buffer() -> u8 {
+    let mut buffer = Buffer([0; 64]);
+    fill(&mut buffer);
+    let byte = buffer.0[63];
+    drop(buffer);
+    Pause::default().await;
+    byte
+}
+
+async fn ends_its_block() -> u8 {
     let byte = {
-        let buffer = [7; 64];
-        buffer[63]
+        let mut buffer = Buffer([0; 64]);
+        fill(&mut buffer);
+        buffer.0[63]
     };
     Pause::default().await;
     byte
@@ -75,7 +92,8 @@ fn sizes() {
     size("an async fn without an await", size_of_val(&nothing()));
     size("holds a byte across an await", size_of_val(&holds_a_byte()));
     size("holds 64 bytes across an await", size_of_val(&holds_64_bytes()));
-    size("has 64 bytes, and keeps one of them", size_of_val(&lets_go_of_63()));
+    size("fills a buffer, keeps one byte of it and drops it", size_of_val(&drops_its_buffer()));
+    size("the same, but with braces around the buffer", size_of_val(&ends_its_block()));
     size("awaits the 64 bytes twice, one after the other", size_of_val(&one_after_the_other()));
     size("has both futures before it awaits the first", size_of_val(&both_at_once()));
     size("the same, in a box", size_of_val(&Box::pin(both_at_once())));
