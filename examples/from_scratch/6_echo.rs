@@ -82,8 +82,7 @@ impl Loop {
         let until = if self.queue.lock().unwrap().is_empty() { first } else { Some(Instant::now()) };
         let wait = until.map(|until| until.saturating_duration_since(Instant::now()));
         let mut events = Events::with_capacity(64);
-        // It fails when a signal has come; then the wait has ended early, and that is all.
-        let _ = self.kernel.borrow_mut().poll(&mut events, wait);
+        let _ = self.kernel.borrow_mut().poll(&mut events, wait); // Fails if a signal has ended it early.
         for event in &events {
             let waiter = self.reactor.borrow_mut().remove(&event.token());
             waiter.into_iter().for_each(Waker::wake);
@@ -182,7 +181,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Gives back what comes next; zero bytes are the end.
 async fn echo_once(source: &Source<TcpStream>) -> io::Result<usize> {
-    let mut buffer = [0; 1024];
+    let mut buffer = [0; 16_384];
     let count = source.io(|mut stream| stream.read(&mut buffer)).await?;
     let mut rest = &buffer[..count];
     while !rest.is_empty() {
@@ -223,6 +222,8 @@ async fn client(address: SocketAddr, times: u32) {
         assert_eq!(read().await.expect("an echo"), 1);
         sleep(PATIENCE / 5).await;
     }
+    let deadlines = HERE.with(|here| here.timers.borrow().len());
+    println!("{times} bytes have come back; deadlines that the loop knows: {deadlines}");
     assert_eq!(read().await.expect("an end in order"), 0);
 }
 
@@ -239,7 +240,6 @@ fn main() {
     spawn(serving);
     block_on(client(address, 10));
     block_on(client(address, 0));
-    println!("deadlines left behind: {}", HERE.with(|here| here.timers.borrow().len()));
 }
 
 // The crate is the last rung. In `runtime/src`, a waker is a number and no `Arc` (`waker.rs`, `id.rs`). Tasks lie in slots
