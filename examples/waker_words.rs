@@ -131,9 +131,9 @@ fn polls_of_a_stranger(looks_at_serials: bool) -> u32 {
 async fn count_polls(polls: Rc<Cell<u32>>) {
     poll_fn(|_| {
         polls.set(polls.get() + 1);
-        Poll::Pending
+        Poll::<()>::Pending
     })
-    .await
+    .await;
 }
 
 /// The waker of the task that awaits this.

@@ -24,8 +24,10 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Token, event, net::TcpListener, net::TcpStream};
 
+type Task = Pin<Box<dyn Future<Output = ()>>>;
+
 struct Loop {
-    tasks: RefCell<HashMap<u64, Pin<Box<dyn Future<Output = ()>>>>>,
+    tasks: RefCell<HashMap<u64, Task>>,
     next_number: Cell<u64>,
     queue: Arc<Mutex<VecDeque<u64>>>,
     timers: RefCell<BTreeMap<(Instant, u64), Waker>>,
@@ -183,10 +185,9 @@ const PATIENCE: Duration = Duration::from_millis(500);
 async fn echo_once(source: &Source<TcpStream>) -> io::Result<usize> {
     let mut buffer = [0; 16_384];
     let count = source.io(|mut stream| stream.read(&mut buffer)).await?;
-    let mut rest = &buffer[..count];
-    while !rest.is_empty() {
-        let written = source.io(|mut stream| stream.write(rest)).await?;
-        rest = &rest[written..];
+    let mut written = 0;
+    while written < count {
+        written += source.io(|mut stream| stream.write(&buffer[written..count])).await?;
     }
     Ok(count)
 }
@@ -243,8 +244,7 @@ fn main() {
 }
 
 // The crate is the last rung. In `runtime/src`, a waker is a number and no `Arc` (`waker.rs`, `id.rs`). Tasks lie in slots
-// that are used again, and a number is in the queue once at most, which has no lock (`ready.rs`). A panic ends its task
-// only, a task can be cancelled, its output awaited (`executor.rs`, `join.rs`). Other threads are heard while the loop
-// waits (`inbox.rs`). A source remembers an edge, and takes any number of waiters (`reactor.rs`, `source.rs`). A busy loop
-// looks at the OS by the clock (`pace.rs`). Deadlines are met to the microsecond, and can be virtual (`timers.rs`,
-// `alarm.rs`, `clock.rs`). A server survives a lack of descriptors, limits its guests, ends in order (`net/src/serve.rs`).
+// that are used again; a number is in the queue once at most, which has no lock (`ready.rs`). A panic ends its task only, a
+// task can be cancelled, its output awaited (`executor.rs`, `join.rs`). Other threads are heard while the loop waits
+// (`inbox.rs`). A source remembers an edge, and takes any number of waiters (`reactor.rs`). A busy loop looks at the OS by the
+// clock (`pace.rs`), deadlines can be virtual (`timers.rs`), and a server ends in order (`net/src/serve.rs`).

@@ -139,3 +139,16 @@ fn the_echo_serves_strangers_at_once_and_closes_who_is_idle() {
         "{ends:?}"
     );
 }
+
+#[test]
+fn the_programs_of_many_parts_show_one_or_say_which_there_are() {
+    let _watchdog = watchdog();
+    for (program, part) in [("future_sizes", "ready"), ("waker_words", "place")] {
+        let (all, one) = (lines(program), run(program, &[part]));
+        assert!(one.status.success() && one.lines.len() == 2, "{program}: {one:?}");
+        assert!(all.windows(2).any(|lines| lines == one.lines), "{program}: {one:?} is not in {all:?}");
+        let none = run(program, &["nonsense"]);
+        assert_eq!((none.code(), none.lines.len()), (Some(2), 0), "{program}: {none:?}");
+        assert!(none.complaints.contains(&format!("{part:?}")), "{program}: {none:?}");
+    }
+}
