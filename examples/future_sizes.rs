@@ -56,12 +56,15 @@ fn fill(buffer: &mut Buffer) {
     buffer.0 = [7; 64];
 }
 
-/// Wrong: the compiler keeps what was borrowed until its block ends, also when nothing is left in it.
-async fn drops_its_buffer() -> u8 {
+fn take(buffer: Buffer) -> u8 {
+    buffer.0[63]
+}
+
+/// Wrong: the compiler keeps what was borrowed until its block ends, also when it has been given away.
+async fn gives_its_buffer_away() -> u8 {
     let mut buffer = Buffer([0; 64]);
     fill(&mut buffer);
-    let byte = buffer.0[63];
-    drop(buffer);
+    let byte = take(buffer);
     Pause::default().await;
     byte
 }
@@ -70,7 +73,7 @@ async fn ends_its_block() -> u8 {
     let byte = {
         let mut buffer = Buffer([0; 64]);
         fill(&mut buffer);
-        buffer.0[63]
+        take(buffer)
     };
     Pause::default().await;
     byte
@@ -92,7 +95,7 @@ fn sizes() {
     size("an async fn without an await", size_of_val(&nothing()));
     size("holds a byte across an await", size_of_val(&holds_a_byte()));
     size("holds 64 bytes across an await", size_of_val(&holds_64_bytes()));
-    size("fills a buffer, keeps one byte of it and drops it", size_of_val(&drops_its_buffer()));
+    size("fills a buffer, gives it away and keeps a byte", size_of_val(&gives_its_buffer_away()));
     size("the same, but with braces around the buffer", size_of_val(&ends_its_block()));
     size("awaits the 64 bytes twice, one after the other", size_of_val(&one_after_the_other()));
     size("has both futures before it awaits the first", size_of_val(&both_at_once()));

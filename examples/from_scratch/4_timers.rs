@@ -240,9 +240,9 @@ fn main() {
             let ticks: Rc<Cell<u32>> = Rc::default();
             let ticking = spawn(tick(theirs, Rc::clone(&ticks)));
             if blocks {
-                blocking_read(&ours, &ticks)
+                blocking_read(&ours, &ticks);
             } else {
-                busy_read(&ours, &ticks).await
+                busy_read(&ours, &ticks).await;
             }
             ticking.await;
         });
