@@ -178,9 +178,6 @@ impl<S: event::Source> Drop for Source<S> {
     }
 }
 
-/// How long a peer may keep us waiting, with what it says or with what it does not read.
-const PATIENCE: Duration = Duration::from_millis(500);
-
 /// Gives back what comes next; zero bytes are the end.
 async fn echo_once(source: &Source<TcpStream>) -> io::Result<usize> {
     let mut buffer = [0; 16_384];
@@ -192,11 +189,11 @@ async fn echo_once(source: &Source<TcpStream>) -> io::Result<usize> {
     Ok(count)
 }
 
-async fn connection(number: u32, source: Source<TcpStream>) {
+async fn connection(number: u32, source: Source<TcpStream>, patience: Duration) {
     let mut total = 0;
     let end = loop {
-        match timeout(PATIENCE, echo_once(&source)).await {
-            None => break format!("nothing for {PATIENCE:?}: closed"),
+        match timeout(patience, echo_once(&source)).await {
+            None => break format!("nothing for {patience:?}: closed"),
             Some(Err(error)) => break error.to_string(),
             Some(Ok(0)) => break "it left".to_owned(),
             Some(Ok(count)) => total += count,
@@ -205,14 +202,15 @@ async fn connection(number: u32, source: Source<TcpStream>) {
     println!("connection {number}: {total} bytes given back, then {end}");
 }
 
-async fn serve(listener: Source<TcpListener>) {
+/// Nobody keeps us waiting for longer than the patience lasts, by not speaking or by not reading.
+async fn serve(listener: Source<TcpListener>, patience: Duration) {
     for number in 1.. {
         let (stream, _) = listener.io(TcpListener::accept).await.expect("a connection");
-        spawn(connection(number, Source::new(stream).expect("a new source")));
+        spawn(connection(number, Source::new(stream).expect("a new source"), patience));
     }
 }
 
-/// Says something so many times, each after a fifth of the patience; then stays until it is thrown out.
+/// Says something so many times, 100 ms apart; then stays until it is thrown out.
 async fn client(address: SocketAddr, times: u32) {
     let stream = std::net::TcpStream::connect(address).expect("the server listens");
     stream.set_nonblocking(true).expect("a socket can do that");
@@ -221,7 +219,7 @@ async fn client(address: SocketAddr, times: u32) {
     for _ in 0..times {
         source.io(|mut stream| stream.write(b"!")).await.expect("room for a byte");
         assert_eq!(read().await.expect("an echo"), 1);
-        sleep(PATIENCE / 5).await;
+        sleep(Duration::from_millis(100)).await;
     }
     let deadlines = HERE.with(|here| here.timers.borrow().len());
     println!("{times} bytes have come back; deadlines that the loop knows: {deadlines}");
@@ -233,7 +231,8 @@ fn main() {
     let address = argument.as_deref().unwrap_or("127.0.0.1:0").parse().expect("the argument is HOST:PORT");
     let listener = TcpListener::bind(address).expect("the address is free");
     let address = listener.local_addr().expect("it is bound");
-    let serving = serve(Source::new(listener).expect("a new source"));
+    let patience = Duration::from_millis(if argument.is_some() { 5000 } else { 500 });
+    let serving = serve(Source::new(listener).expect("a new source"), patience);
     if argument.is_some() {
         println!("listening on {address}");
         return block_on(serving);
