@@ -9,19 +9,13 @@
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
-use std::future::{pending, poll_fn, ready};
+use std::future::{pending, ready};
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-/// `Pending` once, and then `Ready`. The waker is of no interest to who polls by hand.
-async fn once() {
-    let mut first = true;
-    poll_fn(|_| if std::mem::take(&mut first) { Poll::Pending } else { Poll::Ready(()) }).await;
-}
-
-/// `Pending` once, with nothing of its own to remember but where it is.
+/// `Pending` once, and then `Ready`. It keeps no waker: who polls by hand needs none.
 #[derive(Default)]
 struct Pause {
     is_over: bool,
@@ -105,15 +99,15 @@ fn sizes() {
 /// An async fn of three parts; it says which of them runs.
 async fn order(log: &Cell<&'static str>) -> u32 {
     log.set("from the beginning to the first await");
-    let rice = once_with(20).await;
+    let rice = cooked(20).await;
     log.set("from the first await to the second");
-    let tea = once_with(22).await;
+    let tea = cooked(22).await;
     log.set("from the second await to the end");
     rice + tea
 }
 
-async fn once_with(value: u32) -> u32 {
-    once().await;
+async fn cooked(value: u32) -> u32 {
+    Pause::default().await;
     value
 }
 
