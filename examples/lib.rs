@@ -10,6 +10,9 @@
 //! 8. `chaos`: a bad network that can be repeated, to put in front of a server.
 //! 9. `http_hello`: requests of strangers, and the deadline of those who have begun one.
 //!
+//! The ladder `from_scratch/` comes before all of them: six files that grow from a loop that asks all the time to an echo
+//! server, without this crate. `from_scratch_1` is the first.
+//!
 //! Run one with `cargo run --release --example hello`. What they share, and what has nothing to do with event loops, is
 //! in the modules below.
 
