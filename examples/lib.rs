@@ -23,4 +23,5 @@ pub mod goodbye;
 pub mod http;
 pub mod http_talk;
 pub mod loops;
+pub mod show;
 pub mod status;

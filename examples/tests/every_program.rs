@@ -28,7 +28,7 @@ const SERVERS: [(&str, &str, &[&str]); 6] = [
 ];
 
 /// All of them, and what each cannot do without.
-const ALL: [(&str, &[&str]); 8] = [
+const ALL: [(&str, &[&str]); 29] = [
     ("echo", &[]),
     ("load", &["--addr", "127.0.0.1:1"]),
     ("udp_echo", &[]),
@@ -37,6 +37,27 @@ const ALL: [(&str, &[&str]); 8] = [
     ("proxy", &["--to", "127.0.0.1:1"]),
     ("chaos", &["--to", "127.0.0.1:1"]),
     ("http_hello", &[]),
+    ("hello_world", &[]),
+    ("fetches", &[]),
+    ("create_then_await", &[]),
+    ("failures", &[]),
+    ("timeouts", &[]),
+    ("cancel", &[]),
+    ("race", &[]),
+    ("lock", &[]),
+    ("semaphore", &[]),
+    ("rate_limit", &[]),
+    ("retry", &[]),
+    ("shared", &[]),
+    ("manager", &[]),
+    ("pipe", &[]),
+    ("pipeline", &[]),
+    ("worker_pool", &[]),
+    ("threads", &[]),
+    ("blocking_trap", &[]),
+    ("processes", &[]),
+    ("shutdown", &[]),
+    ("health", &[]),
 ];
 
 fn start(server: (&str, &str, &[&str]), address: &str) -> Program {
