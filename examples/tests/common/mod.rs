@@ -164,6 +164,11 @@ impl Program {
     /// Asks it to end. It is to do that in order, and without a complaint.
     pub(crate) fn stop(self) -> Vec<String> {
         self.signal(Signal::TERM);
+        self.ended_well()
+    }
+
+    /// Its last lines. It has been asked to end, and is to do that in order, and without a complaint.
+    pub(crate) fn ended_well(self) -> Vec<String> {
         let ended = self.end();
         assert!(ended.status.success() && ended.complaints.is_empty(), "{ended:?}");
         ended.lines

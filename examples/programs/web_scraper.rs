@@ -1,0 +1,116 @@
+//! Fetching pages: a few of which some fail, a thousand at once, and five thousand within limits.
+//!
+//! Run it with `cargo run --release --example web_scraper`. The server is a task of the same process (`delays.rs`).
+//!
+//! Facts. A thousand pages of 100 ms take 100 seconds one after the other, and little more than 100 ms together. What falls is the
+//! time on the clock: the processor has had little to do before, and has as little to do now. An error of one page is a value,
+//! and the others go on.
+
+#![forbid(unsafe_code)]
+
+use std::cell::Cell;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use examples::delays::DelayServer;
+use examples::http_client::Client;
+use examples::show::{Show, Stopwatch};
+use roundel::group::{for_each_concurrent, gather};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
+
+const USAGE: &str = "\
+usage: web_scraper [endpoints|thousand|limited] [--virtual]
+  endpoints  five addresses, of which three fail, each in its own way
+  thousand   a thousand pages of 100 ms, all at once
+  limited    five thousand pages of 100 ms, five hundred at once
+  --virtual  the clock jumps to the next deadline whenever no task can go on";
+
+/// An address at which nobody listens.
+fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    format!("http://{}/gone", listener.local_addr().expect("a port"))
+}
+
+async fn endpoints(watch: Stopwatch) {
+    let server = DelayServer::start().await.expect("a port");
+    let urls = [
+        ("users", server.url("/users?wait=200&text=ann,bob")),
+        ("prices", server.url("/prices?wait=100&text=3.50")),
+        ("orders", server.url("/orders?wait=50&status=500")),
+        ("reports", server.url("/reports?wait=5000")),
+        ("archive", nobody()),
+    ];
+    let client = Client::new(10).patience(Duration::from_secs(1));
+    let good = gather(urls.iter().map(async |(name, url)| {
+        let problem = match client.get(url).await {
+            Ok(answer) if answer.status == 200 => {
+                watch.say(format_args!("{name}: {}", String::from_utf8_lossy(&answer.body)));
+                return true;
+            }
+            Ok(answer) => format!("status {}", answer.status),
+            Err(error) => without_ports(&error.to_string()),
+        };
+        watch.say(format_args!("{name}: nothing, for {problem}"));
+        false
+    }))
+    .await;
+    let count = good.iter().filter(|good| **good).count();
+    watch.say(format_args!("{count} of {} endpoints have answered", good.len()));
+}
+
+/// Ports are others each time.
+fn without_ports(text: &str) -> String {
+    let mut pieces = text.split("127.0.0.1:");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |text, piece| {
+        text + "127.0.0.1" + piece.trim_start_matches(|c: char| c.is_ascii_digit())
+    })
+}
+
+/// Fetches so many pages; says after how long, and what the server has seen.
+async fn fetch(watch: Stopwatch, pages: usize, limit: usize, is_virtual: bool) {
+    let server = DelayServer::start().await.expect("a port");
+    let (url, client) = (server.url("/page?wait=100"), Client::new(limit));
+    let (start, worked, done) = (watch.elapsed(), processor_time(), Cell::new(0));
+    for_each_concurrent(limit, 0..pages, async |_| {
+        let answer = client.get(&url).await.expect("the server is well");
+        assert_eq!(answer.status, 200);
+        done.set(done.get() + 1);
+        if done.get() % (pages / 5) == 0 {
+            watch.say(format_args!("{} of {pages} pages", done.get()));
+        }
+    })
+    .await;
+    let took = watch.elapsed() - start;
+    watch.say(format_args!("{pages} pages of 100 ms in {} ms, not in {} s", took.as_millis(), pages / 10));
+    watch.say(format_args!("at most {} connections at once", server.seen.most_open.get()));
+    if !is_virtual {
+        let worked = (processor_time() - worked).as_millis();
+        watch.say(format_args!("the processor, client and server together: {worked} ms"));
+    }
+}
+
+/// How long this process has computed, on any processor.
+fn processor_time() -> Duration {
+    clock_gettime(ClockId::ProcessCPUTime).try_into().expect("not negative")
+}
+
+/// A thousand connections are two thousand descriptors here, and many systems allow 1,024 unless they are asked.
+fn allow_many_descriptors() {
+    let limits = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limits.maximum, maximum: limits.maximum });
+}
+
+fn main() {
+    allow_many_descriptors();
+    let show = Show::new(USAGE, &["endpoints", "thousand", "limited"]);
+    let is_virtual = show.is_virtual();
+    show.part("endpoints", "five addresses, and errors that are values", endpoints);
+    show.part("thousand", "a thousand pages, all at once", async |watch| {
+        fetch(watch, 1000, 1000, is_virtual).await;
+    });
+    show.part("limited", "five thousand pages, five hundred at once", async |watch| {
+        fetch(watch, 5000, 500, is_virtual).await;
+    });
+}
