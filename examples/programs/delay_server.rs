@@ -23,9 +23,9 @@ usage: delay_server [--addr HOST:PORT]
   --addr  where to listen; port 0 is any free one (127.0.0.1:7007)";
 
 async fn run(addr: String) -> io::Result<()> {
-    let listener = TcpListener::bind(addr).await?;
+    let shutdown = signal::shutdown(); // From here on, a signal is heard.
+    let (listener, seen) = (TcpListener::bind(addr).await?, Rc::new(Seen::default()));
     println!("listening on {}", listener.local_addr()?);
-    let (seen, shutdown) = (Rc::new(Seen::default()), signal::shutdown());
     let told = async {
         shutdown.await;
     };

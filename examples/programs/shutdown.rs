@@ -45,9 +45,10 @@ async fn worker(watch: Stopwatch, number: u32, jobs: &Jobs, stop: CancelToken) {
 async fn run(watch: Stopwatch, after: Duration) {
     let (jobs, stop) = (Jobs::default(), CancelToken::new());
     let workers = gather((1..=3).map(|number| worker(watch, number, &jobs, stop.clone())));
+    let signalled = signal::shutdown(); // From here on, a signal is heard.
     let asked = async {
         select! {
-            by = signal::shutdown() => watch.say(format_args!("signal {by}: no more jobs are taken up")),
+            by = signalled => watch.say(format_args!("signal {by}: no more jobs are taken up")),
             () = time::sleep(after) => watch.say("the time is over: no more jobs are taken up"),
         }
         stop.cancel();

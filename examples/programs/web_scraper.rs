@@ -13,7 +13,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use examples::delays::DelayServer;
-use examples::http_client::Client;
+use examples::http_client::{Client, FetchError};
 use examples::show::{Show, Stopwatch};
 use roundel::group::{for_each_concurrent, gather};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -49,23 +49,15 @@ async fn endpoints(watch: Stopwatch) {
                 return true;
             }
             Ok(answer) => format!("status {}", answer.status),
-            Err(error) => without_ports(&error.to_string()),
+            Err(FetchError::NoConnection(error)) => error.kind().to_string(),
+            Err(error) => error.to_string(),
         };
-        watch.say(format_args!("{name}: nothing, for {problem}"));
+        watch.say(format_args!("{name}: nothing: {problem}"));
         false
     }))
     .await;
     let count = good.iter().filter(|good| **good).count();
     watch.say(format_args!("{count} of {} endpoints have answered", good.len()));
-}
-
-/// Ports are others each time.
-fn without_ports(text: &str) -> String {
-    let mut pieces = text.split("127.0.0.1:");
-    let first = pieces.next().unwrap_or_default().to_owned();
-    pieces.fold(first, |text, piece| {
-        text + "127.0.0.1" + piece.trim_start_matches(|c: char| c.is_ascii_digit())
-    })
 }
 
 /// Fetches so many pages; says after how long, and what the server has seen.

@@ -39,7 +39,12 @@ fn web_scraper() {
     let text = gold("web_scraper", &["--virtual"]);
     in_order(
         &text,
-        &["archive: nothing", "orders: nothing, for status 500", "users: ann,bob", "2 of 5 endpoints"],
+        &[
+            "archive: nothing: connection refused",
+            "orders: nothing: status 500",
+            "users: ann,bob",
+            "2 of 5 endpoints",
+        ],
     );
     in_order(&text, &["1000 pages of 100 ms in 100 ms", "5000 pages of 100 ms in 1000 ms", "at most 500"]);
 }
