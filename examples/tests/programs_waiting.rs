@@ -96,3 +96,12 @@ fn on_the_real_clock_the_lines_are_the_same() {
     let real = lines_of("race", &[]).join("\n");
     assert_eq!(without_times(&real), without_times(&lines_of("race", &["--virtual"]).join("\n")));
 }
+
+/// On the real clock: what is in order is tested, and no time.
+#[test]
+fn hello() {
+    let _watchdog = watchdog();
+    let text = lines_of("hello", &[]).join("\n");
+    in_order(&text, &["none of them has run", "coffee: begun", "eggs: begun", "toast: begun"]);
+    in_order(&text, &["toast: ready", "eggs: ready", "coffee: ready", "served: coffee, eggs, toast"]);
+}
