@@ -46,7 +46,14 @@ fn web_scraper() {
             "2 of 5 endpoints",
         ],
     );
-    in_order(&text, &["1000 pages of 100 ms in 100 ms", "5000 pages of 100 ms in 1000 ms", "at most 500"]);
+    in_order(
+        &text,
+        &["1000 pages over new connections: 100 ms", "1000 pages over the same: 100 ms", "1000 made"],
+    );
+    in_order(
+        &text,
+        &["5000 pages over five hundred connections: 1000 ms", "at most 500 connections at once, 500 made"],
+    );
 }
 
 #[test]
