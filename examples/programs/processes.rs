@@ -9,6 +9,8 @@
 #![forbid(unsafe_code)]
 
 use std::process::abort;
+use std::thread;
+use std::time::Duration;
 
 use examples::show::{Show, Stopwatch};
 use roundel::group::{as_completed, gather};
@@ -18,7 +20,7 @@ const USAGE: &str = "\
 usage: processes [sums|two|failures|crash]
   sums      the sums of the squares below one to five million, by two processes
   two       two halves of two million squares
-  failures  a job that returns an error, and one that panics
+  failures  jobs that return an error, panic, or do not end
   crash     a job that takes its process with it";
 
 /// The sum of the squares of the numbers from `from` up to `to`, that one not included.
@@ -39,6 +41,9 @@ fn fail(input: &[u8]) -> Result<Vec<u8>, String> {
     match input {
         b"panic" => panic!("an index was wrong, say"),
         b"crash" => abort(),
+        b"hang" => loop {
+            thread::park();
+        },
         _ => Err("could not be done".into()),
     }
 }
@@ -84,8 +89,11 @@ async fn failures(watch: Stopwatch) {
         let error = pool.run(job, input).await.expect_err("it fails");
         println!("{job} {input:?}: {error}");
     }
+    let limit = Duration::from_millis(300);
+    let error = pool.run_timeout(limit, "fail", "hang").await.expect_err("it does not end");
+    println!("fail \"hang\": {error}");
     let good = pool.run("sum", "1 4").await.expect("it does not fail");
-    println!("sum \"1 4\": {}, by the same worker", text(&good));
+    println!("sum \"1 4\": {}, and the pool is as good as new", text(&good));
     watch.say("done");
 }
 
@@ -105,6 +113,6 @@ fn main() {
     let show = Show::in_real_time(USAGE, &["sums", "two", "failures", "crash"]);
     show.part("sums", "five sums, two processes", sums);
     show.part("two", "two halves of one range", two);
-    show.part("failures", "errors and panics are values; the worker goes on", failures);
+    show.part("failures", "errors, panics and time limits are values", failures);
     show.part("crash", "a process that dies takes nobody along", crash);
 }

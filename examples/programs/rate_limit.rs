@@ -41,8 +41,10 @@ async fn limiter(watch: Stopwatch) {
     let limiter = RateLimiter::new(10, 10);
     gather((1..=30).map(async |number| {
         limiter.acquire().await;
-        if number > 10 || number == 1 {
-            watch.say(format_args!("request {number} goes out"));
+        match number {
+            1 => watch.say("requests 1 to 10 go out"),
+            2..=10 => {}
+            _ => watch.say(format_args!("request {number} goes out")),
         }
         request().await;
     }))

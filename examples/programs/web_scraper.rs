@@ -64,6 +64,7 @@ async fn endpoints(watch: Stopwatch) {
 /// Fetches so many pages, as often as there are names for it; all over the same connections.
 async fn fetch(watch: Stopwatch, pages: usize, limit: usize, rounds: &[&str], is_virtual: bool) {
     let server = DelayServer::start().await.expect("a port");
+    let limit = limit.min(possible_connections());
     let (url, client) = (server.url("/page?wait=100"), Client::new(limit));
     for round in rounds {
         let (start, worked, done) = (watch.elapsed(), processor_time(), Cell::new(0));
@@ -92,14 +93,15 @@ fn processor_time() -> Duration {
     clock_gettime(ClockId::ProcessCPUTime).try_into().expect("not negative")
 }
 
-/// A thousand connections are two thousand descriptors here, and many systems allow 1,024 unless they are asked.
-fn allow_many_descriptors() {
-    let limits = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limits.maximum, maximum: limits.maximum });
+/// How many connections are possible. Each has two descriptors here, and many systems allow 1,024 unless they are asked.
+fn possible_connections() -> usize {
+    let most = getrlimit(Resource::Nofile).maximum;
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most });
+    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    (allowed.saturating_sub(50) / 2) as usize
 }
 
 fn main() {
-    allow_many_descriptors();
     let show = Show::new(USAGE, &["endpoints", "thousand", "limited"]);
     let is_virtual = show.is_virtual();
     show.part("endpoints", "five addresses, and errors that are values", endpoints);

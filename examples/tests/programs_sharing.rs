@@ -51,7 +51,7 @@ fn rate_limit() {
         &text,
         &[
             "── limiter",
-            "0.00 s  request 1 ",
+            "0.00 s  requests 1 to 10",
             "0.10 s  request 11",
             "0.20 s  request 12",
             "2.00 s  request 30",
