@@ -9,7 +9,6 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -19,6 +18,7 @@ use examples::delays::DelayServer;
 use examples::http_client::{Client, FetchError};
 use roundel::group::gather;
 use roundel::{Runtime, time};
+use roundel_net::{TcpListener, TcpSocket};
 
 const DIGEST: &str = "5cd539c7ca6be10ec4b0de38f1e05caf7f8a94220864da54aba0127ab3cddb61\
                       c4686a2641bc322e4ee74e3ce3e2d5f83da33dd7760c70442ce21989d0258277";
@@ -177,8 +177,10 @@ fn a_failure_is_an_answer_and_what_is_no_answer_is_an_error() {
     with_a_server(async |server| {
         let client = Client::new(2);
         assert_eq!(client.get(&server.url("/?status=503")).await.unwrap().status, 503);
-        let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let error = client.get(&format!("http://{unused}/")).await.unwrap_err();
+        let taken = TcpSocket::new_v4().unwrap(); // A port at which nobody listens.
+        taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let url = format!("http://{}/", taken.local_addr().unwrap());
+        let error = client.get(&url).await.unwrap_err();
         assert!(matches!(error, FetchError::NoConnection(_)), "{error}");
         let error = client.get("ftp://example.org/").await.unwrap_err();
         assert!(error.to_string().contains("has to be http://HOST:PORT/TARGET"), "{error}");
@@ -189,7 +191,7 @@ fn a_failure_is_an_answer_and_what_is_no_answer_is_an_error() {
 #[test]
 fn a_connection_that_the_server_has_closed_is_replaced() {
     with_a_server(async |_| {
-        let listener = roundel_net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let server = roundel::spawn(async move {
             for answer in ["Content-Length: 2\r\n\r\nok", "Content-Length: 9\r\n\r\ncut", "\r\n"] {
