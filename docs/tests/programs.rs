@@ -111,3 +111,9 @@ fn every_gold_text_is_that_of_a_program() {
         assert!(tests.iter().any(|test| test.text.contains(&call)), "no test reads {file}");
     }
 }
+
+#[test]
+fn the_readme_shows_what_the_first_program_prints() {
+    let shown = format!("$ cargo run --release --example race\n{}```", read("examples/tests/gold/race.txt"));
+    assert!(read("README.md").contains(&shown), "README.md shows another output of `race`");
+}
