@@ -70,6 +70,12 @@ impl Args {
         rate
     }
 
+    /// The one argument that is no option, if it was given; it has to be one of these.
+    pub fn word(&mut self, choices: &[&str]) -> Option<String> {
+        let at = self.left.iter().position(|arg| choices.contains(&arg.as_str()))?;
+        Some(self.left.remove(at))
+    }
+
     fn take(&mut self, name: &str) -> Option<String> {
         let value_of = |arg: &str| Some(arg.strip_prefix(name)?.strip_prefix('=')?.to_owned());
         let at = self.left.iter().position(|arg| arg == name || value_of(arg).is_some())?;

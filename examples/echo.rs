@@ -1,4 +1,6 @@
-//! A server that gives back what it gets. `echo --help` tells its options; `load` puts it to the test.
+//! A server that gives back what it gets.
+//!
+//! Run it with `cargo run --release --example echo`; `-- --help` tells its options, and `load` puts it to the test.
 //!
 //! The whole of it is the loop in `echo`. A connection that is idle costs a task of some two hundred bytes: its buffer is
 //! lent to it only while it has bytes in hand. A slow reader makes its own writer wait, and nobody else.

@@ -1,6 +1,8 @@
 //! Puts an echo server to the test: so many connections, each with so many messages under way, for so long. Every byte
 //! that comes back is compared with what was sent. It ends with one line, and with code 1 if anything was wrong.
 //!
+//! Run it with `cargo run --release --example load -- --addr 127.0.0.1:7000`, while `echo` runs.
+//!
 //! Each connection writes and reads at the same time, with `join!` on one `TcpStream`: nothing has to be split. The
 //! end is in order, too: whoever has sent enough closes its direction, and reads until the server does the same.
 

@@ -18,17 +18,18 @@ use rustix::process::Signal;
 use common::{Program, read, read_all, run, there_and_back, watchdog};
 
 /// A TCP server, the option that tells it where to listen, and what else it needs.
-const SERVERS: [(&str, &str, &[&str]); 6] = [
+const SERVERS: [(&str, &str, &[&str]); 7] = [
     ("echo", "--addr", &[]),
     ("echo", "--addr", &["--threads", "2"]),
     ("chat", "--addr", &[]),
     ("proxy", "--listen", &["--to", "127.0.0.1:1"]),
     ("chaos", "--listen", &["--to", "127.0.0.1:1", "--seed", "1"]),
     ("http_hello", "--addr", &[]),
+    ("delay_server", "--addr", &[]),
 ];
 
 /// All of them, and what each cannot do without.
-const ALL: [(&str, &[&str]); 8] = [
+const ALL: [(&str, &[&str]); 34] = [
     ("echo", &[]),
     ("load", &["--addr", "127.0.0.1:1"]),
     ("udp_echo", &[]),
@@ -37,6 +38,32 @@ const ALL: [(&str, &[&str]); 8] = [
     ("proxy", &["--to", "127.0.0.1:1"]),
     ("chaos", &["--to", "127.0.0.1:1"]),
     ("http_hello", &[]),
+    ("delay_server", &[]),
+    ("connection_pool", &[]),
+    ("web_scraper", &[]),
+    ("hybrid_scraper", &[]),
+    ("etl", &[]),
+    ("hello_world", &[]),
+    ("fetches", &[]),
+    ("create_then_await", &[]),
+    ("failures", &[]),
+    ("timeouts", &[]),
+    ("cancel", &[]),
+    ("race", &[]),
+    ("lock", &[]),
+    ("semaphore", &[]),
+    ("rate_limit", &[]),
+    ("retry", &[]),
+    ("shared", &[]),
+    ("manager", &[]),
+    ("pipe", &[]),
+    ("pipeline", &[]),
+    ("worker_pool", &[]),
+    ("threads", &[]),
+    ("blocking_trap", &[]),
+    ("processes", &[]),
+    ("shutdown", &[]),
+    ("health", &[]),
 ];
 
 fn start(server: (&str, &str, &[&str]), address: &str) -> Program {

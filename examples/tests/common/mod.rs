@@ -164,6 +164,11 @@ impl Program {
     /// Asks it to end. It is to do that in order, and without a complaint.
     pub(crate) fn stop(self) -> Vec<String> {
         self.signal(Signal::TERM);
+        self.ended_well()
+    }
+
+    /// Its last lines. It has been asked to end, and is to do that in order, and without a complaint.
+    pub(crate) fn ended_well(self) -> Vec<String> {
         let ended = self.end();
         assert!(ended.status.success() && ended.complaints.is_empty(), "{ended:?}");
         ended.lines
@@ -216,6 +221,47 @@ pub(crate) fn shell(script: &str, args: &[&str]) -> String {
     let ended = Program::launch(&mut command).end();
     assert_ne!(ended.code(), Some(124), "{script}: took too long");
     format!("{}\n{}", ended.text(), ended.complaints)
+}
+
+/// What a program prints, line by line; it must end well, and without a complaint.
+pub(crate) fn lines_of(name: &str, args: &[&str]) -> Vec<String> {
+    let ended = run(name, args);
+    assert!(ended.status.success() && ended.complaints.is_empty(), "{name} {args:?}: {ended:?}");
+    ended.lines
+}
+
+/// What a program prints; it has to be what `gold/NAME.txt` says, without the times if they are real.
+pub(crate) fn gold(name: &str, args: &[&str]) -> String {
+    let path = format!("{}/tests/gold/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+    let expected = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let printed = run(name, args);
+    assert!(printed.status.success(), "{name} {args:?}: {printed:?}");
+    let printed = printed.text() + "\n";
+    let is_exact = args.contains(&"--virtual");
+    let same =
+        if is_exact { printed == expected } else { without_times(&printed) == without_times(&expected) };
+    assert!(same, "{path} is not what `{name}` prints:\n{printed}");
+    printed
+}
+
+/// Leaves out the times with which lines begin.
+pub(crate) fn without_times(text: &str) -> String {
+    text.lines().map(|line| format!("{}\n", after_time(line).unwrap_or(line))).collect()
+}
+
+/// What is behind the time with which a line begins, if it begins with one.
+pub(crate) fn after_time(line: &str) -> Option<&str> {
+    let (time, rest) = line.split_once(" s  ")?;
+    time.trim_start().parse::<f64>().is_ok().then_some(rest)
+}
+
+/// Whether these lines are in the text, in this order; others may be in between.
+pub(crate) fn in_order(text: &str, lines: &[&str]) {
+    let mut rest = text.lines();
+    for line in lines {
+        // (Each pattern takes a line of its own.)
+        assert!(rest.any(|other| other.contains(line)), "no `{line}`, or not in this order, in\n{text}");
+    }
 }
 
 /// Reads exactly so much.

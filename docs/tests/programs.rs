@@ -1,0 +1,119 @@
+//! Every program stands in the book's table of programs, with its command and a test; and what stands there exists.
+
+#![forbid(unsafe_code)]
+#![cfg(not(miri))]
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use docs::root;
+
+/// A line of the table.
+struct Row {
+    name: String,
+    path: String,
+    command: String,
+    articles: String,
+    test: (String, String),
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// `name` and path of a cell that is a link.
+fn link(cell: &str) -> (String, String) {
+    let (text, rest) = cell.trim().split_once("](").unwrap_or_else(|| panic!("no link: {cell}"));
+    let path = rest.trim_end_matches(')').trim_start_matches("../");
+    (text.trim_matches(['[', '`']).to_owned(), path.to_owned())
+}
+
+fn table() -> Vec<Row> {
+    let page = read("docs/programs.md");
+    let lines = page.lines().filter(|line| line.starts_with("| [`"));
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').collect();
+        let [program, command, articles, _rows, _shows, test] = cells[..] else {
+            panic!("docs/programs.md: not six cells: {line}")
+        };
+        let (name, path) = link(program);
+        let command = command.trim().trim_matches('`').to_owned();
+        Row { name, path, command, articles: articles.trim().to_owned(), test: link(test) }
+    };
+    lines.map(row).collect()
+}
+
+/// Name and path of each example that cargo is told of.
+fn examples() -> BTreeSet<(String, String)> {
+    let manifest = read("examples/Cargo.toml");
+    let value = |part: &str, key: &str| {
+        let line = part.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+        line.trim_matches([' ', '=', '"']).to_owned()
+    };
+    let parts = manifest.split("[[example]]").skip(1);
+    parts.map(|part| (value(part, "name"), format!("examples/{}", value(part, "path")))).collect()
+}
+
+#[test]
+fn every_program_is_in_the_table_once() {
+    let rows = table();
+    let named: BTreeSet<_> = rows.iter().map(|row| (row.name.clone(), row.path.clone())).collect();
+    assert_eq!(named.len(), rows.len(), "a program stands in docs/programs.md twice");
+    let examples = examples();
+    assert!(examples.len() > 30, "{examples:?}");
+    let missing: Vec<_> = examples.difference(&named).collect();
+    assert!(missing.is_empty(), "docs/programs.md does not name {missing:?}");
+    let gone: Vec<_> = named.difference(&examples).collect();
+    assert!(gone.is_empty(), "examples/Cargo.toml does not name {gone:?}");
+}
+
+#[test]
+fn every_command_runs_its_program() {
+    for row in table() {
+        let command = format!("cargo run --release --example {}", row.name);
+        let rest =
+            row.command.strip_prefix(&command).unwrap_or_else(|| panic!("{}: {}", row.name, row.command));
+        assert!(rest.is_empty() || rest.starts_with(" -- "), "{}: {}", row.name, row.command);
+        assert!(read(&row.path).contains(&command), "{} does not say how it is run", row.path);
+    }
+}
+
+#[test]
+fn every_test_that_is_named_exists() {
+    for row in table() {
+        let (name, path) = row.test;
+        let is_there = read(&path).contains(&format!("#[test]\nfn {name}()"));
+        assert!(is_there, "{}: {path} has no test `{name}`", row.name);
+    }
+}
+
+#[test]
+fn every_article_that_is_named_is_told_by_its_file() {
+    let page = read("docs/programs.md");
+    for row in table() {
+        for article in row.articles.split(' ').filter(|article| *article != "–") {
+            let told = page.lines().any(|line| line.starts_with(&format!("- {article} `")));
+            assert!(told, "{}: which file is {article}?", row.name);
+        }
+    }
+}
+
+/// A gold text that no test reads says nothing.
+#[test]
+fn every_gold_text_is_that_of_a_program() {
+    let names: BTreeSet<String> = examples().into_iter().map(|(name, _)| name).collect();
+    for entry in fs::read_dir(root().join("examples/tests/gold")).expect("the gold texts") {
+        let file = entry.expect("a file").file_name().to_string_lossy().into_owned();
+        let name = file.trim_end_matches(".txt").to_owned();
+        assert!(names.contains(&name), "examples/tests/gold/{file} belongs to no program");
+        let tests = docs::sources("examples/tests", &[".rs"]);
+        let call = format!("gold(\"{name}\"");
+        assert!(tests.iter().any(|test| test.text.contains(&call)), "no test reads {file}");
+    }
+}
+
+#[test]
+fn the_readme_shows_what_the_first_program_prints() {
+    let shown = format!("$ cargo run --release --example race\n{}```", read("examples/tests/gold/race.txt"));
+    assert!(read("README.md").contains(&shown), "README.md shows another output of `race`");
+}

@@ -1,0 +1,42 @@
+//! A server that takes its time: the address says how long to wait, and what to answer.
+//!
+//! Run it with `cargo run --release --example delay_server`, and then
+//!
+//! - `curl -v 'http://127.0.0.1:7007/?wait=1000'` for an answer after a second,
+//! - `curl -v 'http://127.0.0.1:7007/?status=503&text=busy&times=3'` for a failure that says so three times.
+//!
+//! It is there to be waited for by scrapers, and what it does is in `delays.rs`: one task for each connection, which sleeps.
+
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use examples::args::{Args, end};
+use examples::delays::{self, Seen};
+use roundel::signal;
+use roundel_net::TcpListener;
+
+const USAGE: &str = "\
+usage: delay_server [--addr HOST:PORT]
+  --addr  where to listen; port 0 is any free one (127.0.0.1:7007)";
+
+async fn run(addr: String) -> io::Result<()> {
+    let shutdown = signal::shutdown(); // From here on, a signal is heard.
+    let (listener, seen) = (TcpListener::bind(addr).await?, Rc::new(Seen::default()));
+    println!("listening on {}", listener.local_addr()?);
+    let told = async {
+        shutdown.await;
+    };
+    delays::run(listener, Rc::clone(&seen), told).await?;
+    println!("{} requests on {} connections", seen.requests.get(), seen.connections.get());
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let mut args = Args::new(USAGE);
+    let addr = args.value("--addr", "127.0.0.1:7007".to_owned());
+    args.finish();
+    end(roundel::run(run(addr)))
+}

@@ -1,0 +1,106 @@
+//! Three requests run together and the second fails. What becomes of the others? Whoever starts them has to choose.
+//!
+//! Run it with `cargo run --release --example failures`.
+//!
+//! Facts. asyncio's `gather` returns at the first error, and the others *run on*, although many believe that it cancels them; its
+//! `TaskGroup` does that. Here each fate has a function of its own: errors are values, so a `gather` that collects all of
+//! them needs no option.
+
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use examples::show::{Show, Stopwatch};
+use roundel::group::{gather, gather_outcomes, try_gather, try_scope};
+use roundel::{spawn, time};
+
+const USAGE: &str = "\
+usage: failures [first-error|run-on|settled|group|panic] [--virtual]
+  first-error  try_gather: the first error returns, the others are dropped
+  run-on       as asyncio's gather: the first error returns, the others go on
+  settled      gather: all results, errors among them
+  group        try_scope: the first error cancels the group
+  panic        gather_outcomes: a panic is one result among the others
+  --virtual    the clock jumps to the next deadline whenever no task can go on";
+
+/// Says so if a request is dropped before it is done.
+struct Request {
+    watch: Stopwatch,
+    number: u32,
+    done: bool,
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        if !self.done {
+            self.watch.say(format_args!("request {}: dropped", self.number));
+        }
+    }
+}
+
+/// Takes 100, 50 and 150 ms; the second fails.
+async fn request(watch: Stopwatch, number: u32) -> Result<String, String> {
+    let mut request = Request { watch, number, done: false };
+    time::sleep(Duration::from_millis([100, 50, 150][number as usize - 1])).await;
+    request.done = true;
+    if number == 2 {
+        watch.say("request 2: fails");
+        return Err("request 2: connection refused".into());
+    }
+    watch.say(format_args!("request {number}: done"));
+    Ok(format!("answer {number}"))
+}
+
+async fn first_error(watch: Stopwatch) {
+    let result = try_gather([1, 2, 3].map(|number| request(watch, number))).await;
+    watch.say(format_args!("try_gather gives {result:?}"));
+}
+
+async fn run_on(watch: Stopwatch) {
+    let tasks = [1, 2, 3].map(|number| spawn(request(watch, number)));
+    let answers = tasks.map(|task| async { task.await.expect("nothing panics here") });
+    let result = try_gather(answers).await; // Drops the handles, and a handle is not its task.
+    watch.say(format_args!("try_gather of handles gives {result:?}"));
+    time::sleep(Duration::from_millis(200)).await;
+}
+
+async fn settled(watch: Stopwatch) {
+    for result in gather([1, 2, 3].map(|number| request(watch, number))).await {
+        match result {
+            Ok(answer) => watch.say(format_args!("good: {answer}")),
+            Err(why) => watch.say(format_args!("bad:  {why}")),
+        }
+    }
+}
+
+async fn group(watch: Stopwatch) {
+    let result = try_scope(async |group| {
+        for number in [1, 2, 3] {
+            drop(group.spawn(request(watch, number))); // The group waits for it all the same.
+        }
+        Ok::<_, String>("all of them answered")
+    });
+    let error = result.await.expect_err("the second request fails");
+    watch.say(format_args!("the group has failed, and nobody of it is left: {:?}", error.errors()));
+}
+
+async fn panic(watch: Stopwatch) {
+    let requests = [1, 2, 3].map(|number| async move {
+        request(watch, number).await.unwrap() // A bug: it was not expected to fail.
+    });
+    for outcome in gather_outcomes(requests).await {
+        match outcome {
+            Ok(answer) => watch.say(format_args!("good: {answer}")),
+            Err(why) => watch.say(format_args!("bad:  {why}")),
+        }
+    }
+}
+
+fn main() {
+    let show = Show::new(USAGE, &["first-error", "run-on", "settled", "group", "panic"]);
+    show.part("first-error", "the first error returns, the others are dropped", first_error);
+    show.part("run-on", "the first error returns, the others go on, as in asyncio", run_on);
+    show.part("settled", "all results, errors among them", settled);
+    show.part("group", "the first error cancels the group", group);
+    show.part("panic", "a panic is one result among the others", panic);
+}

@@ -1,0 +1,177 @@
+//! The programs about work: handed on from task to task, to threads, to processes, and brought to an end in order.
+//!
+//! What can run on a virtual clock is compared with `gold/NAME.txt` to the last hundredth. What blocks on purpose cannot; of that, the
+//! order of the lines is tested, and no time.
+
+#![forbid(unsafe_code)]
+#![cfg(all(unix, not(miri)))]
+
+mod common;
+
+use std::process::Command;
+
+use rustix::process::Signal;
+
+use common::{Program, after_time, gold, in_order, lines_of, path_of, run, watchdog};
+
+#[test]
+fn pipe() {
+    let _watchdog = watchdog();
+    let text = gold("pipe", &["--virtual"]);
+    in_order(
+        &text,
+        &["\"HELLO\"", "child:  got \"STOP\"", "heard \"BYE\"", "answered 2 lines", "None, the end"],
+    );
+}
+
+#[test]
+fn pipeline() {
+    let _watchdog = watchdog();
+    let text = gold("pipeline", &["--virtual"]);
+    in_order(&text, &["results: [4, 16, 36, 64, 100, 144, 196, 256, 324]", "1.00 s  consumer: 10 is done"]);
+    assert!(!text.contains(" 3 in the channel"), "there was room for two:\n{text}");
+}
+
+#[test]
+fn worker_pool() {
+    let _watchdog = watchdog();
+    let text = gold("worker_pool", &["--virtual"]);
+    let results: Vec<String> = (0..20).map(|number| format!("{number}: {}", 2 * number)).collect();
+    let line = format!("0.25 s  {{{}}}", results.join(", "));
+    in_order(&text, &["── sentinels", &line, "tasks left: 0", "── closed", &line, "tasks left: 0"]);
+}
+
+#[test]
+fn threads() {
+    let _watchdog = watchdog();
+    let text = gold("threads", &["--virtual"]);
+    in_order(
+        &text,
+        &["read data.bin successfully", "done: first", "done: second", "found 1229", "found 1229"],
+    );
+}
+
+/// Two jobs that would take four seconds one after the other: the second begins before the first is done.
+#[test]
+fn threads_do_not_hold_up_the_loop() {
+    let _watchdog = watchdog();
+    let text = lines_of("threads", &["two"]).join("\n");
+    in_order(&text, &["two jobs", "the loop goes on", "done: first", "done: second"]);
+}
+
+#[test]
+fn blocking_trap() {
+    let _watchdog = watchdog();
+    let text = run("blocking_trap", &[]).text();
+    let between = |part: &str| {
+        let work = text.split(part).nth(1).expect("the part").split("work: begins").nth(1).expect("its work");
+        work.split("work: done").next().expect("its end").matches("beat").count()
+    };
+    assert_eq!(between("── trap"), 0, "{text}");
+    assert!(between("── thread") > 0, "{text}");
+}
+
+/// One task awaits for 150 ms, one blocks for as long: one warning. (A machine may be so busy that it holds up the others, too;
+/// so there are some tries.)
+#[test]
+fn who_blocks_is_warned_of_and_who_awaits_is_not() {
+    let _watchdog = watchdog();
+    let is_one_warning = |_| {
+        let ended = run("blocking_trap", &["warning"]);
+        in_order(&ended.text(), &["patient: has awaited", "greedy: has blocked"]);
+        in_order(&ended.complaints, &["\"greedy\" (spawned at examples/programs/blocking_trap.rs:"]);
+        ended.complaints.lines().count() == 1
+    };
+    assert!((0..5).any(is_one_warning));
+}
+
+#[test]
+fn processes() {
+    let _watchdog = watchdog();
+    let text = gold("processes", &[]);
+    let sums = [
+        "333332833333500000",
+        "2666664666667000000",
+        "8999995500000500000",
+        "21333325333334000000",
+        "41666654166667500000",
+    ];
+    in_order(&text, &sums);
+    in_order(
+        &text,
+        &["── two", "333332833333500000", "2333331833333500000", "── failures", "negative number: -1"],
+    );
+    in_order(
+        &text,
+        &[
+            "no job is called \"product\"",
+            "300ms",
+            "1 4\": 14",
+            "── crash",
+            "SIGABRT",
+            "332833500",
+            "by a new worker: 285",
+        ],
+    );
+}
+
+#[test]
+fn shutdown() {
+    let _watchdog = watchdog();
+    let text = gold("shutdown", &["--virtual"]);
+    in_order(
+        &text,
+        &["no more jobs", "shutting down gracefully", "all ended in time: true; jobs begun 10, done 10"],
+    );
+}
+
+/// What is in hand is finished, and nothing more; the code is 0.
+#[test]
+fn shutdown_by_a_signal() {
+    let _watchdog = watchdog();
+    for signal in [Signal::TERM, Signal::INT] {
+        let program = Program::launch(&mut Command::new(path_of("shutdown")));
+        let first: Vec<_> = (0..4).filter_map(|_| program.next_line()).collect();
+        assert_eq!(first.len(), 4);
+        program.signal(signal);
+        let ended = program.end();
+        let lines: Vec<_> = ended.lines.iter().filter_map(|line| after_time(line)).collect();
+        assert_eq!((ended.code(), &*ended.complaints), (Some(0), ""), "{lines:?}");
+        for worker in 1..=3 {
+            let farewell = format!("worker {worker}: shutting down gracefully");
+            assert!(lines.contains(&farewell.as_str()), "{lines:?}");
+        }
+        let last = lines.last().expect("a last line");
+        let count = |before: &str| {
+            last.split(before).nth(1).and_then(|rest| rest.split(',').next()).map(str::to_owned)
+        };
+        assert!(last.starts_with("all ended in time: true"), "{last}");
+        assert_eq!(count("begun "), count("done "), "{last}");
+    }
+}
+
+/// Whoever does not want to wait for what is in hand asks again. (On a busy machine, the workers may be done before that; so
+/// there are some tries.)
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let _watchdog = watchdog();
+    let is_killed = |_| {
+        let program = Program::launch(&mut Command::new(path_of("shutdown")));
+        assert!(program.next_line().is_some());
+        program.signal(Signal::TERM);
+        while program.next_line().is_some_and(|line| !line.contains("no more jobs")) {}
+        program.signal(Signal::TERM);
+        program.end().killed_by() == Some(Signal::TERM.as_raw())
+    };
+    assert!((0..5).any(is_killed));
+}
+
+#[test]
+fn health() {
+    let _watchdog = watchdog();
+    let text = lines_of("health", &[]).join("\n");
+    in_order(
+        &text,
+        &["nothing is going on", "1002 tasks", "one task blocks", "it has ended", "RED ", " 2 tasks"],
+    );
+}
