@@ -1,0 +1,80 @@
+//! One player, many boards: the same three games one after the other, and at the same time.
+//!
+//! Run it with `cargo run --release --example boards`, and `games` or `users` if one part is enough. It runs on virtual time, so
+//! it takes none, and its figures are exact.
+//!
+//! Facts. The player moves in no time; the opponents think for 3, 2 and 1 seconds. To wait can be done at several boards by one
+//! person.
+//!
+//! What follows. What counts is when the waits *begin*, and no word like `async` or `spawn` sees to that.
+
+#![forbid(unsafe_code)]
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use roundel::{Runtime, spawn, time};
+
+const THINKING: [u64; 3] = [3, 2, 1];
+
+/// One move, and the wait for its answer. Tells on which thread.
+async fn game(board: usize, begin: Instant) -> thread::ThreadId {
+    println!("  {} s: I move at board {}", (time::now() - begin).as_secs(), board + 1);
+    time::sleep(Duration::from_secs(THINKING[board])).await;
+    println!("  {} s: an answer at board {}", (time::now() - begin).as_secs(), board + 1);
+    thread::current().id()
+}
+
+/// Wrong, and shown: asynchronous in every word, and one after the other.
+async fn wait_at_each_board(begin: Instant) -> Vec<thread::ThreadId> {
+    let mut threads = Vec::new();
+    for board in 0..THINKING.len() {
+        threads.push(spawn(game(board, begin)).await.expect("no game panics"));
+    }
+    threads
+}
+
+async fn walk_on(begin: Instant) -> Vec<thread::ThreadId> {
+    let games = [0, 1, 2].map(|board| spawn(game(board, begin)));
+    let mut threads = Vec::new();
+    for game in games {
+        threads.push(game.await.expect("no game panics"));
+    }
+    threads
+}
+
+async fn play<F: Future<Output = Vec<thread::ThreadId>>>(how: &str, games: impl FnOnce(Instant) -> F) {
+    println!("{how}:");
+    let begin = time::now();
+    let mut threads = games(begin).await;
+    threads.dedup();
+    println!("  {} s in all, threads: {}", (time::now() - begin).as_secs(), threads.len());
+}
+
+/// The last of a thousand users, who each make the server wait for so long.
+async fn last_user(wait: Duration) {
+    let begin = time::now();
+    for _ in 0..1000 {
+        time::sleep(wait).await;
+    }
+    let (one_by_one, begin) = (time::now() - begin, time::now());
+    let users: Vec<_> = (0..1000).map(|_| spawn(time::sleep(wait))).collect();
+    for user in users {
+        user.await.expect("no sleep panics");
+    }
+    println!("a wait of {wait:?}, 1000 times: {one_by_one:?}; at the same time: {:?}", time::now() - begin);
+}
+
+fn main() {
+    let part = std::env::args().nth(1).unwrap_or_default();
+    let runtime = Runtime::builder().virtual_time(true).build().expect("three descriptors");
+    runtime.block_on(async {
+        if part != "users" {
+            play("I wait at each board", wait_at_each_board).await;
+            play("I walk on", walk_on).await;
+        }
+        for ms in [1, 100, 1000].into_iter().filter(|_| part != "games") {
+            last_user(Duration::from_millis(ms)).await;
+        }
+    });
+}

@@ -1,0 +1,51 @@
+//! What a task that does not give way takes from all the others.
+//!
+//! Run it with `cargo run --release --example greedy`.
+//!
+//! Facts. Nobody interrupts a poll. A deadline that passes meanwhile is noticed when it is over; and between two looks at the
+//! clock there is more than one poll.
+//!
+//! What follows. A poll of 200 ms makes everybody late by 200 ms. Polls of 1 ms do less harm, as soon as the loop has noticed
+//! how long they take; and polls of 20 µs are hardly felt, even if they come from sixteen tasks that never stop.
+
+#![forbid(unsafe_code)]
+
+use std::time::{Duration, Instant};
+
+use roundel::{spawn, time, yield_now};
+
+/// Keeps the processor, as a long computation does.
+fn burn(duration: Duration) {
+    let begin = Instant::now();
+    while begin.elapsed() < duration {
+        std::hint::spin_loop();
+    }
+}
+
+/// How many milliseconds each of five sleeps of 10 ms takes beside tasks that burn so much in each poll.
+async fn five_sleeps(tasks: u32, each_poll: Duration, polls: u32) -> Vec<u128> {
+    for _ in 0..tasks {
+        let compute = async move {
+            for _ in 0..polls {
+                burn(each_poll);
+                yield_now().await;
+            }
+        };
+        spawn(compute).detach();
+    }
+    let mut took = Vec::new();
+    for _ in 0..5 {
+        let begin = Instant::now();
+        time::sleep(Duration::from_millis(10)).await;
+        took.push(begin.elapsed().as_millis());
+    }
+    took
+}
+
+fn main() {
+    let (ms, us) = (Duration::from_millis, Duration::from_micros);
+    for (tasks, each_poll, polls) in [(1, ms(200), 1), (1, ms(1), 1000), (16, us(20), 10_000)] {
+        let took = roundel::run(five_sleeps(tasks, each_poll, polls));
+        println!("polls of {each_poll:?}, tasks: {tasks}: five sleeps of 10 ms took {took:?} ms");
+    }
+}

@@ -1,0 +1,77 @@
+//! Something to be done every 10 ms: sleeps that drift, an interval that does not, and what becomes of missed ticks.
+//!
+//! Run it with `cargo run --release --example ticks`, and the name of a part if one is enough: `drift` or `missed`. It runs on
+//! virtual time, and its figures are exact.
+//!
+//! Facts. The work itself takes a while. A sleep of 10 ms that begins after it ends later than the next 10 ms.
+//!
+//! What follows. Deadlines are counted from deadlines, and not from "now". And whoever came too late for some of them has to
+//! say whether he wants them all, or the ones that are left, or a whole period from now on.
+
+#![forbid(unsafe_code)]
+
+use std::time::{Duration, Instant};
+
+use roundel::time::{self, MissedTick};
+use roundel::{Runtime, spawn};
+
+const PERIOD: Duration = Duration::from_millis(10);
+
+fn since(begin: Instant) -> u128 {
+    (time::now() - begin).as_millis()
+}
+
+async fn work(ms: u64) {
+    time::sleep(Duration::from_millis(ms)).await;
+}
+
+/// Wrong, and shown.
+async fn sleep_in_between() {
+    let (begin, mut starts) = (time::now(), Vec::new());
+    for _ in 0..6 {
+        starts.push(since(begin));
+        work(3).await;
+        time::sleep(PERIOD).await;
+    }
+    println!("sleeps in between: {starts:?}");
+}
+
+async fn with_an_interval() {
+    let (begin, mut starts) = (time::now(), Vec::new());
+    let mut interval = time::interval(PERIOD);
+    for _ in 0..6 {
+        interval.tick().await;
+        starts.push(since(begin));
+        work(3).await;
+    }
+    println!("an interval:       {starts:?}");
+}
+
+/// The second piece of work takes as long as three and a half periods.
+async fn with_a_late_one(policy: MissedTick) {
+    let (begin, mut starts) = (time::now(), Vec::new());
+    let mut interval = time::interval(PERIOD).missed(policy);
+    for tick in 0..8 {
+        interval.tick().await;
+        starts.push(since(begin));
+        work(if tick == 1 { 35 } else { 0 }).await;
+    }
+    println!("{:<6} {starts:?}", format!("{policy:?}:"));
+}
+
+fn main() {
+    let wanted = std::env::args().nth(1);
+    let is_wanted = |part: &str| wanted.as_deref().is_none_or(|wanted| wanted == part);
+    let runtime = Runtime::builder().virtual_time(true).build().expect("three descriptors");
+    runtime.block_on(async {
+        if is_wanted("drift") {
+            sleep_in_between().await;
+            with_an_interval().await;
+        }
+        if is_wanted("missed") {
+            for policy in [MissedTick::Burst, MissedTick::Delay, MissedTick::Skip] {
+                spawn(with_a_late_one(policy)).await.expect("it only ticks");
+            }
+        }
+    });
+}
