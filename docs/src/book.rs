@@ -4,7 +4,7 @@
 //!
 //! What follows. A chapter is a Markdown file that the table names. [`listing`] makes what belongs behind a mark: a piece
 //! of a source with its file and lines, or what a program prints when it is run, here and now, or what strace sees of it.
-//! A machine on which nothing can be traced leaves such a listing as it is.
+//! Such a listing stays as it is while the calls are the same, and where nothing can be traced.
 //!
 //! What it does not know: whether somebody reads it.
 
@@ -12,7 +12,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::marks::{Ask, Mark, marks, piece, with_listings};
+use crate::marks::{Ask, Mark, calls, marks, piece, with_listings};
 use crate::root;
 
 /// A chapter: its path below `docs/`, and its text.
@@ -49,13 +49,16 @@ pub fn made(chapter: &Chapter) -> Result<String, String> {
     let whole = |why: String| format!("docs/{}: {why}", chapter.path);
     let marks = marks(&chapter.text).map_err(whole)?;
     let place = |mark: &Mark, why| format!("docs/{}:{}: {why}", chapter.path, mark.line);
-    let can_trace = can_trace();
-    let listings = marks.into_iter().map(|mark| match (&mark.ask, &can_trace) {
-        (Ask::Strace { .. }, Err(_)) => Ok((mark.clone(), chapter.text[mark.listing].to_owned())),
-        (ask, _) => match listing(ask, &chapter.path) {
-            Ok(text) => Ok((mark, text)),
+    let can_trace = can_trace().is_ok();
+    let listings = marks.into_iter().map(|mark| {
+        let old = &chapter.text[mark.listing.clone()];
+        let is_trace = matches!(mark.ask, Ask::Strace { .. });
+        match if is_trace && !can_trace { Ok(old.to_owned()) } else { listing(&mark.ask, &chapter.path) } {
+            // Its addresses are others each time.
+            Ok(new) if is_trace && calls(&new) == calls(old) => Ok((mark.clone(), old.to_owned())),
+            Ok(new) => Ok((mark, new)),
             Err(why) => Err(place(&mark, why)),
-        },
+        }
     });
     Ok(with_listings(&chapter.text, &listings.collect::<Result<Vec<_>, _>>()?))
 }

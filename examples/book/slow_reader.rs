@@ -20,9 +20,11 @@ async fn never_waits(stream: Duplex, held: Rc<Cell<usize>>) {
     let (stream, (sender, answers)) = (Rc::new(stream), channel::unbounded::<[u8; 100]>());
     let out = Rc::clone(&stream);
     spawn(async move {
-        while let Ok(answer) = answers.recv().await
-            && copy(&answer[..], &*out).await.is_ok()
-        {}
+        while let Ok(answer) = answers.recv().await {
+            if copy(&answer[..], &*out).await.is_err() {
+                return;
+            }
+        }
     })
     .detach();
     let mut reader = Reader::new(&*stream);
