@@ -3,7 +3,8 @@
 //! Facts. The table of contents is `docs/SUMMARY.md`, in mdBook's form; a code host shows the same files as they are.
 //!
 //! What follows. A chapter is a Markdown file that the table names. [`listing`] makes what belongs behind a mark: a piece
-//! of a source with its file and lines, or what a program prints when it is run, here and now.
+//! of a source with its file and lines, or what a program prints when it is run, here and now, or what strace sees of it.
+//! Such a listing stays as it is while the calls are the same, and where nothing can be traced.
 //!
 //! What it does not know: whether somebody reads it.
 
@@ -11,7 +12,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::marks::{Ask, Mark, marks, piece, with_listings};
+use crate::marks::{Ask, Mark, calls, marks, piece, with_listings};
 use crate::root;
 
 /// A chapter: its path below `docs/`, and its text.
@@ -48,9 +49,16 @@ pub fn made(chapter: &Chapter) -> Result<String, String> {
     let whole = |why: String| format!("docs/{}: {why}", chapter.path);
     let marks = marks(&chapter.text).map_err(whole)?;
     let place = |mark: &Mark, why| format!("docs/{}:{}: {why}", chapter.path, mark.line);
-    let listings = marks.into_iter().map(|mark| match listing(&mark.ask, &chapter.path) {
-        Ok(text) => Ok((mark, text)),
-        Err(why) => Err(place(&mark, why)),
+    let can_trace = can_trace().is_ok();
+    let listings = marks.into_iter().map(|mark| {
+        let old = &chapter.text[mark.listing.clone()];
+        let is_trace = matches!(mark.ask, Ask::Strace { .. });
+        match if is_trace && !can_trace { Ok(old.to_owned()) } else { listing(&mark.ask, &chapter.path) } {
+            // Its addresses are others each time.
+            Ok(new) if is_trace && calls(&new) == calls(old) => Ok((mark.clone(), old.to_owned())),
+            Ok(new) => Ok((mark, new)),
+            Err(why) => Err(place(&mark, why)),
+        }
     });
     Ok(with_listings(&chapter.text, &listings.collect::<Result<Vec<_>, _>>()?))
 }
@@ -66,6 +74,7 @@ pub fn listing(ask: &Ask, chapter: &str) -> Result<String, String> {
         Ask::Output { words, .. } => {
             Ok(format!("```console\n$ {}\n{}```\n", command(words), printed(words)?))
         }
+        Ask::Strace { words } => traced(words),
     }
 }
 
@@ -103,9 +112,49 @@ pub fn command(words: &[String]) -> String {
 ///
 /// When it does not exist, or fails: what it complained about.
 pub fn printed(words: &[String]) -> Result<String, String> {
+    run(words, &[])
+}
+
+/// The calls that are shown: those with which a loop asks, and those with which bytes move.
+const CALLS: &str = "trace=read,write,%network,/epoll,/timerfd";
+
+/// Whether there is a strace, and it may look at what it has started.
+///
+/// # Errors
+///
+/// Why not.
+pub fn can_trace() -> Result<(), String> {
+    let tried = Command::new("strace").args(["-o", "/dev/null", "-e", CALLS, "true"]).output();
+    let output = tried.map_err(|error| format!("strace: {error}"))?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    output.status.success().then_some(()).ok_or_else(|| format!("strace: {}", complaint.trim()))
+}
+
+/// What strace tells of an example, from the first line that it prints to the last.
+fn traced(words: &[String]) -> Result<String, String> {
+    let number = std::process::id();
+    let file = std::env::temp_dir().join(format!("roundel-trace-{number}-{}", words.join("-")));
+    let runner = format!("target.'cfg(all())'.runner=['strace','-o','{}','-e','{CALLS}']", file.display());
+    run(words, &["--config".into(), runner])?;
+    let trace = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let _ = fs::remove_file(&file);
+    let lines: Vec<&str> = trace.lines().collect();
+    let prints = |line: &&str| line.starts_with("write(1, ");
+    match (lines.iter().position(prints), lines.iter().rposition(prints)) {
+        (Some(first), Some(last)) if first < last => {
+            let (shown, example) = (lines[first..=last].join("\n"), words.join(" "));
+            Ok(format!("```console\n$ strace -e {CALLS} target/release/examples/{example}\n{shown}\n```\n"))
+        }
+        _ => Err(format!("`{}` is to print two lines, and what lies between them is shown", words.join(" "))),
+    }
+}
+
+/// Runs an example, with these options for cargo.
+fn run(words: &[String], options: &[String]) -> Result<String, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut run = Command::new(cargo);
-    run.current_dir(root()).args(["run", "--quiet", "--offline", "-p", "examples", "--example"]);
+    run.args(options).current_dir(root());
+    run.args(["run", "--quiet", "--offline", "-p", "examples", "--example"]);
     let output =
         run.arg(&words[0]).arg("--").args(&words[1..]).output().map_err(|error| format!("cargo: {error}"))?;
     let complaint = String::from_utf8_lossy(&output.stderr);

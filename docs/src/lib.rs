@@ -82,10 +82,13 @@ macro_rules! chapters {
 }
 
 chapters! {
-    one_player_many_boards "01-one-player-many-boards.md"
-    a_future_is_a_state_machine "02-a-future-is-a-state-machine.md"
-    the_smallest_loop "03-the-smallest-loop.md"
-    a_waker_is_a_number "04-a-waker-is-a-number.md"
-    the_ready_queue "05-the-ready-queue.md"
-    time "06-time.md"
+    c01 "01-one-player-many-boards.md"
+    c02 "02-a-future-is-a-state-machine.md"
+    c03 "03-the-smallest-loop.md"
+    c04 "04-a-waker-is-a-number.md"
+    c05 "05-the-ready-queue.md"
+    c06 "06-time.md"
+    c07 "07-asking-the-kernel.md"
+    c08 "08-one-bytes-journey.md"
+    c13 "13-serving-strangers.md"
 }

@@ -11,6 +11,7 @@
 //! <!-- cite: examples/hello.rs -->                       a whole file
 //! <!-- output: hello -->                                 what that example prints
 //! <!-- output: from_scratch_1 --fast; times vary -->     the same, with arguments; its numbers may differ
+//! <!-- strace: book_one_echo -->                         what it asks the kernel for, from its first line to its last
 //! <!-- end -->
 //! ```
 //!
@@ -39,6 +40,11 @@ pub enum Ask {
         words: Vec<String>,
         /// Whether the numbers in it differ from run to run.
         times_vary: bool,
+    },
+    /// What an example asks the kernel for, as strace tells it: between the first line that it prints and the last.
+    Strace {
+        /// The example and its arguments.
+        words: Vec<String>,
     },
 }
 
@@ -86,6 +92,7 @@ fn asked(line: &str) -> Option<Result<Ask, String>> {
     match inner.split_once(": ")? {
         ("cite", what) => Some(Ok(cite(what))),
         ("output", what) => Some(Ok(output(what))),
+        ("strace", what) => Some(Ok(Ask::Strace { words: words(what) })),
         _ => None,
     }
 }
@@ -98,7 +105,11 @@ fn cite(what: &str) -> Ask {
 
 fn output(what: &str) -> Ask {
     let (words, how) = what.split_once("; ").unwrap_or((what, ""));
-    Ask::Output { words: words.split(' ').map(str::to_owned).collect(), times_vary: how == "times vary" }
+    Ask::Output { words: self::words(words), times_vary: how == "times vary" }
+}
+
+fn words(what: &str) -> Vec<String> {
+    what.split(' ').map(str::to_owned).collect()
 }
 
 /// A piece of a source: the lines, and the numbers of the first and the last.
@@ -198,6 +209,14 @@ pub fn without_numbers(text: &str) -> String {
         .collect()
 }
 
+/// The names of the calls in a listing of strace, in their order. Numbers, addresses and results are not compared.
+pub fn calls(listing: &str) -> Vec<&str> {
+    let names = listing.lines().filter_map(|line| Some(line.split_once('(')?.0));
+    let is_name = |name: &&str| name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+    // Some machines know the first only by the second, which it is a case of.
+    names.filter(is_name).map(|name| if name == "epoll_pwait" { "epoll_wait" } else { name }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,6 +259,15 @@ mod tests {
             with_listings(chapter, &[(found[0].clone(), "new\n".into()), (found[1].clone(), "out\n".into())]);
         assert_eq!(filled.replace("new", "old").replace("out\n", ""), chapter);
         assert!(marks("<!-- output: hello -->\n").unwrap_err().starts_with("line 1: there is no"));
+    }
+
+    #[test]
+    fn of_a_trace_the_names_of_the_calls_are_compared() {
+        let mark = &marks("<!-- strace: one_echo unix -->\n<!-- end -->\n").unwrap()[0];
+        assert_eq!(mark.ask, Ask::Strace { words: vec!["one_echo".into(), "unix".into()] });
+        let trace =
+            "$ strace x\nwrite(1, \"a\", 1) = 1\nepoll_pwait(3, [], 8, -1, NULL, 8) = 1\n+++ exited (0)\n";
+        assert_eq!(calls(trace), ["write", "epoll_wait"]);
     }
 
     #[test]

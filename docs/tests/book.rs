@@ -6,10 +6,11 @@
 #![cfg(not(miri))]
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::{Component, Path, PathBuf};
 
-use docs::book::{Chapter, chapters, listing};
-use docs::marks::{Ask, marks, without_numbers};
+use docs::book::{Chapter, can_trace, chapters, listing};
+use docs::marks::{Ask, calls, marks, without_numbers};
 use docs::{root, sources};
 
 /// Calls `check` with every mark of the book and what stands behind it; collects what it complains about.
@@ -32,7 +33,7 @@ fn every_mark(check: impl Fn(&Chapter, &Ask, &str) -> Result<(), String>) {
 #[test]
 fn every_citation_is_what_the_source_says() {
     every_mark(|chapter, ask, shown| match ask {
-        Ask::Output { .. } => Ok(()),
+        Ask::Output { .. } | Ask::Strace { .. } => Ok(()),
         Ask::Cite { .. } if listing(ask, &chapter.path)? == shown => Ok(()),
         Ask::Cite { file, from, .. } => Err(format!("`{from}` in {file} has changed")),
     });
@@ -49,6 +50,24 @@ fn every_output_is_what_the_program_prints() {
             Ok(())
         } else {
             Err(format!("`{}` prints something else now:\n{printed}", words.join(" ")))
+        }
+    });
+}
+
+#[test]
+fn every_trace_has_the_calls_that_are_shown() {
+    if let Err(why) = can_trace() {
+        // Past the test's own output, which nobody sees of a test that succeeds.
+        let _ = writeln!(std::io::stderr(), "SKIPPED: no trace in the book is compared ({why})");
+        return;
+    }
+    every_mark(|chapter, ask, shown| {
+        let Ask::Strace { words } = ask else { return Ok(()) };
+        let traced = listing(ask, &chapter.path)?;
+        if calls(&traced) == calls(shown) {
+            Ok(())
+        } else {
+            Err(format!("`{}` asks the kernel for something else now:\n{traced}", words.join(" ")))
         }
     });
 }

@@ -1,0 +1,87 @@
+//! What a report of readiness is worth, and what is lost with a read that is given up.
+//!
+//! Facts. A report is a hint: when it is acted on, somebody else may have taken the byte. To give up is to drop a future, and
+//! with it whatever it has in hand.
+//!
+//! What follows. `hint` has two tasks that wait for one byte. `given_up` reads messages of six bytes, each within a
+//! second, from somebody who makes a pause in the middle; once in a way that loses three bytes, and once not.
+
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use roundel::{Runtime, group, spawn, time, yield_now};
+use roundel_net::{UnixStream, io::Reader};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+async fn hint() -> io::Result<()> {
+    let (ours, theirs) = UnixStream::pair()?;
+    // A new socket may have something to read. This one has not, and from here on both have to wait.
+    let _ = ours.try_read(&mut [0]).expect_err("nothing was sent");
+    let ours = Rc::new(ours);
+    let readers = ["first", "second"].map(|which| {
+        let ours = Rc::clone(&ours);
+        spawn(async move {
+            ours.readable().await.expect("the loop is there");
+            match ours.try_read(&mut [0]) {
+                Ok(count) => println!("{which}: readable, and the read gives {count} byte"),
+                Err(error) => println!("{which}: readable, and the read says {:?}", error.kind()),
+            }
+        })
+    });
+    yield_now().await;
+    theirs.write_all(b"x").await?;
+    group::gather(readers).await;
+    Ok(())
+}
+
+/// Six bytes, a pause after the third, and six more.
+async fn talk(stream: UnixStream) -> io::Result<()> {
+    for part in ["abc", "defghi", "jkl"] {
+        stream.write_all(part.as_bytes()).await?;
+        time::sleep(SECOND * 3 / 2).await;
+    }
+    Ok(())
+}
+
+async fn wrong() -> io::Result<()> {
+    let (ours, theirs) = UnixStream::pair()?;
+    spawn(talk(theirs)).detach();
+    loop {
+        let mut message = [0; 6];
+        match time::timeout(SECOND, ours.read_exact(&mut message)).await {
+            Err(_) => println!("into a buffer of the future: no message within a second"),
+            Ok(read) => {
+                read?;
+                println!("into a buffer of the future: {}", String::from_utf8_lossy(&message));
+                return Ok(());
+            }
+        }
+    }
+}
+
+async fn right() -> io::Result<()> {
+    let (ours, theirs) = UnixStream::pair()?;
+    spawn(talk(theirs)).detach();
+    let mut reader = Reader::new(&ours);
+    loop {
+        match time::timeout(SECOND, reader.read_exact(6)).await {
+            Err(_) => println!("into a buffer that stays: no message within a second"),
+            Ok(message) => {
+                println!("into a buffer that stays: {}", String::from_utf8_lossy(message?));
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn main() -> io::Result<()> {
+    let runtime = Runtime::builder().virtual_time(true).build()?;
+    match std::env::args().nth(1).as_deref() {
+        Some("given_up") => runtime.block_on(async { wrong().await.and(right().await) }),
+        _ => runtime.block_on(hint()),
+    }
+}
