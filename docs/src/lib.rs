@@ -86,4 +86,5 @@ chapters! {
     the_smallest_loop "03-the-smallest-loop.md"
     a_waker_is_a_number "04-a-waker-is-a-number.md"
     cancelling_is_dropping "09-cancelling-is-dropping.md"
+    many_as_one "10-many-as-one.md"
 }
