@@ -87,4 +87,5 @@ chapters! {
     a_waker_is_a_number "04-a-waker-is-a-number.md"
     cancelling_is_dropping "09-cancelling-is-dropping.md"
     many_as_one "10-many-as-one.md"
+    waiting_for_each_other "11-waiting-for-each-other.md"
 }

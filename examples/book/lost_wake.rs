@@ -68,9 +68,10 @@ async fn three_want<L: Lock>(what: &str) {
             drop(held);
         };
         let second = async { drop(cut.run(lock.hold()).await) };
-        let third = time::timeout(Duration::from_secs(3600), lock.hold());
-        let ((), (), third) = join!(first, second, third);
-        fates.push(if third.is_ok() { "has it" } else { "waits for ever" });
+        let third = async { drop(lock.hold().await) };
+        let all = async { join!(first, second, third) };
+        let done = time::timeout(Duration::from_secs(3600), all).await.is_ok();
+        fates.push(if done { "has it" } else { "waits for ever" });
     })
     .await;
     println!("{what} the third {}", fates.join(", "));
