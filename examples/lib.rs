@@ -13,6 +13,9 @@
 //! The ladder `from_scratch/` comes before all of them: six files that grow from a loop that asks all the time to an echo
 //! server, without this crate. `from_scratch_1` is the first.
 //!
+//! The small ones in `book/` go with the chapters of the book, which show what they print: mostly something wrong, and beside
+//! it what is right.
+//!
 //! Run one with `cargo run --release --example hello`. What they share, and what has nothing to do with event loops, is
 //! in the modules below.
 

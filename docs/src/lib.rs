@@ -88,4 +88,5 @@ chapters! {
     cancelling_is_dropping "09-cancelling-is-dropping.md"
     many_as_one "10-many-as-one.md"
     waiting_for_each_other "11-waiting-for-each-other.md"
+    testing_time_and_order "14-testing-time-and-order.md"
 }

@@ -27,7 +27,7 @@ async fn session(start: Instant, grace: Duration) {
         time::sleep(ms(300)).await;
         say("good-bye is said", start);
     };
-    with_cleanup(pending(), good_bye).grace(grace).await
+    with_cleanup(pending::<()>(), good_bye).grace(grace).await;
 }
 
 /// Cancels a session at 100 ms, and waits for its end.

@@ -11,7 +11,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use roundel::group::{GroupError, gather, join, try_gather, try_scope};
+use roundel::group::{GroupError, gather, try_gather, try_scope};
 use roundel::{JoinHandle, Runtime, spawn, time};
 
 type Result<T = &'static str> = std::result::Result<T, &'static str>;
@@ -30,23 +30,19 @@ fn jobs(done: &Done) -> [impl Future<Output = Result> + use<>; 3] {
     wanted.map(|(name, ms, result)| job(done.clone(), name, ms, result))
 }
 
-fn tasks(done: &Done) -> [JoinHandle<Result>; 3] {
-    jobs(done).map(spawn)
-}
-
 async fn ended(task: JoinHandle<Result>) -> Result {
     task.await.expect("nobody cancels it, and it does not panic")
 }
 
 /// Wrong: nobody waits, and nobody hears.
 async fn forgotten(done: Done) {
-    tasks(&done).into_iter().for_each(JoinHandle::detach);
+    jobs(&done).map(spawn).into_iter().for_each(JoinHandle::detach);
 }
 
 /// Wrong: each has to wait for the one before it.
 async fn one_after_the_other(done: Done) -> Result<Vec<&'static str>> {
     let mut values = Vec::new();
-    for task in tasks(&done) {
+    for task in jobs(&done).map(spawn) {
         values.push(ended(task).await?);
     }
     Ok(values)
@@ -76,12 +72,7 @@ fn main() {
         look("awaited in a loop", one_after_the_other).await;
         look("gather", async |done| gather(jobs(&done)).await).await;
         look("try_gather", async |done| try_gather(jobs(&done)).await).await;
-        look("asyncio's gather", async |done| try_gather(tasks(&done).map(ended)).await).await;
+        look("asyncio's gather", async |done| try_gather(jobs(&done).map(spawn).map(ended)).await).await;
         look("try_scope", scoped).await;
-        look("join!", async |done| {
-            let [save, mail, count] = jobs(&done);
-            join!(save, mail, count)
-        })
-        .await;
     });
 }
