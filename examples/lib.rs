@@ -30,11 +30,12 @@
 //!
 //! The ladder `from_scratch/` comes before all of them: six files that grow from a loop that asks all the time to an echo
 //! server, without this crate. `from_scratch_1` is the first.
-//! `future_sizes` and `waker_words` belong to chapters of the book.
 //!
-//! `docs/programs.md` has a table of them, with what they print. Run one with `cargo run --release --example hello`. What they
-//! share, and what has nothing to do with event loops, is
-//! in the modules below.
+//! The small ones in `book/`, and `future_sizes` and `waker_words`, go with the chapters of the book, which show what they
+//! print: mostly something wrong, and beside it what is right.
+//!
+//! `docs/programs.md` has a table of the others, with what they print. Run one with `cargo run --release --example hello`. What
+//! they share, and what has nothing to do with event loops, is in the modules below.
 
 #![forbid(unsafe_code)]
 

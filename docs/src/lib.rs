@@ -90,5 +90,9 @@ chapters! {
     c06 "06-time.md"
     c07 "07-asking-the-kernel.md"
     c08 "08-one-bytes-journey.md"
+    c09 "09-cancelling-is-dropping.md"
+    c10 "10-many-as-one.md"
+    c11 "11-waiting-for-each-other.md"
     c13 "13-serving-strangers.md"
+    c14 "14-testing-time-and-order.md"
 }

@@ -11,7 +11,7 @@
 //! <!-- cite: examples/hello.rs -->                       a whole file
 //! <!-- output: hello -->                                 what that example prints
 //! <!-- output: from_scratch_1 --fast; times vary -->     the same, with arguments; its numbers may differ
-//! <!-- strace: book_one_echo -->                         what it asks the kernel for, from its first line to its last
+//! <!-- strace: one_echo -->                              what it asks the kernel for, from its first line to its last
 //! <!-- end -->
 //! ```
 //!

@@ -1,6 +1,6 @@
 //! Where do all the timeouts go that nobody needed? A heap that only forgets what has expired, and roundel's.
 //!
-//! Run it with `cargo run --release --example timeouts`. It runs on virtual time, and its figures are exact.
+//! Run it with `cargo run --release --example dead_timers`. It runs on virtual time, and its figures are exact.
 //!
 //! Facts. A server gives each request 10 s, and has its answer after 5 ms. A thousand requests come each second.
 //!

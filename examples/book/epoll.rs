@@ -107,7 +107,7 @@ fn main() {
     match std::env::args().nth(1).as_deref() {
         Some("ask") => linux::ask(),
         Some("again") => linux::again(),
-        _ => println!("usage: book_epoll ask|again"),
+        _ => println!("usage: epoll ask|again"),
     }
 }
 

@@ -1,0 +1,52 @@
+//! A producer that is quick, a consumer that is not, and three channels between them.
+//!
+//! Run it with `cargo run --release --example backpressure`. Time is virtual, so it takes none.
+//!
+//! Facts. What is produced and not consumed lies somewhere. Where the channel has no limit, the memory is the limit.
+
+#![forbid(unsafe_code)]
+
+use std::time::{Duration, Instant};
+
+use roundel::channel::{self, Receiver, Sender};
+use roundel::group::join;
+use roundel::{Runtime, time};
+
+const ITEMS: u32 = 1000;
+
+fn ms(start: Instant) -> u128 {
+    (time::now() - start).as_millis()
+}
+
+/// Returns when it was done, and how much has lain in the channel at most.
+async fn produce(sender: Sender<u32>, start: Instant) -> (u128, usize) {
+    let mut most = 0;
+    for item in 0..ITEMS {
+        sender.send(item).await.expect("the consumer listens to the end");
+        most = most.max(sender.len());
+    }
+    (ms(start), most)
+}
+
+/// A millisecond for each. Ends when the last sender is gone and all has been received.
+async fn consume(receiver: Receiver<u32>, start: Instant) -> u128 {
+    while receiver.recv().await.is_ok() {
+        time::sleep(Duration::from_millis(1)).await;
+    }
+    ms(start)
+}
+
+async fn through(what: &str, (sender, receiver): (Sender<u32>, Receiver<u32>)) {
+    let start = time::now();
+    let ((produced, most), consumed) = join!(produce(sender, start), consume(receiver, start));
+    println!("{what} produced in {produced:4} ms, consumed in {consumed} ms, at most {most:4} waited inside");
+}
+
+fn main() {
+    let runtime = Runtime::builder().virtual_time(true).build().expect("a loop");
+    runtime.block_on(async {
+        through("unbounded: ", channel::unbounded()).await;
+        through("bounded(8):", channel::bounded(8)).await;
+        through("bounded(0):", channel::bounded(0)).await;
+    });
+}

@@ -1,0 +1,80 @@
+//! A transfer that is dropped at its `.await`, and two cures.
+//!
+//! Run it with `cargo run --release --example cut_short`. Time is virtual, so it takes none.
+//!
+//! Facts. Who drops a future stops it at the `.await` where it stands. What was done before stays done, and what comes
+//! behind is never done. There are few such places, and all of them can be tried.
+
+#![forbid(unsafe_code)]
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use roundel::{Runtime, testing, time};
+
+type Account = Cell<i32>;
+
+/// Takes two seconds.
+async fn ask_the_other_bank() {
+    time::sleep(Duration::from_secs(2)).await;
+}
+
+fn add(account: &Account, amount: i32) {
+    account.set(account.get() + amount);
+}
+
+/// Wrong: at the await, the money is nowhere.
+async fn careless(yours: &Account, mine: &Account) {
+    add(yours, -30);
+    ask_the_other_bank().await;
+    add(mine, 30);
+}
+
+/// No await between the two.
+async fn in_one_step(yours: &Account, mine: &Account) {
+    ask_the_other_bank().await;
+    add(yours, -30);
+    add(mine, 30);
+}
+
+/// Puts the money back when it is dropped.
+struct OnItsWay<'a>(&'a Account);
+
+impl Drop for OnItsWay<'_> {
+    fn drop(&mut self) {
+        add(self.0, 30);
+    }
+}
+
+/// The guard lies in the future, so it is dropped with it.
+async fn with_a_guard(yours: &Account, mine: &Account) {
+    add(yours, -30);
+    let on_its_way = OnItsWay(yours);
+    ask_the_other_bank().await;
+    std::mem::forget(on_its_way);
+    add(mine, 30);
+}
+
+/// Cuts the transfer wherever it can be cut, and counts the money.
+async fn try_all(name: &str, transfer: impl AsyncFn(&Account, &Account)) {
+    let mut lost = Vec::new();
+    let places = testing::at_every_await(async |cut| {
+        let (yours, mine) = (Cell::new(100), Cell::new(0));
+        cut.run(transfer(&yours, &mine)).await;
+        lost.push(100 - yours.get() - mine.get());
+    })
+    .await;
+    println!("{name:13} cut at {places} places, and then not at all; lost: {lost:?}");
+}
+
+fn main() {
+    let runtime = Runtime::builder().virtual_time(true).build().expect("a loop");
+    runtime.block_on(async {
+        let (yours, mine) = (Cell::new(100), Cell::new(0));
+        let result = time::timeout(Duration::from_secs(1), careless(&yours, &mine)).await;
+        println!("a timeout says {result:?}; yours {}, mine {}", yours.get(), mine.get());
+        try_all("careless:", async |yours, mine| careless(yours, mine).await).await;
+        try_all("in one step:", async |yours, mine| in_one_step(yours, mine).await).await;
+        try_all("with a guard:", async |yours, mine| with_a_guard(yours, mine).await).await;
+    });
+}
