@@ -1,4 +1,5 @@
-//! Every program stands in the book's table of programs, with its command and a test; and what stands there exists.
+//! Every program stands in the book's table of programs, with its command and a test, or is shown by a chapter; and what
+//! stands there exists.
 
 #![forbid(unsafe_code)]
 #![cfg(not(miri))]
@@ -6,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use docs::book::chapters;
 use docs::root;
 
 /// A line of the table.
@@ -61,10 +63,26 @@ fn every_program_is_in_the_table_once() {
     assert_eq!(named.len(), rows.len(), "a program stands in docs/programs.md twice");
     let examples = examples();
     assert!(examples.len() > 30, "{examples:?}");
-    let missing: Vec<_> = examples.difference(&named).collect();
+    let missing: Vec<_> = examples.difference(&named).filter(|(_, path)| !is_of_a_chapter(path)).collect();
     assert!(missing.is_empty(), "docs/programs.md does not name {missing:?}");
     let gone: Vec<_> = named.difference(&examples).collect();
     assert!(gone.is_empty(), "examples/Cargo.toml does not name {gone:?}");
+}
+
+/// The small programs that go with the chapters.
+fn is_of_a_chapter(path: &str) -> bool {
+    path.starts_with("examples/book/")
+}
+
+#[test]
+fn every_program_of_a_chapter_is_shown_there() {
+    let shown: String = chapters().into_iter().map(|chapter| chapter.text).collect();
+    for (name, path) in examples().into_iter().filter(|(_, path)| is_of_a_chapter(path)) {
+        let runs = ["output", "strace"].iter().any(|mark| {
+            shown.contains(&format!("<!-- {mark}: {name} ")) || shown.contains(&format!("<!-- {mark}: {name};"))
+        });
+        assert!(runs, "no chapter shows what {name} prints ({path})");
+    }
 }
 
 #[test]
