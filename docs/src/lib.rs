@@ -85,4 +85,5 @@ chapters! {
     a_future_is_a_state_machine "02-a-future-is-a-state-machine.md"
     the_smallest_loop "03-the-smallest-loop.md"
     a_waker_is_a_number "04-a-waker-is-a-number.md"
+    c12 "12-outside-the-loop.md"
 }
