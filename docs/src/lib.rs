@@ -86,4 +86,5 @@ chapters! {
     the_smallest_loop "03-the-smallest-loop.md"
     a_waker_is_a_number "04-a-waker-is-a-number.md"
     c12 "12-outside-the-loop.md"
+    c15 "15-measuring-honestly.md"
 }
