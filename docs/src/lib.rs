@@ -87,4 +87,6 @@ chapters! {
     a_waker_is_a_number "04-a-waker-is-a-number.md"
     c12 "12-outside-the-loop.md"
     c15 "15-measuring-honestly.md"
+    c16 "16-phrasebook.md"
+    from_asyncio "../from-asyncio.md"
 }

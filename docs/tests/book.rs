@@ -171,3 +171,54 @@ fn every_exercise_has_an_answer() {
         assert_eq!(questions, answers, "docs/{}: questions and answers", chapter.path);
     }
 }
+
+/// What is compiled of the book: its blocks of Rust, without the spaces.
+fn compiled() -> String {
+    let blocks = chapters().into_iter().flat_map(|chapter| {
+        let parts: Vec<String> = chapter.text.split("\n```rust").skip(1).map(str::to_owned).collect();
+        let compiled = parts.into_iter().filter(|part| !part.starts_with(",ignore"));
+        compiled.map(|part| part.split("\n```").next().unwrap_or_default().to_owned())
+    });
+    blocks.map(|block| without_spaces(&block)).collect()
+}
+
+fn without_spaces(text: &str) -> String {
+    text.split_whitespace().collect()
+}
+
+/// The cells of the rows of all tables of a text, without their heads.
+fn rows(text: &str) -> impl Iterator<Item = Vec<String>> {
+    let rows = prose(text).filter(|line| line.starts_with("| ") && !line.contains("|---"));
+    rows.map(|line| {
+        // A bar inside of a cell has a backslash before it.
+        let hidden = line.trim().trim_matches('|').replace("\\|", "\u{1}");
+        hidden.split('|').map(|cell| cell.trim().replace('\u{1}', "|")).collect()
+    })
+}
+
+/// A cell that is one piece of code.
+fn code(cell: &str) -> Option<&str> {
+    let inner = cell.strip_prefix('`')?.strip_suffix('`')?;
+    (!inner.contains('`')).then_some(inner)
+}
+
+#[test]
+fn every_line_of_the_phrasebooks_is_compiled() {
+    let compiled = compiled();
+    let mut seen = 0;
+    for chapter in chapters() {
+        let column = match chapter.path.as_str() {
+            "chapters/16-phrasebook.md" | "from-asyncio.md" => 1,
+            _ => continue,
+        };
+        // (Rows that begin with an emphasised word compare meanings.)
+        for row in rows(&chapter.text).filter(|row| !row[0].starts_with('*')) {
+            let Some(line) = row.get(column).and_then(|cell| code(cell)) else { continue };
+            // (A variable of the environment is no Rust.)
+            let known = compiled.contains(&without_spaces(line)) || line.ends_with("_DEBUG=1");
+            assert!(known, "docs/{}: no block of Rust has `{line}`", chapter.path);
+            seen += 1;
+        }
+    }
+    assert!(seen > 150, "only {seen} lines were found");
+}
