@@ -88,5 +88,6 @@ chapters! {
     c12 "12-outside-the-loop.md"
     c15 "15-measuring-honestly.md"
     c16 "16-phrasebook.md"
+    c17 "17-what-the-articles-got-wrong.md"
     from_asyncio "../from-asyncio.md"
 }
