@@ -3,7 +3,7 @@
 //! Run it with `cargo run --release --example frozen_loop`.
 //!
 //! Facts. A task beats every 10 ms, as long as the loop turns. The job listens for five beats and gives up on each after
-//! 200 ms; while it listens, its thread can do nothing else.
+//! 500 ms; while it listens, its thread can do nothing else.
 //!
 //! What follows. Inside a task the job holds the only thread by which the heart could beat, so it hears nothing. In a
 //! thread of the pool it hears all five.
@@ -28,7 +28,7 @@ async fn heart(beats: Sender<()>) {
 
 /// Blocks its thread. Tells how many of five beats it has heard.
 fn listen(beats: &Receiver<()>) -> usize {
-    (0..5).take_while(|_| beats.recv_timeout(Duration::from_millis(200)).is_ok()).count()
+    (0..5).take_while(|_| beats.recv_timeout(Duration::from_millis(500)).is_ok()).count()
 }
 
 fn main() {

@@ -38,6 +38,6 @@ fn main() {
     });
     let complaints = String::from_utf8_lossy(&complaints);
     let warnings: Vec<&str> = complaints.lines().filter(|line| line.starts_with("roundel: ")).collect();
-    println!("{} tasks, {} warning:", 2, warnings.len());
+    println!("two tasks, warnings: {}", warnings.len());
     warnings.iter().for_each(|warning| println!("{warning}"));
 }

@@ -20,7 +20,7 @@ impl Machine {
     fn takes(&mut self, work: f64) -> f64 {
         self.runs += 1;
         // Warm for twenty runs, slow for twenty; and every seventh run is disturbed.
-        let mood = if self.runs / 20 % 2 == 0 { 1.0 } else { 1.6 };
+        let mood = if (self.runs / 20).is_multiple_of(2) { 1.0 } else { 1.6 };
         let disturbed = if self.runs.is_multiple_of(7) { 5.0 } else { 1.0 };
         work * mood * disturbed
     }

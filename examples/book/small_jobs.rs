@@ -18,7 +18,7 @@ use roundel::blocking::ThreadPool;
 use roundel::workers::{self, ProcessPool};
 
 fn sum_of_squares(below: u64) -> u64 {
-    (0..below).map(|n| black_box(n) * n).sum()
+    (0..below).fold(0, |sum, n| black_box(n).wrapping_mul(n).wrapping_add(sum))
 }
 
 /// The same, as a worker gets to see it: bytes in, bytes out.
@@ -58,8 +58,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     roundel::run(async {
         let threads = ThreadPool::new(2);
         threads.map(0..2, |_| ()).await?;
-        let small: Vec<u64> = (1_000..5_000).step_by(100).collect();
+        let small: Vec<u64> = (100..500).step_by(10).collect();
         compared("small jobs", &small, &threads).await?;
-        compared("large jobs", &[3_000_000; 4], &threads).await
+        compared("large jobs", &[5_000_000; 4], &threads).await
     })
 }
