@@ -93,6 +93,11 @@ chapters! {
     c09 "09-cancelling-is-dropping.md"
     c10 "10-many-as-one.md"
     c11 "11-waiting-for-each-other.md"
+    c12 "12-outside-the-loop.md"
     c13 "13-serving-strangers.md"
     c14 "14-testing-time-and-order.md"
+    c15 "15-measuring-honestly.md"
+    c16 "16-phrasebook.md"
+    c17 "17-what-the-articles-got-wrong.md"
+    from_asyncio "../from-asyncio.md"
 }

@@ -132,7 +132,8 @@ fn broken(file: &str, text: &str, link: &str) -> Option<String> {
     let is_text = path.is_empty() || path.ends_with(".md");
     let target =
         if path.is_empty() { text.to_owned() } else { std::fs::read_to_string(&target).unwrap_or_default() };
-    let known = anchor.is_empty() || !is_text || headings(&target).contains(anchor);
+    let is_line = anchor.strip_prefix('L').is_some_and(|line| line.parse::<usize>().is_ok());
+    let known = anchor.is_empty() || !is_text || is_line || headings(&target).contains(anchor);
     (!known).then(|| format!("{file}: no heading is called `{anchor}` at `{link}`"))
 }
 
@@ -189,4 +190,168 @@ fn every_exercise_has_an_answer() {
         assert!((3..=5).contains(&questions), "docs/{}: {questions} exercises", chapter.path);
         assert_eq!(questions, answers, "docs/{}: questions and answers", chapter.path);
     }
+}
+
+/// What is compiled of the book: its blocks of Rust, without the spaces.
+fn compiled() -> String {
+    let blocks = chapters().into_iter().flat_map(|chapter| {
+        let parts: Vec<String> = chapter.text.split("\n```rust").skip(1).map(str::to_owned).collect();
+        let compiled = parts.into_iter().filter(|part| !part.starts_with(",ignore"));
+        compiled.map(|part| part.split("\n```").next().unwrap_or_default().to_owned())
+    });
+    blocks.map(|block| without_spaces(&block)).collect()
+}
+
+fn without_spaces(text: &str) -> String {
+    text.split_whitespace().collect()
+}
+
+/// The cells of the rows of all tables of a text, without their heads.
+fn rows(text: &str) -> impl Iterator<Item = Vec<String>> {
+    let rows = prose(text).filter(|line| line.starts_with("| ") && !line.contains("|---"));
+    rows.map(|line| {
+        // A bar inside of a cell has a backslash before it.
+        let hidden = line.trim().trim_matches('|').replace("\\|", "\u{1}");
+        hidden.split('|').map(|cell| cell.trim().replace('\u{1}', "|")).collect()
+    })
+}
+
+/// A cell that is one piece of code.
+fn code(cell: &str) -> Option<&str> {
+    let inner = cell.strip_prefix('`')?.strip_suffix('`')?;
+    (!inner.contains('`')).then_some(inner)
+}
+
+#[test]
+fn every_line_of_the_phrasebooks_is_compiled() {
+    let compiled = compiled();
+    let mut seen = 0;
+    for chapter in chapters() {
+        let column = match chapter.path.as_str() {
+            "chapters/16-phrasebook.md" | "from-asyncio.md" => 1,
+            _ => continue,
+        };
+        // (Rows that begin with an emphasised word compare meanings.)
+        for row in rows(&chapter.text).filter(|row| !row[0].starts_with('*')) {
+            let Some(line) = row.get(column).and_then(|cell| code(cell)) else { continue };
+            // (A variable of the environment is no Rust.)
+            let known = compiled.contains(&without_spaces(line)) || line.ends_with("_DEBUG=1");
+            assert!(known, "docs/{}: no block of Rust has `{line}`", chapter.path);
+            seen += 1;
+        }
+    }
+    assert!(seen > 150, "only {seen} lines were found");
+}
+
+/// The functions that a text names in links to sources: `[`name`](file.rs)`, as name and file.
+fn named_functions(text: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for link in text.split("[`").skip(1) {
+        let Some((name, rest)) = link.split_once("`](") else { continue };
+        let file = rest.split([')', '#']).next().unwrap_or_default();
+        let is_function =
+            name.contains('_') && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+        if is_function && file.ends_with(".rs") {
+            found.push((name.to_owned(), file.to_owned()));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_function_that_is_named_exists() {
+    for chapter in chapters() {
+        for (name, file) in named_functions(&chapter.text) {
+            let path =
+                plain(&root().join("docs").join(&chapter.path).parent().expect("a folder").join(&file));
+            let source = std::fs::read_to_string(&path).unwrap_or_default();
+            let stem = file.rsplit('/').next().unwrap_or_default().trim_end_matches(".rs");
+            let known = name == stem || source.contains(&format!("fn {name}"));
+            assert!(known, "docs/{}: there is no `fn {name}` in {file}", chapter.path);
+        }
+    }
+}
+
+#[test]
+fn every_claim_has_a_truth_and_a_proof() {
+    let chapters = chapters();
+    let chapter = chapters.iter().find(|chapter| chapter.path.contains("/17-")).expect("chapter 17");
+    let items: Vec<&str> = chapter.text.split("\n### ").skip(1).collect();
+    assert_eq!(items.len(), 22, "items of {}", chapter.path);
+    for (index, item) in items.iter().enumerate() {
+        let title = item.lines().next().unwrap_or_default();
+        assert!(title.starts_with(&format!("E{}. ", index + 1)), "item {} is called {title}", index + 1);
+        for label in ["**Claimed.** ", "**True.** ", "**Proof.**"] {
+            assert_eq!(item.matches(label).count(), 1, "{title}: {label}");
+        }
+        let proof = item.split("**Proof.**").nth(1).unwrap_or_default();
+        let shown = ["](", "```rust", "```console"].iter().any(|what| proof.contains(what));
+        assert!(shown, "{title}: the proof names nothing that could fail");
+    }
+}
+
+fn glossary() -> String {
+    std::fs::read_to_string(root().join("docs/glossary.md")).expect("docs/glossary.md")
+}
+
+/// The words of the glossary: those that we use, and those that we do not.
+fn words() -> (Vec<Vec<String>>, Vec<Vec<String>>) {
+    let text = glossary();
+    let (used, unused) = text.split_once("\n## We do not say").expect("both parts");
+    let words = |part| rows(part).filter(|row| !["word", "not"].contains(&row[0].as_str())).collect();
+    (words(used), words(unused))
+}
+
+#[test]
+fn the_glossary_has_one_sentence_and_one_file_for_each_word() {
+    let (used, _) = words();
+    assert!(used.len() > 50, "{} words", used.len());
+    let once: BTreeSet<&str> = used.iter().map(|row| row[0].as_str()).collect();
+    assert_eq!(once.len(), used.len(), "a word is explained twice");
+    for row in &used {
+        let [word, sentence, place] = &row[..] else { panic!("not three cells: {row:?}") };
+        assert!(word.starts_with("**") && word.ends_with("**"), "{word}");
+        assert!(sentence.ends_with('.') && sentence.matches(". ").count() == 0, "{word} has one sentence");
+        let (name, file) =
+            place.rsplit_once("[`").and_then(|(_, link)| link.split_once("`](")).expect("a file");
+        // (That it exists, the test of the links knows.)
+        assert!(file.ends_with(&format!("/{name}.rs)")), "{word}: `{name}` is not what {file} is called");
+    }
+}
+
+/// The paragraphs of a chapter that speak of ourselves: no code, nothing about others.
+fn about_ourselves(text: &str) -> Vec<String> {
+    let own = text.split("\n## ").filter(|part| !part.starts_with("What others do"));
+    let lines: Vec<String> = own.map(|part| prose(part).collect::<Vec<_>>().join("\n")).collect::<Vec<_>>();
+    let paragraphs = lines.iter().flat_map(|part| part.split("\n\n")).map(str::to_owned);
+    let others = ["asyncio", "Python", "tokio", "libuv", "Go ", "Go's", "<!--"];
+    paragraphs.filter(|paragraph| !others.iter().any(|other| paragraph.contains(other))).collect()
+}
+
+/// A text without what stands between backticks, in lower case, with single spaces.
+fn spoken(text: &str) -> String {
+    let spoken: String = text.split('`').step_by(2).collect();
+    spoken.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a text has this word, also at the beginning of a longer form: "abort" in "aborted", not in "laborious".
+fn has(text: &str, word: &str) -> bool {
+    text.match_indices(word).any(|(at, _)| !text[..at].ends_with(char::is_alphanumeric))
+}
+
+#[test]
+fn words_that_we_do_not_use_are_not_used() {
+    let (_, unused) = words();
+    assert!(unused.len() > 10, "{} words", unused.len());
+    let mut wrong = Vec::new();
+    for chapter in chapters().iter().filter(|chapter| chapter.path.starts_with("chapters/")) {
+        for paragraph in about_ourselves(&chapter.text).iter().map(|paragraph| spoken(paragraph)) {
+            for row in unused.iter().filter(|row| has(&paragraph, &row[0])) {
+                let begin: String = paragraph.chars().take(60).collect();
+                let (path, [not, but]) = (&chapter.path, [&row[0], &row[1]]);
+                wrong.push(format!("docs/{path}: \"{not}\" instead of \"{but}\" in: {begin} …"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
