@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Component, Path, PathBuf};
+use std::process::Command;
 
 use docs::book::{Chapter, can_trace, chapters, listing};
 use docs::marks::{Ask, calls, marks, without_numbers};
@@ -260,7 +261,8 @@ fn named_functions(text: &str) -> Vec<(String, String)> {
 
 #[test]
 fn every_function_that_is_named_exists() {
-    for chapter in chapters() {
+    // The page of the programs names programs, and has tests of its own.
+    for chapter in chapters().iter().filter(|chapter| chapter.path != "programs.md") {
         for (name, file) in named_functions(&chapter.text) {
             let path =
                 plain(&root().join("docs").join(&chapter.path).parent().expect("a folder").join(&file));
@@ -354,4 +356,45 @@ fn words_that_we_do_not_use_are_not_used() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The first page that mdBook made, looked at in a browser: its text, after its own scripts have run.
+fn looked_at(page: &Path) -> Option<String> {
+    let browser = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| runs(name))?;
+    let flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"];
+    let profile = format!("--user-data-dir={}", page.with_file_name("profile").display());
+    let mut command = Command::new("timeout");
+    command
+        .args(["60", browser])
+        .args(flags)
+        .args(["--disable-background-networking", "--disable-component-update"]);
+    let output =
+        command.args([&profile, "--dump-dom"]).arg(format!("file://{}", page.display())).output().ok()?;
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn runs(tool: &str) -> bool {
+    Command::new(tool).arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
+#[test]
+fn mdbook_makes_a_book_of_it() {
+    if !runs("mdbook") {
+        let _ =
+            writeln!(std::io::stderr(), "SKIPPED: mdbook is missing; the book is checked, but not rendered");
+        return;
+    }
+    let folder = std::env::temp_dir().join(format!("roundel-book-{}", std::process::id()));
+    let made = Command::new("mdbook").args(["build", "-d"]).arg(&folder).arg(root().join("docs")).output();
+    let made = made.expect("mdbook runs");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let page = folder.join("chapters/04-a-waker-is-a-number.html");
+    assert!(page.exists(), "mdbook has made no fourth chapter");
+    match looked_at(&page) {
+        Some(text) => {
+            assert!(text.contains("A waker is a number") && text.contains("runtime/src/waker.rs"), "{text}");
+        }
+        None => drop(writeln!(std::io::stderr(), "SKIPPED: no chromium is there to look at the book")),
+    }
+    std::fs::remove_dir_all(folder).expect("the folder of the book can be removed");
 }

@@ -79,7 +79,8 @@ fn every_program_of_a_chapter_is_shown_there() {
     let shown: String = chapters().into_iter().map(|chapter| chapter.text).collect();
     for (name, path) in examples().into_iter().filter(|(_, path)| is_of_a_chapter(path)) {
         let runs = ["output", "strace"].iter().any(|mark| {
-            shown.contains(&format!("<!-- {mark}: {name} ")) || shown.contains(&format!("<!-- {mark}: {name};"))
+            shown.contains(&format!("<!-- {mark}: {name} "))
+                || shown.contains(&format!("<!-- {mark}: {name};"))
         });
         assert!(runs, "no chapter shows what {name} prints ({path})");
     }
