@@ -3,8 +3,8 @@
 //!
 //! Facts. A lost wake needs two threads that meet at one certain instruction, so a test on real threads finds
 //! it once in a million runs, or on somebody else's machine. loom runs a model again and again until it has
-//! seen every order of the locks and every value that a weakly ordered load may return. A thread that waits
-//! for ever is a deadlock, and loom reports it.
+//! seen every order of the locks (here: with up to five interruptions) and every value that a weakly ordered load
+//! may return. A thread that waits for ever is a deadlock, and loom reports it.
 //!
 //! What is modelled. The sources are the real ones: `inbox.rs` and `id.rs` are mounted here, with loom's
 //! locks instead of `std`'s. The loop is [`Loop`]: park, wait for the bell, collect, as in `Runtime::turn`. The
