@@ -12,7 +12,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::marks::{Ask, Mark, calls, marks, piece, with_listings};
+use crate::marks::{Ask, Mark, calls, marks, piece, with_listings, without_numbers};
 use crate::root;
 
 /// A chapter: its path below `docs/`, and its text.
@@ -53,14 +53,23 @@ pub fn made(chapter: &Chapter) -> Result<String, String> {
     let listings = marks.into_iter().map(|mark| {
         let old = &chapter.text[mark.listing.clone()];
         let is_trace = matches!(mark.ask, Ask::Strace { .. });
-        match if is_trace && !can_trace { Ok(old.to_owned()) } else { listing(&mark.ask, &chapter.path) } {
-            // Its addresses are others each time.
-            Ok(new) if is_trace && calls(&new) == calls(old) => Ok((mark.clone(), old.to_owned())),
-            Ok(new) => Ok((mark, new)),
-            Err(why) => Err(place(&mark, why)),
-        }
+        let new = if is_trace && !can_trace { Ok(old.to_owned()) } else { listing(&mark.ask, &chapter.path) };
+        let new = new.map_err(|why| place(&mark, why))?;
+        // What differs each time, addresses or times, is left as it was.
+        let same = same(&mark.ask, old, &new);
+        Ok::<_, String>((mark, if same { old.to_owned() } else { new }))
     });
     Ok(with_listings(&chapter.text, &listings.collect::<Result<Vec<_>, _>>()?))
+}
+
+/// Whether two listings differ in nothing that matters.
+#[must_use]
+pub fn same(ask: &Ask, old: &str, new: &str) -> bool {
+    match ask {
+        Ask::Strace { .. } => calls(old) == calls(new),
+        Ask::Output { times_vary: true, .. } => without_numbers(old) == without_numbers(new),
+        _ => old == new,
+    }
 }
 
 /// What belongs behind a mark of this chapter.
