@@ -83,9 +83,9 @@ fn expected(report: &Report) -> (f64, f64) {
     let rows =
         report.rows.iter().filter(|row| row.group == "network" && row.name.contains("CPU per request"));
     let mut growing: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
-    rows.for_each(|row| {
-        growing.entry(row.name.rsplit_once(", ").map_or("", |name| name.0)).or_default().push(row)
-    });
+    for row in rows {
+        growing.entry(row.name.rsplit_once(", ").map_or("", |name| name.0)).or_default().push(row);
+    }
     growing.retain(|_, rows| rows.len() >= 2);
     let names =
         |rows: &Vec<&Row>| rows.iter().flat_map(|row| row.figures.keys()).collect::<BTreeSet<_>>().len();
