@@ -179,6 +179,20 @@ fn every_block_of_rust_is_compiled_or_cited() {
 }
 
 #[test]
+fn every_chapter_leads_to_its_neighbours() {
+    let all = chapters();
+    let names: Vec<&str> = all.iter().filter_map(|chapter| chapter.path.strip_prefix("chapters/")).collect();
+    let link = |word: &str, at: Option<&&str>| at.map(|name| format!("[{word}]({name})"));
+    for (at, chapter) in all.iter().filter(|chapter| chapter.path.starts_with("chapters/")).enumerate() {
+        let before = at.checked_sub(1).and_then(|before| names.get(before));
+        let contents = Some("[Contents](../SUMMARY.md)".to_owned());
+        let links = [link("Previous", before), contents, link("Next", names.get(at + 1))];
+        let footer = links.into_iter().flatten().collect::<Vec<_>>().join(" · ");
+        assert_eq!(chapter.text.lines().last(), Some(&*footer), "the last line of docs/{}", chapter.path);
+    }
+}
+
+#[test]
 fn every_exercise_has_an_answer() {
     for chapter in chapters().iter().filter(|chapter| chapter.text.contains("\n## Exercises")) {
         let part = chapter.text.split("\n## Exercises").nth(1).unwrap_or_default();
