@@ -3,7 +3,7 @@
 //!
 //! Facts. A lost wake needs two threads that meet at one certain instruction, so a test on real threads finds
 //! it once in a million runs, or on somebody else's machine. loom runs a model again and again until it has
-//! seen every order of the locks (here: with up to five interruptions) and every value that a weakly ordered load
+//! seen every order of the locks (here: with up to four interruptions) and every value that a weakly ordered load
 //! may return. A thread that waits for ever is a deadlock, and loom reports it.
 //!
 //! What is modelled. The sources are the real ones: `inbox.rs` and `id.rs` are mounted here, with loom's
