@@ -19,10 +19,8 @@ use crate::clock::{Clock, Nanos};
 const LONG: Nanos = 100_000;
 /// Between two looks; a look costs about one percent of this.
 const LOOK_EVERY: Nanos = 50_000;
-/// The longest stretch: at 10 ns a poll, the clock then costs 0.4 ns a poll.
+/// The longest stretch, and the first: at 10 ns a poll, the clock then costs 0.4 ns a poll.
 const MOST: u32 = 64;
-/// The first one: nothing is known of the polls yet, and short ones double it soon.
-const FIRST: u32 = 1;
 
 #[derive(Debug)]
 pub(crate) struct Pace {
@@ -34,9 +32,8 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    pub(crate) fn new(is_virtual: bool) -> Pace {
-        let first = if is_virtual { MOST } else { FIRST };
-        Pace { stretch: Cell::new(first), ended: Cell::new(None), looked: Cell::new(0) }
+    pub(crate) fn new() -> Pace {
+        Pace { stretch: Cell::new(MOST), ended: Cell::new(None), looked: Cell::new(0) }
     }
 
     /// How many polls until the next look at the clock.
@@ -93,7 +90,7 @@ mod tests {
     /// A loop whose every poll takes `poll` nanoseconds: the longest time without a look, once it has
     /// settled, and how many polls there are for each look.
     fn busy(poll: Nanos) -> (Nanos, u64) {
-        let pace = Pace::new(false);
+        let pace = Pace::new();
         let (mut now, mut looked, mut longest, mut polls, mut looks) = (1, 1, 0, 0, 0);
         for round in 0..10_000 {
             now += poll * u64::from(pace.stretch());
@@ -119,15 +116,6 @@ mod tests {
     }
 
     #[test]
-    fn hazard_12_whose_first_polls_are_long_looks_after_each() {
-        let pace = Pace::new(false);
-        for poll in 1..10 {
-            assert_eq!(pace.stretch(), 1);
-            assert!(!pace.may_go_on_at(poll * 1_000_000));
-        }
-    }
-
-    #[test]
     fn short_polls_are_not_made_to_pay_for_looks() {
         let (_, polls) = busy(10);
         assert!(polls >= 4_000, "a look every {polls} polls of 10 ns");
@@ -135,7 +123,7 @@ mod tests {
 
     #[test]
     fn hazard_12_after_many_short_polls_long_ones_are_noticed_within_one_stretch() {
-        let pace = Pace::new(false);
+        let pace = Pace::new();
         for stretch in 0..1_000 {
             pace.may_go_on_at(stretch * 640);
         }

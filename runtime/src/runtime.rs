@@ -143,7 +143,7 @@ impl Runtime {
         };
         Ok(Runtime {
             context: Rc::new(context),
-            pace: Pace::new(options.virtual_time),
+            pace: Pace::new(),
             engine: Cell::new(Some(Engine { poller, woken: Vec::with_capacity(128), mail: Mail::default() })),
             shutdown_timeout: options.shutdown_timeout,
             process: std::process::id(),
