@@ -418,7 +418,7 @@ impl Slot {
     /// Puts a task into the place that was kept for it. (Assigning would first ask what to drop.)
     #[inline]
     fn put(&mut self, task: Option<BoxedTask>) {
-        debug_assert!(self.task.is_none(), "a task's place is kept while it is out");
+        assert!(self.task.is_none(), "a task's place is kept while it is out");
         std::mem::forget(std::mem::replace(&mut self.task, task));
     }
 }

@@ -229,7 +229,10 @@ impl Runtime {
                 let mut cx = TaskContext::from_waker(&waker);
                 match task {
                     Some(task) => task.poll(&mut cx),
-                    None => (root.poll)(&mut cx),
+                    None => {
+                        debug_assert_eq!(id, root.id, "only a root has nothing in its slot");
+                        (root.poll)(&mut cx)
+                    }
                 }
             });
             match batch {

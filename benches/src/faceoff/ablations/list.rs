@@ -28,7 +28,7 @@ pub const ABLATIONS: &[Ablation] = &[
         edits: &[
             edit(
                 "runtime/src/waker.rs",
-                "    unsafe { Waker::from_raw(raw(id.word())) }
+                "    from_number(id)
 }",
                 "    Waker::from(std::sync::Arc::new(ArcWaker(id)))
 }
