@@ -108,7 +108,7 @@ fn wake_task(id: TaskId) {
 #[cold]
 #[inline(never)]
 fn wake_elsewhere(id: TaskId) {
-    if !context::wake_here_and_tell(id) {
+    if !(context::is_watched() && context::wake_here_and_tell(id)) {
         TABLE.wake(id);
     }
 }

@@ -89,7 +89,7 @@ fn row_36_gather_of_none_of_one_and_of_ten_thousand() {
     virtually(async {
         assert_eq!(gather(std::iter::empty::<std::future::Ready<u8>>()).await, []);
         assert_eq!(gather([async { 7 }]).await, [7]);
-        let n = if cfg!(miri) { 200 } else { 10_000 };
+        let n = if cfg!(miri) { 40 } else { 10_000 };
         let many = gather((0..n).map(async |i| {
             sleep(millis(i * 7_919 % 1_000)).await;
             i
@@ -102,7 +102,7 @@ fn row_36_gather_of_none_of_one_and_of_ten_thousand() {
 
 #[test]
 fn row_33_polls_are_as_many_as_wakes() {
-    const N: usize = if cfg!(miri) { 50 } else { 10_000 };
+    const N: usize = if cfg!(miri) { 15 } else { 10_000 };
     virtually(async {
         // Each child waits once for each of three times: one poll at first, and one for each wake.
         let polls = Cell::new(0);
@@ -183,7 +183,7 @@ fn hazard_13_a_crowd_that_is_always_ready_does_not_hold_the_loop() {
     virtually(async {
         let stop = Rc::new(Cell::new(false));
         let ask = stop.clone();
-        let n = if cfg!(miri) { 1_000 } else { 10_000 };
+        let n = if cfg!(miri) { 300 } else { 10_000 };
         let crowd = spawn(gather((0..n).map(move |_| {
             let stop = ask.clone();
             async move {
@@ -204,7 +204,7 @@ fn hazard_13_a_crowd_that_is_always_ready_does_not_hold_the_loop() {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if cfg!(miri) { 5 } else { 200 }, failure_persistence: None, ..ProptestConfig::default()
+        cases: if cfg!(miri) { 2 } else { 200 }, failure_persistence: None, ..ProptestConfig::default()
     })]
 
     #[test]
@@ -321,21 +321,23 @@ fn a_race_of_nobody_is_a_mistake() {
 fn row_59_a_limit_is_kept_and_items_are_taken_when_there_is_room() {
     virtually(async {
         let (live, most, taken) = (Cell::new(0), Cell::new(0), Cell::new(0));
+        let start = time::now();
         let items = (0..100).inspect(|_| taken.set(taken.get() + 1));
         for_each_concurrent(5, items, async |_| {
             live.set(live.get() + 1);
             most.set(most.get().max(live.get()));
             sleep(seconds(1)).await;
             live.set(live.get() - 1);
-            assert!(taken.get() <= 5 * (1 + time::now().elapsed().as_secs()) + 100);
+            let seconds = (time::now() - start).as_secs();
+            assert!(taken.get() < 5 * (seconds + 1), "{} taken after {seconds} s", taken.get());
         })
         .await;
         assert_eq!((most.get(), taken.get()), (5, 100));
         for_each_concurrent(3, 0..0, async |_| unreachable!()).await;
         // Futures that are ready at once, more of them than fit into one poll.
         let count = Cell::new(0);
-        for_each_concurrent(1, 0..1_000, async |_| count.set(count.get() + 1)).await;
-        assert_eq!(count.get(), 1_000);
+        for_each_concurrent(1, 0..300, async |_| count.set(count.get() + 1)).await;
+        assert_eq!(count.get(), 300);
     });
 }
 
@@ -601,7 +603,7 @@ fn row_38_the_first_error_cancels_the_body_and_the_siblings() {
 #[test]
 fn row_39_two_that_fail_in_one_tick_are_both_reported() {
     // Also when more children are woken in that tick than one poll takes.
-    for others in [0, 500] {
+    for others in [0, if cfg!(miri) { 150 } else { 500 }] {
         virtually(async {
             let result: Result<(), _> = try_scope(async |s| {
                 drop(s.spawn(async {
