@@ -53,10 +53,10 @@ async fn wrong() -> io::Result<()> {
     loop {
         let mut message = [0; 6];
         match time::timeout(SECOND, ours.read_exact(&mut message)).await {
-            Err(_) => println!("into a buffer of the future: no message within a second"),
+            Err(_) => println!("read_exact of the stream: no message within a second"),
             Ok(read) => {
                 read?;
-                println!("into a buffer of the future: {}", String::from_utf8_lossy(&message));
+                println!("read_exact of the stream: {}", String::from_utf8_lossy(&message));
                 return Ok(());
             }
         }
@@ -69,9 +69,9 @@ async fn right() -> io::Result<()> {
     let mut reader = Reader::new(&ours);
     loop {
         match time::timeout(SECOND, reader.read_exact(6)).await {
-            Err(_) => println!("into a buffer that stays: no message within a second"),
+            Err(_) => println!("read_exact of a reader: no message within a second"),
             Ok(message) => {
-                println!("into a buffer that stays: {}", String::from_utf8_lossy(message?));
+                println!("read_exact of a reader: {}", String::from_utf8_lossy(message?));
                 return Ok(());
             }
         }

@@ -24,7 +24,7 @@ async fn job(done: Done, name: &'static str, ms: u64, result: Result) -> Result 
     result
 }
 
-fn jobs(done: &Done) -> [impl Future<Output = Result> + use<>; 3] {
+fn jobs(done: Done) -> [impl Future<Output = Result>; 3] {
     let wanted =
         [("save", 300, Ok("saved")), ("mail", 50, Err("no such address")), ("count", 100, Ok("counted"))];
     wanted.map(|(name, ms, result)| job(done.clone(), name, ms, result))
@@ -36,13 +36,13 @@ async fn ended(task: JoinHandle<Result>) -> Result {
 
 /// Wrong: nobody waits, and nobody hears.
 async fn forgotten(done: Done) {
-    jobs(&done).map(spawn).into_iter().for_each(JoinHandle::detach);
+    jobs(done).map(spawn).into_iter().for_each(JoinHandle::detach);
 }
 
 /// Wrong: each has to wait for the one before it.
 async fn one_after_the_other(done: Done) -> Result<Vec<&'static str>> {
     let mut values = Vec::new();
-    for task in jobs(&done).map(spawn) {
+    for task in jobs(done).map(spawn) {
         values.push(ended(task).await?);
     }
     Ok(values)
@@ -50,7 +50,7 @@ async fn one_after_the_other(done: Done) -> Result<Vec<&'static str>> {
 
 async fn scoped(done: Done) -> std::result::Result<(), GroupError<&'static str>> {
     try_scope(async |scope| {
-        jobs(&done).into_iter().for_each(|job| drop(scope.spawn(job)));
+        jobs(done).into_iter().for_each(|job| drop(scope.spawn(job)));
         Ok(())
     })
     .await
@@ -70,9 +70,9 @@ fn main() {
     runtime.block_on(async {
         look("detached", forgotten).await;
         look("awaited in a loop", one_after_the_other).await;
-        look("gather", async |done| gather(jobs(&done)).await).await;
-        look("try_gather", async |done| try_gather(jobs(&done)).await).await;
-        look("asyncio's gather", async |done| try_gather(jobs(&done).map(spawn).map(ended)).await).await;
+        look("gather", async |done| gather(jobs(done)).await).await;
+        look("try_gather", async |done| try_gather(jobs(done)).await).await;
+        look("asyncio's gather", async |done| try_gather(jobs(done).map(spawn).map(ended)).await).await;
         look("try_scope", scoped).await;
     });
 }

@@ -18,7 +18,7 @@ use std::rc::Rc;
 
 use roundel::{channel, spawn, yield_now};
 
-/// Two tasks that write their names and then await something, three times.
+/// Two futures that write their names and then await something, three times.
 async fn story<F: Future>(what: fn() -> F) -> String {
     let story = RefCell::new(String::new());
     let write = async |name| {
