@@ -10,6 +10,8 @@ use std::process::{ExitCode, exit};
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::status::{complain, say};
+
 /// What is left of the command line. The errors of its methods are the user's, and end the program.
 #[derive(Debug)]
 pub struct Args {
@@ -23,7 +25,7 @@ impl Args {
     pub fn new(usage: &'static str) -> Args {
         let left: Vec<String> = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into()).collect();
         if left.iter().any(|arg| arg == "--help" || arg == "-h") {
-            println!("{usage}");
+            say(usage);
             exit(0);
         }
         Args { usage, left }
@@ -98,7 +100,7 @@ impl Args {
 
     /// Ends the program: the command line says something that cannot be done.
     pub fn refuse(&self, why: &str) -> ! {
-        eprintln!("error: {why}\n\n{}", self.usage);
+        complain(format_args!("error: {why}\n\n{}", self.usage));
         exit(2);
     }
 }

@@ -1,6 +1,6 @@
 //! A proxy for TCP. The new idea is what it does not do: it never reads what it cannot write.
 //!
-//! Run `echo`, then `cargo run --release --example proxy -- --to 127.0.0.1:7000`, and then `nc 127.0.0.1 7004`: what you
+//! Run `echo`, then `cargo run --release --example proxy -- --to 127.0.0.1:7000`, and then `nc -N 127.0.0.1 7004`: what you
 //! type comes back. End your direction with Ctrl-D, and what is under way still comes back, for each direction ends by
 //! itself.
 //!

@@ -3,7 +3,7 @@
 //! Run it with `cargo run --release --example delay_server`, and then
 //!
 //! - `curl -v 'http://127.0.0.1:7007/?wait=1000'` for an answer after a second,
-//! - `curl -v 'http://127.0.0.1:7007/?status=503&text=busy&times=3'` for a failure that says so three times.
+//! - `curl -v 'http://127.0.0.1:7007/?status=503&text=busy&times=3'` for a failure with the text `busybusybusy`.
 //!
 //! It is there to be waited for by scrapers, and what it does is in `delays.rs`: one task for each connection, which sleeps.
 

@@ -125,6 +125,10 @@ fn main() {
     let (is_streaming, compares) = (args.flag("--streaming"), args.flag("--compare"));
     let processes = args.flag("--processes");
     let show = Show::with(args, &[]);
+    if processes && show.is_virtual() {
+        // The clock does not know that a process is at work, and would jump meanwhile.
+        Args::new(USAGE).refuse("--virtual and --processes do not go together: leave out one of them");
+    }
     show.run(async |watch| match Pool::new(processes) {
         _ if compares => compare().await,
         pool if is_streaming => streaming(watch, &pool).await,

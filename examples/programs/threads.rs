@@ -21,7 +21,7 @@ use roundel::time;
 
 const USAGE: &str = "\
 usage: threads [file|two|primes|pool] [--virtual]
-  file       a file is written and read while a heart beats
+  file       a file is written and read by a thread
   two        two jobs of two seconds, on two threads
   primes     the primes below 10,000, counted by one thread
   pool       the same by four threads, in ten pieces
@@ -42,7 +42,7 @@ async fn file(watch: Stopwatch) {
     let job = unblock(move || write_and_read(&path));
     watch.say("the job is with a thread; the loop is free");
     let length = job.await.expect("it does not panic").expect("a folder for temporary files");
-    watch.say(format_args!("read data.bin successfully, {length} bytes"));
+    watch.say(format_args!("the file was written and read: {length} bytes"));
 }
 
 async fn two(watch: Stopwatch) {

@@ -108,6 +108,7 @@ fn a_wrong_command_line_is_code_2_and_the_usage() {
     refused("echo", &["--threads", "0"], "`0` is no value for --threads");
     refused("echo", &["--idle-timeout", "-1"], "above zero");
     refused("echo", &["--quiet=yes"], "`--quiet=yes`");
+    refused("hybrid_scraper", &["--virtual", "--processes"], "do not go together");
     refused("chat", &["--keep", "0"], "`0` is no value for --keep");
     refused("chaos", &["--to", "x:1", "--reset", "1.5"], "a number from 0 to 1");
     refused("chaos", &["--to", "x:1", "--delays", "NaN"], "a number from 0 to 1");

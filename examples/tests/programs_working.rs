@@ -47,7 +47,7 @@ fn threads() {
     let text = gold("threads", &["--virtual"]);
     in_order(
         &text,
-        &["read data.bin successfully", "done: first", "done: second", "found 1229", "found 1229"],
+        &["written and read: 1048576", "done: first", "done: second", "found 1229", "found 1229"],
     );
 }
 
