@@ -3,9 +3,9 @@
 //! Facts. A future does nothing until somebody polls it; a *task* is a future that the loop polls. Calling an
 //! `async fn` starts nothing, [`spawn`] does.
 //!
-//! Contract. `spawn` returns at once; the task is first polled in its turn, behind all that are ready now.
+//! Contract. `spawn` returns at once; the task is first polled in its turn, behind all that were spawned or woken by tasks before.
 //! The loop owns it: it runs whether or not somebody keeps the handle. [`yield_now`] goes
-//! to the back of the queue and nothing more: awaiting anything that is ready does not give way at all.
+//! to the back of that queue and nothing more: awaiting anything that is ready does not give way at all.
 //!
 //! What it does not know: how a task is stored or polled.
 
@@ -131,7 +131,8 @@ pub fn count() -> usize {
     context::current().map_or(0, |context| context.executor.live())
 }
 
-/// Lets every other task that is ready run first.
+/// Lets every other task run first that is ready and was woken by a task, as this one will be. (Whom the kernel, a deadline or
+/// another thread has woken is in a second queue, which takes turns with this one.)
 ///
 /// ```
 /// use std::{cell::RefCell, rc::Rc};
