@@ -12,8 +12,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+pub use std::task::Context;
 pub use std::task::Poll;
-use std::task::{Context, Waker};
+use std::task::Waker;
 pub use std::time::{Duration, Instant};
 
 /// Wakes itself and returns `Pending` once: what everybody's scheduler understands, without help.
@@ -200,6 +201,18 @@ pub async fn foreign_wakes(n: u64) -> Duration {
     });
     poll_fn(|_| if over.load(SeqCst) { Poll::Ready(()) } else { Poll::Pending }).await;
     thread.join().unwrap()
+}
+
+thread_local!(static POLLED: Cell<u64> = const { Cell::new(0) });
+
+/// A task of this thread has been polled: a note that takes no place in the task.
+pub fn polled() {
+    POLLED.set(POLLED.get() + 1);
+}
+
+/// How often that was noted since this was last asked.
+pub fn times_polled() -> u64 {
+    POLLED.take()
 }
 
 /// Polls a future once, in the task that runs.

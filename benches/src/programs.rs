@@ -1,19 +1,30 @@
 //! The programs that every contender runs, written once.
 //!
-//! Facts. Whoever writes the same workload five times writes five workloads.
+//! Facts. Whoever writes the same workload five times writes five workloads. The future that `block_on` is given is no
+//! task for most contenders: to wake it costs a look at the system with tokio, smol and compio, and its turn comes before
+//! that of all tasks with monoio. tokio's own words, of `#[tokio::main]`: "Awaiting on other futures from the function
+//! provided here will not perform as fast as those spawned as workers."
 //!
 //! What follows. [`programs!`] is compiled in the module of each contender, over the few names that the module gives it:
-//! `block_on`, `spawn`, `join`, `detach`, `yield_now`, `sleep`, `timeout`, `Baton`, `Boxed`.
+//! `block_on`, `spawn`, `join`, `detach`, `yield_now`, `sleep`, `timeout`, `Baton`, `Boxed`. What is measured runs in a
+//! task, as nearly everything in a server does ([`in_task!`]); `block_on` only waits for it.
 //!
 //! Invariant. Each program takes how much to do, returns how long its part took, and has checked its own result: one that
 //! does less than it was told panics, and is an error in the report instead of a winner.
+
+/// Runs this in a task, and returns what it returns. A macro, for some contenders' tasks must be `Send` and others' need not.
+macro_rules! in_task {
+    ($main:expr) => {
+        block_on(async move { join(spawn($main)).await })
+    };
+}
 
 /// The programs. Each returns how long its part took, and has checked its own result.
 macro_rules! programs {
     () => {
         /// Spawn one empty task and await it, `n` times.
         pub fn spawn_one(n: u64) -> Duration {
-            block_on(async move {
+            in_task!(async move {
                 let start = Instant::now();
                 for _ in 0..n {
                     join(spawn(async {})).await;
@@ -24,7 +35,7 @@ macro_rules! programs {
 
         /// Spawn `batch` tasks, await them all, `n` times.
         pub fn spawn_many(batch: usize, n: u64) -> Duration {
-            block_on(async move {
+            in_task!(async move {
                 let mut handles = Vec::with_capacity(batch);
                 let mut took = Duration::ZERO;
                 for _ in 0..n {
@@ -49,7 +60,7 @@ macro_rules! programs {
                     _ => detach(spawn(async move { link(left - 1, done) })),
                 }
             }
-            block_on(async move {
+            in_task!(async move {
                 let done = Baton::default();
                 let start = Instant::now();
                 link(n, done.clone());
@@ -68,7 +79,7 @@ macro_rules! programs {
                     }
                 })
             }
-            block_on(async move {
+            in_task!(async move {
                 let start = Instant::now();
                 assert_eq!(join(spawn(level(depth))).await, depth);
                 start.elapsed()
@@ -77,12 +88,12 @@ macro_rules! programs {
 
         /// What a wake from another thread costs that thread, when they come as fast as they can.
         pub fn foreign_wakes(n: u64) -> Duration {
-            block_on(crate::parts::foreign_wakes(n))
+            in_task!(crate::parts::foreign_wakes(n))
         }
 
         /// `tasks` tasks that wake themselves `times` times each.
         pub fn self_wake(tasks: usize, times: usize) -> Duration {
-            block_on(async move {
+            in_task!(async move {
                 let start = Instant::now();
                 let yields = || async move {
                     for _ in 0..times {
@@ -102,7 +113,7 @@ macro_rules! programs {
 
         /// The contender's own `yield_now`, one task alone.
         pub fn lone_yield(n: u64) -> Duration {
-            block_on(async move {
+            in_task!(async move {
                 let task = spawn(async move {
                     let start = Instant::now();
                     for _ in 0..n {
@@ -116,7 +127,7 @@ macro_rules! programs {
 
         /// Two tasks hand a number to and fro; `n` hops.
         pub fn ping_pong(n: u64) -> Duration {
-            block_on(async move {
+            in_task!(async move {
                 let (there, back) = (Baton::default(), Baton::default());
                 let (there2, back2) = (there.clone(), back.clone());
                 let rounds = n.div_ceil(2);
@@ -141,7 +152,7 @@ macro_rules! programs {
 
         /// Create a sleep of five seconds, poll it once, drop it.
         pub fn sleep_churn(n: u64) -> Duration {
-            block_on(async move {
+            in_task!(async move {
                 let start = Instant::now();
                 for _ in 0..n {
                     let mut sleep = std::pin::pin!(sleep(Duration::from_secs(5)));
@@ -157,7 +168,7 @@ macro_rules! programs {
 
         /// A timeout around a single yield.
         pub fn timeout_yield(n: u64) -> Duration {
-            block_on(async move {
+            in_task!(async move {
                 let start = Instant::now();
                 for _ in 0..n {
                     assert!(timeout(Duration::from_secs(5), SelfWake::new()).await.is_ok());
@@ -169,7 +180,7 @@ macro_rules! programs {
         /// `n` tasks that sleep between 100 and 200 ms: from the first spawn until the last has ended, less
         /// the 200 ms that nobody can save.
         pub fn many_sleepers(n: u64) -> Duration {
-            block_on(async move {
+            in_task!(async move {
                 let start = Instant::now();
                 let nap = |i: u64| Duration::from_nanos(100_000_000 + i * 7_919 % 100_000_000);
                 let handles: Vec<_> = (0..n)
@@ -191,7 +202,7 @@ macro_rules! programs {
 
         /// How late `n` sleeps of 1 ms end, each.
         pub fn lateness(n: u64) -> Vec<Duration> {
-            block_on(async move {
+            in_task!(async move {
                 let mut late = Vec::new();
                 for _ in 0..n {
                     let start = Instant::now();
@@ -204,7 +215,7 @@ macro_rules! programs {
 
         /// The same beside so many hot tasks; `None` if one does not end for so long that they have given up.
         pub fn lateness_beside(hot: usize, n: u64, patience: Duration) -> Option<Vec<Duration>> {
-            block_on(async move {
+            in_task!(async move {
                 let fire = Fire::that_lasts(patience);
                 let handles: Vec<_> = (0..hot).map(|_| spawn(fire.clone().burn())).collect();
                 let mut late = Some(Vec::new());
@@ -226,23 +237,34 @@ macro_rules! programs {
 
         /// How long after a wake on another thread the task runs, `n` times.
         pub fn remote_wake(n: u64) -> Vec<Duration> {
-            block_on(crate::parts::remote_wakes(n))
+            in_task!(crate::parts::remote_wakes(n))
         }
 
-        /// Spawns `n` tasks that wait for ever, or, `asleep`, for an hour; calls `before` and `after` it.
+        /// Spawns `n` tasks that wait for ever, or, `asleep`, for an hour; calls `before` and `after` it. Not in a task:
+        /// nothing is timed, and what it calls need not be able to go elsewhere.
         pub fn hold_tasks(n: usize, asleep: bool, before: impl FnOnce(), after: impl FnOnce()) {
             block_on(async move {
                 let mut handles = Vec::with_capacity(n);
+                let last = Baton::default();
+                let theirs = last.clone();
                 before();
                 if asleep {
-                    let nap = || async { sleep(Duration::from_secs(3600)).await };
+                    let nap = || async {
+                        polled();
+                        sleep(Duration::from_secs(3600)).await;
+                    };
                     handles.extend((0..n).map(|_| spawn(nap())));
                 } else {
-                    handles.extend((0..n).map(|_| spawn(std::future::pending::<()>())));
+                    let wait = |_: &mut Context<'_>| {
+                        polled();
+                        Poll::<()>::Pending
+                    };
+                    handles.extend((0..n).map(|_| spawn(poll_fn(wait))));
                 }
-                // Behind all of them in the queue: when this is over, each has been polled.
-                SelfWake::new().await;
-                SelfWake::new().await;
+                // Behind all of them in the queue: when this one has run, each has been polled.
+                detach(spawn(async move { theirs.pass(1) }));
+                last.take(1).await;
+                assert_eq!(times_polled(), n as u64);
                 after();
                 drop(handles);
             });
@@ -250,4 +272,4 @@ macro_rules! programs {
     };
 }
 
-pub(crate) use programs;
+pub(crate) use {in_task, programs};

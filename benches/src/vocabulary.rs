@@ -2,8 +2,8 @@
 //!
 //! Facts. Contenders differ in what they bring: some have everything, some have queues and locks, some have nothing.
 //!
-//! What follows. One macro for each kind, so that a module takes what it has: [`messages!`], [`locks!`], [`signals!`],
-//! [`together!`]. Where names differ, a small macro in the module says what its own users write (`recv!`, `acquire!`, …).
+//! What follows. One macro for each kind, so that a module takes what it has: [`messages!`], [`locks!`], [`jobs!`],
+//! [`signals!`], [`together!`]. Where names differ, a small macro in the module says what its own users write (`recv!`, `acquire!`, …).
 //! tokio has no `gather` or `scope`; its `JoinSet` stands for both.
 
 /// Queues with many ends: for contenders that bring channels.
@@ -11,7 +11,7 @@ macro_rules! messages {
     () => {
         /// `n` messages from one task to another through a channel of this capacity.
         pub fn bounded_messages(capacity: usize, n: u64) -> Duration {
-            block_on(async move {
+            in_task!(async move {
                 let start = Instant::now();
                 let (sender, mut receiver) = bounded(capacity);
                 let producer = spawn(async move {
@@ -31,7 +31,7 @@ macro_rules! messages {
 
         /// The same without a limit.
         pub fn unbounded_messages(n: u64) -> Duration {
-            block_on(async move {
+            in_task!(async move {
                 let start = Instant::now();
                 let (sender, mut receiver) = unbounded();
                 let producer = spawn(async move {
@@ -54,7 +54,7 @@ macro_rules! messages {
 
         /// Five producers, one consumer.
         pub fn five_producers(n: u64) -> Duration {
-            block_on(async move {
+            in_task!(async move {
                 let start = Instant::now();
                 let (sender, mut receiver) = bounded(1_000);
                 for _ in 0..5 {
@@ -65,16 +65,18 @@ macro_rules! messages {
                         }
                     }));
                 }
+                let mut sum = 0;
                 for _ in 0..5 * n {
-                    recv!(receiver);
+                    sum += recv!(receiver);
                 }
+                assert_eq!(sum, 5 * (n * n.saturating_sub(1) / 2));
                 start.elapsed()
             })
         }
 
         /// A ring of `tasks` tasks, each with a channel to the next; a number goes round `rounds` times.
         pub fn ring(tasks: usize, rounds: u64) -> Duration {
-            block_on(async move {
+            in_task!(async move {
                 let start = Instant::now();
                 let (first, mut inlet) = bounded::<u64>(1);
                 for _ in 1..tasks {
@@ -99,11 +101,11 @@ macro_rules! messages {
     };
 }
 
-/// Locks, and jobs for other threads.
+/// Locks.
 macro_rules! locks {
     () => {
         pub fn mutex_uncontended(n: u64) -> Duration {
-            block_on(async move {
+            in_task!(async move {
                 let mutex = Mutex::new(0);
                 let start = Instant::now();
                 for _ in 0..n {
@@ -116,7 +118,7 @@ macro_rules! locks {
 
         /// A hundred tasks that all want the lock, `n` times each, and give way while they have it.
         pub fn mutex_of_100(n: u64) -> Duration {
-            block_on(async move {
+            in_task!(async move {
                 let mutex = Shared::new(Mutex::new(0));
                 let start = Instant::now();
                 let tasks: Vec<_> = (0..100)
@@ -140,7 +142,7 @@ macro_rules! locks {
         }
 
         pub fn semaphore_uncontended(n: u64) -> Duration {
-            block_on(async move {
+            in_task!(async move {
                 let semaphore = Semaphore::new(10);
                 let start = Instant::now();
                 for _ in 0..n {
@@ -152,7 +154,7 @@ macro_rules! locks {
 
         /// A hundred tasks, ten permits.
         pub fn semaphore_of_100(n: u64) -> Duration {
-            block_on(async move {
+            in_task!(async move {
                 let semaphore = Shared::new(Semaphore::new(10));
                 let start = Instant::now();
                 let tasks: Vec<_> = (0..100)
@@ -172,10 +174,15 @@ macro_rules! locks {
                 start.elapsed()
             })
         }
+    };
+}
 
+/// Jobs for other threads.
+macro_rules! jobs {
+    () => {
         /// An empty job to a worker thread and back.
         pub fn unblock_round_trip(n: u64) -> Duration {
-            block_on(async move {
+            in_task!(async move {
                 let start = Instant::now();
                 for i in 0..n {
                     assert_eq!(unblock(move || i).await.unwrap(), i);
@@ -191,7 +198,7 @@ macro_rules! signals {
     () => {
         /// A value from one end of a fresh channel to the other, which waits for it.
         pub fn oneshot_round_trip(n: u64) -> Duration {
-            block_on(async move {
+            in_task!(async move {
                 let start = Instant::now();
                 for i in 0..n {
                     let (sender, mut receiver) = oneshot();
@@ -205,7 +212,7 @@ macro_rules! signals {
 
         /// A server that answers each request through a channel of its own.
         pub fn request_reply(n: u64) -> Duration {
-            block_on(async move {
+            in_task!(async move {
                 let (sender, mut receiver) = bounded::<(u64, ReplyTo)>(16);
                 let server = spawn(async move {
                     for _ in 0..n {
@@ -226,7 +233,7 @@ macro_rules! signals {
 
         /// So many wait; all are woken, `n` times.
         pub fn notify(waiters: u64, n: u64) -> Duration {
-            block_on(async move {
+            in_task!(async move {
                 let shared = Shared::new((Notify::new(), Semaphore::new(0)));
                 let tasks: Vec<_> = (0..waiters)
                     .map(|_| {
@@ -255,7 +262,7 @@ macro_rules! signals {
 
         /// Each of `n` values to ten receivers.
         pub fn broadcast_to_10(n: u64) -> Duration {
-            block_on(async move {
+            in_task!(async move {
                 let (sender, first) = broadcast(128);
                 drop(first);
                 let tasks: Vec<_> = (0..10)
@@ -286,16 +293,15 @@ macro_rules! signals {
 
         /// `n` changes, each seen by ten before the next.
         pub fn watch_by_10(n: u64) -> Duration {
-            block_on(async move {
+            in_task!(async move {
                 let (sender, first) = watch(0);
                 let tasks: Vec<_> = (0..10)
                     .map(|_| {
                         let mut receiver = first.clone();
                         spawn(async move {
-                            let mut seen = 0;
-                            while seen < n {
+                            for i in 1..=n {
                                 receiver.changed().await.unwrap();
-                                seen = *receiver.borrow_and_update();
+                                assert_eq!(*receiver.borrow_and_update(), i);
                             }
                         })
                     })
@@ -320,7 +326,7 @@ macro_rules! together {
     () => {
         /// A thousand futures that give way once, all at once, `n` times.
         pub fn gather_1000(n: u64) -> Duration {
-            block_on(async move {
+            in_task!(async move {
                 let start = Instant::now();
                 for _ in 0..n {
                     let results = gather_all((0..1_000_u64).map(|i| async move {
@@ -336,7 +342,7 @@ macro_rules! together {
 
         /// The same as children that are spawned one by one.
         pub fn scope_1000(n: u64) -> Duration {
-            block_on(async move {
+            in_task!(async move {
                 let start = Instant::now();
                 for _ in 0..n {
                     scope_all(1_000).await;
@@ -347,4 +353,4 @@ macro_rules! together {
     };
 }
 
-pub(crate) use {locks, messages, signals, together};
+pub(crate) use {jobs, locks, messages, signals, together};

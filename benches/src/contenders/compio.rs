@@ -5,11 +5,13 @@ use std::net::TcpListener;
 use ::compio::io::{AsyncRead, AsyncWriteExt};
 use ::compio::runtime::JoinHandle;
 pub use ::compio::runtime::spawn;
+use ::compio::runtime::spawn_blocking as unblock;
 pub use ::compio::time::{sleep, timeout};
 
 use crate::parts::{LocalBaton as Baton, *};
-use crate::programs::programs;
+use crate::programs::{in_task, programs};
 use crate::talk::{Answer, BUFFER, Talk};
+use crate::vocabulary::jobs;
 
 type Boxed = std::pin::Pin<Box<dyn Future<Output = u64>>>;
 
@@ -31,6 +33,7 @@ fn detach<T>(handle: JoinHandle<T>) {
 }
 
 programs!();
+jobs!();
 
 async fn converse(mut stream: ::compio::net::TcpStream, mut talk: Talk) -> std::io::Result<()> {
     stream.set_nodelay(true)?;

@@ -11,7 +11,7 @@ macro_rules! monoio_on {
         pub use ::monoio::time::{sleep, timeout};
 
         use crate::parts::{LocalBaton as Baton, *};
-        use crate::programs::programs;
+        use crate::programs::{in_task, programs};
         use crate::talk::{Answer, BUFFER, Talk};
 
         type Boxed = std::pin::Pin<Box<dyn Future<Output = u64>>>;

@@ -12,9 +12,9 @@ use std::cell::Cell;
 use std::rc::Rc as Shared;
 
 use crate::parts::{LocalBaton as Baton, *};
-use crate::programs::programs;
+use crate::programs::{in_task, programs};
 use crate::talk::{BUFFER, Talk};
-use crate::vocabulary::{locks, messages, signals, together};
+use crate::vocabulary::{jobs, locks, messages, signals, together};
 
 type Boxed = std::pin::Pin<Box<dyn Future<Output = u64>>>;
 type ReplyTo = ::roundel::channel::OneshotSender<u64>;
@@ -93,6 +93,7 @@ macro_rules! notify_all {
 programs!();
 messages!();
 locks!();
+jobs!();
 signals!();
 together!();
 

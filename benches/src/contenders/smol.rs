@@ -10,9 +10,9 @@ pub use ::futures_lite::future::yield_now;
 use std::rc::Rc as Shared;
 
 use crate::parts::{LocalBaton as Baton, *};
-use crate::programs::programs;
+use crate::programs::{in_task, programs};
 use crate::talk::{BUFFER, Talk};
-use crate::vocabulary::{locks, messages};
+use crate::vocabulary::{jobs, locks, messages};
 
 type Boxed = std::pin::Pin<Box<dyn Future<Output = u64>>>;
 
@@ -71,6 +71,7 @@ macro_rules! acquire {
 programs!();
 messages!();
 locks!();
+jobs!();
 
 async fn converse(mut stream: Async<TcpStream>, mut talk: Talk) -> std::io::Result<()> {
     use futures_lite::{AsyncReadExt, AsyncWriteExt};

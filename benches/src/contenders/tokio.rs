@@ -13,8 +13,8 @@ use std::sync::Arc as Shared;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::parts::{SendBaton as Baton, *};
-use crate::programs::programs;
-use crate::vocabulary::{locks, messages, signals, together};
+use crate::programs::{in_task, programs};
+use crate::vocabulary::{jobs, locks, messages, signals, together};
 
 type Boxed = std::pin::Pin<Box<dyn Future<Output = u64> + Send>>;
 type ReplyTo = ::tokio::sync::oneshot::Sender<u64>;
@@ -100,6 +100,7 @@ macro_rules! notify_all {
 programs!();
 messages!();
 locks!();
+jobs!();
 signals!();
 together!();
 

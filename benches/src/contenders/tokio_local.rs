@@ -1,12 +1,14 @@
 //! tokio's `LocalRuntime`, through `spawn_local`.
 
 use ::tokio::task::JoinHandle;
+use ::tokio::task::spawn_blocking as unblock;
 pub use ::tokio::task::spawn_local as spawn;
 pub use ::tokio::task::yield_now;
 pub use ::tokio::time::{sleep, timeout};
 
 use crate::parts::{LocalBaton as Baton, *};
-use crate::programs::programs;
+use crate::programs::{in_task, programs};
+use crate::vocabulary::jobs;
 
 type Boxed = std::pin::Pin<Box<dyn Future<Output = u64>>>;
 
@@ -27,4 +29,5 @@ fn detach<T>(handle: JoinHandle<T>) {
 }
 
 programs!();
+jobs!();
 crate::contenders::tokio::server!();

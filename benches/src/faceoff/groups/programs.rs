@@ -191,7 +191,7 @@ pub fn threads(plan: &Plan, left_out: &mut Vec<String>) -> Vec<Job> {
             group,
             "a job to a worker, there and back",
             4_000,
-            three!(|n, it| it::unblock_round_trip(n)),
+            reachable!(|n, it| it::unblock_round_trip(n)),
         ),
     ]
 }
