@@ -144,6 +144,8 @@ fn run_one(name: &str, program: &str, n: u64) {
         "hop" => of_all!(name, |it| it::ping_pong(n)),
         "sleep" => of_all!(name, |it| it::sleep_churn(n)),
         "nap" => of_all!(name, |it| it::lateness(n)),
+        "timeout" => of_all!(name, |it| it::timeout_yield(n)),
+        "unbounded" => of_three!(name, |it| it::unbounded_messages(n)),
         "message" => of_three!(name, |it| it::bounded_messages(100, n)),
         "mutex" => of_three!(name, |it| it::mutex_uncontended(n)),
         "oneshot" => of!(name, |it| it::oneshot_round_trip(n); "roundel" roundel, "tokio" tokio),

@@ -92,7 +92,7 @@ pub fn job(plan: &Plan) -> Job {
 fn measure(hello: &Hello) -> io::Result<Vec<f64>> {
     let package = write(hello, &root())?;
     // This asks the network, if it must; the build does not.
-    let tree = run_cargo(&package, &["tree", "-e", "normal", "--prefix", "none"])?;
+    let tree = run_cargo(&package, &["tree", "-e", "normal,build", "--prefix", "none"])?;
     let crates = crates_of(&String::from_utf8_lossy(&tree.stdout)).len();
     let start = Instant::now();
     run_cargo(&package, &["build", "--quiet", "--release", "--target-dir", "target"])?;

@@ -53,16 +53,18 @@ const CALLS: [Load; 3] = [
     ("nap", 10, 60, "per sleep of 1 ms"),
 ];
 #[rustfmt::skip]
-const WORK: [Load; 5] = [
+const WORK: [Load; 6] = [
     ("spawn", 1_000, 9_000, "per spawn of one"),
     ("batch", 1_000, 9_000, "per spawn of 1,000"),
     ("self-wake", 1_000, 21_000, "per wake of oneself"),
     ("hop", 1_000, 9_000, "per hop between two tasks"),
     ("sleep", 1_000, 9_000, "per sleep, started and dropped"),
+    ("timeout", 1_000, 9_000, "per timeout around a yield"),
 ];
 #[rustfmt::skip]
-const WORDS: [Load; 2] = [
+const WORDS: [Load; 3] = [
     ("message", 1_000, 9_000, "per message through bounded(100)"),
+    ("unbounded", 1_000, 9_000, "per message without a limit"),
     ("mutex", 1_000, 9_000, "per lock of a mutex nobody else wants"),
 ];
 const ONCE: [Load; 1] = [("oneshot", 1_000, 9_000, "per oneshot")];
