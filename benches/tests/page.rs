@@ -19,6 +19,8 @@ use browser::{Browser, Theme};
 use sample::sample;
 
 const PHONES: [u32; 2] = [360, 390];
+/// A phone that lies on its side, and a window beside another one.
+const BETWEEN: [u32; 2] = [500, 780];
 const DESKTOP: u32 = 1280;
 const LEAST_LETTERS: f64 = 14.0;
 
@@ -112,7 +114,7 @@ fn check(browser: &Browser, report: &Report, width: u32) {
 fn it_fits_a_phone_and_a_desk() {
     let Some(browser) = Browser::find("it_fits_a_phone_and_a_desk") else { return };
     for report in [sample(), committed()] {
-        PHONES.into_iter().chain([DESKTOP]).for_each(|width| check(&browser, &report, width));
+        PHONES.into_iter().chain(BETWEEN).chain([DESKTOP]).for_each(|width| check(&browser, &report, width));
     }
 }
 
