@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 use std::env;
+use std::fs::OpenOptions;
+use std::io::stdout;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -17,7 +19,7 @@ use benches::faceoff::counts::child::{Allocated, child};
 use benches::faceoff::groups::{GROUPS, Group, Plan};
 use benches::faceoff::job::run_all;
 use benches::faceoff::page::page;
-use benches::faceoff::progress::Progress;
+use benches::faceoff::progress::{Progress, columns};
 use benches::faceoff::report::{Report, SCHEMA};
 use benches::faceoff::tables::{LEGEND, losses, tables};
 use benches::faceoff::{pins, place};
@@ -73,7 +75,34 @@ fn options(words: &[String]) -> Result<Options, String> {
             _ => return Err(format!("`{word}` is not understood")),
         }
     }
-    Ok(options)
+    options.fit().map(|()| options)
+}
+
+impl Options {
+    /// What would be passed over in silence is an error.
+    fn fit(&self) -> Result<(), String> {
+        let measures = self.quick || !self.only.is_empty();
+        let writes = [&self.json, &self.html, &self.from, &self.chapter].into_iter().any(Option::is_some);
+        match self {
+            _ if self.from.is_some() && measures => {
+                Err("`--from` measures nothing: no --quick, no --only".into())
+            }
+            _ if self.check && (measures || writes) => {
+                Err("`--check` goes with `--write` and nothing else".into())
+            }
+            _ if self.write && !self.check => Err("`--write` goes with `--check`".into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether all that is to be written can be, before minutes are spent on it.
+    fn can_write(&self) -> Result<(), String> {
+        for file in self.json.iter().chain(&self.html) {
+            let opened = OpenOptions::new().append(true).create(true).open(file);
+            opened.map_err(|error| format!("cannot write {file}: {error}"))?;
+        }
+        self.chapter.as_ref().map_or(Ok(()), |file| chapter::readable(file))
+    }
 }
 
 fn known(group: String) -> Result<String, String> {
@@ -119,7 +148,7 @@ fn measure(options: &Options, words: &[String]) -> Result<Report, String> {
 }
 
 fn print(report: &Report) {
-    println!("{}\n{LEGEND}", tables(report));
+    println!("{}\n{LEGEND}", tables(report, columns(stdout()).unwrap_or(usize::MAX)));
     let list = |title: &str, lines: &[String]| {
         if !lines.is_empty() {
             println!("\n{title}");
@@ -161,6 +190,7 @@ fn run(words: &[String]) -> Result<ExitCode, String> {
         let good = budgets::check(options.write)?;
         return Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
+    options.can_write()?;
     let report = match &options.from {
         Some(file) => Report::read(file)?,
         None => measure(&options, words)?,

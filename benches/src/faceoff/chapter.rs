@@ -130,6 +130,18 @@ pub fn not_discussed<'a>(text: &str, report: &'a Report) -> Result<Vec<&'a str>,
     Ok(report.rows.iter().filter(silent).map(|row| row.name.as_str()).collect())
 }
 
+/// Whether this is a chapter that can be rewritten: its marks are understood, and losses can be discussed in it.
+///
+/// # Errors
+///
+/// When it cannot be read, or not be understood.
+pub fn readable(file: &str) -> Result<(), String> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {file}: {error}"))?;
+    let empty = Report::default();
+    let understood = chapter(&text, &empty).and_then(|_| not_discussed(&text, &empty).map(drop));
+    understood.map_err(|why| format!("{file}: {why}"))
+}
+
 /// Rewrites a chapter in its place.
 ///
 /// # Errors

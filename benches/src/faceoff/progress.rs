@@ -7,6 +7,7 @@
 //! is reckoned for each contender of each job: what its runs took so far, or the job's guess.
 
 use std::io::{IsTerminal, Write, stderr};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use crate::faceoff::job::Job;
@@ -100,7 +101,7 @@ impl Progress {
             return;
         }
         self.shown = Some(Instant::now());
-        let short: String = text.chars().take(columns() - 1).collect();
+        let short: String = text.chars().take(columns(stderr()).unwrap_or(80) - 1).collect();
         let _ = write!(stderr(), "\r\x1b[K{short}");
     }
 
@@ -129,13 +130,10 @@ impl Default for Progress {
     }
 }
 
-/// As many as the terminal says, or the usual eighty.
-fn columns() -> usize {
-    rustix::termios::tcgetwinsize(stderr())
-        .ok()
-        .map(|size| usize::from(size.ws_col))
-        .filter(|&n| n > 1)
-        .unwrap_or(80)
+/// As many as the terminal says, if it is one and says it.
+pub fn columns(terminal: impl AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(terminal).ok();
+    size.map(|size| usize::from(size.ws_col)).filter(|&columns| columns > 1)
 }
 
 fn time_left(left: Duration) -> String {

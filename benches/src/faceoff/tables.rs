@@ -22,9 +22,11 @@ Ours as it is, the others as ratios to ours: above 1 costs more than we do; = as
 ± half the width of the middle half of the rounds. * the best of the row, whoever it is; (tied) lists those whom the
 noise does not tell apart. mio is a bare loop without a runtime: the floor, not a contender.";
 
-/// All groups, one table after the other.
-pub fn tables(report: &Report) -> String {
-    report.groups().into_iter().map(|group| table(report, group)).collect()
+/// All groups, one table after the other; one that is wider than this stands row by row.
+pub fn tables(report: &Report, width: usize) -> String {
+    let fits = |table: &String| table.lines().all(|line| line.chars().count() <= width);
+    let of = |group| Some(table(report, group)).filter(fits).unwrap_or_else(|| list(report, group, width));
+    report.groups().into_iter().map(of).collect()
 }
 
 fn table(report: &Report, group: &str) -> String {
@@ -38,6 +40,38 @@ fn table(report: &Report, group: &str) -> String {
     let first = rows().map(|row| row.name.chars().count()).fold(FIRST, usize::max);
     let lines: String = rows().map(|row| line(row, first, &columns)).collect();
     format!("\n{}{names}\n{lines}", left(group, first))
+}
+
+/// The same for a narrow screen: each row is a name, and below it what everyone has.
+fn list(report: &Report, group: &str, width: usize) -> String {
+    let rows = report.rows.iter().filter(|row| row.group == group);
+    let text: String = rows.map(|row| format!("{}\n{}", row.name, entry(row, width))).collect();
+    format!("\n{group}\n{text}")
+}
+
+fn entry(row: &Row, width: usize) -> String {
+    let verdict = row.verdict();
+    let cells =
+        wrapped(row.contenders().map(|name| format!("{name} {}", cell(row, name, &verdict))), "  ", width);
+    match verdict {
+        Verdict::Tied(names) => {
+            cells
+                + &wrapped(format!("(tied: {})", names.join(", ")).split(' ').map(str::to_owned), " ", width)
+        }
+        _ => cells,
+    }
+}
+
+/// In lines that begin with a space and are no longer than the width, unless a piece is.
+fn wrapped(pieces: impl Iterator<Item = String>, gap: &str, width: usize) -> String {
+    let (mut text, mut line) = (String::new(), String::new());
+    for piece in pieces {
+        if !line.is_empty() && 1 + line.chars().count() + gap.len() + piece.chars().count() > width {
+            let _ = writeln!(text, " {}", std::mem::take(&mut line));
+        }
+        line = if line.is_empty() { piece } else { line + gap + &piece };
+    }
+    text + " " + &line + "\n"
 }
 
 /// Padded by characters, not by bytes.
@@ -63,7 +97,8 @@ fn line(row: &Row, first: usize, columns: &[&str]) -> String {
 pub fn cell(row: &Row, name: &str, verdict: &Verdict<'_>) -> String {
     let Some(figure) = row.figures.get(name) else { return "-".into() };
     let star = if *verdict == Verdict::Best(name) { "*" } else { "" };
-    let is_nothing = |ours: &Figure| row.unit == Unit::Count && ours.median < NEXT_TO_NOTHING;
+    let is_nothing =
+        |ours: &Figure| row.unit == Unit::Count && ours.median < NEXT_TO_NOTHING;
     let (text, spread) = match row.cost(name, OURS) {
         Some(_) if name != OURS && row.figures.get(OURS).is_some_and(is_nothing) => {
             (format!("= {}", row.unit.shown(figure.median)), figure.spread())
@@ -129,6 +164,8 @@ pub fn losses(report: &Report) -> Vec<String> {
 mod tests {
     use super::*;
 
+    const WIDE: usize = usize::MAX;
+
     fn report(figures: &[(&str, &[f64])]) -> Report {
         let figures = figures.iter().map(|(name, samples)| (name.to_string(), Figure::new(samples.to_vec())));
         let row =
@@ -139,7 +176,7 @@ mod tests {
     #[test]
     fn the_best_is_marked_also_when_it_is_not_us() {
         let report = report(&[("roundel", &[20.0, 20.0]), ("tokio", &[10.0, 10.0]), ("smol", &[40.0, 40.0])]);
-        let text = tables(&report);
+        let text = tables(&report, WIDE);
         assert!(
             text.contains("20.0 ns ±0%") && text.contains("0.50* ±0%") && text.contains(" 2.00 ±0%"),
             "{text}"
@@ -151,17 +188,27 @@ mod tests {
     fn nothing_is_a_multiple_of_nothing() {
         let mut report = report(&[("roundel", &[0.002]), ("tokio", &[1.0])]);
         report.rows[0].unit = Unit::Count;
-        assert!(
-            tables(&report).contains("0.00*") && tables(&report).contains(" = 1.00\n"),
-            "{}",
-            tables(&report)
-        );
+        let text = tables(&report, WIDE);
+        assert!(text.contains("0.00*") && text.contains(" = 1.00\n"), "{text}");
+    }
+
+    #[test]
+    fn a_narrow_screen_has_the_same_cells_and_no_longer_line() {
+        let samples = [10.0, 20.0];
+        let everyone = crate::contenders::NAMES.map(|name| (name, &samples[..]));
+        let (wide, narrow) = (tables(&report(&everyone), WIDE), tables(&report(&everyone), 40));
+        assert!(wide.lines().any(|line| line.chars().count() > 120), "{wide}");
+        assert!(narrow.lines().all(|line| line.chars().count() <= 40), "{narrow}");
+        let cells = |text: &str| text.matches("1.00 ±0%").count();
+        assert_eq!((cells(&wide), cells(&narrow)), (9, 9));
+        let tied = |text: &str| text.split_once("(tied: ").unwrap().1.split_whitespace().collect::<String>();
+        assert_eq!(tied(&wide), tied(&narrow));
     }
 
     #[test]
     fn who_is_tied_is_said_and_nobody_marked() {
         let report = report(&[("roundel", &[10.0, 11.0]), ("tokio", &[11.0, 10.0])]);
-        let text = tables(&report);
+        let text = tables(&report, WIDE);
         assert!(text.contains("(tied: roundel, tokio)") && !text.contains('*'), "{text}");
         assert!(losses(&report).is_empty());
     }
