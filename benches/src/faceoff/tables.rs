@@ -98,7 +98,7 @@ pub fn cell(row: &Row, name: &str, verdict: &Verdict<'_>) -> String {
     let Some(figure) = row.figures.get(name) else { return "-".into() };
     let star = if *verdict == Verdict::Best(name) { "*" } else { "" };
     let is_nothing =
-        |ours: &Figure| row.unit == Unit::Count && ours.median < NEXT_TO_NOTHING;
+        |ours: &Figure| matches!(row.unit, Unit::Count | Unit::Bytes) && ours.median < NEXT_TO_NOTHING;
     let (text, spread) = match row.cost(name, OURS) {
         Some(_) if name != OURS && row.figures.get(OURS).is_some_and(is_nothing) => {
             (format!("= {}", row.unit.shown(figure.median)), figure.spread())
@@ -187,9 +187,12 @@ mod tests {
     #[test]
     fn nothing_is_a_multiple_of_nothing() {
         let mut report = report(&[("roundel", &[0.002]), ("tokio", &[1.0])]);
-        report.rows[0].unit = Unit::Count;
-        let text = tables(&report, WIDE);
-        assert!(text.contains("0.00*") && text.contains(" = 1.00\n"), "{text}");
+        for (unit, shown) in [(Unit::Count, " = 1.00\n"), (Unit::Bytes, " = 1 B\n")] {
+            report.rows[0].unit = unit;
+            let text = tables(&report, WIDE);
+            assert!(text.contains("0.00*") || text.contains("0 B*"), "{text}");
+            assert!(text.contains(shown), "{text}");
+        }
     }
 
     #[test]

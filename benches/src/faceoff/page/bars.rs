@@ -219,8 +219,8 @@ mod tests {
     fn an_ablation_says_what_a_mechanism_is_worth() {
         let ablation =
             |ours, other| Row { group: ABLATIONS.into(), ..row(&[("roundel", ours), ("without it", other)]) };
-        assert!(card(&ablation(2.0, 3.0)).contains("it buys 1.50×"));
-        assert!(card(&ablation(3.0, 2.0)).contains("it costs 1.50×"));
+        assert!(card(&ablation(2.0, 4.0)).contains("it buys 2.00×"));
+        assert!(card(&ablation(4.0, 2.0)).contains("it costs 2.00×"));
         assert!(card(&ablation(2.0, 2.0)).contains("the noise hides"));
     }
 
