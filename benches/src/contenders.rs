@@ -2,7 +2,8 @@
 //!
 //! Facts. Everybody is built in one go, with the same optimisation and the same allocator, and runs the programs of
 //! [`programs`](crate::programs). Servers are written as each one's own users would write them: `TCP_NODELAY`, buffers of
-//! 16 KiB, read, answer, write it all.
+//! 16 KiB, read, answer, write it all. Such a buffer belongs to a connection, but for ours and the floor's: ours come from
+//! a pile that all connections share, as `roundel-net` offers it. Nobody has other settings than its defaults.
 //!
 //! Contract. Each module has `block_on`, what `programs!` needs, and `serve`; those with channels and locks of their own
 //! run those programs, too. A module knows no other, except that tokio's two runtimes share a server.

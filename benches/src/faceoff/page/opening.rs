@@ -9,8 +9,8 @@ use crate::faceoff::report::{Report, Row, Verdict};
 use crate::faceoff::tables::{CONTROL, OURS, contested};
 
 const METHOD: &str = "\
-Every contender runs the same programs, each written as its own users would write it, built in one go with the same \
-optimisation and the same allocator. A row is measured in rounds: in each round every contender has one turn, and each \
+Every contender runs the same programs, and a server that is written as its own users would write it; all are built in one \
+go with the same optimisation and the same allocator, and have their own defaults. A row is measured in rounds, or once if it is counted: in each round every contender has one turn, and each \
 round begins with another one, so that a mood of the machine is shared by all. The first round is not counted. Shown is \
 the median, with whiskers from the lower to the upper quartile of the rounds; ± is half of that width. Who is better is \
 asked round by round: the star ★ marks the best of a row, whoever it is, and only if it is best in the \
