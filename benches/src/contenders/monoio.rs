@@ -1,6 +1,18 @@
 //! monoio, on epoll and on io_uring.
 //!
-//! Facts. Its wakers do not reach the loop from another thread, as it is built by default.
+//! Facts. Its wakers do not reach the loop from another thread, as it is built by default. It has no channels; its own page
+//! leads to those of `local-sync`, which stay on one thread, as ours do.
+
+macro_rules! recv {
+    ($receiver:ident) => {
+        $receiver.recv().await.unwrap()
+    };
+}
+macro_rules! send_unbounded {
+    ($sender:ident, $value:expr) => {
+        $sender.send($value).unwrap()
+    };
+}
 
 /// All but the driver.
 macro_rules! monoio_on {
@@ -9,10 +21,13 @@ macro_rules! monoio_on {
         pub use ::monoio::spawn;
         use ::monoio::task::JoinHandle;
         pub use ::monoio::time::{sleep, timeout};
+        use local_sync::mpsc::bounded::channel as bounded;
+        use local_sync::mpsc::unbounded::channel as unbounded;
 
         use crate::parts::{LocalBaton as Baton, *};
         use crate::programs::{in_task, programs};
         use crate::talk::{Answer, BUFFER, Talk};
+        use crate::vocabulary::messages;
 
         type Boxed = std::pin::Pin<Box<dyn Future<Output = u64>>>;
 
@@ -38,6 +53,7 @@ macro_rules! monoio_on {
         }
 
         programs!();
+        messages!();
 
         async fn converse(mut stream: ::monoio::net::TcpStream, mut talk: Talk) -> std::io::Result<()> {
             stream.set_nodelay(true)?;

@@ -14,7 +14,7 @@ use crate::faceoff::report::Machine;
 
 const LOCK: &str = include_str!("../../../Cargo.lock");
 /// The crates that the contenders are made of.
-const CRATES: [&str; 10] = [
+const CRATES: [&str; 11] = [
     "roundel",
     "tokio",
     "async-executor",
@@ -23,6 +23,7 @@ const CRATES: [&str; 10] = [
     "async-lock",
     "blocking",
     "monoio",
+    "local-sync",
     "compio",
     "mio",
 ];

@@ -33,6 +33,13 @@ macro_rules! all {
     };
 }
 
+/// The program of those who have queues; monoio has those of a neighbour.
+macro_rules! four {
+    (|$n:ident, $it:ident| $program:expr) => {
+        some!(|$n, $it| $program; "roundel" roundel, "tokio" tokio, "smol" smol, "monoio" monoio_epoll)
+    };
+}
+
 /// The program of those who bring channels and locks.
 macro_rules! three {
     (|$n:ident, $it:ident| $program:expr) => {
@@ -124,11 +131,11 @@ pub fn channels(plan: &Plan, _: &mut Vec<String>) -> Vec<Job> {
     let row = |name, work, programs| row(plan, "channels", name, work, programs);
     vec![
         row("oneshot, from one end to the other", 100_000, two!(|n, it| it::oneshot_round_trip(n))),
-        row("a message through bounded(1)", 100_000, three!(|n, it| it::bounded_messages(1, n))),
-        row("a message through bounded(100)", 200_000, three!(|n, it| it::bounded_messages(100, n))),
-        row("a message without a limit", 200_000, three!(|n, it| it::unbounded_messages(n))),
-        row("a message of five producers", 200_000, three!(|n, it| it::five_producers(n / 5))),
-        row("a ring of 300 tasks, each step", 90_000, three!(|n, it| it::ring(300, n / 300))),
+        row("a message through bounded(1)", 100_000, four!(|n, it| it::bounded_messages(1, n))),
+        row("a message through bounded(100)", 200_000, four!(|n, it| it::bounded_messages(100, n))),
+        row("a message without a limit", 200_000, four!(|n, it| it::unbounded_messages(n))),
+        row("a message of five producers", 200_000, four!(|n, it| it::five_producers(n / 5))),
+        row("a ring of 300 tasks, each step", 90_000, four!(|n, it| it::ring(300, n / 300))),
         row("request and reply", 100_000, two!(|n, it| it::request_reply(n))),
         row("broadcast to ten, each", 200_000, two!(|n, it| it::broadcast_to_10(n / 10))),
         row("watch, seen by ten, each", 100_000, two!(|n, it| it::watch_by_10(n / 10))),
