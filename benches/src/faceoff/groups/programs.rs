@@ -114,7 +114,7 @@ pub fn scheduler(plan: &Plan, _: &mut Vec<String>) -> Vec<Job> {
     let row = |name, work, programs| row(plan, "scheduler", name, work, programs);
     let whole = |name, work, programs| whole_row(plan, "scheduler", name, work, programs);
     vec![
-        row("spawn one, await it", 200_000, all!(|n, it| it::spawn_one(n))),
+        row("spawn one, await it", 50_000, all!(|n, it| it::spawn_one(n))),
         row("spawn 1,000, await all, each", 200_000, all!(|n, it| it::spawn_many(1_000, n / 1_000))),
         whole("spawn 200,000, await all, each", 200_000, all!(|n, it| it::spawn_many(200_000, n / 200_000))),
         row("each spawns the next, chains of 1,000", 100_000, all!(|n, it| (0..n / 1_000).map(|_| it::chained_spawn(1_000)).sum())),
