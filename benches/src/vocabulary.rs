@@ -29,7 +29,7 @@ macro_rules! messages {
             })
         }
 
-        /// The same without a limit.
+        /// The same without a limit: nobody waits for room, so nobody makes a future of it.
         pub fn unbounded_messages(n: u64) -> Duration {
             in_task!(async move {
                 let start = Instant::now();

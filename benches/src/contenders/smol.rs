@@ -59,7 +59,7 @@ macro_rules! recv {
 }
 macro_rules! send_unbounded {
     ($sender:ident, $value:expr) => {
-        $sender.send($value).await.unwrap()
+        $sender.try_send($value).unwrap()
     };
 }
 macro_rules! acquire {

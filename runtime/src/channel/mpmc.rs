@@ -51,7 +51,7 @@ pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     pair(Store::fifo(), Some(capacity))
 }
 
-/// A channel without a limit: `send` never waits.
+/// A channel without a limit: `send` never waits, so [`try_send`](Sender::try_send) does the same without a future.
 ///
 /// A producer that is faster than its consumer fills the memory; [`bounded`] is what to begin with.
 pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
