@@ -5,7 +5,7 @@
 //!
 //! What follows. One workspace, so that what all depend on is built once; a file is written only if it would change. The
 //! packages have names of their own, the crates in them keep theirs. The versions are those of our lock file, and all
-//! copies, the untouched one too, are built with one profile.
+//! copies, the untouched one too, are built as we are: the profile is ours.
 //!
 //! ```text
 //!   target/faceoff/ablations/   Cargo.toml  Cargo.lock
@@ -21,14 +21,6 @@ use crate::faceoff::ablations::{ABLATIONS, Ablation};
 
 /// The copy in which nothing is changed.
 pub const UNTOUCHED: &str = "untouched";
-
-/// Without optimisation across crates: all that is compared lies in one or two of them.
-const PROFILE: &str = "
-[profile.release]
-opt-level = 3
-lto = \"off\"
-codegen-units = 16
-";
 
 /// The root of our workspace.
 pub fn root() -> PathBuf {
@@ -85,14 +77,13 @@ fn workspace(names: &[&str]) -> Result<String, String> {
         .iter()
         .map(|name| format!("\"{name}/runtime\", \"{name}/net\", \"{name}/program\", "))
         .collect();
-    let (ours, _) = ours.split_once("[profile.release]").ok_or("Cargo.toml has no profile for releases")?;
     let left_out = |line: &&str| line.starts_with("default-members") || line.starts_with("roundel");
     let lines = ours.lines().filter(|line| !left_out(line));
     let lines = lines.map(|line| match line.starts_with("members = ") {
         true => format!("members = [{members}]\n"),
         false => format!("{line}\n"),
     });
-    Ok(lines.collect::<String>() + PROFILE)
+    Ok(lines.collect())
 }
 
 fn copy(ablation: &Ablation) -> Result<(), String> {
