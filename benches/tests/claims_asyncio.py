@@ -139,7 +139,7 @@ async def a_task_that_nobody_holds_is_collected():
 
 @claim("05", "to await a coroutine that does not wait for anything gives way to nobody")
 @claim("17", "Otherwise it runs on, in Python as in Rust")
-@claim("16", "| *yield* | `sleep(0)` |")
+@claim("16", "| *yield* | `sleep(0)`: behind all who are ready |")
 async def an_await_of_what_is_ready_gives_way_to_nobody():
     async def ready():
         pass
@@ -168,7 +168,7 @@ async def a_queue_has_no_budget_and_no_limit():
     assert loop().looks == looks and not other.done()
 
 @claim("06", "leaves the dead in it, until there are more than 100 timers and more than half of them dead")
-@claim("17", "stays in the heap until there are more than a hundred and more than half of all are such")
+@claim("17", "until there are more than a hundred timers and more than half of them are cancelled")
 async def the_dead_stay_in_the_heap():
     for living, dead, left in [(1, 99, 100), (1, 100, 1), (60, 60, 120), (59, 61, 59)]:
         timers = [loop().call_later(n + 1, int) for n in range(living + dead)]
