@@ -3,7 +3,7 @@
 //!
 //! Facts. A lost wake needs two threads that meet at one certain instruction, so a test on real threads finds
 //! it once in a million runs, or on somebody else's machine. loom runs a model again and again until it has
-//! seen every order of the locks (here: with up to four interruptions) and every value that a weakly ordered load
+//! seen every order of the locks (of three threads: with up to four interruptions) and every value that a weakly ordered load
 //! may return. A thread that waits for ever is a deadlock, and loom reports it.
 //!
 //! What is modelled. The sources are the real ones: `inbox.rs` and `id.rs` are mounted here, with loom's
@@ -157,7 +157,7 @@ fn turn_until_found(roundel: &mut Loop, tasks: &[Task], much: usize) {
     }
 }
 
-/// Two threads that wake, and the loop: all orders would take hours. So no more than four times one is interrupted that could go on.
+/// Two threads that wake, and the loop: all orders would take hours. So threads that could go on are interrupted four times at most.
 fn crowded(model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound.get_or_insert(4);
