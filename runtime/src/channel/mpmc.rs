@@ -111,6 +111,7 @@ impl<T> Sender<T> {
     /// # Errors
     ///
     /// If there is no room, or others wait for it, or the channel is closed. The value comes back.
+    #[inline]
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
         self.shared.line.try_send(value)
     }
@@ -236,7 +237,7 @@ impl<T> Recv<'_, T> {
 impl<T> Future for Recv<'_, T> {
     type Output = Result<T, Closed>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, Closed>> {
         let Recv { line, ticket } = &mut *self;
         line.poll_recv(ticket, cx)

@@ -102,7 +102,8 @@ impl Permits {
         if self.try_take(n) { Poll::Ready(true) } else { self.poll_in_line(ticket, n, cx) }
     }
 
-    fn poll_in_line(&self, ticket: &mut Ticket, n: usize, cx: &mut Context<'_>) -> Poll<bool> {
+    /// The same without counting it as an operation of the task.
+    pub(crate) fn poll_in_line(&self, ticket: &mut Ticket, n: usize, cx: &mut Context<'_>) -> Poll<bool> {
         let poll = self.queue.poll(ticket, n, cx, || {
             if self.try_take(n) { Some(true) } else { self.closed.get().then_some(false) }
         });
