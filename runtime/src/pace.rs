@@ -51,7 +51,7 @@ impl Pace {
         self.stretch.get()
     }
 
-    /// Nothing was ready any more: no reason to hurry, and none to measure.
+    /// Nothing is ready any more, or the loop is about to sleep: no reason to hurry, and none to measure.
     pub(crate) fn ran_dry(&self) {
         self.ended.set(None);
     }
@@ -139,7 +139,7 @@ mod tests {
         for poll in 0..10_000 {
             // Every seventh stretch is one short poll, or begins with one.
             let (short, stretch) = (u64::from(poll % 7 == 0), u64::from(pace.stretch()));
-            now += 20_000 * (stretch - short) + 100 * short;
+            now += 21_000 * (stretch - short) + 100 * short;
             if !pace.may_go_on_at(now) {
                 longest = if poll > 20 { longest.max(now - looked) } else { 0 };
                 looked = now;
@@ -158,6 +158,16 @@ mod tests {
             assert!(pace.may_go_on_at(over + every - 1), "a look of {look} ns");
             assert!(!pace.may_go_on_at(over + every), "a look of {look} ns");
         }
+    }
+
+    #[test]
+    fn a_look_that_slept_was_not_a_long_one() {
+        let (pace, clock) = (Pace::new(), Clock::new(false));
+        assert!(!pace.may_go_on_at(1));
+        pace.ran_dry();
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        pace.go_on(&clock);
+        assert_eq!(pace.every.get(), LOOK_EVERY);
     }
 
     #[test]

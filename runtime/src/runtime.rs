@@ -264,6 +264,7 @@ impl Runtime {
     fn ask_the_kernel(&self, engine: &mut Engine, wait: Wait) {
         let Context { executor, reactor, probe, .. } = &*self.context;
         if wait != Wait::No {
+            self.pace.ran_dry();
             executor.tidy_up();
             reactor.tidy_up();
             probe.emit(|| Event::Park);
