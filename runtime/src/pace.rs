@@ -18,11 +18,11 @@ use crate::clock::{Clock, Nanos};
 
 /// Between two looks; a look costs about one percent of this.
 const LOOK_EVERY: Nanos = 40_000;
-/// And if it costs more: so many times what it costs, up to four times the above.
-const LOOKS_WORTH: Nanos = 20;
+/// Where a look takes longer: so many times what it took, up to four times the above.
+const TIMES_A_LOOK: Nanos = 20;
 /// The longest stretch: at 10 ns a poll, the clock then costs 0.4 ns a poll.
 const MOST: u32 = 64;
-/// The first one, when nothing is known: long polls are found out half as late.
+/// The first one, when nothing is known; at least one. With half of the longest, long polls are found out half as late.
 const FIRST: u32 = MOST.div_ceil(2);
 
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Pace {
 
     fn go_on_at(&self, now: Nanos) {
         let took = now - self.looked.get();
-        self.every.set((took * LOOKS_WORTH).clamp(LOOK_EVERY, LOOK_EVERY * 4));
+        self.every.set((took * TIMES_A_LOOK).clamp(LOOK_EVERY, LOOK_EVERY * 4));
         self.ended.set(Some(now));
         self.looked.set(now);
     }

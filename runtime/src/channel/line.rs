@@ -160,8 +160,8 @@ impl<T> Line<T> {
         self.wait_for_value(ticket, cx)
     }
 
-    /// The next value of a plain line, if there is one and nobody stands in line for it. This is the way of nearly every
-    /// message, and it leads through no foreign code.
+    /// The next value of a plain line, if there is one and nobody stands in line for it: the way of nearly every message.
+    /// The only foreign code on it is the waker of one who waited for room, when nothing is borrowed any more.
     #[inline]
     fn take_next(&self) -> Option<T> {
         let (Store::Fifo(ring), None | Some(1..)) = (&self.store, self.capacity) else { return None };
