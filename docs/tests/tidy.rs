@@ -137,7 +137,7 @@ fn arrows_point_down() {
 }
 
 /// What `net` may use of `roundel`: the seam that every user has.
-const SEAM: &[&str] = &["source", "spawn", "time", "blocking", "JoinHandle", "JoinError"];
+const SEAM: &[&str] = &["source", "spawn", "task", "time", "blocking", "JoinHandle", "JoinError"];
 
 #[test]
 fn net_uses_the_seam_and_nothing_else() {

@@ -22,6 +22,7 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs};
 
 use roundel::blocking::unblock;
+use roundel::task::spend_budget;
 
 /// What can be connected to or listened on: addresses, or a name with a port.
 ///
@@ -57,6 +58,7 @@ impl Target {
     ///
     /// Names the name, and says why it was not found.
     pub async fn resolve(self) -> io::Result<Vec<SocketAddr>> {
+        spend_budget().await;
         let (host, port) = match self {
             Target::Addresses(addresses) => return Ok(addresses),
             Target::Name(host, port) => (host, port),

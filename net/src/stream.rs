@@ -33,6 +33,7 @@ use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
 use roundel::source::{Direction, Reading, Source, Writing};
+use roundel::task::{poll_budget, spend_budget};
 
 use crate::io::{Buffers, Chunk};
 
@@ -214,6 +215,7 @@ where
     ///
     /// `UnexpectedEof` if the stream ends before; then the buffer begins with what there was.
     pub async fn read_exact(&self, mut buffer: &mut [u8]) -> io::Result<()> {
+        spend_budget().await;
         while !buffer.is_empty() {
             match self.read(buffer).await? {
                 0 => return Err(ErrorKind::UnexpectedEof.into()),
@@ -309,7 +311,7 @@ where
             }
         });
         // For nothing, room is not waited for.
-        poll_fn(move |cx| if is_nothing { Poll::Ready(Ok(())) } else { Pin::new(&mut writing).poll(cx) })
+        poll_fn(move |cx| if is_nothing { poll_budget(cx).map(Ok) } else { Pin::new(&mut writing).poll(cx) })
     }
 
     /// Writes without waiting.

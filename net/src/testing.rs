@@ -25,6 +25,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use futures_io::{AsyncRead, AsyncWrite};
+use roundel::task::poll_budget;
 
 /// Two ends of a connection: what is written to one is read from the other. In each direction, up to `capacity` bytes
 /// are on the way.
@@ -124,6 +125,7 @@ impl Way {
     }
 
     fn poll_read(&self, cx: &Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        ready!(poll_budget(cx));
         let state = self.state.borrow();
         if state.reset {
             return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
@@ -137,6 +139,7 @@ impl Way {
     }
 
     fn poll_write(&self, cx: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(poll_budget(cx));
         let state = self.state.borrow();
         let room = self.capacity - state.bytes.len();
         if state.reset {

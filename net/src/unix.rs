@@ -42,6 +42,7 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use roundel::source::{Direction, Source};
+use roundel::task::spend_budget;
 use roundel::time::sleep;
 use rustix::io::Errno;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
@@ -61,6 +62,7 @@ impl UnixStream {
     ///
     /// Names the path: `NotFound` if there is no such file, `ConnectionRefused` if nobody listens.
     pub async fn connect(path: impl AsRef<Path>) -> io::Result<UnixStream> {
+        spend_budget().await;
         let path = path.as_ref();
         let failed = |error: io::Error| explain("connect to", path, &error);
         let address = SockAddr::unix(path).map_err(failed)?;

@@ -417,6 +417,7 @@ impl ThreadPool {
         let mut items = items.into_iter().fuse();
         let (mut outside, mut inside, mut results) = (None, VecDeque::new(), Vec::new());
         poll_fn(|cx| {
+            ready!(context::spend(cx.waker()));
             let all_inside = loop {
                 let Some(job) = outside.take().or_else(|| items.next().map(start)) else { break true };
                 if job.poll_submit(cx).is_pending() {

@@ -345,6 +345,7 @@ where
     type Output = B::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<B::Output> {
+        ready!(context::spend(cx.waker()));
         let mut body = self.as_mut().project().body;
         if let Some(body) = body.as_mut().as_pin_mut() {
             let result = match contain(|| body.poll(cx)) {

@@ -7,8 +7,14 @@
 //! while a `block_on` or a shutdown runs on this thread, and it is read by taking a reference out, so that
 //! nothing of it is borrowed while anything else runs (invariant 4).
 //!
-//! It also holds the *budget*: how many operations the running poll may still do before it has to give way.
-//! A source that is always ready would otherwise keep one task running for ever.
+//! It also holds the *budget*. The rule: each await of a future of this crate is an operation; a poll of a task may do
+//! 128 of them, and the next one gives way: it wakes its task and returns `Pending`. Without it, a source that
+//! is always ready would keep one task running for ever.
+//!
+//! "The budget is used up" and "not ready" are both `Pending`, and a future that decides by what its children say must
+//! not take the one for the other. So the combinators poll each child in a [`share`]: with a whole budget, of which they
+//! pay what the child used. A child that is `Pending` then is not ready, or has done 128 operations. (A foreign
+//! combinator that polls a child just once, like `now_or_never`, cannot tell the difference.)
 //!
 //! What it does not know: how the loop turns.
 
@@ -48,13 +54,23 @@ pub(crate) struct Context {
 /// How many operations one poll may do. Enough for a burst, not enough to be noticed by the others.
 const BUDGET: u32 = 128;
 
+/// What is left for the rest of the poll when an operation has given way: in a foreign combinator, the futures after the
+/// one that used the budget up get something, too.
+const RESERVE: u32 = 16;
+
+/// After so many operations that gave way in one poll, it is an executor inside a task that asks again and again without
+/// ever going back to the loop. It gets a new budget, or it would ask for ever.
+const STUBBORN: u32 = 128;
+
 /// What a thread knows of the loop that it runs.
 struct Here {
     /// Not dropped with the thread, so that a waker still works in the last destructors of a thread: what is put in
     /// here is taken out again by [`Entered`], always.
     context: Cell<Option<ManuallyDrop<Rc<Context>>>>,
-    /// How much the running poll may still do; without a loop, nobody counts.
+    /// How much the running poll may still do; without a loop, it does not count.
     budget: Cell<u32>,
+    /// How many operations of the running poll have given way.
+    refused: Cell<u32>,
     /// Whether the loop has a watcher. This and the budget are asked for at every lock and every message, so they lie
     /// where no borrow is needed to reach them.
     watched: Cell<bool>,
@@ -62,7 +78,12 @@ struct Here {
 
 thread_local! {
     static HERE: Here = const {
-        Here { context: Cell::new(None), budget: Cell::new(0), watched: Cell::new(false) }
+        Here {
+            context: Cell::new(None),
+            budget: Cell::new(0),
+            refused: Cell::new(0),
+            watched: Cell::new(false),
+        }
     };
 }
 
@@ -186,7 +207,10 @@ impl Context {
 /// A poll begins: it may do this much.
 #[inline]
 pub(crate) fn refill_budget() {
-    HERE.with(|here| here.budget.set(BUDGET));
+    HERE.with(|here| {
+        here.budget.set(BUDGET);
+        here.refused.set(0);
+    });
 }
 
 /// Whether somebody watches the loop that runs on this thread.
@@ -199,26 +223,80 @@ pub(crate) fn is_watched() -> bool {
 /// and is to return, so that others get their turn. Outside a loop there is no budget.
 #[inline]
 pub(crate) fn spend(waker: &Waker) -> Poll<()> {
-    let may = HERE.with(|here| {
+    if try_spend() { Poll::Ready(()) } else { give_way(waker) }
+}
+
+/// Counts one operation, if there is something left. If not, the operation has to ask [`spend`], which decides.
+#[inline]
+pub(crate) fn try_spend() -> bool {
+    HERE.with(|here| {
         let left = here.budget.get();
         if left > 0 {
             here.budget.set(left - 1);
         }
         left > 0
-    });
-    if may { Poll::Ready(()) } else { give_way(waker) }
+    })
+}
+
+/// Whether the poll may do one more operation.
+#[inline]
+pub(crate) fn has_budget() -> bool {
+    HERE.with(|here| here.budget.get() > 0)
+}
+
+/// The same for a combinator, which gives way if not. It spends nothing itself: its children do, in their [`share`].
+#[inline]
+pub(crate) fn proceed(waker: &Waker) -> Poll<()> {
+    if has_budget() { Poll::Ready(()) } else { give_way(waker) }
 }
 
 #[cold]
 fn give_way(waker: &Waker) -> Poll<()> {
-    if current().is_none() {
+    let in_loop = current().is_some();
+    HERE.with(|here| {
+        let refused = here.refused.get() + 1;
+        here.refused.set(refused);
+        match refused {
+            _ if !in_loop => refill_budget(),
+            1 => here.budget.set(RESERVE),
+            STUBBORN => refill_budget(),
+            _ => {}
+        }
+    });
+    if !in_loop {
         return Poll::Ready(());
     }
-    // One more, for whoever asks again without going back to the loop: an executor inside a task, which would otherwise
-    // ask for ever.
-    HERE.with(|here| here.budget.set(1));
     waker.wake_by_ref();
     Poll::Pending
+}
+
+/// Polls a child of a combinator, by `poll`, with a whole budget; what it used is paid from ours, one at least.
+#[inline]
+pub(crate) fn share<R>(poll: impl FnOnce() -> R) -> R {
+    let _paid = HERE.with(|here| {
+        let share = Share { budget: here.budget.get(), refused: here.refused.get() };
+        refill_budget();
+        share
+    });
+    poll()
+}
+
+/// What the parent had; paid when the child has been polled, also if it panicked.
+struct Share {
+    budget: u32,
+    refused: u32,
+}
+
+impl Drop for Share {
+    #[inline]
+    fn drop(&mut self) {
+        HERE.with(|here| {
+            // A child that gave way has used up all there was.
+            let left = if here.refused.get() > 0 { 0 } else { here.budget.get().min(BUDGET - 1) };
+            here.budget.set(self.budget.saturating_sub(BUDGET - left));
+            here.refused.set(self.refused);
+        });
+    }
 }
 
 /// A random number from zero up to, and without, one: from the running loop's dice, if there is one.

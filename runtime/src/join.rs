@@ -12,8 +12,9 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use crate::context;
 use crate::error::JoinError;
 use crate::executor::{Executor, Join};
 use crate::id::TaskId;
@@ -85,7 +86,7 @@ impl<T: 'static> Future for JoinHandle<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(executor) = &self.executor else { spent() };
         let id = self.id;
-        match executor.join(id, || waiter(id, cx)) {
+        match executor.join(id, || waiter(id, cx), context::try_spend) {
             Join::Output(output) => {
                 if executor.has_extras() {
                     self.collected();
@@ -130,6 +131,10 @@ impl<T: 'static> JoinHandle<T> {
                 Poll::Pending
             }
             Join::NotYet => self.wait(cx),
+            Join::NotNow => {
+                ready!(context::spend(cx.waker()));
+                self.poll(cx)
+            }
             Join::Output(_) | Join::Failed => {
                 let wreck = executor.take_outcome(self.id).and_then(|(_, wreck)| wreck);
                 self.report(false);

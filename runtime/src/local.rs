@@ -16,7 +16,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
@@ -152,6 +152,7 @@ impl<T: 'static, F: Future> Future for Scope<T, F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        ready!(context::spend(cx.waker()));
         let this = self.project();
         let _inside = Inside::enter(*this.key, this.value);
         let future = this.future.as_pin_mut().expect("the future stays until the scope is dropped");

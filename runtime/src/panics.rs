@@ -10,7 +10,7 @@
 //! used again, and because nothing of the loop's own is borrowed meanwhile (invariant 4).
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::Waker;
 
 /// What a panic carries.
@@ -29,6 +29,30 @@ pub(crate) fn swallow(f: impl FnOnce()) {
         if let Err(second) = contain(move || drop(payload)) {
             std::mem::forget(second);
         }
+    }
+}
+
+/// Drops each of the values, whatever the others do. The first panic goes on when all are gone, unless another one is
+/// under way, on top of which it would end the process.
+pub(crate) fn drop_each<T>(values: impl Iterator<Item = T>) {
+    let mut first = None;
+    for value in values {
+        if let Err(payload) = contain(|| drop(value)) {
+            keep_first(&mut first, payload);
+        }
+    }
+    match first {
+        Some(payload) if std::thread::panicking() => swallow(|| drop(payload)),
+        Some(payload) => resume_unwind(payload),
+        None => {}
+    }
+}
+
+/// Of several panics the first is the cause, the others are consequences.
+pub(crate) fn keep_first(first: &mut Option<Payload>, payload: Payload) {
+    match first {
+        None => *first = Some(payload),
+        Some(_) => swallow(|| drop(payload)),
     }
 }
 

@@ -12,9 +12,10 @@
 //! What it does not know: what brings the result about.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::thread::{self, Thread};
 
+use crate::context;
 use crate::error::JoinError;
 use crate::panics::{self, swallow};
 
@@ -68,6 +69,7 @@ impl<T> Reply<T> {
     /// Takes the result, or leaves word to be woken. `what` is the handle, for a complaint.
     #[track_caller]
     pub(crate) fn poll(&self, cx: &Context<'_>, what: &str) -> Poll<Result<T, JoinError>> {
+        ready!(context::spend(cx.waker()));
         let waker = cx.waker().clone();
         let mut state = self.lock();
         if let Some(result) = state.result.take() {

@@ -17,6 +17,7 @@
 use std::time::Duration;
 
 use crate::context;
+use crate::task::spend_budget;
 use crate::time;
 
 /// How often to try, and how long to wait in between.
@@ -193,6 +194,7 @@ pub async fn retry_if<T, E>(
     mut is_transient: impl FnMut(&E) -> bool,
 ) -> Result<T, E> {
     let mut delays = backoff.delays();
+    spend_budget().await;
     loop {
         let error = match attempt().await {
             Ok(value) => return Ok(value),

@@ -241,6 +241,7 @@ impl Signals {
     ///
     /// If the loop that this was made in is gone.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<i32> {
+        ready!(context::spend(cx.waker()));
         loop {
             if let Some(signal) = self.take() {
                 return Poll::Ready(signal);

@@ -171,10 +171,51 @@ impl Future for YieldNow {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if self.yielded {
-            return Poll::Ready(());
+            return poll_budget(cx);
         }
         self.yielded = true;
         cx.waker().wake_by_ref();
         Poll::Pending
     }
+}
+
+/// Counts one operation against the budget of the running task. For those who implement futures of their own that may be
+/// ready many times in a row; the futures of this crate do so by themselves.
+///
+/// The rule: each await of a future of this crate is an operation; a poll of a task may do 128 of them, and the next one
+/// gives way. Here that is `Pending`: the task has been woken and will be polled again after the others. Return `Pending`
+/// then, before anything has been done. Outside a loop there is no budget, and this is always ready.
+///
+/// [`timeout`](crate::time::timeout), `select!`, `race` and the other combinators give each of their futures a whole budget,
+/// and pay what it used: so they take no future for not ready that has only run out of budget. A foreign combinator that
+/// polls just once, like `now_or_never`, cannot know.
+///
+/// ```
+/// use std::task::{Poll, ready};
+/// roundel::run(async {
+///     // A stream of zeros that never ends, and yet never holds up the other tasks.
+///     let mut zeros = std::iter::repeat(0);
+///     let next = std::future::poll_fn(|cx| {
+///         ready!(roundel::task::poll_budget(cx));
+///         Poll::Ready(zeros.next())
+///     });
+///     assert_eq!(next.await, Some(0));
+/// });
+/// ```
+pub fn poll_budget(cx: &Context<'_>) -> Poll<()> {
+    context::spend(cx.waker())
+}
+
+/// The same for an `async fn`: goes on at once while there is budget, and gives way when there is none.
+///
+/// ```
+/// roundel::run(async {
+///     let bystander = roundel::spawn(async {});
+///     while !bystander.is_finished() {
+///         roundel::task::spend_budget().await;
+///     }
+/// });
+/// ```
+pub async fn spend_budget() {
+    std::future::poll_fn(|cx| poll_budget(cx)).await;
 }

@@ -10,10 +10,10 @@
 
 use std::cell::Cell;
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Poll, ready};
 
 use crate::context;
-use crate::task::yield_now;
+use crate::task::{spend_budget, yield_now};
 use crate::waiting::WaitQueue;
 
 /// Runs `program` again and again. Each time it gives its [`Cut`] another place: what the program runs through it is
@@ -41,6 +41,7 @@ use crate::waiting::WaitQueue;
 pub async fn at_every_await(mut program: impl AsyncFnMut(&Cut)) -> usize {
     let mut place = 0;
     loop {
+        spend_budget().await;
         let cut = Cut::at(place);
         program(&cut).await;
         if !cut.made.get() {
@@ -72,6 +73,7 @@ impl Cut {
     pub async fn run<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut future = pin!(Some(future));
         std::future::poll_fn(|cx| {
+            ready!(context::spend(cx.waker()));
             if !self.is_here()
                 && let Some(future) = future.as_mut().as_pin_mut()
             {
@@ -156,6 +158,7 @@ impl Sequencer {
 
     /// Waits for this number's turn, and ends it: the next number's comes when the task gives way.
     pub async fn turn(&self, number: usize) {
+        spend_budget().await;
         while self.next.get() < number {
             let before = self.next.get();
             self.queue.wait((), || (self.next.get() != before).then_some(()), |_| {}).await;

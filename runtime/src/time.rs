@@ -20,7 +20,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use futures_core::Stream;
@@ -160,7 +160,7 @@ impl Future for Sleep {
     #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         match self.stage {
-            Stage::Over => return Poll::Ready(()),
+            Stage::Over => return context::spend(cx.waker()),
             Stage::New { .. } => self.start(cx),
             Stage::Pending(key) => {
                 if !self.timers.renew(key, cx.waker()) {
@@ -253,8 +253,9 @@ impl<F: Future> Future for Timeout<F> {
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        // First the future, and only then the clock.
-        if let Poll::Ready(output) = this.future.poll(cx) {
+        // First the future, with a whole budget, and only then the clock: so a result that is ready wins.
+        ready!(context::proceed(cx.waker()));
+        if let Poll::Ready(output) = context::share(|| this.future.poll(cx)) {
             return Poll::Ready(Ok(output));
         }
         if this.sleep.is_due() {

@@ -16,6 +16,9 @@
 //!                              └──── leave: Waited ───┴──── leave: Called(G) ───► pass it on
 //! ```
 //!
+//! A task whose budget is used up has to give way, even if what it asks for is there. So that it does not lose its turn, it
+//! is called at once and comes for it in its next poll: first come, first served, also then.
+//!
 //! Invariants. 3: to call is to enqueue. 4: a waker is cloned, woken and dropped with nothing borrowed. Because
 //! to clone a waker may run foreign code, which may change what is waited for, the attempt is made again
 //! between that and joining: no wake can fall into the gap.
@@ -106,9 +109,24 @@ impl<R: Copy, G> WaitQueue<R, G> {
     }
 
     /// Asks for what is waited for: `attempt` gives it at once, or the ticket gets a place in line, or has been
-    /// called.
+    /// called. The first time, that is one operation of the task's budget.
     #[inline]
     pub(crate) fn poll(
+        &self,
+        ticket: &mut Ticket,
+        request: R,
+        cx: &mut Context<'_>,
+        attempt: impl FnMut() -> Option<G>,
+    ) -> Poll<G> {
+        if ticket.has_place() || context::try_spend() {
+            return self.poll_uncounted(ticket, request, cx, attempt);
+        }
+        self.poll_without_budget(ticket, request, cx, attempt)
+    }
+
+    /// The same when the operation has been counted already.
+    #[inline]
+    pub(crate) fn poll_uncounted(
         &self,
         ticket: &mut Ticket,
         request: R,
@@ -127,10 +145,40 @@ impl<R: Copy, G> WaitQueue<R, G> {
         {
             return Poll::Ready(grant);
         }
+        self.join(ticket, request, waiter);
+        Poll::Pending
+    }
+
+    /// The task has to give way, but must not lose its turn by that: what it could have now is kept for it in a place
+    /// of its own, as if it had been called; if there is nothing, it joins the line.
+    #[cold]
+    pub(crate) fn poll_without_budget(
+        &self,
+        ticket: &mut Ticket,
+        request: R,
+        cx: &mut Context<'_>,
+        mut attempt: impl FnMut() -> Option<G>,
+    ) -> Poll<G> {
+        // Foreign code, both of it, so before anything is taken.
+        let may_go_on = context::spend(cx.waker()).is_ready();
+        let waiter = Waiter::new(cx.waker());
+        match attempt() {
+            Some(grant) if may_go_on => return Poll::Ready(grant),
+            Some(grant) => self.keep(ticket, grant),
+            None => self.join(ticket, request, waiter),
+        }
+        Poll::Pending
+    }
+
+    fn keep(&self, ticket: &mut Ticket, grant: G) {
+        ticket.0 = self.line.borrow_mut().places.insert(Place::Called(grant));
+        self.resource.announce(true);
+    }
+
+    fn join(&self, ticket: &mut Ticket, request: R, waiter: Waiter) {
         ticket.0 = self.line.borrow_mut().join(request, waiter);
         self.waiting.set(self.waiting.get() + 1);
         self.resource.announce(true);
-        Poll::Pending
     }
 
     fn poll_place(&self, ticket: &mut Ticket, cx: &mut Context<'_>) -> Poll<G> {

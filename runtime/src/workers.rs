@@ -41,7 +41,7 @@ use crate::join::JoinHandle;
 use crate::process::{Child, Command};
 use crate::source::{AsyncFd, Direction};
 use crate::sync::permits::{Held, Permits};
-use crate::task::spawn;
+use crate::task::{spawn, spend_budget};
 use crate::time;
 use crate::workers::frames::{HEAD, HELLO, Kind};
 pub use crate::workers::worker::{Job, serve};
@@ -138,6 +138,7 @@ impl ProcessPool {
         name: &str,
         inputs: impl IntoIterator<Item = I>,
     ) -> Vec<Result<Vec<u8>, JobError>> {
+        spend_budget().await;
         let jobs: Vec<Task> = inputs.into_iter().map(|input| Task(spawn(self.run(name, input)))).collect();
         let mut results = Vec::with_capacity(jobs.len());
         for mut job in jobs {

@@ -575,21 +575,6 @@ fn a_receiver_is_a_stream() {
     });
 }
 
-#[test]
-fn hazard_17_a_stream_that_waits_and_is_dropped_passes_its_value_on() {
-    use futures_core::Stream;
-    let (sender, mut first) = bounded(1);
-    let second = first.clone();
-    let mut cx = Context::from_waker(Waker::noop());
-    assert!(Pin::new(&mut first).poll_next(&mut cx).is_pending());
-    let mut recv = pin!(second.recv());
-    assert!(recv.as_mut().poll(&mut cx).is_pending());
-    sender.try_send(7).unwrap(); // meant for the first
-    assert!(recv.as_mut().poll(&mut cx).is_pending());
-    drop(first);
-    assert_eq!(recv.poll(&mut cx), Poll::Ready(Ok(7)));
-}
-
 // Capacity 0.
 
 #[test]

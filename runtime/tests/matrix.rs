@@ -5,19 +5,24 @@
 //! books must balance: what was given has been got by somebody, or is still there to be had, once; and nobody waits for
 //! what is there. Then the runtime is dropped with whoever still waits, and the books must balance again.
 //!
+//! One in three has used up the budget of its poll when it begins to wait.
+//!
 //! Which tasks, how many, when and in which order is decided by the seed: hazards 17 and 19.
 
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use roundel::channel::{self, Queue};
 use roundel::sync::{
     Barrier, BoundedSemaphore, Condition, Event, Mutex, Notify, OnceCell, Pool, RwLock, Semaphore,
 };
+use roundel::task::poll_budget;
 use roundel::testing::{Cut, settle};
 use roundel::{Runtime, spawn, yield_now};
 
@@ -44,6 +49,19 @@ impl Rng {
     fn cut(&self) -> Cut {
         let place = self.below(10);
         Cut::at(if place < 6 { place } else { usize::MAX })
+    }
+
+    /// One time in three, uses up what the running poll may do.
+    async fn burn(&self) {
+        let rounds = if self.below(3) == 0 { 2 } else { 0 };
+        poll_fn(|cx| {
+            // Twice: after the first operation that gives way there is a reserve.
+            for _ in 0..rounds {
+                while poll_budget(cx).is_ready() {}
+            }
+            Poll::Ready(())
+        })
+        .await;
     }
 
     async fn pause(&self, most: usize) {
@@ -78,7 +96,11 @@ fn balance(name: &str, seed: u64, units: &dyn Fn() -> Rc<dyn UnitsDyn>) {
             spawn(async move {
                 rng.pause(3).await;
                 waiting.set(waiting.get() + 1);
-                let result = cut.run(units.wait()).await;
+                let wait = async {
+                    rng.burn().await;
+                    units.wait().await;
+                };
+                let result = cut.run(wait).await;
                 waiting.set(waiting.get() - 1);
                 got.set(got.get() + usize::from(result.is_some()));
             })
@@ -504,7 +526,11 @@ fn use_locks(name: &str, most: usize, use_it: Use, seed: u64) {
             let (cut, write) = (rng.cut(), rng.below(2) == 0);
             spawn(async move {
                 rng.pause(3).await;
-                cut.run(use_it(locks, write, rng.clone())).await;
+                let using = async {
+                    rng.burn().await;
+                    use_it(locks, write, rng.clone()).await;
+                };
+                cut.run(using).await;
                 done.set(done.get() + 1);
             })
             .detach();

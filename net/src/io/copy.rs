@@ -23,6 +23,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use futures_io::{AsyncRead, AsyncWrite};
+use roundel::task::poll_budget;
 
 use super::buffers::Buffers;
 use super::lent::Lent;
@@ -119,6 +120,7 @@ impl Flow {
         mut reader: Pin<&mut R>,
         mut writer: Pin<&mut W>,
     ) -> Poll<Result<(), Failure>> {
+        ready!(poll_budget(cx));
         for _ in 0..ROUNDS {
             ready!(self.poll_write(cx, writer.as_mut())).map_err(Failure::Writing)?;
             if self.ended.is_none() {

@@ -23,6 +23,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite, IoSlice};
+use roundel::task::{poll_budget, spend_budget};
 
 use super::buffers::Buffers;
 use super::error::ReadError;
@@ -247,6 +248,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             return Err(ReadError::LimitExceeded { limit: self.limit, partial: Vec::new() });
         }
         self.skipping = None;
+        spend_budget().await;
         while self.unread.len() < count {
             if poll_fn(|cx| self.poll_fill(cx)).await? == 0 {
                 let partial = self.buffered().to_vec();
@@ -305,6 +307,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         separators: &[&[u8]],
         scanned: &mut usize,
     ) -> Poll<Result<Option<Range<usize>>, ReadError>> {
+        ready!(poll_budget(cx));
         ready!(self.poll_skip(cx))?;
         loop {
             let there = self.buffered();
@@ -346,6 +349,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
     /// Reads behind what is buffered.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        // For each time, because one piece may need many, and the stream may be one that never waits.
+        ready!(poll_budget(cx));
         let mut chunk = self.chunk.take().unwrap_or_else(|| Lent::new(Some(&self.buffers)));
         self.make_room(&mut chunk);
         let end = self.unread.end;
@@ -413,6 +418,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Reader<R> {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(poll_budget(cx));
         self.skipping = None;
         if self.unread.is_empty() {
             return Pin::new(&mut self.inner).poll_read(cx, buffer);
@@ -426,6 +432,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Reader<R> {
 
 impl<R: AsyncRead + Unpin> AsyncBufRead for Reader<R> {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        ready!(poll_budget(cx));
         let reader = self.get_mut();
         if reader.unread.is_empty() {
             ready!(reader.poll_fill(cx))?;

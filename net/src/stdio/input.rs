@@ -15,10 +15,11 @@ use std::future::poll_fn;
 use std::io::{self, Read};
 use std::pin::Pin;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::thread;
 
 use futures_io::AsyncRead;
+use roundel::task::poll_budget;
 use rustix::event::PollFlags;
 
 use super::insist;
@@ -134,6 +135,7 @@ impl Stdin {
 
 impl AsyncRead for &Stdin {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        ready!(poll_budget(cx));
         if into.is_empty() {
             return Poll::Ready(Ok(0));
         }

@@ -22,7 +22,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 
 use crate::channel::Closed;
-use crate::context;
+use crate::panics::drop_each;
 use crate::waiting::{Ticket, WaitQueue};
 
 /// A channel in which each receiver gets each value; the last `capacity` are kept for those who are behind.
@@ -157,9 +157,6 @@ impl<T: Clone> BroadcastReceiver<T> {
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, BroadcastError>> {
         let BroadcastReceiver { shared, next, ticket } = self;
-        if !ticket.has_place() {
-            ready!(context::spend(cx.waker()));
-        }
         let attempt = || (*next < shared.sent.get() || shared.senders.get() == 0).then_some(());
         ready!(shared.queue.poll(ticket, (), cx, attempt));
         if *next == shared.sent.get() {
@@ -221,7 +218,7 @@ impl<T> Drop for BroadcastReceiver<T> {
         if self.shared.receivers.get() == 0 {
             // Nobody will ask for these. (A later `subscribe` begins with what comes later.)
             let unwanted = std::mem::take(&mut *self.shared.kept.borrow_mut());
-            drop(unwanted);
+            drop_each(unwanted.into_iter());
         }
     }
 }

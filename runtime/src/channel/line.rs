@@ -24,6 +24,7 @@ use std::task::{Context, Poll, ready};
 use crate::channel::store::Store;
 use crate::channel::{Closed, TryRecvError, TrySendError};
 use crate::context;
+use crate::panics::drop_each;
 use crate::sync::permits::{Held, Permits};
 use crate::waiting::{Left, Ticket, WaitQueue};
 
@@ -71,21 +72,16 @@ impl<T> Line<T> {
         }
     }
 
-    /// Nobody will fetch what is in.
+    /// Drops what is in, because nothing will fetch it.
     pub(crate) fn clear(&self) {
-        while let Some(value) = self.store.pop() {
-            drop(value);
-        }
+        drop_each(std::iter::from_fn(|| self.store.pop()));
     }
 
     /// Waits for room, which is the caller's then; false if the channel is closed.
     #[inline]
     pub(crate) fn poll_room(&self, ticket: &mut Ticket, cx: &mut Context<'_>) -> Poll<bool> {
-        if self.closed.get() && !ticket.has_place() {
-            return Poll::Ready(false);
-        }
-        if self.capacity.is_none() {
-            return Poll::Ready(true);
+        if !ticket.has_place() && (self.capacity.is_none() || self.closed.get()) {
+            return context::spend(cx.waker()).map(|()| !self.closed.get());
         }
         let taken = ready!(self.room.poll_take(ticket, 1, cx));
         // It may have been closed after we were given the room.
@@ -127,12 +123,26 @@ impl<T> Line<T> {
         Send { line: self, value: Some(value), ticket: Ticket::default() }
     }
 
-    /// The one value that is in a rendezvous; its claim goes with it, if nobody has that yet.
+    /// Puts a value into a rendezvous, for as long as the sender keeps the place in `taken` that it has from here on.
+    fn offer(&self, value: T, ticket: &mut Ticket, cx: &mut Context<'_>) -> Result<(), T> {
+        // First the place, then the value: a receiver that comes while the value goes in calls the sender there.
+        let _waits = self.taken.poll_uncounted(ticket, (), cx, || None);
+        if self.closed.get() {
+            // The sender's waker has closed it while it was cloned.
+            self.taken.leave(ticket);
+            self.room.give(1);
+            return Err(value);
+        }
+        self.fill(value);
+        Ok(())
+    }
+
+    /// The value in a rendezvous, if it is still there; its claim goes with it, if no receiver has that yet.
     fn take_back(&self) -> Option<T> {
-        let value = self.store.pop();
+        let value = self.store.pop()?;
         self.values.write_off(1);
         self.room.give(1);
-        value
+        Some(value)
     }
 
     #[inline]
@@ -151,13 +161,15 @@ impl<T> Line<T> {
     /// Waits for a value. The short way is part of whoever awaits it: to call it would cost as much as half of it.
     #[inline(always)]
     pub(crate) fn poll_recv(&self, ticket: &mut Ticket, cx: &mut Context<'_>) -> Poll<Result<T, Closed>> {
-        if !ticket.has_place() {
-            ready!(context::spend(cx.waker()));
-            if let Some(value) = self.take_next() {
-                return Poll::Ready(Ok(value));
-            }
+        let waits = ticket.has_place();
+        let counted = waits || context::try_spend();
+        if counted
+            && !waits
+            && let Some(value) = self.take_next()
+        {
+            return Poll::Ready(Ok(value));
         }
-        self.wait_for_value(ticket, cx)
+        self.wait_for_value(ticket, cx, counted)
     }
 
     /// The next value of a plain line, if there is one and nobody stands in line for it: the way of nearly every message.
@@ -175,22 +187,59 @@ impl<T> Line<T> {
         Some(value)
     }
 
+    /// Claims a value and fetches it. If the operation is not `counted`, the task has to give way: what there is to be
+    /// claimed is claimed for it, and stays where it is until the task comes.
     #[cold]
-    fn wait_for_value(&self, ticket: &mut Ticket, cx: &mut Context<'_>) -> Poll<Result<T, Closed>> {
+    fn wait_for_value(
+        &self,
+        ticket: &mut Ticket,
+        cx: &mut Context<'_>,
+        counted: bool,
+    ) -> Poll<Result<T, Closed>> {
         if self.store.is_out() {
             // We are called by what compares the values. A claim would find nothing now, and be lost.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
+        let mut claim = match counted {
+            true => self.values.poll_in_line(ticket, 1, cx),
+            false => self.values.poll_without_budget(ticket, 1, cx),
+        };
         loop {
-            let open = ready!(self.values.poll_in_line(ticket, 1, cx));
+            let open = ready!(claim);
             if let Some(value) = self.pop() {
                 return Poll::Ready(Ok(value));
             }
             if !open {
                 return Poll::Ready(Err(Closed(())));
             }
+            claim = self.values.poll_in_line(ticket, 1, cx);
         }
+    }
+
+    /// The next value for a stream. Its `next` may be dropped without our hearing of it, and then nothing comes for what it
+    /// was given. So it waits for word that there is a value, and has no claim to it.
+    pub(crate) fn poll_next(&self, ticket: &mut Ticket, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        if ticket.has_place() {
+            ready!(self.values.poll_word(ticket, cx));
+        }
+        ready!(context::spend(cx.waker()));
+        if self.store.is_out() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        loop {
+            match self.try_recv() {
+                Ok(value) => return Poll::Ready(Some(value)),
+                Err(TryRecvError::Closed) => return Poll::Ready(None),
+                Err(TryRecvError::Empty) => ready!(self.values.poll_word(ticket, cx)),
+            };
+        }
+    }
+
+    /// A stream waits no more.
+    pub(crate) fn leave_as_stream(&self, ticket: &mut Ticket) {
+        self.values.leave_word(ticket);
     }
 
     /// A receiver waits no more; its claim goes to the next.
@@ -220,6 +269,12 @@ impl<T> Line<T> {
         }
         drop(room);
         value
+    }
+}
+
+impl<T> Drop for Line<T> {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 
@@ -258,12 +313,15 @@ impl<T> Future for Send<'_, T> {
             if !room {
                 return Poll::Ready(Err(Closed(value)));
             }
-            line.fill(value);
             if line.capacity != Some(0) {
+                line.fill(value);
                 return Poll::Ready(Ok(()));
             }
+            if let Err(value) = line.offer(value, ticket, cx) {
+                return Poll::Ready(Err(Closed(value)));
+            }
         }
-        if ready!(line.taken.poll(ticket, (), cx, || None)) {
+        if ready!(line.taken.poll_uncounted(ticket, (), cx, || None)) {
             return Poll::Ready(Ok(()));
         }
         Poll::Ready(line.take_back().map_or(Ok(()), |value| Err(Closed(value))))

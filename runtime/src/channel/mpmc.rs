@@ -11,7 +11,8 @@
 //!
 //! | method | cancel safe |
 //! |---|---|
-//! | `recv`, the stream | yes: no value is lost; a value that was meant for us goes to the next |
+//! | `recv` | yes: no value is lost; a value that was meant for us goes to the next |
+//! | `next` of the stream | yes: it had no claim to a value, so the next receiver that asks has it |
 //! | `reserve` | yes |
 //! | `send` | the value is dropped with the future, unless it had been sent; to keep it, `reserve` first |
 
@@ -174,6 +175,10 @@ impl<T> Permit<'_, T> {
 }
 
 /// The end where values come out. It is also a [`Stream`].
+///
+/// A `next` that is dropped does not tell the stream, so a stream that waits has no claim to a value: it is woken when there
+/// is one, together with the streams of the clones that wait, and a `recv` that waits goes first. Workers that share a
+/// channel do better with [`recv`](Receiver::recv).
 pub struct Receiver<T> {
     shared: Rc<Shared<T>>,
     /// Where we stand in line as a stream.
@@ -206,7 +211,7 @@ impl<T> Receiver<T> {
     /// Waits no more as a stream: or a value would come to that, for which we ask here.
     fn leave(&self) {
         let mut ticket = self.ticket.take();
-        self.shared.line.leave(&mut ticket);
+        self.shared.line.leave_as_stream(&mut ticket);
     }
 }
 
@@ -215,7 +220,7 @@ impl<T> Stream for Receiver<T> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let Receiver { shared, ticket } = &mut *self;
-        shared.line.poll_recv(ticket.get_mut(), cx).map(Result::ok)
+        shared.line.poll_next(ticket.get_mut(), cx)
     }
 }
 

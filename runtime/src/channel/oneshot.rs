@@ -14,9 +14,10 @@ use std::cell::Cell;
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use crate::channel::{Closed, TryRecvError};
+use crate::context;
 use crate::waiting::announce;
 use crate::waker::Waiter;
 
@@ -106,6 +107,7 @@ impl<T> OneshotSender<T> {
     /// Waits until the receiver is gone.
     pub async fn closed(&mut self) {
         std::future::poll_fn(|cx| {
+            ready!(context::spend(cx.waker()));
             let old = self.shared.sender.replace(Some(Box::new(Waiter::new(cx.waker()))));
             self.shared.sender_waits.set(true);
             drop(old);
@@ -163,7 +165,10 @@ impl<T> Future for OneshotReceiver<T> {
         // Asked again: to clone and to drop a waker is foreign code.
         let over = self.shared.closed.get();
         self.announce(!over);
-        if over { Poll::Ready(self.shared.value.take().ok_or(Closed(()))) } else { Poll::Pending }
+        if !over {
+            return Poll::Pending;
+        }
+        context::spend(cx.waker()).map(|()| self.shared.value.take().ok_or(Closed(())))
     }
 }
 

@@ -14,6 +14,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use crate::channel::Closed;
+use crate::task::spend_budget;
 use crate::waiting::WaitQueue;
 
 /// A value that changes, and that many look at.
@@ -157,6 +158,7 @@ impl<T> WatchReceiver<T> {
     ///
     /// If all senders are gone, and the last value is not so.
     pub async fn wait_for(&mut self, mut wanted: impl FnMut(&T) -> bool) -> Result<Rc<T>, Closed> {
+        spend_budget().await;
         loop {
             let value = self.borrow_and_update();
             if wanted(&value) {

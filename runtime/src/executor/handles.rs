@@ -19,19 +19,29 @@ pub(crate) enum Join<T> {
     NotYet,
     /// Not over, and word is left; for the first time?
     Waits(bool),
+    /// The task is over, but whoever awaits it has no budget to hear of it.
+    NotNow,
 }
 
 impl Executor {
     /// The task's output, if it has returned; then the slot is vacant from here on, but for the shell. If it is not over,
     /// leaves word to wake `waiter`, a task of this loop.
     #[inline]
-    pub(crate) fn join<T: 'static>(&self, id: TaskId, waiter: impl FnOnce() -> Option<TaskId>) -> Join<T> {
+    pub(crate) fn join<T: 'static>(
+        &self,
+        id: TaskId,
+        waiter: impl FnOnce() -> Option<TaskId>,
+        may: impl FnOnce() -> bool,
+    ) -> Join<T> {
         let mut state = self.state.borrow_mut();
         let State { ready, shells, .. } = &mut *state;
         let output = ready.vacate_if(id, |slot| {
             if !slot.mark.is_over() {
                 return Err(waiter()
                     .map_or(Join::NotYet, |waiter| Join::Waits(slot.waiter.replace(waiter).is_none())));
+            }
+            if !may() {
+                return Err(Join::NotNow);
             }
             let output = slot.take_output().ok_or(Join::Failed)?;
             *shells += usize::from(slot.task.is_some());

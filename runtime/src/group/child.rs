@@ -19,6 +19,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
+use crate::context;
 use crate::error::JoinError;
 use crate::group::nest::Outcome;
 use crate::panics::{contain, swallow};
@@ -169,7 +170,7 @@ impl<T> Future for ScopedHandle<T> {
         if !over {
             return Poll::Pending;
         }
-        Poll::Ready(self.shared.output.take().ok_or_else(JoinError::job_cancelled))
+        context::spend(cx.waker()).map(|()| self.shared.output.take().ok_or_else(JoinError::job_cancelled))
     }
 }
 

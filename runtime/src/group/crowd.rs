@@ -3,8 +3,9 @@
 //! Facts. A child may end, wake its siblings, and panic; children may come and go while others run.
 //!
 //! What follows. A slab of boxed futures and the [`Wakes`]. A new child counts as woken. In one poll of the parent each
-//! child is polled at most once, and at most [`BATCH`] of them; for the rest the parent wakes itself, so a crowd does
-//! not hold up the loop.
+//! child is polled at most once. To poll one is an operation of the parent's budget, and so is each operation that the child
+//! does; when the budget is used up, the parent wakes itself and polls the rest next time. So many children do not hold
+//! up the loop, and each is polled with a whole budget (see `context`).
 //!
 //! Invariants. Polls are as many as wakes (plus one for each child). Children are dropped in the order of their places,
 //! which is that of their coming as long as none has ended.
@@ -13,14 +14,14 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
-use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use slab::Slab;
 
+use crate::context;
 use crate::group::wakes::Wakes;
-use crate::panics::{Payload, contain, swallow};
+use crate::panics::drop_each;
 
 pub(crate) struct Crowd<F: ?Sized> {
     children: Slab<Pin<Box<F>>>,
@@ -29,9 +30,6 @@ pub(crate) struct Crowd<F: ?Sized> {
     batch: Vec<usize>,
     next: usize,
 }
-
-/// As the budget of a task: enough for a burst, not enough to be noticed by other tasks.
-const BATCH: usize = 128;
 
 impl<F: Future + ?Sized> Crowd<F> {
     pub(crate) fn new() -> Crowd<F> {
@@ -58,8 +56,8 @@ impl<F: Future + ?Sized> Crowd<F> {
         self.next < self.batch.len()
     }
 
-    /// Polls who was woken, and tells `done` who is done, and with what. Stops early if `done` says so; who has not
-    /// been polled by then is still noted.
+    /// Polls the children that were woken, and tells `done` which are done, and with what. Stops early if `done` says so,
+    /// or if the budget of the parent is used up; the others stay noted.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -71,15 +69,14 @@ impl<F: Future + ?Sized> Crowd<F> {
             self.wakes.take(&mut self.batch);
             self.next = 0;
         }
-        let end = self.batch.len().min(self.next + BATCH);
-        while self.next < end {
+        while self.has_rest() && context::has_budget() {
             let place = self.batch[self.next];
             self.next += 1;
-            if let Some(output) = self.poll_child(place) {
+            if let Some(output) = context::share(|| self.poll_child(place)) {
                 done(place, output)?;
             }
         }
-        // Those who were woken beside a rest have used up their wake of the parent.
+        // Children that were woken beside a rest have used up their wake of the parent.
         if had_rest || self.has_rest() {
             cx.waker().wake_by_ref();
         }
@@ -99,21 +96,9 @@ impl<F: Future + ?Sized> Crowd<F> {
 impl<F: ?Sized> Crowd<F> {
     /// Drops all children, or all but one, each whatever the others do. The first panic among the drops goes on.
     pub(crate) fn clear_but(&mut self, spared: Option<usize>) {
-        let mut panic = None;
         let places: Vec<usize> =
             self.children.iter().map(|(place, _)| place).filter(|place| Some(*place) != spared).collect();
-        for place in places {
-            let child = self.children.remove(place);
-            if let Err(payload) = contain(|| drop(child)) {
-                keep_first(&mut panic, payload);
-            }
-        }
-        // On top of another panic, this one would end the process.
-        match panic {
-            Some(payload) if std::thread::panicking() => swallow(|| drop(payload)),
-            Some(payload) => resume_unwind(payload),
-            None => {}
-        }
+        drop_each(places.into_iter().map(|place| self.children.remove(place)));
     }
 }
 
@@ -122,14 +107,6 @@ impl<F: ?Sized> Drop for Crowd<F> {
         if !self.children.is_empty() {
             self.clear_but(None);
         }
-    }
-}
-
-/// Of several panics the first is the cause, the others are consequences.
-pub(crate) fn keep_first(first: &mut Option<Payload>, payload: Payload) {
-    match first {
-        None => *first = Some(payload),
-        Some(_) => swallow(|| drop(payload)),
     }
 }
 

@@ -22,6 +22,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
+use crate::context;
 use crate::error::JoinError;
 use crate::group::crowd::Crowd;
 use crate::panics::{contain, swallow};
@@ -88,6 +89,7 @@ impl<F: Future> Future for Gather<F> {
     type Output = Vec<F::Output>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Vec<F::Output>> {
+        ready!(context::spend(cx.waker()));
         let _ = self.poll_with(cx, Some);
         if self.crowd.is_empty() { Poll::Ready(self.take()) } else { Poll::Pending }
     }
@@ -116,6 +118,7 @@ where
     let mut all = gather(futures);
     let mut error = None;
     std::future::poll_fn(|cx| {
+        ready!(context::spend(cx.waker()));
         let flow = all.poll_with(cx, |output| match output {
             Ok(value) => Some(Ok(value)),
             Err(first) => {
@@ -221,6 +224,7 @@ impl<F: Future> Future for Race<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        ready!(context::proceed(cx.waker()));
         let mut winner = None;
         let _ = self.crowd.poll(cx, |_, output| {
             winner = Some(output);
@@ -290,6 +294,7 @@ impl<F: Future> Stream for AsCompleted<F> {
     type Item = F::Output;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
+        ready!(context::spend(cx.waker()));
         let AsCompleted { crowd, ended } = &mut *self;
         if ended.is_empty() {
             let _ = crowd.poll(cx, |_, output| {
@@ -380,6 +385,7 @@ where
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(context::spend(cx.waker()));
         let this = &mut *self;
         this.fill();
         let mut ended = false;

@@ -16,10 +16,11 @@ use std::ops::ControlFlow;
 use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use crate::group::crowd::{Crowd, keep_first};
-use crate::panics::{Payload, contain};
+use crate::context;
+use crate::group::crowd::Crowd;
+use crate::panics::{Payload, contain, keep_first};
 use crate::waker::Waiter;
 
 /// How the body or a child ended.
@@ -90,6 +91,9 @@ pub(super) struct Run<'a, 'env: 'a> {
     crowd: Crowd<Child<'a, 'env>>,
     body_lives: bool,
     silenced: Vec<Box<dyn Silence + 'env>>,
+    /// Whether a child has failed, and the first panic.
+    failed: bool,
+    panic: Option<Payload>,
     nest: Rc<Nest<'env>>,
 }
 
@@ -100,30 +104,22 @@ impl<'a, 'env: 'a> Run<'a, 'env> {
     pub(super) fn new(nest: Rc<Nest<'env>>, body: Pin<Box<Child<'a, 'env>>>) -> Run<'a, 'env> {
         let mut crowd = Crowd::new();
         crowd.add(body);
-        Run { crowd, body_lives: true, silenced: Vec::new(), nest }
+        Run { crowd, body_lives: true, silenced: Vec::new(), failed: false, panic: None, nest }
     }
 
-    /// Polls who was woken. Breaks if somebody failed; with the first panic, if there was one.
-    fn poll_woken(&mut self, cx: &mut Context<'_>) -> ControlFlow<Option<Payload>> {
-        let Run { crowd, body_lives, silenced, .. } = self;
-        let (mut failed, mut panic) = (false, None);
-        loop {
-            let _ = crowd.poll(cx, |place, outcome| {
-                *body_lives &= place != BODY;
-                match outcome {
-                    Outcome::Fine => return ControlFlow::Continue(()),
-                    Outcome::Failed(silence) => silenced.push(silence),
-                    Outcome::Panicked(payload) => keep_first(&mut panic, payload),
-                }
-                failed = true;
-                ControlFlow::Continue(())
-            });
-            // Who was to be polled in the same turn as one that failed is polled, so that its error is heard, too.
-            if !failed || !crowd.has_rest() {
-                break;
+    /// Polls the children that were woken, and notes whether one has failed, and the first panic.
+    fn poll_woken(&mut self, cx: &mut Context<'_>) {
+        let Run { crowd, body_lives, silenced, failed, panic, .. } = self;
+        let _ = crowd.poll(cx, |place, outcome| {
+            *body_lives &= place != BODY;
+            match outcome {
+                Outcome::Fine => return ControlFlow::Continue(()),
+                Outcome::Failed(silence) => silenced.push(silence),
+                Outcome::Panicked(payload) => keep_first(panic, payload),
             }
-        }
-        if failed { ControlFlow::Break(panic) } else { ControlFlow::Continue(()) }
+            *failed = true;
+            ControlFlow::Continue(())
+        });
     }
 
     /// Those who were spawned join the others.
@@ -140,8 +136,9 @@ impl<'a, 'env: 'a> Run<'a, 'env> {
         self.crowd.clear_but(self.body_lives.then_some(BODY));
     }
 
-    /// Somebody failed: drops everybody, and goes on with the panic if there was one.
-    fn fail(&mut self, mut panic: Option<Payload>) {
+    /// A child has failed: drops all, and goes on with the panic if there was one.
+    fn fail(&mut self) {
+        let mut panic = self.panic.take();
         if let Err(payload) = contain(|| self.close()) {
             keep_first(&mut panic, payload);
         }
@@ -164,10 +161,17 @@ impl<'a, 'env: 'a> Future for Run<'a, 'env> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(context::proceed(cx.waker()));
         let this = &mut *self;
         this.take_in();
-        if let ControlFlow::Break(panic) = this.poll_woken(cx) {
-            this.fail(panic);
+        this.poll_woken(cx);
+        if this.failed {
+            // Children that were to be polled in the same turn are polled, so that their errors are heard, too; if need be
+            // in the next poll, for which the crowd has woken us.
+            if this.crowd.has_rest() {
+                return Poll::Pending;
+            }
+            this.fail();
             return Poll::Ready(());
         }
         if this.nest.cancelled.take() {

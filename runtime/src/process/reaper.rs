@@ -30,7 +30,7 @@ use crate::context;
 use crate::signal::{self, Signals};
 #[cfg(target_os = "linux")]
 use crate::source::{AsyncFd, Direction};
-use crate::task::spawn;
+use crate::task::{spawn, spend_budget};
 use crate::time;
 
 /// A process that we have started.
@@ -66,6 +66,7 @@ impl Process {
 
     /// Waits for its end.
     pub(crate) async fn exited(&mut self) -> io::Result<ExitStatus> {
+        spend_budget().await;
         loop {
             if let Some(status) = self.try_wait()? {
                 return Ok(status);

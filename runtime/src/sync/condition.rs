@@ -11,6 +11,7 @@
 //! | `wait`, `wait_while` | the lock is lost with the guard; a `notify_one` that had reached it goes to the next in line |
 
 use crate::sync::mutex::MutexGuard;
+use crate::task::spend_budget;
 use crate::waiting::WaitQueue;
 
 /// Waits until what a [`Mutex`](crate::sync::Mutex) protects has changed.
@@ -88,6 +89,7 @@ impl Condition {
         mut guard: MutexGuard<'a, T>,
         mut condition: impl FnMut(&mut T) -> bool,
     ) -> MutexGuard<'a, T> {
+        spend_budget().await;
         while condition(&mut guard) {
             guard = self.wait(guard).await;
         }

@@ -89,7 +89,10 @@ impl Future for Notified<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Notified { notify, round, ticket } = &mut *self;
-        let attempt = || (notify.rounds.get() != *round || notify.permit.take()).then_some(Called::WithAll);
+        let attempt = || match notify.rounds.get() != *round {
+            true => Some(Called::WithAll),
+            false => notify.permit.take().then_some(Called::Alone),
+        };
         notify.queue.poll(ticket, (), cx, attempt).map(drop)
     }
 }

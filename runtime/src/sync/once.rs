@@ -12,6 +12,7 @@
 use std::convert::Infallible;
 
 use crate::sync::permits::{Held, Permits};
+use crate::task::spend_budget;
 
 /// A cell whose value is made by the first task that asks for it.
 ///
@@ -65,6 +66,7 @@ impl<T> OnceCell<T> {
     /// What `init` says.
     pub async fn get_or_try_init<E>(&self, init: impl AsyncFnOnce() -> Result<T, E>) -> Result<&T, E> {
         if let Some(value) = self.value.get() {
+            spend_budget().await;
             return Ok(value);
         }
         // Not if the line is closed: then the value is there.

@@ -12,7 +12,7 @@
 
 use std::cell::Cell;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use crate::context;
 use crate::task;
@@ -22,8 +22,17 @@ use crate::waiting::{Left, Ticket, WaitQueue};
 pub(crate) struct Permits {
     free: Cell<usize>,
     closed: Cell<bool>,
-    /// How many each waits for, and whether it got them (or heard that there are no more).
-    queue: WaitQueue<usize, bool>,
+    /// What each waits for, and whether it got that (or heard that there are no more).
+    queue: WaitQueue<Wanted, bool>,
+}
+
+/// What a waiter in the line wants.
+#[derive(Clone, Copy, Debug)]
+enum Wanted {
+    /// So many permits, which are its own when it is called.
+    Permits(usize),
+    /// Word that there is a permit, which it then has to take.
+    Word,
 }
 
 impl Permits {
@@ -78,10 +87,14 @@ impl Permits {
 
     /// Gives the first in line what they wait for, for as long as there is enough.
     fn hand_out(&self) {
-        while let Some(wanted) = self.queue.first()
-            && wanted <= self.free.get()
-        {
-            self.free.set(self.free.get() - wanted);
+        while let Some(wanted) = self.queue.first() {
+            let free = self.free.get();
+            let taken = match wanted {
+                Wanted::Permits(n) if n <= free => n,
+                Wanted::Word if free > 0 => 0,
+                _ => return,
+            };
+            self.free.set(free - taken);
             self.queue.call(true);
         }
     }
@@ -98,15 +111,49 @@ impl Permits {
         if ticket.has_place() {
             return self.poll_in_line(ticket, n, cx);
         }
-        ready!(context::spend(cx.waker()));
+        if !context::try_spend() {
+            return self.poll_without_budget(ticket, n, cx);
+        }
         if self.try_take(n) { Poll::Ready(true) } else { self.poll_in_line(ticket, n, cx) }
     }
 
     /// The same without counting it as an operation of the task.
     pub(crate) fn poll_in_line(&self, ticket: &mut Ticket, n: usize, cx: &mut Context<'_>) -> Poll<bool> {
-        let poll = self.queue.poll(ticket, n, cx, || {
-            if self.try_take(n) { Some(true) } else { self.closed.get().then_some(false) }
-        });
+        let poll = self.queue.poll_uncounted(ticket, Wanted::Permits(n), cx, || self.attempt(n));
+        self.note_holder(poll)
+    }
+
+    /// The same for a task that has to give way: see [`WaitQueue::poll_without_budget`].
+    #[cold]
+    pub(crate) fn poll_without_budget(
+        &self,
+        ticket: &mut Ticket,
+        n: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<bool> {
+        let poll = self.queue.poll_without_budget(ticket, Wanted::Permits(n), cx, || self.attempt(n));
+        self.note_holder(poll)
+    }
+
+    /// Waits until it is worth a try to take a permit, or there are no more, which is false. For a waiter that may vanish
+    /// without leaving the line: nothing is handed to it that would be lost, and those after it are called, too.
+    pub(crate) fn poll_word(&self, ticket: &mut Ticket, cx: &mut Context<'_>) -> Poll<bool> {
+        self.queue.poll_uncounted(ticket, Wanted::Word, cx, || {
+            let open = !self.closed.get();
+            (!open || (self.free.get() > 0 && self.queue.is_empty())).then_some(open)
+        })
+    }
+
+    /// Waits for word no more.
+    pub(crate) fn leave_word(&self, ticket: &mut Ticket) {
+        self.leave(ticket, 0);
+    }
+
+    fn attempt(&self, n: usize) -> Option<bool> {
+        if self.try_take(n) { Some(true) } else { self.closed.get().then_some(false) }
+    }
+
+    fn note_holder(&self, poll: Poll<bool>) -> Poll<bool> {
         if poll.is_ready() && context::is_watched() {
             self.queue.resource.holder.set(task::current());
         }

@@ -19,6 +19,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use crate::channel::Closed;
+use crate::context;
 use crate::sync::permits::{Held, Permits, Take};
 
 /// A number of permits, to be taken and given back.
@@ -140,7 +141,7 @@ impl<'a> Future for Acquire<'a> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // Closed, it gives no permits, also if some are free; but one that was given before is good.
         if self.permits.is_closed() && !self.take.is_in_line() {
-            return Poll::Ready(Err(Closed(())));
+            return context::spend(cx.waker()).map(|()| Err(Closed(())));
         }
         let Acquire { permits, n, take } = &mut *self;
         let taken = ready!(Pin::new(take).poll(cx));
