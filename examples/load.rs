@@ -155,10 +155,7 @@ impl Load {
             let (done, all) = ((now - start).as_secs_f64(), (self.end.get() - start).as_secs_f64());
             let rate = status::grouped((self.requests.get() - before) * 5);
             before = self.requests.get();
-            status::show(format_args!(
-                "{} {done:.1} of {all:.0} s, {rate} requests/s",
-                status::bar(done / all)
-            ));
+            status::show_progress(done / all, &format!("{done:.1} of {all:.0} s, {rate} requests/s"));
         }
         pending().await
     }
