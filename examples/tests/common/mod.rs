@@ -236,6 +236,8 @@ pub(crate) fn gold(name: &str, args: &[&str]) -> String {
     let expected = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let printed = run(name, args);
     assert!(printed.status.success(), "{name} {args:?}: {printed:?}");
+    let is_told = !printed.complaints.contains("panicked") || printed.text().contains("on purpose");
+    assert!(is_told, "`{name}` does not say that its panic is provoked:\n{}", printed.complaints);
     let printed = printed.text() + "\n";
     let is_exact = args.contains(&"--virtual");
     let same =
