@@ -15,12 +15,11 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
-use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use examples::args::{Args, end};
-use examples::status;
+use examples::{println, status};
 use hdrhistogram::Histogram;
 use roundel::group::{gather, join, select};
 use roundel::sync::Semaphore;
@@ -277,15 +276,15 @@ async fn run(
 fn main() -> ExitCode {
     let mut args = Args::new(USAGE);
     let Some(addr) = args.option::<String>("--addr") else { args.refuse("--addr is missing: which server?") };
-    let connections = args.value("--connections", NonZeroUsize::new(50).expect("not zero"));
-    let size = args.value("--size", NonZeroUsize::new(64).expect("not zero")).get();
+    let connections = args.count("--connections", 50);
+    let size = args.count("--size", 64);
     if size > LARGEST {
         args.refuse(&format!("--size {size} is too much: give at most {LARGEST} bytes"));
     }
     let seconds = args.seconds("--seconds").unwrap_or(Duration::from_secs(5));
-    let pipeline = args.value("--pipeline", NonZeroUsize::MIN).get();
+    let pipeline = args.count("--pipeline", 1);
     args.finish();
-    match roundel::run(run(addr, connections.get(), seconds, size, pipeline)) {
+    match roundel::run(run(addr, connections, seconds, size, pipeline)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => end(Err(error)),

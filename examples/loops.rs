@@ -11,6 +11,8 @@ use roundel::blocking::unblock;
 use roundel::signal::{self, Shutdown};
 use roundel_net::TcpListener;
 
+use crate::println;
+
 /// Listens on `addr`, says so, and runs `serve` on so many loops, until it has ended on all of them. It is given the
 /// number of the loop, from zero, its listener, and a future that is done at Ctrl-C or SIGTERM.
 ///

@@ -1,7 +1,7 @@
 //! What a program has to say while it runs: lines, and one line on the terminal that is written over and over.
 //!
-//! Contract. Whether anybody reads it is no concern of the program's. `println`, which panics if a line cannot
-//! be written, is for what a program says before it does anything.
+//! Contract. Whether anybody reads it is no concern of the program's. A line whose loss should end the program is printed
+//! with [`println!`](crate::println).
 //!
 //! Facts. A terminal continues a line that is too long on the next row, and `\r` goes back to the beginning of that row
 //! only: such a status line would scroll. So it is cut to the width of the terminal, which is asked for each time, because

@@ -11,6 +11,7 @@ use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
 use examples::args::{Args, end};
+use examples::println;
 use examples::status::complain;
 use roundel::group::select;
 use roundel::signal;

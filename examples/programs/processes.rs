@@ -12,6 +12,7 @@ use std::process::abort;
 use std::thread;
 use std::time::Duration;
 
+use examples::println;
 use examples::show::{Show, Stopwatch};
 use roundel::group::{as_completed, gather};
 use roundel::workers::{self, ProcessPool};

@@ -12,6 +12,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use examples::println;
 use examples::show::{Show, Stopwatch};
 use roundel::group::gather;
 use roundel::retry::{Backoff, Jitter, retry, retry_if};

@@ -94,14 +94,19 @@ impl Program {
 
     /// Starts anything.
     pub(crate) fn launch(command: &mut Command) -> Program {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Program::launch_into(Stdio::piped(), command)
+    }
+
+    /// The same, with a standard output that the test may not be able to read.
+    fn launch_into(stdout: Stdio, command: &mut Command) -> Program {
+        command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         RUNNING.lock().unwrap().insert(child.id(), Pid::from_child(&child));
-        let (out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let (out, mut err) = (child.stdout.take(), child.stderr.take().unwrap());
         let (sender, lines) = mpsc::channel();
-        // Always read, so that a program never waits for somebody to do it.
+        // Always read, so that no program waits for the test to read.
         thread::spawn(move || {
-            for line in BufReader::new(out).lines().map_while(Result::ok) {
+            for line in out.into_iter().flat_map(|out| BufReader::new(out).lines().map_while(Result::ok)) {
                 let _ = sender.send(line);
             }
         });
@@ -186,6 +191,11 @@ impl Drop for Program {
 /// Runs a program that ends by itself.
 pub(crate) fn run(name: &str, args: &[&str]) -> Ended {
     Program::launch(Command::new(path_of(name)).args(args)).end()
+}
+
+/// Runs a program whose standard output is this.
+pub(crate) fn run_into(stdout: impl Into<Stdio>, name: &str, args: &[&str]) -> Ended {
+    Program::launch_into(stdout.into(), Command::new(path_of(name)).args(args)).end()
 }
 
 impl Ended {
