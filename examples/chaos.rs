@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use examples::args::{Args, end};
 use examples::chaos_plan::{Faults, Plan, Step, Way};
-use examples::println;
 use examples::status::{complain, say};
+use examples::{loops, println};
 use roundel::group::try_gather;
 use roundel::{signal, time};
 use roundel_net::io::Buffers;
@@ -113,5 +113,5 @@ fn main() -> ExitCode {
         within: args.count("--within", 1 << 16) as u64,
     };
     args.finish();
-    end(roundel::run(run(listen, to, faults)))
+    end(loops::one(run(listen, to, faults)))
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use examples::args::{Args, end};
 use examples::chat_room::{Ears, Guest, Room};
 use examples::goodbye::{goodbye, shutdown_token};
-use examples::println;
+use examples::{loops, println};
 use roundel::channel::BroadcastError::{Closed, Lagged};
 use roundel::group::select;
 use roundel_net::io::{Buffers, ReadError, Reader};
@@ -113,5 +113,5 @@ fn main() -> ExitCode {
     let keep = args.count("--keep", 100);
     let most = args.count("--max-connections", 1000);
     args.finish();
-    end(roundel::run(run(addr, keep, most)))
+    end(loops::one(run(addr, keep, most)))
 }

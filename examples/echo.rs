@@ -66,7 +66,7 @@ fn main() -> ExitCode {
     args.finish();
     let counts: Vec<Arc<Counts>> = (0..threads).map(|_| Arc::default()).collect();
     let is_watched = status::is_seen() && !quiet;
-    let ended = roundel::run(loops::run(addr, threads, move |number, listener, end| {
+    let ended = loops::one(loops::run(addr, threads, move |number, listener, end| {
         if number == 0 && is_watched {
             roundel::spawn(show_each_second(counts.clone())).detach();
         }

@@ -19,7 +19,7 @@ use examples::args::{Args, end};
 use examples::goodbye::{goodbye, shutdown_token};
 use examples::http::REQUEST_TIMEOUT;
 use examples::http_talk::Talk;
-use examples::println;
+use examples::{loops, println};
 use roundel::cancel::CancelToken;
 use roundel::time;
 use roundel_net::io::Buffers;
@@ -85,5 +85,5 @@ fn main() -> ExitCode {
     let idle = args.seconds("--idle-timeout").unwrap_or(Duration::from_secs(60));
     let most = args.count("--max-connections", 10_000);
     args.finish();
-    end(roundel::run(run(addr, patience, idle, most)))
+    end(loops::one(run(addr, patience, idle, most)))
 }

@@ -50,6 +50,7 @@ pub mod goodbye;
 pub mod http;
 pub mod http_client;
 pub mod http_talk;
+pub mod limits;
 pub mod loops;
 pub mod output;
 pub mod sha512;

@@ -19,7 +19,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use examples::args::{Args, end};
-use examples::{println, status};
+use examples::limits::need_open_files;
+use examples::{loops, println, status};
 use hdrhistogram::Histogram;
 use roundel::group::{gather, join, select};
 use roundel::sync::Semaphore;
@@ -284,7 +285,10 @@ fn main() -> ExitCode {
     let seconds = args.seconds("--seconds").unwrap_or(Duration::from_secs(5));
     let pipeline = args.count("--pipeline", 1);
     args.finish();
-    match roundel::run(run(addr, connections, seconds, size, pipeline)) {
+    if let Err(error) = need_open_files(connections, &format!("{connections} connections")) {
+        return end(Err(error));
+    }
+    match loops::one(run(addr, connections, seconds, size, pipeline)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => end(Err(error)),

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use examples::args::{Args, end};
 use examples::goodbye::goodbye;
-use examples::println;
 use examples::status::complain;
+use examples::{loops, println};
 use roundel::{signal, time};
 use roundel_net::io::{Buffers, copy_bidirectional_with};
 use roundel_net::{TcpListener, TcpStream, serve};
@@ -72,5 +72,5 @@ fn main() -> ExitCode {
     let listen = args.value("--listen", "127.0.0.1:7004".to_owned());
     let most = args.count("--max-connections", 1000);
     args.finish();
-    end(roundel::run(run(listen, to, most)))
+    end(loops::one(run(listen, to, most)))
 }

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use examples::args::{Args, end};
+use examples::loops;
 use examples::output::give_up;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use examples::status::say;
@@ -54,5 +55,5 @@ fn main() -> ExitCode {
     let mut args = Args::new(USAGE);
     let path = args.value("--path", PathBuf::from("echo.sock"));
     args.finish();
-    end(roundel::run(run(path)))
+    end(loops::one(run(path)))
 }

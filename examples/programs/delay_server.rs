@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 use examples::args::{Args, end};
 use examples::delays::{self, Seen};
-use examples::println;
+use examples::{loops, println};
 use roundel::signal;
 use roundel_net::TcpListener;
 
@@ -44,5 +44,5 @@ fn main() -> ExitCode {
     let mut args = Args::new(USAGE);
     let addr = args.value("--addr", "127.0.0.1:7007".to_owned());
     args.finish();
-    end(roundel::run(run(addr)))
+    end(loops::one(run(addr)))
 }

@@ -159,6 +159,16 @@ impl Program {
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
     }
 
+    /// The soft and the hard limit of its open files.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn open_files(&self) -> (String, String) {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", self.child.id())).unwrap();
+        let line =
+            limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("it has limits");
+        let mut words = line.split_whitespace().map(str::to_owned);
+        (words.next().unwrap(), words.next().unwrap())
+    }
+
     /// Waits for its end.
     pub(crate) fn end(mut self) -> Ended {
         let status = self.child.wait().unwrap();
