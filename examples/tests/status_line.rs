@@ -73,9 +73,8 @@ fn echo_cuts_its_line_and_follows_a_resize() {
     assert!(narrow.starts_with("connections 0, ") && narrow.ends_with('…'), "{narrow}");
     assert_eq!(narrow.chars().count(), 39, "the last column stays free: {narrow}");
     resize(&echo.terminal, 200);
-    // One more narrow line may be on its way.
-    let wide = [echo.line().unwrap(), echo.line().unwrap()].concat();
-    assert!(wide.ends_with(" in all"), "{wide}");
+    // Some more narrow lines may be on their way.
+    assert!(std::iter::from_fn(|| echo.line()).any(|line| line.ends_with(" in all")), "it never became wide");
 }
 
 #[test]
