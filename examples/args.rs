@@ -10,22 +10,24 @@ use std::process::{ExitCode, exit};
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::status::{complain, say};
+use crate::println;
+use crate::status::complain;
 
 /// What is left of the command line. The errors of its methods are the user's, and end the program.
 #[derive(Debug)]
 pub struct Args {
-    usage: &'static str,
+    usage: String,
     left: Vec<String>,
 }
 
 impl Args {
     /// The command line of this program. If it asks for `--help`, that is given, and the program ends.
     #[must_use]
-    pub fn new(usage: &'static str) -> Args {
+    pub fn new(usage: impl Into<String>) -> Args {
+        let usage = usage.into();
         let left: Vec<String> = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into()).collect();
         if left.iter().any(|arg| arg == "--help" || arg == "-h") {
-            say(usage);
+            println!("{usage}");
             exit(0);
         }
         Args { usage, left }
@@ -52,6 +54,15 @@ impl Args {
         self.option(name).unwrap_or(default)
     }
 
+    /// A number of things after `name`, or else this one. None at all would not do.
+    pub fn count(&mut self, name: &str, default: usize) -> usize {
+        let count = self.value(name, default);
+        if count == 0 {
+            self.refuse(&format!("{name} needs at least 1"));
+        }
+        count
+    }
+
     /// A time in seconds, also with a point, after `name`.
     pub fn seconds(&mut self, name: &str) -> Option<Duration> {
         let seconds = self.option(name)?;
@@ -76,6 +87,16 @@ impl Args {
     pub fn word(&mut self, choices: &[&str]) -> Option<String> {
         let at = self.left.iter().position(|arg| choices.contains(&arg.as_str()))?;
         Some(self.left.remove(at))
+    }
+
+    /// The first argument that is no option, if there is one. It has to be of the form that `form` names.
+    pub fn positional<T: FromStr<Err: Display>>(&mut self, form: &str) -> Option<T> {
+        let at = self.left.iter().position(|arg| !arg.starts_with('-'))?;
+        let text = self.left.remove(at);
+        match text.parse() {
+            Ok(value) => Some(value),
+            Err(error) => self.refuse(&format!("`{text}` is no {form}: {error}")),
+        }
     }
 
     fn take(&mut self, name: &str) -> Option<String> {
@@ -105,10 +126,36 @@ impl Args {
     }
 }
 
+/// The command line of a small program: nothing, or the name of one of its parts.
+#[must_use]
+pub fn part(parts: &[&str]) -> Option<String> {
+    let choice = if parts.is_empty() { String::new() } else { format!(" [{}]", parts.join("|")) };
+    let mut args =
+        Args::new(format!("usage: {}{choice}\n  The head of its source says what it shows.", name()));
+    let part = args.word(parts);
+    args.finish();
+    part
+}
+
+/// The command line of a program that takes no arguments.
+pub fn none() {
+    let _ = part(&[]);
+}
+
 /// How a program ends: with code 0, or with a line that begins with its name, and code 1.
 pub fn end(result: io::Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
-    let path = std::env::args_os().next().unwrap_or_default();
-    eprintln!("{}: {error}", Path::new(&path).file_name().unwrap_or_default().display());
+    complain_of(error);
     ExitCode::FAILURE
+}
+
+/// Writes a line that begins with the name of this program to the standard error.
+pub(crate) fn complain_of(what: impl Display) {
+    complain(format_args!("{}: {what}", name()));
+}
+
+/// What this program is called.
+fn name() -> String {
+    let path = std::env::args_os().next().unwrap_or_default();
+    Path::new(&path).file_name().unwrap_or_default().display().to_string()
 }

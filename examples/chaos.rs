@@ -12,13 +12,13 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
-use std::num::NonZeroU64;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use examples::args::{Args, end};
 use examples::chaos_plan::{Faults, Plan, Step, Way};
 use examples::status::{complain, say};
+use examples::{loops, println};
 use roundel::group::try_gather;
 use roundel::{signal, time};
 use roundel_net::io::Buffers;
@@ -89,7 +89,7 @@ async fn connection(client: TcpStream, to: String, number: u64, faults: Faults) 
 
 async fn run(listen: String, to: String, faults: Faults) -> io::Result<()> {
     let (listener, shutdown) = (TcpListener::bind(listen).await?, signal::shutdown());
-    say(format_args!("listening on {}", listener.local_addr()?));
+    println!("listening on {}", listener.local_addr()?);
     say(format_args!("--seed {} does the same again", faults.seed));
     let numbers = Cell::new(0);
     let handler = move |client| {
@@ -105,13 +105,13 @@ fn main() -> ExitCode {
     let listen = args.value("--listen", "127.0.0.1:7005".to_owned());
     let faults = Faults {
         seed: args.option("--seed").unwrap_or_else(|| RandomState::new().hash_one(0) >> 32),
-        piece: args.value("--piece", NonZeroU64::new(1000).expect("not zero")).get(),
+        piece: args.count("--piece", 1000) as u64,
         delays: args.rate("--delays"),
         longest_delay: args.seconds("--delay").unwrap_or(Duration::from_millis(10)),
         truncate: args.rate("--truncate"),
         reset: args.rate("--reset"),
-        within: args.value("--within", NonZeroU64::new(1 << 16).expect("not zero")).get(),
+        within: args.count("--within", 1 << 16) as u64,
     };
     args.finish();
-    end(roundel::run(run(listen, to, faults)))
+    end(loops::one(run(listen, to, faults)))
 }

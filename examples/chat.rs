@@ -9,7 +9,6 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,6 +16,7 @@ use std::time::Duration;
 use examples::args::{Args, end};
 use examples::chat_room::{Ears, Guest, Room};
 use examples::goodbye::{goodbye, shutdown_token};
+use examples::{loops, println};
 use roundel::channel::BroadcastError::{Closed, Lagged};
 use roundel::group::select;
 use roundel_net::io::{Buffers, ReadError, Reader};
@@ -88,10 +88,10 @@ async fn visit(stream: &TcpStream, room: &Room, buffers: &Buffers) -> io::Result
     }
 }
 
-async fn run(addr: String, keep: NonZeroUsize, most: NonZeroUsize) -> io::Result<()> {
+async fn run(addr: String, keep: usize, most: usize) -> io::Result<()> {
     let (listener, (stop, told)) = (TcpListener::bind(addr).await?, shutdown_token());
     println!("listening on {}", listener.local_addr()?);
-    let (room, buffers) = (Rc::new(Room::new(keep.get())), Buffers::default());
+    let (room, buffers) = (Rc::new(Room::new(keep)), Buffers::default());
     let handler = move |stream: TcpStream| {
         let (room, buffers, stop) = (Rc::clone(&room), buffers.clone(), stop.clone());
         async move {
@@ -103,15 +103,15 @@ async fn run(addr: String, keep: NonZeroUsize, most: NonZeroUsize) -> io::Result
             io::Result::Ok(())
         }
     };
-    let serving = serve(listener, handler).max_connections(most.get()).grace(Duration::from_secs(3));
+    let serving = serve(listener, handler).max_connections(most).grace(Duration::from_secs(3));
     serving.until(told).await.map(drop)
 }
 
 fn main() -> ExitCode {
     let mut args = Args::new(USAGE);
     let addr = args.value("--addr", "127.0.0.1:7003".to_owned());
-    let keep = args.value("--keep", NonZeroUsize::new(100).expect("not zero"));
-    let most = args.value("--max-connections", NonZeroUsize::new(1000).expect("not zero"));
+    let keep = args.count("--keep", 100);
+    let most = args.count("--max-connections", 1000);
     args.finish();
-    end(roundel::run(run(addr, keep, most)))
+    end(loops::one(run(addr, keep, most)))
 }

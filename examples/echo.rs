@@ -8,7 +8,6 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +42,7 @@ async fn echo(stream: TcpStream, buffers: Buffers, counts: Arc<Counts>) -> io::R
 
 #[derive(Clone, Copy)]
 struct Limits {
-    max_connections: NonZeroUsize,
+    max_connections: usize,
     idle_timeout: Option<Duration>,
 }
 
@@ -52,7 +51,7 @@ struct Limits {
 async fn run(listener: TcpListener, limits: Limits, counts: Arc<Counts>, end: Shutdown) -> io::Result<()> {
     let (buffers, until) = (Buffers::default(), counts.clone().say_who_is_left(end));
     let handler = move |stream| echo(stream, buffers.clone(), Arc::clone(&counts));
-    let server = serve(listener, handler).max_connections(limits.max_connections.get());
+    let server = serve(listener, handler).max_connections(limits.max_connections);
     let server = server.idle_timeout(limits.idle_timeout).grace(Duration::from_secs(3));
     server.until(until).await.map(drop)
 }
@@ -60,14 +59,14 @@ async fn run(listener: TcpListener, limits: Limits, counts: Arc<Counts>, end: Sh
 fn main() -> ExitCode {
     let mut args = Args::new(USAGE);
     let addr = args.value("--addr", "127.0.0.1:7000".to_owned());
-    let threads = args.value("--threads", NonZeroUsize::MIN).get();
-    let max_connections = args.value("--max-connections", NonZeroUsize::MAX);
+    let threads = args.count("--threads", 1);
+    let max_connections = args.count("--max-connections", usize::MAX);
     let limits = Limits { max_connections, idle_timeout: args.seconds("--idle-timeout") };
     let quiet = args.flag("--quiet");
     args.finish();
     let counts: Vec<Arc<Counts>> = (0..threads).map(|_| Arc::default()).collect();
     let is_watched = status::is_seen() && !quiet;
-    let ended = roundel::run(loops::run(addr, threads, move |number, listener, end| {
+    let ended = loops::one(loops::run(addr, threads, move |number, listener, end| {
         if number == 0 && is_watched {
             roundel::spawn(show_each_second(counts.clone())).detach();
         }

@@ -15,6 +15,8 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use examples::{args, println};
+
 /// `Pending` once, and then `Ready`. It keeps no waker: who polls by hand needs none.
 #[derive(Default)]
 struct Pause {
@@ -199,12 +201,7 @@ const PARTS: [(&str, fn()); 4] =
     [("forgotten", forgotten), ("sizes", sizes), ("polls", polls), ("ready", ready_or_not)];
 
 fn main() {
-    let wanted = std::env::args().nth(1);
-    let mut chosen =
-        PARTS.iter().filter(|(name, _)| wanted.as_deref().is_none_or(|wanted| wanted == *name)).peekable();
-    if chosen.peek().is_none() {
-        eprintln!("future_sizes: no part has this name; there are {:?}", PARTS.map(|(name, _)| name));
-        std::process::exit(2);
-    }
-    chosen.for_each(|(_, show)| show());
+    let wanted = args::part(&PARTS.map(|(name, _)| name));
+    let is_wanted = |part: &str| wanted.as_deref().is_none_or(|wanted| wanted == part);
+    PARTS.iter().filter(|(name, _)| is_wanted(name)).for_each(|(_, show)| show());
 }

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use examples::{args, println};
 use roundel::{spawn_named, time};
 
 /// One thing that takes a while. While it waits, the thread is free for the others.
@@ -19,6 +20,7 @@ async fn prepare(what: &'static str, takes: Duration) -> &'static str {
 }
 
 fn main() {
+    args::none();
     let served = roundel::run(async {
         let start = time::now();
         let tasks = [("coffee", 300), ("eggs", 200), ("toast", 100)]

@@ -12,7 +12,6 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use examples::args::{Args, end};
 use examples::goodbye::{goodbye, shutdown_token};
 use examples::http::REQUEST_TIMEOUT;
 use examples::http_talk::Talk;
+use examples::{loops, println};
 use roundel::cancel::CancelToken;
 use roundel::time;
 use roundel_net::io::Buffers;
@@ -69,12 +69,12 @@ async fn talk(stream: TcpStream, server: Server) -> io::Result<()> {
     }
 }
 
-async fn run(addr: String, patience: Duration, idle: Duration, most: NonZeroUsize) -> io::Result<()> {
+async fn run(addr: String, patience: Duration, idle: Duration, most: usize) -> io::Result<()> {
     let (listener, (stop, told)) = (TcpListener::bind(addr).await?, shutdown_token());
     println!("listening on {}", listener.local_addr()?);
     let server = Server { buffers: Buffers::default(), patience, stop };
     let serving = serve(listener, move |stream| talk(stream, server.clone()));
-    let serving = serving.idle_timeout(idle).max_connections(most.get()).grace(Duration::from_secs(3));
+    let serving = serving.idle_timeout(idle).max_connections(most).grace(Duration::from_secs(3));
     serving.until(told).await.map(drop)
 }
 
@@ -83,7 +83,7 @@ fn main() -> ExitCode {
     let addr = args.value("--addr", "127.0.0.1:7006".to_owned());
     let patience = args.seconds("--patience").unwrap_or(Duration::from_secs(5));
     let idle = args.seconds("--idle-timeout").unwrap_or(Duration::from_secs(60));
-    let most = args.value("--max-connections", NonZeroUsize::new(10_000).expect("not zero"));
+    let most = args.count("--max-connections", 10_000);
     args.finish();
-    end(roundel::run(run(addr, patience, idle, most)))
+    end(loops::one(run(addr, patience, idle, most)))
 }

@@ -29,10 +29,12 @@
 //! 16. `http_hello`: requests of strangers, and the deadline of those who have begun one.
 //!
 //! The ladder `from_scratch/` comes before all of them: six files that grow from a loop that asks all the time to an echo
-//! server, without this crate. `from_scratch_1` is the first.
+//! server, without roundel. `from_scratch_1` is the first.
 //!
 //! The small ones in `book/`, and `future_sizes` and `waker_words`, go with the chapters of the book, which show what they
 //! print: mostly something wrong, and beside it what is right.
+//!
+//! All of them print with the `println!` of [`output`], and read their command line with [`args`].
 //!
 //! `docs/programs.md` has a table of the others, with what they print. Run one with `cargo run --release --example hello`. What
 //! they share, and what has nothing to do with event loops, is in the modules below.
@@ -48,7 +50,9 @@ pub mod goodbye;
 pub mod http;
 pub mod http_client;
 pub mod http_talk;
+pub mod limits;
 pub mod loops;
+pub mod output;
 pub mod sha512;
 pub mod show;
 pub mod status;

@@ -4,7 +4,8 @@
 //! Run it with `cargo run --release --example load -- --addr 127.0.0.1:7000`, while `echo` runs.
 //!
 //! Each connection writes and reads at the same time, with `join!` on one `TcpStream`: nothing has to be split. The
-//! end is in order, too: whoever has sent enough closes its direction, and reads until the server does the same.
+//! end is in order, too: a connection that has sent enough closes its direction, and reads until the server does the same.
+//! A server that hangs up earlier is at fault, also between two messages.
 
 #![forbid(unsafe_code)]
 
@@ -14,12 +15,12 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
-use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use examples::args::Args;
-use examples::status;
+use examples::args::{Args, end};
+use examples::limits::need_open_files;
+use examples::{loops, println, status};
 use hdrhistogram::Histogram;
 use roundel::group::{gather, join, select};
 use roundel::sync::Semaphore;
@@ -33,7 +34,7 @@ usage: load --addr HOST:PORT [--connections 50] [--size 64] [--seconds 5] [--pip
   --seconds      for how long messages are sent
   --pipeline     messages under way on each connection";
 
-/// How long an answer may take after the last message was sent.
+/// How long a connection may take to come about, and an answer after the last message was sent.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// So many connections are begun at once; more would overrun the queue of most servers.
 const CONNECTING: usize = 128;
@@ -43,6 +44,7 @@ struct Load {
     pipeline: usize,
     /// Random bytes, long enough for a message to begin at each of the first `SHIFTS`.
     pattern: Vec<u8>,
+    start: Instant,
     end: Cell<Instant>,
     requests: Cell<u64>,
     latencies: RefCell<Histogram<u64>>,
@@ -62,44 +64,52 @@ impl Load {
         &self.pattern[shift..shift + self.size]
     }
 
-    async fn connection(&self, stream: io::Result<TcpStream>, number: usize) -> io::Result<()> {
-        let stream = stream?;
-        let (sent, room) = (RefCell::default(), Semaphore::new(self.pipeline));
+    async fn connection(&self, stream: io::Result<TcpStream>, number: usize) -> Result<(), Failure> {
+        let stream =
+            stream.map_err(|error| Failure { what: format!("no connection: {error}"), after: None })?;
+        let flight = Flight {
+            sent: RefCell::default(),
+            room: Semaphore::new(self.pipeline),
+            closed: Cell::new(false),
+        };
         let work = async {
-            join!(self.write(&stream, number, &sent, &room), async {
-                let read = self.read(&stream, number, &sent, &room).await;
-                room.close(); // If reading has failed, writing is to end, too.
+            join!(self.write(&stream, number, &flight), async {
+                let read = self.read(&stream, number, &flight).await;
+                flight.room.close(); // If reading has failed, writing is to end, too.
                 read
             })
         };
         let limit = self.end.get() + PATIENCE;
         let late = |_| io::Error::new(ErrorKind::TimedOut, "an answer did not come within 10 seconds");
-        let (written, read) = time::timeout_at(limit, work).await.map_err(late)?;
-        read.and(written)
+        let ended = time::timeout_at(limit, work).await.map_err(late);
+        let failed = |error| Failure { what: told(&error), after: Some(time::now() - self.start) };
+        ended.and_then(|(written, read)| read.and(written)).map_err(failed)
     }
 
-    async fn write(&self, stream: &TcpStream, first: usize, sent: &Sent, room: &Semaphore) -> io::Result<()> {
+    async fn write(&self, stream: &TcpStream, first: usize, flight: &Flight) -> io::Result<()> {
         for number in first.. {
-            let Ok(permit) = room.acquire().await else { return Ok(()) };
+            let Ok(permit) = flight.room.acquire().await else { return Ok(()) };
             permit.forget();
             let now = time::now();
             if now >= self.end.get() {
                 break;
             }
-            sent.borrow_mut().push_back(now);
+            flight.sent.borrow_mut().push_back(now);
             stream.write_all(self.message(number)).await?;
         }
+        flight.closed.set(true);
         stream.shutdown(Shutdown::Write)
     }
 
-    /// Reads and compares until the server closes, which it is to do only after the last message.
-    async fn read(&self, stream: &TcpStream, first: usize, sent: &Sent, room: &Semaphore) -> io::Result<()> {
+    /// Reads and compares until the server closes, which it is to do after we have, and after the last message.
+    async fn read(&self, stream: &TcpStream, first: usize, flight: &Flight) -> io::Result<()> {
         let mut buffer = vec![0; self.size.max(1 << 16)];
         let (mut number, mut place) = (first, 0);
         loop {
             let count = stream.read(&mut buffer).await?;
             if count == 0 {
-                return if sent.borrow().is_empty() { Ok(()) } else { Err(ErrorKind::UnexpectedEof.into()) };
+                let in_order = flight.closed.get() && flight.sent.borrow().is_empty();
+                return if in_order { Ok(()) } else { Err(ErrorKind::UnexpectedEof.into()) };
             }
             let mut bytes = &buffer[..count];
             while !bytes.is_empty() {
@@ -114,8 +124,8 @@ impl Load {
                 (bytes, place) = (later, place + now.len());
                 if place == self.size {
                     (number, place) = (number + 1, 0);
-                    self.answered(sent.borrow_mut().pop_front())?;
-                    room.add_permits(1);
+                    self.answered(flight.sent.borrow_mut().pop_front())?;
+                    flight.room.add_permits(1);
                 }
             }
         }
@@ -145,10 +155,7 @@ impl Load {
             let (done, all) = ((now - start).as_secs_f64(), (self.end.get() - start).as_secs_f64());
             let rate = status::grouped((self.requests.get() - before) * 5);
             before = self.requests.get();
-            status::show(format_args!(
-                "{} {done:.1} of {all:.0} s, {rate} requests/s",
-                status::bar(done / all)
-            ));
+            status::show_progress(done / all, &format!("{done:.1} of {all:.0} s, {rate} requests/s"));
         }
         pending().await
     }
@@ -163,8 +170,32 @@ impl Load {
     }
 }
 
-/// When the messages were sent that are under way.
-type Sent = RefCell<VecDeque<Instant>>;
+/// What is under way on one connection.
+struct Flight {
+    /// When each message was sent that has not come back.
+    sent: RefCell<VecDeque<Instant>>,
+    /// For more messages.
+    room: Semaphore,
+    /// Set when the last message has been sent; the server may hang up from then on.
+    closed: Cell<bool>,
+}
+
+/// Why a connection has failed, and when, counted from the start. One that never came about has no time.
+struct Failure {
+    what: String,
+    after: Option<Duration>,
+}
+
+/// What an error says about the server. It hangs up in several ways: in order, and with a reset that a read or a write finds.
+fn told(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => "the server ended the connection early".to_owned(),
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
+            format!("the server ended the connection early: {error}")
+        }
+        _ => error.to_string(),
+    }
+}
 
 /// Random enough to notice any byte that is lost, doubled or displaced.
 fn noise(length: usize) -> Vec<u8> {
@@ -183,23 +214,29 @@ async fn connect(addr: &str, connections: usize) -> io::Result<Vec<io::Result<Tc
     let (addresses, gate) = (lookup_host(addr).await?, Semaphore::new(CONNECTING));
     let attempts = (0..connections).map(|_| async {
         let _permit = gate.acquire().await;
-        let stream = TcpStream::connect(&addresses).await?;
+        let late = |_| io::Error::new(ErrorKind::TimedOut, "none came about within 10 seconds");
+        let stream = time::timeout(PATIENCE, TcpStream::connect(&addresses)).await.map_err(late)??;
         stream.set_nodelay(true)?;
         Ok(stream)
     });
     Ok(gather(attempts).await)
 }
 
-/// What went wrong, each kind with how often it did.
-fn tell_errors(results: &[io::Result<()>]) -> usize {
-    let mut kinds = BTreeMap::<String, usize>::new();
-    for error in results.iter().filter_map(|result| result.as_ref().err()) {
-        *kinds.entry(error.to_string()).or_default() += 1;
+/// What went wrong: each kind with how often it did, and when for the first and the last time.
+fn tell_failures(failures: &[Failure]) {
+    let mut kinds = BTreeMap::<&str, Vec<Option<Duration>>>::new();
+    for failure in failures {
+        kinds.entry(&failure.what).or_default().push(failure.after);
     }
-    for (error, times) in &kinds {
-        eprintln!("{times} × {error}");
+    for (what, times) in kinds {
+        let seconds =
+            |time: Option<&Option<Duration>>| time.copied().flatten().map(|time| time.as_secs_f64());
+        let when = match (seconds(times.iter().min()), seconds(times.iter().max())) {
+            (Some(first), Some(last)) => format!(", first {first:.2} s and last {last:.2} s after the start"),
+            _ => String::new(),
+        };
+        status::complain(format_args!("{} × {what}{when}", times.len()));
     }
-    kinds.values().sum()
 }
 
 async fn run(
@@ -215,6 +252,7 @@ async fn run(
         size,
         pipeline,
         pattern: noise(size + SHIFTS),
+        start,
         end: Cell::new(start + seconds),
         requests: Cell::new(0),
         latencies: Histogram::new_with_max(LONGEST, 3).expect("three digits are possible").into(),
@@ -230,28 +268,29 @@ async fn run(
     if status::is_seen() {
         status::show("");
     }
-    let errors = tell_errors(&results);
-    load.report(took, errors);
-    Ok(errors == 0)
+    let failures: Vec<Failure> = results.into_iter().filter_map(Result::err).collect();
+    tell_failures(&failures);
+    load.report(took, failures.len());
+    Ok(failures.is_empty())
 }
 
 fn main() -> ExitCode {
     let mut args = Args::new(USAGE);
     let Some(addr) = args.option::<String>("--addr") else { args.refuse("--addr is missing: which server?") };
-    let connections = args.value("--connections", NonZeroUsize::new(50).expect("not zero"));
-    let size = args.value("--size", NonZeroUsize::new(64).expect("not zero")).get();
+    let connections = args.count("--connections", 50);
+    let size = args.count("--size", 64);
     if size > LARGEST {
         args.refuse(&format!("--size {size} is too much: give at most {LARGEST} bytes"));
     }
     let seconds = args.seconds("--seconds").unwrap_or(Duration::from_secs(5));
-    let pipeline = args.value("--pipeline", NonZeroUsize::MIN).get();
+    let pipeline = args.count("--pipeline", 1);
     args.finish();
-    match roundel::run(run(addr, connections.get(), seconds, size, pipeline)) {
+    if let Err(error) = need_open_files(connections, &format!("{connections} connections")) {
+        return end(Err(error));
+    }
+    match loops::one(run(addr, connections, seconds, size, pipeline)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("load: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => end(Err(error)),
     }
 }

@@ -10,13 +10,13 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use examples::args::{Args, end};
 use examples::goodbye::goodbye;
 use examples::status::complain;
+use examples::{loops, println};
 use roundel::{signal, time};
 use roundel_net::io::{Buffers, copy_bidirectional_with};
 use roundel_net::{TcpListener, TcpStream, serve};
@@ -57,12 +57,12 @@ async fn connection(client: TcpStream, to: String, buffers: Buffers) -> io::Resu
     copied.map(drop)
 }
 
-async fn run(listen: String, to: String, most: NonZeroUsize) -> io::Result<()> {
+async fn run(listen: String, to: String, most: usize) -> io::Result<()> {
     let (listener, shutdown) = (TcpListener::bind(listen).await?, signal::shutdown());
     println!("listening on {}", listener.local_addr()?);
     let buffers = Buffers::default();
     let handler = move |client| connection(client, to.clone(), buffers.clone());
-    let serving = serve(listener, handler).max_connections(most.get()).grace(Duration::from_secs(3));
+    let serving = serve(listener, handler).max_connections(most).grace(Duration::from_secs(3));
     serving.until(shutdown).await.map(drop)
 }
 
@@ -70,7 +70,7 @@ fn main() -> ExitCode {
     let mut args = Args::new(USAGE);
     let Some(to) = args.option::<String>("--to") else { args.refuse("--to is missing: which server?") };
     let listen = args.value("--listen", "127.0.0.1:7004".to_owned());
-    let most = args.value("--max-connections", NonZeroUsize::new(1000).expect("not zero"));
+    let most = args.count("--max-connections", 1000);
     args.finish();
-    end(roundel::run(run(listen, to, most)))
+    end(loops::one(run(listen, to, most)))
 }

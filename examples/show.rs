@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use roundel::{Builder, Runtime, time};
 
 use crate::args::Args;
+use crate::println;
 
 /// How long something has taken, by the clock of the running loop.
 #[derive(Clone, Copy, Debug)]

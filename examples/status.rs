@@ -1,10 +1,16 @@
 //! What a program has to say while it runs: lines, and one line on the terminal that is written over and over.
 //!
-//! Contract. Whether anybody reads it is no concern of the program's: `println`, which panics if nobody does, is for what
-//! a program says before it does anything.
+//! Contract. Whether anybody reads it is no concern of the program's. A line whose loss should end the program is printed
+//! with [`println!`](crate::println).
+//!
+//! Facts. A terminal continues a line that is too long on the next row, and `\r` goes back to the beginning of that row
+//! only: such a status line would scroll. So it is cut to the width of the terminal, which is asked for each time, because
+//! a terminal can be resized.
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write, stderr, stdout};
+
+use rustix::termios::tcgetwinsize;
 
 /// Writes a line to the standard output.
 pub fn say(line: impl Display) {
@@ -22,10 +28,43 @@ pub fn is_seen() -> bool {
     stderr().is_terminal()
 }
 
-/// Writes the line anew.
+/// Writes the line anew, cut to the width of the terminal.
 pub fn show(line: impl Display) {
-    // Nobody is harmed if it cannot be written.
-    let _ = write!(stderr(), "\r\x1b[K{line}");
+    // Nothing depends on this line, so it may fail.
+    let _ = write!(stderr(), "\r\x1b[K{}", cut(&line.to_string(), columns()));
+}
+
+/// The same, after a bar that is `done` (from zero to one) full and takes what room there is.
+pub fn show_progress(done: f64, line: &str) {
+    let room = columns().saturating_sub(line.chars().count() + 4);
+    match room.min(30) {
+        // So short a bar would tell nothing.
+        ..8 => show(line),
+        width => show(format_args!("{} {line}", bar(done, width))),
+    }
+}
+
+/// The columns of the terminal now. One that does not know has as many as the first ones had.
+fn columns() -> usize {
+    let columns = tcgetwinsize(stderr()).map_or(0, |size| size.ws_col);
+    if columns == 0 { 80 } else { columns.into() }
+}
+
+/// As much of a line as fits into so many columns. The last column stays free: a letter there makes some terminals begin
+/// the next row.
+///
+/// ```
+/// use examples::status::cut;
+/// assert_eq!(cut("1,234 requests/s", 17), "1,234 requests/s");
+/// assert_eq!(cut("1,234 requests/s", 10), "1,234 re…");
+/// ```
+#[must_use]
+pub fn cut(line: &str, columns: usize) -> String {
+    let room = columns.saturating_sub(1);
+    if line.chars().count() <= room {
+        return line.to_owned();
+    }
+    line.chars().take(room.saturating_sub(1)).chain(['…']).collect()
 }
 
 /// Leaves the line behind; what is written next is on a new one.
@@ -60,9 +99,8 @@ pub fn bytes(number: u64) -> String {
     if unit == 0 { format!("{number} B") } else { format!("{size:.1} {}", units[unit]) }
 }
 
-/// A bar that is `done` (from zero to one) full.
-#[must_use]
-pub fn bar(done: f64) -> String {
-    let full = (done.clamp(0.0, 1.0) * 30.0).round() as usize;
-    format!("[{}{}]", "=".repeat(full), " ".repeat(30 - full))
+/// A bar of this width, without its brackets, that is `done` (from zero to one) full.
+fn bar(done: f64, width: usize) -> String {
+    let full = (done.clamp(0.0, 1.0) * width as f64).round() as usize;
+    format!("[{}{}]", "=".repeat(full), " ".repeat(width - full))
 }

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use examples::args::{Args, end};
 use examples::status::complain;
+use examples::{loops, println};
 use roundel::group::select;
 use roundel::signal;
 use roundel_net::UdpSocket;
@@ -48,5 +49,5 @@ fn main() -> ExitCode {
     let mut args = Args::new(USAGE);
     let addr = args.value("--addr", "127.0.0.1:7001".to_owned());
     args.finish();
-    end(roundel::run(run(addr)))
+    end(loops::one(run(addr)))
 }

@@ -7,12 +7,14 @@
 
 #![forbid(unsafe_code)]
 
-use std::io;
+use std::io::{self, Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use examples::args::{Args, end};
+use examples::loops;
+use examples::output::give_up;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use examples::status::say;
 use roundel::signal;
@@ -40,7 +42,10 @@ async fn echo(stream: UnixStream, buffers: Buffers) -> io::Result<()> {
 
 async fn run(path: PathBuf) -> io::Result<()> {
     let (listener, shutdown) = (UnixListener::bind(&path)?, signal::shutdown());
-    println!("listening on {}", path.display());
+    if let Err(error) = writeln!(stdout(), "listening on {}", path.display()) {
+        drop(listener); // Its file goes with it, which would stay otherwise.
+        give_up(&error);
+    }
     let buffers = Buffers::default();
     let serving = serve(listener, move |stream| echo(stream, buffers.clone()));
     serving.grace(Duration::from_secs(3)).until(shutdown).await.map(drop)
@@ -50,5 +55,5 @@ fn main() -> ExitCode {
     let mut args = Args::new(USAGE);
     let path = args.value("--path", PathBuf::from("echo.sock"));
     args.finish();
-    end(roundel::run(run(path)))
+    end(loops::one(run(path)))
 }

@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
+use examples::{args, println};
 use roundel::{spawn, yield_now};
 
 type Boxed = Pin<Box<dyn Future<Output = ()>>>;
@@ -211,12 +212,7 @@ const PARTS: [(&str, fn()); 5] = [
 ];
 
 fn main() {
-    let wanted = std::env::args().nth(1);
-    let mut chosen =
-        PARTS.iter().filter(|(name, _)| wanted.as_deref().is_none_or(|wanted| wanted == *name)).peekable();
-    if chosen.peek().is_none() {
-        eprintln!("waker_words: no part has this name; there are {:?}", PARTS.map(|(name, _)| name));
-        std::process::exit(2);
-    }
-    chosen.for_each(|(_, show)| show());
+    let wanted = args::part(&PARTS.map(|(name, _)| name));
+    let is_wanted = |part: &str| wanted.as_deref().is_none_or(|wanted| wanted == part);
+    PARTS.iter().filter(|(name, _)| is_wanted(name)).for_each(|(_, show)| show());
 }

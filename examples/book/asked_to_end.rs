@@ -16,6 +16,7 @@ use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
+use examples::{args, println};
 use roundel::cancel::with_cleanup;
 use roundel::process::{Command, Stdio};
 use roundel::{signal, spawn, time};
@@ -66,7 +67,7 @@ async fn asked_to_end(kind: &str) -> std::io::Result<()> {
 }
 
 fn main() -> std::io::Result<()> {
-    match env::args().nth(1).as_deref() {
+    match args::part(&["deaf", "listening"]).as_deref() {
         Some("deaf") => roundel::run(service(false)),
         Some("listening") => roundel::run(service(true)),
         _ => roundel::run(async {

@@ -8,6 +8,7 @@
 
 use std::time::{Duration, Instant};
 
+use examples::{args, println};
 use roundel::channel::{self, Receiver, Sender};
 use roundel::group::join;
 use roundel::{Runtime, time};
@@ -43,6 +44,7 @@ async fn through(what: &str, (sender, receiver): (Sender<u32>, Receiver<u32>)) {
 }
 
 fn main() {
+    args::none();
     let runtime = Runtime::builder().virtual_time(true).build().expect("a loop");
     runtime.block_on(async {
         through("unbounded: ", channel::unbounded()).await;

@@ -13,6 +13,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use examples::{args, println};
 use roundel::{Runtime, spawn, time};
 
 const THINKING: [u64; 3] = [3, 2, 1];
@@ -66,7 +67,7 @@ async fn last_user(wait: Duration) {
 }
 
 fn main() {
-    let part = std::env::args().nth(1).unwrap_or_default();
+    let part = args::part(&["games", "users"]).unwrap_or_default();
     let runtime = Runtime::builder().virtual_time(true).build().expect("three descriptors");
     runtime.block_on(async {
         if part != "users" {

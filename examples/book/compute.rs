@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
+use examples::{args, println};
 use roundel::blocking::ThreadPool;
 use roundel::{spawn, yield_now};
 
@@ -72,6 +73,7 @@ async fn on_threads(worked: Arc<Worked>) -> usize {
 }
 
 fn main() {
+    args::none();
     roundel::run(async {
         measure("one after the other", async |worked| (0..4).map(|_| compute(&worked)).sum()).await;
         measure("four tasks", in_tasks).await;

@@ -15,6 +15,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use examples::{args, println};
 use roundel::{spawn, time, yield_now};
 
 /// In kilobytes, by the kernel's count.
@@ -72,6 +73,7 @@ async fn a_thousand_answers() {
 }
 
 fn main() {
+    args::none();
     roundel::run(async {
         a_thousand_answers().await;
         tasks_that_wait(100_000).await;

@@ -10,6 +10,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+use examples::{args, println};
 use roundel::{Runtime, testing, time};
 
 type Account = Cell<i32>;
@@ -68,6 +69,7 @@ async fn try_all(name: &str, transfer: impl AsyncFn(&Account, &Account)) {
 }
 
 fn main() {
+    args::none();
     let runtime = Runtime::builder().virtual_time(true).build().expect("a loop");
     runtime.block_on(async {
         let (yours, mine) = (Cell::new(100), Cell::new(0));

@@ -14,6 +14,7 @@ use std::collections::BinaryHeap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use examples::{args, println};
 use roundel::probe::{Event, Resource};
 use roundel::{Runtime, spawn, time};
 
@@ -69,6 +70,7 @@ async fn serve() {
 }
 
 fn main() {
+    args::none();
     lazy_heap();
     let count: Rc<Count> = Rc::default();
     let noted = Rc::clone(&count);

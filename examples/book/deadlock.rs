@@ -11,6 +11,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use examples::{args, println};
 use roundel::probe::{Event, Resource};
 use roundel::sync::Mutex;
 use roundel::{Runtime, TaskId, spawn, testing, yield_now};
@@ -66,6 +67,7 @@ async fn look(what: &str, waits: &Waits, in_order: bool) {
 }
 
 fn main() {
+    args::none();
     let waits = Waits::default();
     let seen = waits.clone();
     let runtime = Runtime::builder().probe(move |event| note(&seen, event)).build().expect("a loop");

@@ -18,6 +18,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use examples::{args, println};
 use mio::net::{TcpListener, TcpStream};
 use roundel::source::{Direction, Source};
 use roundel::{Runtime, spawn, time};
@@ -103,6 +104,7 @@ fn show<F: Future<Output = ()>>(how: &str, server: impl FnOnce(Door) -> F) -> io
 }
 
 fn main() -> io::Result<()> {
+    args::none();
     show("try again at once (given up after 10000 tries)", try_again_at_once)?;
     show("wait for the next report", wait_for_the_next_report)?;
     show("wait for a guest to go", wait_for_a_guest_to_go)

@@ -8,8 +8,11 @@
 
 #![forbid(unsafe_code)]
 
+use examples::args;
+
 #[cfg(target_os = "linux")]
 mod linux {
+    use examples::println;
     use std::io::{ErrorKind, Read, Write};
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixStream;
@@ -104,14 +107,17 @@ mod linux {
 
 #[cfg(target_os = "linux")]
 fn main() {
-    match std::env::args().nth(1).as_deref() {
-        Some("ask") => linux::ask(),
-        Some("again") => linux::again(),
-        _ => println!("usage: epoll ask|again"),
+    let part = args::part(&["ask", "again"]);
+    if part.as_deref() != Some("again") {
+        linux::ask();
+    }
+    if part.as_deref() != Some("ask") {
+        linux::again();
     }
 }
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
-    println!("epoll is a part of Linux; read the chapter, or run this there");
+    args::none();
+    examples::println!("epoll is a part of Linux; read the chapter, or run this there");
 }

@@ -8,8 +8,11 @@
 
 #![forbid(unsafe_code)]
 
+use examples::args;
+
 #[cfg(target_os = "linux")]
 mod linux {
+    use examples::println;
     use std::fs::File;
     use std::io::{Read, Write};
     use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -67,10 +70,12 @@ mod linux {
 
 #[cfg(target_os = "linux")]
 fn main() {
+    args::none();
     linux::main();
 }
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
-    println!("epoll is a part of Linux; read the chapter, or run this there");
+    args::none();
+    examples::println!("epoll is a part of Linux; read the chapter, or run this there");
 }

@@ -13,6 +13,7 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use examples::{args, println};
 use roundel::blocking::unblock;
 use roundel::{spawn, time};
 
@@ -32,6 +33,7 @@ fn listen(beats: &Receiver<()>) -> usize {
 }
 
 fn main() {
+    args::none();
     roundel::run(async {
         let (sender, beats) = channel();
         let heart_of_first = spawn(heart(sender));

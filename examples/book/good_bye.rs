@@ -10,6 +10,7 @@
 use std::future::pending;
 use std::time::{Duration, Instant};
 
+use examples::{args, println};
 use roundel::cancel::with_cleanup;
 use roundel::{JoinHandle, Runtime, spawn, time};
 
@@ -47,6 +48,7 @@ async fn scene(title: &str, play: impl AsyncFnOnce(Instant)) {
 }
 
 fn main() {
+    args::none();
     let runtime = Runtime::builder().virtual_time(true).build().expect("a loop");
     runtime.block_on(async {
         scene("cancelled at 100 ms, and awaited", async |start| {

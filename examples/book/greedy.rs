@@ -12,6 +12,7 @@
 
 use std::time::{Duration, Instant};
 
+use examples::{args, println};
 use roundel::{spawn, time, yield_now};
 
 /// Keeps the processor, as a long computation does.
@@ -43,6 +44,7 @@ async fn five_sleeps(tasks: u32, each_poll: Duration, polls: u32) -> Vec<u128> {
 }
 
 fn main() {
+    args::none();
     let (ms, us) = (Duration::from_millis, Duration::from_micros);
     for (tasks, each_poll, polls) in [(1, ms(200), 1), (1, ms(1), 1000), (16, us(20), 10_000)] {
         let took = roundel::run(five_sleeps(tasks, each_poll, polls));

@@ -10,6 +10,7 @@
 
 use std::time::Duration;
 
+use examples::{args, println};
 use roundel::{Runtime, group, spawn, time};
 use roundel_net::io::{Reader, copy};
 use roundel_net::testing::{Duplex, duplex};
@@ -49,6 +50,7 @@ async fn half<F: Future<Output = ()> + 'static>(how: &str, server: impl FnOnce(D
 }
 
 fn main() -> std::io::Result<()> {
+    args::none();
     let runtime = Runtime::builder().virtual_time(true).build()?;
     runtime.block_on(async {
         half("the end is good-bye", leaves_with_the_question).await;

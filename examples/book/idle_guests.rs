@@ -13,6 +13,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use examples::{args, println};
 use roundel::{Runtime, group, time};
 use roundel_net::{TcpListener, TcpStream, io::Reader, serve};
 
@@ -59,6 +60,7 @@ async fn idle(patience: Duration) -> io::Result<()> {
 }
 
 fn main() -> io::Result<()> {
+    args::none();
     let runtime = Runtime::builder().virtual_time(true).build()?;
     runtime.block_on(async {
         idle(seconds(3600)).await?;

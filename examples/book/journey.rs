@@ -10,6 +10,7 @@
 use std::io;
 use std::time::Duration;
 
+use examples::{args, println};
 use roundel::probe::{Event, Resource};
 use roundel::{Runtime, spawn_named, task, time};
 use roundel_net::UnixStream;
@@ -37,6 +38,7 @@ fn tell(event: Event) {
 }
 
 fn main() -> io::Result<()> {
+    args::none();
     let runtime = Runtime::builder().virtual_time(true).probe(tell).build()?;
     runtime.block_on(async {
         let (ours, theirs) = UnixStream::pair()?;

@@ -15,6 +15,7 @@ use std::io::Write;
 use std::os::unix::net;
 use std::rc::Rc;
 
+use examples::{args, println};
 use roundel::probe::Event;
 use roundel::{JoinHandle, Runtime, channel, spawn, yield_now};
 use roundel_net::UnixStream;
@@ -69,6 +70,7 @@ fn by_the_kernel() -> Pair {
 }
 
 fn main() {
+    args::none();
     for (who, make) in [("a task", by_a_task as fn() -> Pair), ("the kernel", by_the_kernel)] {
         let (before, after) = delays(make);
         println!("woken by {who}: {before} polls until the wake, {after} from there to its own");

@@ -12,6 +12,7 @@ use std::future::IntoFuture;
 use std::io;
 use std::time::Duration;
 
+use examples::{args, println};
 use roundel::{Runtime, group, spawn, time};
 use roundel_net::{TcpListener, TcpStream, serve};
 
@@ -52,6 +53,7 @@ async fn end(waits: bool) -> io::Result<()> {
 }
 
 fn main() -> io::Result<()> {
+    args::none();
     let runtime = Runtime::builder().virtual_time(true).build()?;
     runtime.block_on(async {
         println!("dropped:");

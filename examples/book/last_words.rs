@@ -11,6 +11,7 @@ use std::cell::RefCell;
 use std::future::pending;
 use std::rc::Rc;
 
+use examples::{args, println};
 use roundel::{spawn, yield_now};
 
 #[derive(Clone, Default)]
@@ -54,6 +55,7 @@ async fn work(way: Way, argument: Guard) -> Result<(), &'static str> {
 }
 
 fn main() {
+    args::none();
     std::panic::set_hook(Box::new(|_| ()));
     let log = Log::default();
     let argument = || log.guard("the argument");

@@ -13,6 +13,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use examples::{args, println};
 use mio::{Events, Poll};
 use roundel::time;
 
@@ -34,6 +35,7 @@ fn with_a_limit_for_the_poll() {
 }
 
 fn main() {
+    args::none();
     let begin = Instant::now();
     with_a_limit_for_the_poll();
     tell("a poll with a limit", begin);

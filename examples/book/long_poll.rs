@@ -12,6 +12,7 @@
 use std::env;
 use std::time::Duration;
 
+use examples::{args, println};
 use roundel::process::{Command, Stdio};
 use roundel::{Runtime, spawn_named, time};
 
@@ -28,7 +29,7 @@ fn watched() {
 }
 
 fn main() {
-    if env::args().nth(1).as_deref() == Some("watched") {
+    if args::part(&["watched"]).is_some() {
         return watched();
     }
     let program = env::current_exe().expect("this program has a path");

@@ -9,6 +9,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+use examples::{args, println};
 use roundel::group::join;
 use roundel::sync::Mutex;
 use roundel::{Runtime, time};
@@ -48,6 +49,7 @@ async fn both<T>(what: &str, deposits: impl Future<Output = T>, balance: impl Fn
 }
 
 fn main() {
+    args::none();
     let runtime = Runtime::builder().virtual_time(true).build().expect("a loop");
     runtime.block_on(async {
         let b = Cell::new(0);

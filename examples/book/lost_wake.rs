@@ -12,6 +12,7 @@ use std::future::poll_fn;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use examples::{args, println};
 use roundel::group::join;
 use roundel::sync::Mutex;
 use roundel::{Runtime, testing, time, yield_now};
@@ -78,6 +79,7 @@ async fn three_want<L: Lock>(what: &str) {
 }
 
 fn main() {
+    args::none();
     let runtime = Runtime::builder().virtual_time(true).build().expect("a loop");
     runtime.block_on(async {
         three_want::<BareLock>("bare lock:").await;

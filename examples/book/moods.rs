@@ -9,6 +9,8 @@
 
 #![forbid(unsafe_code)]
 
+use examples::{args, println};
+
 /// A machine that a run takes time on, and whose mood changes with every run.
 #[derive(Default)]
 struct Machine {
@@ -61,6 +63,7 @@ fn in_turns() -> (Vec<f64>, Vec<f64>) {
 }
 
 fn main() {
+    args::none();
     println!("the truth:                                   1.20");
     let (first, second) = one_after_the_other();
     println!("one after the other, means:                  {:.2}", mean(&second) / mean(&first));

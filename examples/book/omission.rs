@@ -12,6 +12,7 @@
 
 use std::time::{Duration, Instant};
 
+use examples::{args, println};
 use roundel::group::gather;
 use roundel::sync::Mutex;
 use roundel::{Runtime, time};
@@ -77,6 +78,7 @@ async fn punctual() -> Vec<Duration> {
 }
 
 fn main() {
+    args::none();
     let runtime = Runtime::builder().virtual_time(true).build().expect("a runtime");
     runtime.block_on(async {
         told("polite  ", polite().await);

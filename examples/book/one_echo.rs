@@ -9,6 +9,7 @@
 
 use std::io;
 
+use examples::{args, println};
 use roundel::{spawn, yield_now};
 use roundel_net::{TcpListener, TcpStream, UnixStream};
 
@@ -49,6 +50,6 @@ async fn unix() -> io::Result<()> {
 }
 
 fn main() -> io::Result<()> {
-    let is_unix = std::env::args().nth(1).as_deref() == Some("unix");
+    let is_unix = args::part(&["tcp", "unix"]).as_deref() == Some("unix");
     roundel::run(async move { if is_unix { unix().await } else { tcp().await } })
 }

@@ -12,6 +12,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use examples::{args, println};
 use roundel::{Runtime, group, spawn, time, yield_now};
 use roundel_net::{UnixStream, io::Reader};
 
@@ -79,8 +80,9 @@ async fn right() -> io::Result<()> {
 }
 
 fn main() -> io::Result<()> {
+    let part = args::part(&["hint", "given_up"]);
     let runtime = Runtime::builder().virtual_time(true).build()?;
-    match std::env::args().nth(1).as_deref() {
+    match part.as_deref() {
         Some("given_up") => runtime.block_on(async { wrong().await.and(right().await) }),
         _ => runtime.block_on(hint()),
     }

@@ -11,6 +11,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use examples::{args, println};
 use roundel::group::{GroupError, gather, try_gather, try_scope};
 use roundel::{JoinHandle, Runtime, spawn, time};
 
@@ -66,6 +67,7 @@ async fn look<T: std::fmt::Debug>(what: &str, run: impl AsyncFnOnce(Done) -> T) 
 }
 
 fn main() {
+    args::none();
     let runtime = Runtime::builder().virtual_time(true).build().expect("a loop");
     runtime.block_on(async {
         look("detached", forgotten).await;

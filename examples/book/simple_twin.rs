@@ -7,6 +7,8 @@
 
 #![forbid(unsafe_code)]
 
+use examples::{args, println};
+
 /// A timer is set that is due in so many ticks; then so many go by.
 type Step = (u64, u64);
 
@@ -82,6 +84,7 @@ fn smallest(mut steps: Vec<Step>) -> Vec<Step> {
 }
 
 fn main() {
+    args::none();
     let seed = (0..1000).find(|seed| differ(&program(*seed))).expect("a seed of a thousand");
     let steps = program(seed);
     println!("seed {seed}: the wheel and the list differ, in a program of {} steps", steps.len());

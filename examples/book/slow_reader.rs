@@ -11,6 +11,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use examples::{args, println};
 use roundel::{Runtime, channel, spawn, time};
 use roundel_net::io::{Reader, copy};
 use roundel_net::testing::{Duplex, duplex};
@@ -64,6 +65,7 @@ async fn slow<F: Future<Output = ()> + 'static>(
 }
 
 fn main() -> std::io::Result<()> {
+    args::none();
     let runtime = Runtime::builder().virtual_time(true).build()?;
     runtime.block_on(async {
         slow("a server that never waits", never_waits).await;

@@ -14,6 +14,7 @@ use std::error::Error;
 use std::hint::black_box;
 use std::time::Instant;
 
+use examples::{args, println};
 use roundel::blocking::ThreadPool;
 use roundel::workers::{self, ProcessPool};
 
@@ -55,6 +56,7 @@ async fn compared(what: &str, jobs: &[u64], threads: &ThreadPool) -> Result<(), 
 fn main() -> Result<(), Box<dyn Error>> {
     // First of all: in a worker this does not return.
     workers::serve(&[("sum", as_bytes)]);
+    args::none();
     roundel::run(async {
         let threads = ThreadPool::new(2);
         threads.map(0..2, |_| ()).await?;

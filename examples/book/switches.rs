@@ -14,6 +14,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Instant;
 
+use examples::{args, println};
 use roundel::{spawn, yield_now};
 
 const ROUNDS: u32 = 20_000;
@@ -43,6 +44,7 @@ fn tell(who: &str, begin: Instant) {
 }
 
 fn main() {
+    args::none();
     let begin = Instant::now();
     roundel::run(async {
         let tasks = [spawn(give_way_often()), spawn(give_way_often())];

@@ -12,6 +12,7 @@
 
 use std::time::{Duration, Instant};
 
+use examples::{args, println};
 use roundel::time::{self, MissedTick};
 use roundel::{Runtime, spawn};
 
@@ -60,7 +61,7 @@ async fn with_a_late_one(policy: MissedTick) {
 }
 
 fn main() {
-    let wanted = std::env::args().nth(1);
+    let wanted = args::part(&["drift", "missed"]);
     let is_wanted = |part: &str| wanted.as_deref().is_none_or(|wanted| wanted == part);
     let runtime = Runtime::builder().virtual_time(true).build().expect("three descriptors");
     runtime.block_on(async {

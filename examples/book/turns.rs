@@ -16,6 +16,7 @@ use std::future::{poll_fn, ready};
 use std::pin::pin;
 use std::rc::Rc;
 
+use examples::{args, println};
 use roundel::{channel, spawn, yield_now};
 
 /// Two futures that write their names and then await something, three times.
@@ -64,7 +65,7 @@ async fn thousand_messages() {
 }
 
 fn main() {
-    let wanted = std::env::args().nth(1);
+    let wanted = args::part(&["await", "budget"]);
     let is_wanted = |part: &str| wanted.as_deref().is_none_or(|wanted| wanted == part);
     roundel::run(async {
         if is_wanted("await") {

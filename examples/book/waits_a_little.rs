@@ -10,6 +10,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use examples::{args, println};
 use roundel::testing::settle;
 use roundel::{Runtime, spawn, yield_now};
 
@@ -58,6 +59,7 @@ fn fails(story: &str) -> bool {
 }
 
 fn main() {
+    args::none();
     println!("as usual:   {}", run(None, hopes));
     let failures = (0..1000).filter(|_| fails(&run(None, hopes))).count();
     println!("a thousand times as usual: it fails {failures} times");

@@ -12,6 +12,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use examples::{args, println};
 use roundel::group::gather;
 use roundel::time::sleep;
 
@@ -22,6 +23,7 @@ fn processor_time() -> Option<Duration> {
 }
 
 fn main() {
+    args::none();
     roundel::run(async {
         let (start, before) = (Instant::now(), processor_time());
         gather((0..1_000).map(|_| sleep(Duration::from_millis(100)))).await;

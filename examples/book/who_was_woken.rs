@@ -13,6 +13,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
+use examples::{args, println};
 use roundel::group::gather;
 use roundel::{Runtime, time};
 
@@ -37,6 +38,7 @@ async fn poll_all<F: Future<Output = ()>>(futures: impl IntoIterator<Item = F>) 
 }
 
 fn main() {
+    args::none();
     let runtime = Runtime::builder().virtual_time(true).build().expect("a loop");
     for count in [10, 100, 1000] {
         let (all, woken) = (Cell::new(0), Cell::new(0));

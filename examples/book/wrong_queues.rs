@@ -15,6 +15,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 
+use examples::{args, println};
 use roundel::yield_now;
 
 type Numbers = VecDeque<usize>;
@@ -58,6 +59,7 @@ fn story(take: fn(&mut Numbers) -> Option<usize>, times: u32) -> String {
 }
 
 fn main() {
+    args::none();
     println!("newest first: {}", story(VecDeque::pop_back, 3));
     println!("oldest first: {}", story(VecDeque::pop_front, 3));
     println!("newest first, and c never ends: {} …", story(VecDeque::pop_back, u32::MAX));

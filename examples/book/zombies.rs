@@ -10,6 +10,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use examples::{args, println};
 use roundel::cancel::CancelToken;
 use roundel::group::select;
 use roundel::sync::Notify;
@@ -44,6 +45,7 @@ async fn told(what: &str, wait: impl AsyncFn() + 'static, stop: impl FnOnce(&dyn
 }
 
 fn main() {
+    args::none();
     let runtime = Runtime::builder().virtual_time(true).build().expect("a loop");
     runtime.block_on(async {
         let (bell, token) = (Rc::new(Notify::new()), CancelToken::new());

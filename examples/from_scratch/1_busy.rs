@@ -1,6 +1,6 @@
 //! From scratch, 1 of 6: the smallest loop. It asks, and asks, and asks.
 //!
-//! Run it with `cargo run --release --example from_scratch_1`. It needs nothing but `std`.
+//! Run it with `cargo run --release --example from_scratch_1`. Its loop needs nothing but `std`.
 //!
 //! Facts. A future does nothing by itself. Somebody has to poll it; and when it answers `Pending`, somebody has to poll it
 //! again.
@@ -14,6 +14,8 @@ use std::fs;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
+
+use examples::{args, println};
 
 /// Polls until the future is done. Gives back its output, and how many polls that took.
 fn block_on<F: Future>(future: F) -> (F::Output, u64) {
@@ -53,6 +55,7 @@ fn processor_time() -> Option<Duration> {
 }
 
 fn main() {
+    args::none();
     let before = processor_time();
     let (answer, polls) = block_on(async {
         sleep(Duration::from_millis(100)).await;

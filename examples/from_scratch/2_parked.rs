@@ -1,6 +1,6 @@
 //! From scratch, 2 of 6: a loop that sleeps until it is woken.
 //!
-//! Run it with `cargo run --release --example from_scratch_2`. It needs nothing but `std`.
+//! Run it with `cargo run --release --example from_scratch_2`. Its loop needs nothing but `std`.
 //!
 //! What rung 1 got wrong. It asked all the time, because nobody told it when to ask.
 //!
@@ -22,6 +22,8 @@ use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
+
+use examples::{args, println};
 
 /// Wakes the thread that waits in [`block_on`].
 struct Unpark(Thread);
@@ -150,6 +152,7 @@ fn processor_time() -> Option<Duration> {
 }
 
 fn main() {
+    args::none();
     const TENTH: Duration = Duration::from_millis(100);
     let before = processor_time();
     let ((), polls) = block_on(sleep(TENTH));

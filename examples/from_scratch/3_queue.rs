@@ -1,6 +1,6 @@
 //! From scratch, 3 of 6: many tasks, and a queue of those that can go on.
 //!
-//! Run it with `cargo run --release --example from_scratch_3`. It needs nothing but `std`.
+//! Run it with `cargo run --release --example from_scratch_3`. Its loop needs nothing but `std`.
 //!
 //! What rung 2 got wrong. It had one future, so a wake could only mean that one. With many, somebody has to say *which*.
 //!
@@ -24,6 +24,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
+
+use examples::{args, println};
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -226,6 +228,7 @@ async fn woken_three_times() {
 }
 
 fn main() {
+    args::none();
     block_on(in_turns());
     block_on(sleepers());
     block_on(woken_three_times());

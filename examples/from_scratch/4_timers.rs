@@ -1,6 +1,6 @@
 //! From scratch, 4 of 6: the loop knows when the next deadline is.
 //!
-//! Run it with `cargo run --release --example from_scratch_4`. It needs nothing but `std`, on a Unix.
+//! Run it with `cargo run --release --example from_scratch_4`. Its loop needs nothing but `std`, on a Unix.
 //!
 //! What rung 3 got wrong. A sleep cost a thread, and three wakes before a task's turn were three polls.
 //!
@@ -28,6 +28,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
+
+use examples::{args, println};
 
 struct Task {
     future: Pin<Box<dyn Future<Output = ()>>>,
@@ -231,6 +233,7 @@ async fn ten_thousand_sleeps() {
 }
 
 fn main() {
+    args::none();
     block_on(ten_thousand_sleeps());
     let (polls, parks) = HERE.with(|here| (here.polls.get(), here.parks.get()));
     println!("10000 sleeps, one thread: {polls} polls, parked {parks} times");

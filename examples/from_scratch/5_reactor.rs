@@ -26,6 +26,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
+use examples::{args, println};
 use mio::net::UnixStream;
 use mio::{Events, Interest, Token, event};
 
@@ -223,6 +224,7 @@ async fn eight_bytes(waits_first: bool) {
 }
 
 fn main() {
+    args::none();
     block_on(hello());
     block_on(eight_bytes(false));
     block_on(eight_bytes(true));

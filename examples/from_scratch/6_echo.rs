@@ -18,10 +18,13 @@ use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
+use examples::args::{Args, end};
+use examples::println;
 use mio::{Events, Interest, Token, event, net::TcpListener, net::TcpStream};
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
@@ -226,20 +229,34 @@ async fn client(address: SocketAddr, times: u32) {
     assert_eq!(read().await.expect("an end in order"), 0);
 }
 
-fn main() {
-    let argument = std::env::args().nth(1);
-    let address = argument.as_deref().unwrap_or("127.0.0.1:0").parse().expect("the argument is HOST:PORT");
-    let listener = TcpListener::bind(address).expect("the address is free");
-    let address = listener.local_addr().expect("it is bound");
-    let patience = Duration::from_millis(if argument.is_some() { 5000 } else { 500 });
-    let serving = serve(Source::new(listener).expect("a new source"), patience);
-    if argument.is_some() {
+/// Serves strangers at this address; without one, is its own client.
+fn run(wanted: Option<SocketAddr>) -> io::Result<()> {
+    let address = wanted.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let listener = TcpListener::bind(address)
+        .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))?;
+    let address = listener.local_addr()?;
+    let patience = Duration::from_millis(if wanted.is_some() { 5000 } else { 500 });
+    let serving = serve(Source::new(listener)?, patience);
+    if wanted.is_some() {
         println!("listening on {address}");
-        return block_on(serving);
+        block_on(serving);
+        return Ok(());
     }
     spawn(serving);
     block_on(client(address, 10));
     block_on(client(address, 0));
+    Ok(())
+}
+
+const USAGE: &str = "\
+usage: from_scratch_6 [HOST:PORT]
+  HOST:PORT  where to listen; port 0 is any free one (without it, the server is its own client)";
+
+fn main() -> ExitCode {
+    let mut args = Args::new(USAGE);
+    let wanted = args.positional("HOST:PORT");
+    args.finish();
+    end(run(wanted))
 }
 
 // The crate is the last rung. In `runtime/src`, a waker is a number and no `Arc` (`waker.rs`, `id.rs`). Tasks lie in slots

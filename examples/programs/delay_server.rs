@@ -15,12 +15,18 @@ use std::rc::Rc;
 
 use examples::args::{Args, end};
 use examples::delays::{self, Seen};
+use examples::{loops, println};
 use roundel::signal;
 use roundel_net::TcpListener;
 
 const USAGE: &str = "\
 usage: delay_server [--addr HOST:PORT]
-  --addr  where to listen; port 0 is any free one (127.0.0.1:7007)";
+  --addr  where to listen; port 0 is any free one (127.0.0.1:7007)
+What it answers is in the address of a request, as in /page?wait=100&text=busy&times=2; each part may be left out:
+  wait    milliseconds before the answer (0)
+  status  200, 400, 404, 405, 500 or 503 (200)
+  text    what the answer says (hello)
+  times   how often it says that (1)";
 
 async fn run(addr: String) -> io::Result<()> {
     let shutdown = signal::shutdown(); // From here on, a signal is heard.
@@ -38,5 +44,5 @@ fn main() -> ExitCode {
     let mut args = Args::new(USAGE);
     let addr = args.value("--addr", "127.0.0.1:7007".to_owned());
     args.finish();
-    end(roundel::run(run(addr)))
+    end(loops::one(run(addr)))
 }

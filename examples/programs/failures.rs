@@ -85,6 +85,7 @@ async fn group(watch: Stopwatch) {
 }
 
 async fn panic(watch: Stopwatch) {
+    watch.say("request 2 is going to panic, on purpose; its report goes to the standard error");
     let requests = [1, 2, 3].map(|number| async move {
         request(watch, number).await.unwrap() // A bug: it was not expected to fail.
     });

@@ -15,6 +15,7 @@ use std::time::Instant;
 use examples::args::Args;
 use examples::delays::DelayServer;
 use examples::http_client::Client;
+use examples::println;
 use examples::sha512::{hex, sha512};
 use examples::show::{Show, Stopwatch};
 use roundel::blocking::ThreadPool;

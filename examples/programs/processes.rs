@@ -12,6 +12,7 @@ use std::process::abort;
 use std::thread;
 use std::time::Duration;
 
+use examples::println;
 use examples::show::{Show, Stopwatch};
 use roundel::group::{as_completed, gather};
 use roundel::workers::{self, ProcessPool};
@@ -85,6 +86,7 @@ async fn two(watch: Stopwatch) {
 
 async fn failures(watch: Stopwatch) {
     let pool = pool();
+    println!("the third job panics, on purpose; its report goes to the standard error");
     for (job, input) in [("sum", "-1 3"), ("sum", "one 3"), ("fail", "panic"), ("product", "1 3")] {
         let error = pool.run(job, input).await.expect_err("it fails");
         println!("{job} {input:?}: {error}");

@@ -12,6 +12,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use examples::println;
 use examples::show::{Show, Stopwatch};
 use roundel::group::gather;
 use roundel::retry::{Backoff, Jitter, retry, retry_if};
@@ -99,10 +100,8 @@ async fn herd(watch: Stopwatch) {
         let arrivals = stampede(jitter).await;
         let peak = arrivals.values().max().expect("some came");
         let name = format!("{jitter:?}:");
-        watch.say(format_args!(
-            "{name:13} {peak:4} of 2000 retries in the busiest 10 ms  {}",
-            bars(&arrivals)
-        ));
+        watch.say(format_args!("{name:13} {peak:4} of 2000 retries in the busiest 10 ms"));
+        println!("{:10}{}", "", bars(&arrivals));
     }
 }
 

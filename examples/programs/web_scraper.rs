@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use examples::delays::DelayServer;
 use examples::http_client::{Client, FetchError};
+use examples::limits::raise_open_files;
 use examples::show::{Show, Stopwatch};
 use roundel::group::{for_each_concurrent, gather};
 use roundel_net::TcpSocket;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
 const USAGE: &str = "\
@@ -98,12 +98,9 @@ fn processor_time() -> Duration {
     clock_gettime(ClockId::ProcessCPUTime).try_into().expect("not negative")
 }
 
-/// How many connections are possible. Each has two descriptors here, and many systems allow 1,024 unless they are asked.
+/// How many connections are possible. Each has two descriptors here.
 fn possible_connections() -> usize {
-    let most = getrlimit(Resource::Nofile).maximum;
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most });
-    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    (allowed.saturating_sub(50) / 2) as usize
+    (raise_open_files().saturating_sub(50) / 2) as usize
 }
 
 fn main() {

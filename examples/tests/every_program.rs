@@ -1,7 +1,8 @@
 //! What every program owes to whoever starts it: help, clear errors, codes, and an end in order.
 //!
 //! Contract. `--help` is answered with the usage, and code 0. What is wrong with the command line is told with the usage,
-//! and code 2; what is wrong with the world, with one line that begins with the program's name, and code 1. SIGTERM and
+//! and code 2; what the system refuses, with one line that begins with the program's name, and code 1. An output whose
+//! reader has gone ends the program with code 0 and no complaint. SIGTERM and
 //! Ctrl-C end it with code 0, after those who are connected have finished; a second signal ends it at once.
 
 #![forbid(unsafe_code)]
@@ -12,10 +13,11 @@ mod common;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use rustix::process::Signal;
 
-use common::{Program, read, read_all, run, there_and_back, watchdog};
+use common::{Ended, Program, read, read_all, run, run_into, there_and_back, watchdog};
 
 /// A TCP server, the option that tells it where to listen, and what else it needs.
 const SERVERS: [(&str, &str, &[&str]); 7] = [
@@ -28,43 +30,38 @@ const SERVERS: [(&str, &str, &[&str]); 7] = [
     ("delay_server", "--addr", &[]),
 ];
 
-/// All of them, and what each cannot do without.
-const ALL: [(&str, &[&str]); 34] = [
-    ("echo", &[]),
-    ("load", &["--addr", "127.0.0.1:1"]),
-    ("udp_echo", &[]),
-    ("unix_echo", &[]),
-    ("chat", &[]),
-    ("proxy", &["--to", "127.0.0.1:1"]),
-    ("chaos", &["--to", "127.0.0.1:1"]),
-    ("http_hello", &[]),
-    ("delay_server", &[]),
-    ("connection_pool", &[]),
-    ("web_scraper", &[]),
-    ("hybrid_scraper", &[]),
-    ("etl", &[]),
-    ("hello_world", &[]),
-    ("fetches", &[]),
-    ("create_then_await", &[]),
-    ("failures", &[]),
-    ("timeouts", &[]),
-    ("cancel", &[]),
-    ("race", &[]),
-    ("lock", &[]),
-    ("semaphore", &[]),
-    ("rate_limit", &[]),
-    ("retry", &[]),
-    ("shared", &[]),
-    ("manager", &[]),
-    ("pipe", &[]),
-    ("pipeline", &[]),
-    ("worker_pool", &[]),
-    ("threads", &[]),
-    ("blocking_trap", &[]),
-    ("processes", &[]),
-    ("shutdown", &[]),
-    ("health", &[]),
-];
+/// Every program that cargo is told of. A new one is tested without being named here.
+fn programs() -> Vec<String> {
+    let manifest = format!("{}/Cargo.toml", env!("CARGO_MANIFEST_DIR"));
+    let manifest = std::fs::read_to_string(manifest).unwrap();
+    let parts = manifest.split("[[example]]\nname = \"").skip(1);
+    let names: Vec<String> = parts.map(|part| part.split('"').next().unwrap().to_owned()).collect();
+    assert!(names.len() > 50, "{names:?}");
+    names
+}
+
+/// The arguments that a program cannot do without.
+fn needs(name: &str) -> &'static [&'static str] {
+    match name {
+        "load" => &["--addr", "127.0.0.1:1"],
+        "proxy" | "chaos" => &["--to", "127.0.0.1:1"],
+        _ => &[],
+    }
+}
+
+/// Arguments with which a program has something to print soon, and gets in the way of no other. `echo` is the address of
+/// an echo server, `path` one at which there is no file.
+fn runnable<'a>(name: &str, echo: &'a str, path: &'a str) -> Vec<&'a str> {
+    match name {
+        "load" => vec!["--addr", echo, "--connections", "1", "--seconds", "0.05"],
+        "udp_echo" => vec!["--addr", "127.0.0.1:0"],
+        "unix_echo" => vec!["--path", path],
+        _ => match SERVERS.iter().find(|server| server.0 == name) {
+            Some((_, option, needs)) => [&[*option, "127.0.0.1:0"], *needs].concat(),
+            None => Vec::new(),
+        },
+    }
+}
 
 fn start(server: (&str, &str, &[&str]), address: &str) -> Program {
     Program::start(server.0, &[&[server.1, address], server.2].concat())
@@ -75,14 +72,19 @@ fn socket_path(test: &str) -> PathBuf {
     std::env::temp_dir().join(format!("roundel-{test}-{}", std::process::id()))
 }
 
+/// Whether a text begins with the usage of this program.
+fn is_usage(text: &str, name: &str) -> bool {
+    text.lines().next().is_some_and(|line| line.split(' ').take(2).eq(["usage:", name]))
+}
+
 #[test]
 fn help_is_given() {
     let _watchdog = watchdog();
-    for (name, _) in ALL {
+    for name in programs() {
         for option in ["--help", "-h"] {
-            let ended = run(name, &[option]);
+            let ended = run(&name, &[option]);
             assert_eq!((ended.code(), &*ended.complaints), (Some(0), ""), "{name} {option}");
-            assert!(ended.text().starts_with(&format!("usage: {name} ")), "{name} {option}: {ended:?}");
+            assert!(is_usage(&ended.text(), &name), "{name} {option}: {ended:?}");
         }
     }
 }
@@ -94,22 +96,38 @@ fn a_wrong_command_line_is_code_2_and_the_usage() {
         let ended = run(name, args);
         let said = &ended.complaints;
         assert_eq!((ended.code(), ended.text().as_str()), (Some(2), ""), "{name} {args:?}: {said}");
-        assert!(said.starts_with("error: ") && said.contains(&format!("usage: {name} ")), "{name}: {said}");
+        assert!(said.starts_with("error: "), "{name} {args:?}: {said}");
+        let usage = said.split_once("\n\n").map_or("", |(_, usage)| usage);
+        assert!(is_usage(usage, name), "{name} {args:?}: {said}");
         assert!(said.contains(why), "{name} {args:?}: {said}");
     };
-    for (name, needs) in ALL {
-        refused(name, &[needs, &["--nonsense"]].concat(), "`--nonsense`");
-        refused(name, &[needs, &["stray"]].concat(), "`stray`");
+    for name in programs() {
+        refused(&name, &[needs(&name), &["--nonsense"]].concat(), "`--nonsense`");
+        refused(&name, &[needs(&name), &["stray"]].concat(), "`stray`");
     }
     for name in ["load", "proxy", "chaos"] {
         refused(name, &[], "is missing: which server?");
     }
     refused("echo", &["--addr"], "--addr needs a value");
-    refused("echo", &["--threads", "0"], "`0` is no value for --threads");
+    for (name, option) in [
+        ("echo", "--threads"),
+        ("echo", "--max-connections"),
+        ("load", "--connections"),
+        ("load", "--size"),
+        ("load", "--pipeline"),
+        ("chat", "--keep"),
+        ("chat", "--max-connections"),
+        ("proxy", "--max-connections"),
+        ("chaos", "--piece"),
+        ("chaos", "--within"),
+        ("http_hello", "--max-connections"),
+    ] {
+        refused(name, &[needs(name), &[option, "0"]].concat(), &format!("{option} needs at least 1"));
+    }
     refused("echo", &["--idle-timeout", "-1"], "above zero");
     refused("echo", &["--quiet=yes"], "`--quiet=yes`");
     refused("hybrid_scraper", &["--virtual", "--processes"], "do not go together");
-    refused("chat", &["--keep", "0"], "`0` is no value for --keep");
+    refused("chat", &["--keep", "many"], "`many` is no value for --keep");
     refused("chaos", &["--to", "x:1", "--reset", "1.5"], "a number from 0 to 1");
     refused("chaos", &["--to", "x:1", "--delays", "NaN"], "a number from 0 to 1");
     refused("http_hello", &["--patience", "soon"], "`soon` is no value for --patience");
@@ -132,6 +150,7 @@ fn an_address_that_cannot_be_had_is_code_1_and_a_sentence() {
         fails(name, &[&[option, "nonsense"], needs].concat(), "nonsense");
         fails(name, &[&[option, "127.0.0.1:99999"], needs].concat(), "99999");
     }
+    fails("from_scratch_6", &[&address], &address);
     let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = datagrams.local_addr().unwrap().to_string();
     fails("udp_echo", &["--addr", &address], &address);
@@ -141,6 +160,43 @@ fn an_address_that_cannot_be_had_is_code_1_and_a_sentence() {
     let server = Program::start("unix_echo", &["--path", path]);
     fails("unix_echo", &["--path", path], path);
     server.stop();
+}
+
+/// Runs every program twice, with a standard output that `open` makes: as it is used, and with `--help`.
+fn each_into<T: Into<Stdio>>(open: impl Fn() -> T, check: impl Fn(&str, &Ended)) {
+    let echo = Program::start("echo", &["--addr", "127.0.0.1:0"]);
+    let path = socket_path("output");
+    for name in programs() {
+        for args in [runnable(&name, &echo.address, path.to_str().unwrap()), vec!["--help"]] {
+            let ended = run_into(open(), &name, &args);
+            assert!(!ended.complaints.contains("panicked"), "{name} {args:?}: {ended:?}");
+            check(&name, &ended);
+        }
+    }
+    assert!(!path.exists(), "the file of the socket is left behind");
+    echo.stop();
+}
+
+#[test]
+fn an_output_without_a_reader_ends_it_quietly() {
+    let _watchdog = watchdog();
+    let closed = || std::io::pipe().unwrap().1; // The end to read from is closed here.
+    each_into(closed, |name, ended| {
+        assert_eq!((ended.code(), &*ended.complaints), (Some(0), ""), "{name}");
+    });
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_output_that_is_full_is_code_1_and_a_sentence() {
+    let _watchdog = watchdog();
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    each_into(full, |name, ended| {
+        let said = ended.complaints.trim_end();
+        assert_eq!((ended.code(), said.lines().count()), (Some(1), 1), "{name}: {said}");
+        assert!(said.starts_with(&format!("{name}: the standard output ")), "{name}: {said}");
+        assert!(said.contains("No space left on device"), "{name}: {said}");
+    });
 }
 
 #[test]

@@ -146,6 +146,6 @@ fn the_programs_of_many_parts_show_one_or_say_which_there_are() {
         assert!(all.windows(2).any(|lines| lines == one.lines), "{program}: {one:?} is not in {all:?}");
         let none = run(program, &["nonsense"]);
         assert_eq!((none.code(), none.lines.len()), (Some(2), 0), "{program}: {none:?}");
-        assert!(none.complaints.contains(&format!("{part:?}")), "{program}: {none:?}");
+        assert!(none.complaints.contains(part), "{program}: {none:?}");
     }
 }

@@ -6,12 +6,13 @@
 
 mod siege;
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Output};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 
 use siege::example;
+use socket2::SockRef;
 
 /// What a server sends back instead of these bytes, of which so many have come before; nothing: it closes.
 type Wrong = fn(usize, &[u8]) -> Option<Vec<u8>>;
@@ -21,12 +22,17 @@ const PLACE: usize = 100_123;
 
 /// Has `load` talk with a server of ours that is wrong in its way.
 fn load_against(wrong: Wrong) -> Output {
+    load_with("1000", "4", move |stream| answer(stream, wrong))
+}
+
+/// Has `load` send messages of this size, so many at once, to a server of ours that treats each connection like this.
+fn load_with(size: &str, pipeline: &str, treat: impl Fn(TcpStream) + Copy + Send + 'static) -> Output {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     thread::spawn(move || {
-        listener.incoming().for_each(|stream| drop(thread::spawn(move || answer(stream.unwrap(), wrong))));
+        listener.incoming().for_each(|stream| drop(thread::spawn(move || treat(stream.unwrap()))));
     });
-    let options = ["--connections", "3", "--size", "1000", "--seconds", "0.3", "--pipeline", "4"];
+    let options = ["--connections", "3", "--size", size, "--seconds", "0.3", "--pipeline", pipeline];
     Command::new(example("load")).args(["--addr", &address]).args(options).output().unwrap()
 }
 
@@ -47,7 +53,10 @@ fn hit(before: usize, bytes: &[u8]) -> Option<usize> {
 }
 
 fn is_found_out(wrong: Wrong, says: &str) {
-    let output = load_against(wrong);
+    is_failed(&load_against(wrong), says);
+}
+
+fn is_failed(output: &Output, says: &str) {
     let (line, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{line}{errors}");
     assert!(errors.contains(says), "{errors}");
@@ -107,7 +116,48 @@ fn messages_in_another_order() {
 
 #[test]
 fn a_server_that_leaves() {
-    is_found_out(|before, bytes| hit(before, bytes).is_none().then(|| bytes.to_vec()), "");
+    let leaves: Wrong = |before, bytes| hit(before, bytes).is_none().then(|| bytes.to_vec());
+    is_found_out(leaves, "the server ended the connection early");
+}
+
+/// Gives back a hundred messages. The end of the stream comes in one packet with the last of them, so that the client
+/// finds it before it can send another.
+fn hang_up_in_order(mut stream: TcpStream) {
+    let mut message = [0; 64];
+    for number in 1..=100 {
+        stream.read_exact(&mut message).unwrap();
+        SockRef::from(&stream).set_tcp_cork(number == 100).unwrap();
+        stream.write_all(&message).unwrap();
+    }
+    stream.shutdown(Shutdown::Write).unwrap();
+    let _ = io::copy(&mut stream, &mut io::sink());
+}
+
+#[test]
+fn a_server_that_hangs_up_in_order_between_two_messages() {
+    let output = load_with("64", "1", hang_up_in_order);
+    is_failed(&output, "3 × the server ended the connection early, first 0.");
+    is_failed(&output, " s after the start");
+}
+
+#[test]
+fn a_server_that_is_killed() {
+    let echo = siege::Echo::start(&[]);
+    let idle = echo.idle_descriptors();
+    let mut load = Command::new(example("load"));
+    load.args(["--addr", &echo.address().to_string(), "--connections", "3", "--seconds", "3600"]);
+    let load = load.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    siege::until("three connections are open", || echo.descriptors() == idle + 3);
+    drop(echo);
+    is_failed(&load.wait_with_output().unwrap(), " × the server ended the connection early");
+}
+
+#[test]
+fn connections_that_never_come_about() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let output =
+        Command::new(example("load")).args(["--addr", &free, "--connections", "3"]).output().unwrap();
+    is_failed(&output, "3 × no connection: ");
 }
 
 /// More than was sent: the same again, which is not what the next message begins with, if there is one.

@@ -94,14 +94,19 @@ impl Program {
 
     /// Starts anything.
     pub(crate) fn launch(command: &mut Command) -> Program {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Program::launch_into(Stdio::piped(), command)
+    }
+
+    /// The same, with a standard output that the test may not be able to read.
+    fn launch_into(stdout: Stdio, command: &mut Command) -> Program {
+        command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         RUNNING.lock().unwrap().insert(child.id(), Pid::from_child(&child));
-        let (out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let (out, mut err) = (child.stdout.take(), child.stderr.take().unwrap());
         let (sender, lines) = mpsc::channel();
-        // Always read, so that a program never waits for somebody to do it.
+        // Always read, so that no program waits for the test to read.
         thread::spawn(move || {
-            for line in BufReader::new(out).lines().map_while(Result::ok) {
+            for line in out.into_iter().flat_map(|out| BufReader::new(out).lines().map_while(Result::ok)) {
                 let _ = sender.send(line);
             }
         });
@@ -154,6 +159,16 @@ impl Program {
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
     }
 
+    /// The soft and the hard limit of its open files.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn open_files(&self) -> (String, String) {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", self.child.id())).unwrap();
+        let line =
+            limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("it has limits");
+        let mut words = line.split_whitespace().map(str::to_owned);
+        (words.next().unwrap(), words.next().unwrap())
+    }
+
     /// Waits for its end.
     pub(crate) fn end(mut self) -> Ended {
         let status = self.child.wait().unwrap();
@@ -186,6 +201,11 @@ impl Drop for Program {
 /// Runs a program that ends by itself.
 pub(crate) fn run(name: &str, args: &[&str]) -> Ended {
     Program::launch(Command::new(path_of(name)).args(args)).end()
+}
+
+/// Runs a program whose standard output is this.
+pub(crate) fn run_into(stdout: impl Into<Stdio>, name: &str, args: &[&str]) -> Ended {
+    Program::launch_into(stdout.into(), Command::new(path_of(name)).args(args)).end()
 }
 
 impl Ended {
@@ -236,6 +256,8 @@ pub(crate) fn gold(name: &str, args: &[&str]) -> String {
     let expected = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let printed = run(name, args);
     assert!(printed.status.success(), "{name} {args:?}: {printed:?}");
+    let is_told = !printed.complaints.contains("panicked") || printed.text().contains("on purpose");
+    assert!(is_told, "`{name}` does not say that its panic is provoked:\n{}", printed.complaints);
     let printed = printed.text() + "\n";
     let is_exact = args.contains(&"--virtual");
     let same =
