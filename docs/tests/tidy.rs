@@ -63,12 +63,13 @@ const ABSENCES: &[(&str, &[&str])] = &[
     ("waker", &["Executor", "mio", "Box"]),
 ];
 
-/// Everything below "what users call".
+/// Everything below "what users call", with all that it imports.
 const CORE: &[&str] = &[
-    "id", "clock", "panics", "probe", "ready", "timers", "alarm", "inbox", "reactor", "cell", "extras",
-    "executor", "context", "waker", "pace", "runtime", "join", "source",
+    "id", "clock", "dice", "panics", "probe", "ready", "timers", "alarm", "inbox", "reactor", "pool", "cell",
+    "extras", "executor", "context", "waker", "pace", "runtime", "join", "source",
 ];
-const MOST_LINES_OF_CORE: usize = 4_350;
+/// Lines of code: comments and blank lines are not counted, because there should be more of them where the code is hard.
+const MOST_LINES_OF_CORE: usize = 3_500;
 const LONGEST_FUNCTION: usize = 70;
 const LONGEST_FILE: usize = 500;
 
@@ -282,9 +283,13 @@ fn functions_and_files_are_short() {
 fn the_core_can_be_read_in_an_afternoon() {
     let in_core = |file: &Source| CORE.contains(&part(file));
     let core = runtime().into_iter().filter(in_core);
-    let lines: usize =
-        core.map(|file| file.text.lines().take_while(|line| *line != "#[cfg(test)]").count()).sum();
-    assert!(lines <= MOST_LINES_OF_CORE, "the core has {lines} lines");
+    let lines: usize = core.map(|file| lines_of_code(&file)).sum();
+    assert!(lines <= MOST_LINES_OF_CORE, "the core has {lines} lines of code");
+}
+
+fn lines_of_code(file: &Source) -> usize {
+    let lines = file.text.lines().take_while(|line| *line != "#[cfg(test)]").map(str::trim);
+    lines.filter(|line| !line.is_empty() && !line.starts_with("//")).count()
 }
 
 #[test]

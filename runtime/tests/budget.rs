@@ -38,6 +38,17 @@ async fn next<S: Stream + Unpin>(stream: &RefCell<S>) -> Option<S::Item> {
     poll_fn(|cx| Pin::new(&mut *stream.borrow_mut()).poll_next(cx)).await
 }
 
+/// Something to which something has been done.
+fn after<T>(it: T, change: impl FnOnce(&T)) -> T {
+    change(&it);
+    it
+}
+
+/// The ends of a channel whose receiver wants `&mut self`.
+fn ends<S, R>((sender, receiver): (S, R)) -> (S, RefCell<R>) {
+    (sender, RefCell::new(receiver))
+}
+
 /// One end of a socket at which a byte lies that stays there, and of which the kernel has told; and the other end.
 async fn readable() -> (AsyncFd<UnixStream>, UnixStream) {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
@@ -60,10 +71,14 @@ async fn ended() -> roundel::process::Child {
 fn rows() -> Vec<Row> {
     let mut rows = locks();
     rows.extend(channels());
+    rows.extend(more_channels());
     rows.extend(groups());
+    rows.extend(wrappers());
     rows.extend(tasks());
+    rows.extend(time_and_tests());
     if !cfg!(miri) {
         rows.extend(world());
+        rows.extend(children());
     }
     rows
 }
@@ -76,13 +91,7 @@ fn locks() -> Vec<Row> {
         row!(["semaphore::Acquire"], { it = Semaphore::new(1) }, it.acquire().await.unwrap()),
         row!(
             ["semaphore::Acquire"],
-            {
-                it = {
-                    let it = Semaphore::new(1);
-                    it.close();
-                    it
-                }
-            },
+            { it = after(Semaphore::new(1), |it| it.close()) },
             it.acquire().await.unwrap_err()
         ),
         row!(["semaphore::acquire"], { it = BoundedSemaphore::new(1) }, it.acquire().await.unwrap()),
@@ -90,17 +99,7 @@ fn locks() -> Vec<Row> {
             it.notify_one();
             it.notified().await
         }),
-        row!(
-            ["event::wait"],
-            {
-                it = {
-                    let it = Event::new();
-                    it.set();
-                    it
-                }
-            },
-            it.wait().await
-        ),
+        row!(["event::wait"], { it = after(Event::new(), |it| it.set()) }, it.wait().await),
         row!(["barrier::wait"], { it = Barrier::new(1) }, it.wait().await),
         row!(["once::get_or_init"], { it = OnceCell::new() }, it.get_or_init(async || 1).await),
         row!(
@@ -137,19 +136,10 @@ fn channels() -> Vec<Row> {
             it.1.recv().await.unwrap()
         }),
         row!(["mpmc::Recv"], { it = channel::bounded::<u8>(1).1 }, it.recv().await.unwrap_err()),
-        row!(
-            ["mpmc::Receiver"],
-            {
-                it = {
-                    let (sender, receiver) = channel::bounded(1);
-                    (sender, RefCell::new(receiver))
-                }
-            },
-            {
-                it.0.try_send(1).unwrap();
-                next(&it.1).await.unwrap()
-            }
-        ),
+        row!(["mpmc::Receiver"], { it = ends(channel::bounded(1)) }, {
+            it.0.try_send(1).unwrap();
+            next(&it.1).await.unwrap()
+        }),
         row!(["line::Send"], { it = channel::bounded(1) }, {
             it.0.send(1).await.unwrap();
             it.1.try_recv().unwrap()
@@ -162,6 +152,11 @@ fn channels() -> Vec<Row> {
         row!(["line::Send"], { it = channel::bounded(0).0 }, it.send(1).await.unwrap_err()),
         row!(["mpmc::reserve"], { it = channel::bounded::<u8>(1) }, it.0.reserve().await.unwrap()),
         row!(["mpmc::reserve"], { it = channel::unbounded::<u8>() }, it.0.reserve().await.unwrap()),
+    ]
+}
+
+fn more_channels() -> Vec<Row> {
+    vec![
         row!(["queue::Put"], { it = Queue::unbounded() }, {
             it.put(1).await.unwrap();
             it.try_get().unwrap()
@@ -177,48 +172,21 @@ fn channels() -> Vec<Row> {
             drop(receiver);
             sender.closed().await
         }),
-        row!(
-            ["broadcast::recv"],
-            {
-                it = {
-                    let (sender, receiver) = channel::broadcast(1);
-                    (sender, RefCell::new(receiver))
-                }
-            },
-            {
-                it.0.send(1).unwrap();
-                let mut receiver = it.1.borrow_mut();
-                receiver.recv().await.unwrap()
-            }
-        ),
-        row!(
-            ["broadcast::BroadcastReceiver"],
-            {
-                it = {
-                    let (sender, receiver) = channel::broadcast(1);
-                    (sender, RefCell::new(receiver))
-                }
-            },
-            {
-                it.0.send(1).unwrap();
-                next(&it.1).await.unwrap().unwrap()
-            }
-        ),
+        row!(["broadcast::recv"], { it = ends(channel::broadcast(1)) }, {
+            it.0.send(1).unwrap();
+            let mut receiver = it.1.borrow_mut();
+            receiver.recv().await.unwrap()
+        }),
+        row!(["broadcast::BroadcastReceiver"], { it = ends(channel::broadcast(1)) }, {
+            it.0.send(1).unwrap();
+            next(&it.1).await.unwrap().unwrap()
+        }),
         row!(["watch::closed"], { it = channel::watch(1).0 }, it.closed().await),
-        row!(
-            ["watch::changed"],
-            {
-                it = {
-                    let (sender, receiver) = channel::watch(1);
-                    (sender, RefCell::new(receiver))
-                }
-            },
-            {
-                it.0.send(1).unwrap();
-                let mut receiver = it.1.borrow_mut();
-                receiver.changed().await.unwrap()
-            }
-        ),
+        row!(["watch::changed"], { it = ends(channel::watch(1)) }, {
+            it.0.send(1).unwrap();
+            let mut receiver = it.1.borrow_mut();
+            receiver.changed().await.unwrap()
+        }),
         row!(["watch::wait_for"], { it = RefCell::new(channel::watch(1).1) }, {
             let mut receiver = it.borrow_mut();
             receiver.wait_for(|_| true).await.unwrap()
@@ -264,15 +232,14 @@ fn groups() -> Vec<Row> {
             .await
         ),
         row!(["shield::Shield"], 10, |_| {}, group::shield(ready(())).await),
+    ]
+}
+
+fn wrappers() -> Vec<Row> {
+    vec![
         row!(
             ["cancel::cancelled"],
-            {
-                it = {
-                    let it = CancelToken::new();
-                    it.cancel();
-                    it
-                }
-            },
+            { it = after(CancelToken::new(), |it| it.cancel()) },
             it.cancelled().await
         ),
         row!(["cancel::run"], { it = CancelToken::new() }, it.run(ready(())).await.unwrap()),
@@ -324,6 +291,11 @@ fn tasks() -> Vec<Row> {
                 handle.await.unwrap()
             }
         ),
+    ]
+}
+
+fn time_and_tests() -> Vec<Row> {
+    vec![
         row!(["local::Scope"], {}, KEY.scope(1, ready(())).await),
         row!(["task::YieldNow"], 10, |_| {}, yield_now().await),
         row!(
@@ -429,6 +401,11 @@ fn world() -> Vec<Row> {
             },
             it.map("none", [""; 0]).await
         ),
+    ]
+}
+
+fn children() -> Vec<Row> {
+    vec![
         row!(["process::wait"], { it = RefCell::new(ended().await) }, {
             let mut child = it.borrow_mut();
             child.wait().await.unwrap()
