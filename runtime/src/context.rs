@@ -12,9 +12,9 @@
 //! is always ready would keep one task running for ever.
 //!
 //! "The budget is used up" and "not ready" are both `Pending`, and a future that decides by what its children say must
-//! not take the one for the other. So the combinators poll each child in a [`share`]: with a whole budget, of which they
-//! pay what the child used. A child that is `Pending` then is not ready, or has done 128 operations. (A foreign
-//! combinator that polls a child just once, like `now_or_never`, cannot tell the difference.)
+//! not take the one for the other. So the combinators poll each child in a [`share`]: with half a budget at least, of which
+//! they pay what the child used. A child that is `Pending` then is not ready, or has done 64 operations in this very poll. (A
+//! foreign combinator that polls a child just once, like `now_or_never`, cannot tell the difference.)
 //!
 //! What it does not know: how the loop turns.
 
@@ -238,18 +238,6 @@ pub(crate) fn try_spend() -> bool {
     })
 }
 
-/// Whether the poll may do one more operation.
-#[inline]
-pub(crate) fn has_budget() -> bool {
-    HERE.with(|here| here.budget.get() > 0)
-}
-
-/// The same for a combinator, which gives way if not. It spends nothing itself: its children do, in their [`share`].
-#[inline]
-pub(crate) fn proceed(waker: &Waker) -> Poll<()> {
-    if has_budget() { Poll::Ready(()) } else { give_way(waker) }
-}
-
 #[cold]
 fn give_way(waker: &Waker) -> Poll<()> {
     let in_loop = current().is_some();
@@ -270,29 +258,36 @@ fn give_way(waker: &Waker) -> Poll<()> {
     Poll::Pending
 }
 
-/// Polls a child of a combinator, by `poll`, with a whole budget; what it used is paid from ours, one at least.
+/// Polls a child of a combinator, by `poll`, with half a budget at least; what it uses is paid from ours.
 #[inline]
 pub(crate) fn share<R>(poll: impl FnOnce() -> R) -> R {
-    let _paid = HERE.with(|here| {
-        let share = Share { budget: here.budget.get(), refused: here.refused.get() };
-        refill_budget();
-        share
-    });
+    // Nearly always there is enough, and the child spends from it directly.
+    let enough = HERE.with(|here| here.budget.get() >= BUDGET / 2);
+    let _debtor = (!enough).then(Debtor::new);
     poll()
 }
 
-/// What the parent had; paid when the child has been polled, also if it panicked.
-struct Share {
+/// What the parent had when its child was given a new budget; it pays when the child has been polled, also if that panicked.
+struct Debtor {
     budget: u32,
     refused: u32,
 }
 
-impl Drop for Share {
-    #[inline]
+impl Debtor {
+    #[cold]
+    fn new() -> Debtor {
+        let debtor = HERE.with(|here| Debtor { budget: here.budget.get(), refused: here.refused.get() });
+        refill_budget();
+        debtor
+    }
+}
+
+impl Drop for Debtor {
+    #[cold]
     fn drop(&mut self) {
         HERE.with(|here| {
             // A child that gave way has used up all there was.
-            let left = if here.refused.get() > 0 { 0 } else { here.budget.get().min(BUDGET - 1) };
+            let left = if here.refused.get() > 0 { 0 } else { here.budget.get() };
             here.budget.set(self.budget.saturating_sub(BUDGET - left));
             here.refused.set(self.refused);
         });

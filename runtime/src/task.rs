@@ -186,8 +186,8 @@ impl Future for YieldNow {
 /// gives way. Here that is `Pending`: the task has been woken and will be polled again after the others. Return `Pending`
 /// then, before anything has been done. Outside a loop there is no budget, and this is always ready.
 ///
-/// [`timeout`](crate::time::timeout), `select!`, `race` and the other combinators give each of their futures a whole budget,
-/// and pay what it used: so they take no future for not ready that has only run out of budget. A foreign combinator that
+/// [`timeout`](crate::time::timeout), `select!`, `race` and the other combinators poll each of their futures with half a
+/// budget at least, and pay what it used: so they take no future for not ready that has only run out of budget. A foreign combinator that
 /// polls just once, like `now_or_never`, cannot know.
 ///
 /// ```

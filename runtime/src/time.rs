@@ -253,8 +253,8 @@ impl<F: Future> Future for Timeout<F> {
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        // First the future, with a whole budget, and only then the clock: so a result that is ready wins.
-        ready!(context::proceed(cx.waker()));
+        // First the future, with enough of a budget, and only then the clock: so a result that is ready wins.
+        ready!(context::spend(cx.waker()));
         if let Poll::Ready(output) = context::share(|| this.future.poll(cx)) {
             return Poll::Ready(Ok(output));
         }

@@ -97,7 +97,7 @@ fn locks() -> Vec<Row> {
         row!(["semaphore::acquire"], { it = BoundedSemaphore::new(1) }, it.acquire().await.unwrap()),
         row!(["notify::Notified"], { it = Notify::new() }, {
             it.notify_one();
-            it.notified().await
+            it.notified().await;
         }),
         row!(["event::wait"], { it = after(Event::new(), |it| it.set()) }, it.wait().await),
         row!(["barrier::wait"], { it = Barrier::new(1) }, it.wait().await),
@@ -170,7 +170,7 @@ fn more_channels() -> Vec<Row> {
         row!(["oneshot::closed"], {}, {
             let (mut sender, receiver) = channel::oneshot::<u8>();
             drop(receiver);
-            sender.closed().await
+            sender.closed().await;
         }),
         row!(["broadcast::recv"], { it = ends(channel::broadcast(1)) }, {
             it.0.send(1).unwrap();

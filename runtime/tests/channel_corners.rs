@@ -127,8 +127,8 @@ fn assert_empty(sender: &Sender<u8>, receiver: &Receiver<u8>, what: &str) {
 
 #[test]
 fn a_stream_that_is_polled_no_more_keeps_no_value_from_the_other_receivers() {
-    let channels: [fn() -> (Sender<u8>, Receiver<u8>); 4] =
-        [|| bounded(1), unbounded, || lifo(1), || priority(1)];
+    type Make = fn() -> (Sender<u8>, Receiver<u8>);
+    let channels: [Make; 4] = [|| bounded(1), unbounded, || lifo(1), || priority(1)];
     for make in channels {
         let (sender, mut stream) = make();
         let clone = stream.clone();

@@ -5,7 +5,7 @@
 //! What follows. A slab of boxed futures and the [`Wakes`]. A new child counts as woken. In one poll of the parent each
 //! child is polled at most once. To poll one is an operation of the parent's budget, and so is each operation that the child
 //! does; when the budget is used up, the parent wakes itself and polls the rest next time. So many children do not hold
-//! up the loop, and each is polled with a whole budget (see `context`).
+//! up the loop, and each is polled with enough of a budget (see `context`).
 //!
 //! Invariants. Polls are as many as wakes (plus one for each child). Children are dropped in the order of their places,
 //! which is that of their coming as long as none has ended.
@@ -69,7 +69,7 @@ impl<F: Future + ?Sized> Crowd<F> {
             self.wakes.take(&mut self.batch);
             self.next = 0;
         }
-        while self.has_rest() && context::has_budget() {
+        while self.has_rest() && context::try_spend() {
             let place = self.batch[self.next];
             self.next += 1;
             if let Some(output) = context::share(|| self.poll_child(place)) {

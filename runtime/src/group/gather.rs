@@ -224,7 +224,7 @@ impl<F: Future> Future for Race<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        ready!(context::proceed(cx.waker()));
+        ready!(context::spend(cx.waker()));
         let mut winner = None;
         let _ = self.crowd.poll(cx, |_, output| {
             winner = Some(output);

@@ -210,7 +210,7 @@ impl<M: Members + Unpin> Future for Join<M> {
     type Output = M::Outputs;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<M::Outputs> {
-        ready!(context::proceed(cx.waker()));
+        ready!(context::spend(cx.waker()));
         let Join { members, wakes, batch, left } = &mut *self;
         wakes.set_parent(cx.waker());
         wakes.take(batch);
@@ -242,9 +242,9 @@ impl<A: Arms + Unpin> Future for Select<A> {
     type Output = Option<A::Output>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<A::Output>> {
-        ready!(context::proceed(cx.waker()));
+        ready!(context::spend(cx.waker()));
         if !self.arms.any() {
-            return context::spend(cx.waker()).map(|()| None);
+            return Poll::Ready(None);
         }
         self.arms.poll(cx).map(Some)
     }

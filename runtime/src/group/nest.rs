@@ -161,7 +161,7 @@ impl<'a, 'env: 'a> Future for Run<'a, 'env> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        ready!(context::proceed(cx.waker()));
+        ready!(context::spend(cx.waker()));
         let this = &mut *self;
         this.take_in();
         this.poll_woken(cx);

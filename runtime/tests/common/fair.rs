@@ -65,8 +65,10 @@ const AWAITS: usize = match () {
 };
 const AWAITS_PER_TURN: usize = 200;
 
+type Wrapper = (&'static str, fn(Step) -> Step);
+
 /// What the awaits are wrapped in.
-const WRAPPERS: &[(&str, fn(Step) -> Step)] = &[
+const WRAPPERS: &[Wrapper] = &[
     ("by itself", |step| step),
     ("timeout", |step| Box::pin(async { time::timeout(Duration::ZERO, step).await.unwrap_or(()) })),
     ("timeout of an hour", |step| {
