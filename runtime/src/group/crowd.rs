@@ -31,7 +31,7 @@ pub(crate) struct Crowd<F: ?Sized> {
 }
 
 /// As the budget of a task: enough for a burst, not enough to be noticed by other tasks.
-const BATCH: usize = 128;
+pub(crate) const BATCH: usize = 128;
 
 impl<F: Future + ?Sized> Crowd<F> {
     pub(crate) fn new() -> Crowd<F> {

@@ -23,7 +23,7 @@ use futures_core::Stream;
 use pin_project_lite::pin_project;
 
 use crate::error::JoinError;
-use crate::group::crowd::Crowd;
+use crate::group::crowd::{BATCH, Crowd};
 use crate::panics::{contain, swallow};
 
 /// Runs all of them at once; gives their outputs in the order of the arguments.
@@ -305,7 +305,7 @@ impl<F: Future> Stream for AsCompleted<F> {
 }
 
 /// Calls `f` with each item and runs the futures it makes, at most `limit` at a time. The next item is taken when there
-/// is room for it.
+/// is room for it, but not more than 128 of them before other tasks have had their turn.
 ///
 /// ```
 /// use std::{cell::Cell, time::Duration};
@@ -355,10 +355,11 @@ where
     F: FnMut(I::Item) -> Fut,
     Fut: Future<Output = ()>,
 {
-    /// Begins as many as there is room for; false if there was nothing to begin.
-    fn fill(&mut self) -> bool {
+    /// Begins as many as there is room for, but not more than `most`; returns how many.
+    fn fill(&mut self, most: usize) -> usize {
         let before = self.crowd.len();
-        while self.crowd.len() < self.limit
+        let full = self.limit.min(before + most);
+        while self.crowd.len() < full
             && let Some(items) = &mut self.items
         {
             let Some(item) = items.next() else {
@@ -367,7 +368,7 @@ where
             };
             self.crowd.add(Box::pin((self.f)(item)));
         }
-        self.crowd.len() > before
+        self.crowd.len() - before
     }
 }
 
@@ -381,14 +382,14 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        this.fill();
+        let begun = this.fill(BATCH);
         let mut ended = false;
         let _ = this.crowd.poll(cx, |_, ()| {
             ended = true;
             ControlFlow::Continue(())
         });
         // What is begun now is polled next time: one poll for each in one turn.
-        if ended && this.fill() {
+        if begun == BATCH || ended && this.fill(BATCH - begun) > 0 {
             cx.waker().wake_by_ref();
         }
         if this.crowd.is_empty() { Poll::Ready(()) } else { Poll::Pending }
