@@ -11,7 +11,11 @@ use docs::{Source, root, sources};
 /// The layers of `runtime/src`, from the ground up. A file may use what is in lower layers, and in its own
 /// where that layer says so.
 const LAYERS: &[(&str, &[&str], Siblings)] = &[
-    ("leaves", &["id", "clock", "dice", "panics", "probe"], Siblings::Some(&[("probe", "id")])),
+    (
+        "leaves",
+        &["id", "clock", "dice", "panics", "probe"],
+        Siblings::Some(&[("probe", "id"), ("probe", "panics")]),
+    ),
     (
         "strangers",
         &["ready", "timers", "alarm", "inbox", "reactor", "pool"],
@@ -68,7 +72,7 @@ const CORE: &[&str] = &[
     "id", "clock", "panics", "probe", "ready", "timers", "alarm", "inbox", "reactor", "cell", "extras",
     "executor", "context", "waker", "pace", "runtime", "join", "source",
 ];
-const MOST_LINES_OF_CORE: usize = 4_350;
+const MOST_LINES_OF_CORE: usize = 4_750;
 const LONGEST_FUNCTION: usize = 70;
 const LONGEST_FILE: usize = 500;
 

@@ -45,7 +45,7 @@ use crate::cell::{BoxedTask, Task, TaskCell};
 use crate::extras::{Extras, Locals};
 use crate::id::TaskId;
 use crate::panics::{self, swallow};
-use crate::probe::{End, Event, Probe};
+use crate::probe::{End, Event, Probe, Resource};
 use crate::ready::{self, Mark, Ready, note};
 
 pub(crate) struct Executor {
@@ -100,8 +100,8 @@ const CANCELLED: u32 = note(3);
 const PANICKED: u32 = note(4);
 
 impl Executor {
-    pub(crate) fn new(runtime: u16, first_serial: u32, seed: Option<u64>, probe: Rc<Probe>) -> Executor {
-        let ready = Ready::new(runtime, first_serial, seed);
+    pub(crate) fn new(runtime: u16, seed: Option<u64>, probe: Rc<Probe>) -> Executor {
+        let ready = Ready::new(runtime, 1, seed);
         let extras = Extras::default();
         if probe.is_on() {
             extras.always();
@@ -321,15 +321,17 @@ impl Executor {
         numbers
     }
 
-    /// A serial for the loop's successor: see [`Ready::last_serial`].
-    pub(crate) fn last_serial(&self) -> u32 {
-        self.state.borrow_mut().ready.last_serial()
+    /// Whether this is the number of a task that has not ended.
+    pub(crate) fn lives(&self, id: TaskId) -> bool {
+        let ready = &mut self.state.borrow_mut().ready;
+        id.slot() < ready.slots() && ready.number(id.slot()) == id && !ready.get(id).mark.is_over()
     }
 
     pub(crate) fn spawned_at(&self, id: TaskId) -> Option<&'static Location<'static>> {
-        let mut state = self.state.borrow_mut();
-        let lives = id.slot() < state.ready.slots() && state.ready.number(id.slot()) == id;
-        if lives { state.ready.get(id).task.as_ref()?.spawned_at() } else { None }
+        if !self.lives(id) {
+            return None;
+        }
+        self.state.borrow_mut().ready.get(id).task.as_ref()?.spawned_at()
     }
 
     pub(crate) fn set_name(&self, id: TaskId, name: Cow<'static, str>) {

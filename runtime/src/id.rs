@@ -14,9 +14,13 @@
 //! next, and the *runtime* tells one loop from another. Together they fit the pointer-sized word that a
 //! [`std::task::Waker`] carries, so a waker needs no memory of its own.
 //!
-//! What is not promised. A serial returns after a million tenants of its slot. A waker kept that long wakes a
-//! stranger: one poll too many, which every future has to tolerate anyway. Memory safety never depends
-//! on a serial.
+//! Each loop begins with the serial 1 in its first slot, and its number is none that one of the last 65,535 loops had. So
+//! two runs of the same program give its tasks the same slots and serials, and a task is shown by these two alone: a trace
+//! of a run can be compared with that of another, byte for byte.
+//!
+//! What is not promised. A serial returns after a million tenants of its slot, and a loop's number after 65,536 loops. A
+//! waker kept that long may wake a stranger: one poll too many, which every future has to tolerate anyway. Memory safety
+//! never depends on a serial.
 //!
 //! This file knows nothing but arithmetic.
 
@@ -32,6 +36,9 @@ pub(crate) const MAX_SLOTS: usize = 1 << SLOT_BITS;
 pub(crate) const MAX_SERIAL: u32 = (1 << SERIAL_BITS) - 1;
 
 /// The number by which a task is known, unique among the tasks alive in this process.
+///
+/// It is printed as slot and serial, which tell the tasks of one loop apart, and are the same in each run of a program that
+/// leaves nothing to chance.
 ///
 /// ```
 /// roundel::run(async {
@@ -92,7 +99,7 @@ impl fmt::Display for TaskId {
 
 impl fmt::Debug for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TaskId(#{}.{} of runtime {})", self.slot(), self.serial(), self.runtime())
+        write!(f, "TaskId({self})")
     }
 }
 

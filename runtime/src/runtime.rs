@@ -121,13 +121,13 @@ impl Runtime {
         let probe = Rc::new(Probe::new(sink));
         let (poller, reactor) = Poller::new(Rc::clone(&probe))?;
         let inbox = Arc::new(Inbox::new(poller.bell()?));
-        let Some((number, serial)) = TABLE.enter(Arc::clone(&inbox)) else {
+        let Some(number) = TABLE.enter(Arc::clone(&inbox)) else {
             return Err(io::Error::other("this process has 65,536 runtimes already: drop one first"));
         };
         let context = Context {
             runtime: number,
             clock: Clock::new(options.virtual_time),
-            executor: Rc::new(Executor::new(number, serial, options.shuffle, Rc::clone(&probe))),
+            executor: Rc::new(Executor::new(number, options.shuffle, Rc::clone(&probe))),
             timers: Rc::new(Timers::new(Rc::clone(&probe))),
             reactor: Rc::new(reactor),
             inbox,
@@ -356,7 +356,8 @@ impl Drop for Runtime {
         context.pool.wait(self.patience(deadline));
         let mail = context.inbox.close(TABLE.last(context.runtime));
         mail.errands.into_iter().for_each(|errand| swallow(|| drop(errand)));
-        TABLE.leave(context.runtime, context.executor.last_serial());
+        context.probe.close();
+        TABLE.leave(context.runtime);
     }
 }
 

@@ -46,7 +46,7 @@ impl Both {
             3 => {
                 assert_eq!(self.waiters.has_word(&waker), self.waiting.contains(&(who, None)));
                 if !self.waiters.has_word(&waker) {
-                    self.waiters.leave_word(waker);
+                    self.waiters.leave_word(waker, |_| false);
                     self.waiting.push((who, None));
                 }
             }
@@ -110,4 +110,46 @@ fn who_waits_is_woken_once_and_who_gave_up_is_not() {
         drop(both);
         assert!(people.iter().all(|person| Arc::strong_count(person) == 1));
     });
+}
+
+/// Ten thousand who have left word are each found in one step; and of those who are gone, not many more stay than of those
+/// who live.
+#[test]
+fn words_of_the_dead_do_not_pile_up() {
+    let mut waiters = Waiters::default();
+    let wakers: Vec<Waker> = (0..10_000).map(|_| Waker::from(Arc::new(Somebody))).collect();
+    let mut most = 0;
+    for (index, waker) in wakers.iter().enumerate() {
+        // Only the last ten live.
+        let is_gone =
+            |word: &Waker| wakers[..index.saturating_sub(10)].iter().any(|dead| dead.will_wake(word));
+        waiters.leave_word(waker.clone(), is_gone);
+        most = most.max(waiters.words());
+    }
+    assert!(most <= 128, "{most} words, although only ten wait");
+    let mut woken = Vec::new();
+    waiters.take_into(&mut woken);
+    assert!(woken.last().is_some_and(|last| last.will_wake(&wakers[9_999])));
+    assert_eq!(waiters.words(), 0);
+}
+
+/// Those who live stay, however many they are, and are woken in their order.
+#[test]
+fn words_of_the_living_all_stay() {
+    let mut waiters = Waiters::default();
+    let wakers: Vec<Waker> = (0..1_000).map(|_| Waker::from(Arc::new(Somebody)).clone()).collect();
+    let asked = std::cell::Cell::new(0);
+    for waker in &wakers {
+        assert!(!waiters.has_word(waker));
+        waiters.leave_word(waker.clone(), |_| {
+            asked.set(asked.get() + 1);
+            false
+        });
+    }
+    assert!(wakers.iter().all(|waker| waiters.has_word(waker)));
+    assert!(asked.get() <= 2 * wakers.len(), "{} looks at 1,000 words", asked.get());
+    let mut woken = Vec::new();
+    waiters.take_into(&mut woken);
+    assert_eq!(woken.len(), wakers.len());
+    assert!(woken.iter().zip(&wakers).all(|(woken, waker)| woken.will_wake(waker)));
 }
