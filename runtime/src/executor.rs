@@ -73,11 +73,15 @@ struct State {
     live: usize,
     /// How many vacant slots have a shell in them.
     shells: usize,
+    /// How many slots and live tasks there were when the table was last made smaller.
+    looked: (usize, usize),
 }
 
 /// A shell that is larger is not worth its memory, and so many are kept while the loop waits.
 const LARGEST_SHELL: usize = 512;
 const MOST_SHELLS: usize = 1024;
+/// As few tasks do not end often enough to make the look through a large table a burden.
+const FEW: usize = 64;
 
 /// Half a cache line.
 #[derive(Default)]
@@ -107,7 +111,7 @@ impl Executor {
             extras.always();
         }
         Executor {
-            state: RefCell::new(State { ready, live: 0, shells: 0 }),
+            state: RefCell::new(State { ready, live: 0, shells: 0, looked: (0, 0) }),
             watched: probe.is_on(),
             probe,
             running: Cell::default(),
@@ -280,12 +284,26 @@ impl Executor {
         self.running.set(before);
     }
 
-    /// The loop is about to wait: the shells that a crowd has left are not needed now.
+    /// The loop is about to wait: the shells and slots that a crowd has left are not needed now.
     pub(crate) fn tidy_up(&self) {
-        let mut state = self.state.borrow_mut();
-        if state.shells > MOST_SHELLS {
-            state.ready.for_each_vacant(|slot| slot.task = None);
-            state.shells = 0;
+        let State { ready, shells, live, looked } = &mut *self.state.borrow_mut();
+        if *shells > MOST_SHELLS {
+            ready.for_each_vacant(|slot| slot.task = None);
+            *shells = 0;
+        }
+        let slots = ready.slots();
+        if slots <= ready::CROWD || *live >= slots / 4 {
+            return;
+        }
+        // To look through the table takes long: not again before it has grown, or half of the tasks, or one of few, have gone.
+        let few_gone = *live < FEW && ready.ends_with_nobody();
+        if slots > looked.0 || *live < looked.1 / 2 || few_gone {
+            ready.for_each_vacant(|slot| slot.task = None);
+            *shells = 0;
+            ready.shrink();
+            self.graves.borrow_mut().shrink_to_fit();
+            self.extras.shrink();
+            *looked = (ready.slots(), *live);
         }
     }
 

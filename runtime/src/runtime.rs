@@ -101,6 +101,10 @@ struct Engine {
     mail: Mail,
 }
 
+/// How many are woken at once, in most turns; and so many that the memory for them is not worth being kept.
+const WOKEN: usize = 128;
+const CROWD: usize = 1024;
+
 impl Runtime {
     /// A runtime with default options.
     ///
@@ -144,7 +148,11 @@ impl Runtime {
         Ok(Runtime {
             context: Rc::new(context),
             pace: Pace::new(),
-            engine: Cell::new(Some(Engine { poller, woken: Vec::with_capacity(128), mail: Mail::default() })),
+            engine: Cell::new(Some(Engine {
+                poller,
+                woken: Vec::with_capacity(WOKEN),
+                mail: Mail::default(),
+            })),
             shutdown_timeout: options.shutdown_timeout,
             process: std::process::id(),
         })
@@ -262,11 +270,10 @@ impl Runtime {
     }
 
     fn ask_the_kernel(&self, engine: &mut Engine, wait: Wait) {
-        let Context { executor, reactor, probe, .. } = &*self.context;
+        let Context { reactor, probe, .. } = &*self.context;
         if wait != Wait::No {
             self.pace.ran_dry();
-            executor.tidy_up();
-            reactor.tidy_up();
+            self.tidy_up(engine);
             probe.emit(|| Event::Park);
         }
         if let Err(error) = engine.poller.wait(wait, reactor, &mut engine.woken) {
@@ -276,6 +283,19 @@ impl Runtime {
             probe.emit(|| Event::Unpark);
         }
         self.wake_all(&mut engine.woken);
+    }
+
+    /// The loop is about to wait: gives back the memory that a crowd has needed.
+    fn tidy_up(&self, engine: &mut Engine) {
+        let Context { executor, timers, reactor, inbox, .. } = &*self.context;
+        executor.tidy_up();
+        timers.tidy_up();
+        reactor.tidy_up();
+        engine.mail.tidy_up();
+        if engine.woken.capacity() > CROWD {
+            engine.woken = Vec::with_capacity(WOKEN);
+        }
+        inbox.tidy_up();
     }
 
     /// Wakes our own tasks by their numbers, and whoever else by calling foreign code.
