@@ -4,12 +4,12 @@
 //! needs no resolver.
 //!
 //! What follows. A literal address never leaves the loop; a name is looked up in a thread of a pool of its own
-//! ([`roundel::blocking::ThreadPool`]), so no job of the program holds it up, and it holds up no job. Dropping the future
+//! ([`roundel::blocking::ThreadPool`]), so that lookups and the program's own jobs do not wait for each other. Dropping the future
 //! takes the lookup back if it has not begun; one that has begun goes on in its thread, and its result is dropped. The
 //! shutdown of a runtime does not wait for it.
 //!
 //! At most 16 names are looked up at a time for the loops of one thread; further ones wait their turn. The threads are
-//! started on demand, are called `roundel-names-N`, and end when they have been idle for ten seconds.
+//! started on demand, are called `roundel-names-N`, and end after ten idle seconds.
 //!
 //! Contract. What is written is either understood or refused with a sentence that says how to write it. Nothing is
 //! guessed: `::1:80` might be an address with a port, or a longer address without one, so it is neither.
@@ -28,8 +28,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 
 use roundel::blocking::ThreadPool;
 
-/// How many names are looked up at a time. A thread that waits for a server costs little, and a name that is in a file
-/// should not have to wait for it.
+/// How many names are looked up at a time. A thread that waits for a server costs little, and a slow server should not hold
+/// up a name that is in a file.
 const LOOKUPS: usize = 16;
 
 thread_local! {

@@ -132,8 +132,7 @@ impl Sender {
     }
 }
 
-/// Lets pipes pass that are open for what they are `wanted` for, and nothing that would behave in another way.
-/// (A named pipe that is open for both is either end.)
+/// Accepts only pipes that are open for what is `wanted`. A named pipe that is open for both directions can be either end.
 fn expect_pipe(fd: OwnedFd, other: OFlags, wanted: &str) -> io::Result<OwnedFd> {
     use std::os::unix::fs::FileTypeExt;
     let file = std::fs::File::from(fd);

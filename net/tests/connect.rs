@@ -278,7 +278,7 @@ fn a_literal_address_never_leaves_the_loop() {
     });
 }
 
-/// A name is looked up although all threads for jobs are busy, and the other way round.
+/// A name is looked up although all threads for jobs are busy.
 #[test]
 fn lookups_and_jobs_have_room_of_their_own() {
     let runtime = roundel::Runtime::builder().max_blocking_threads(1).build().unwrap();

@@ -127,10 +127,10 @@ async fn crowd(body: impl AsyncFn(usize) + Clone + 'static) {
     }
 }
 
-/// How much was in use while a crowd was there.
+/// The most bytes in use while the many tasks ran.
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
-/// Runs a crowd beside some tasks that stay. Whether nearly all of what it needed is free when the loop has waited.
+/// Runs many tasks and lets the loop wait. Then nearly all of the memory that they needed must be free again.
 fn leaves_nothing(name: &str, body: impl AsyncFnOnce()) {
     let _watchdog = common::watchdog();
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -138,14 +138,14 @@ fn leaves_nothing(name: &str, body: impl AsyncFnOnce()) {
         let before = heap();
         PEAK.store(0, Relaxed);
         body().await;
-        // The first of these may wait in a place that the crowd has left.
+        // The first of these sleeps may take a slot at the far end of the table, which keeps the table large.
         for _ in 0..3 {
             time::sleep(Duration::from_millis(1)).await;
         }
         let (peak, after) = (PEAK.load(Relaxed), heap());
         let (grown, left) = (peak.saturating_sub(before), after.saturating_sub(before));
-        println!("footprint: {name}: {grown} bytes for the crowd, {left} left");
-        assert!(grown > 500_000, "{name}: {grown} bytes are no crowd");
+        println!("footprint: {name}: {grown} bytes for many tasks, {left} left");
+        assert!(grown > 500_000, "{name}: {grown} bytes are too few for this test");
         assert!(left < grown / 10, "{name}: of {grown} bytes {left} are left");
     });
 }
@@ -170,14 +170,15 @@ fn hazard_64_sleepers_leave_no_tables() {
         crowd(async move |_| time::timeout(Duration::from_secs(3600), wait.wait()).await.unwrap()).await;
         opens.await.unwrap();
     });
-    // One of the timers outlives the others, in whatever place it has got.
+    // One timer outlives the others, at the far end of the table.
     leaves_nothing("sleepers and a sleep that goes on", async || {
         let long = Rc::new(RefCell::new(None));
         let kept = Rc::clone(&long);
         crowd(async move |number| {
             if number % 10_000 == 9_999 {
                 let mut sleep = time::sleep(Duration::from_secs(3600));
-                poll_fn(|cx| Poll::Ready(assert!(Pin::new(&mut sleep).poll(cx).is_pending()))).await;
+                let pending = poll_fn(|cx| Poll::Ready(Pin::new(&mut sleep).poll(cx).is_pending())).await;
+                assert!(pending);
                 long.replace(Some(sleep));
             }
             time::sleep(Duration::from_millis(5)).await;
@@ -200,7 +201,7 @@ fn hazard_64_waiters_leave_no_tables() {
             notify
         });
         crowd(async move |_| waiting.notified().await).await;
-        // It is alive, and what it has is counted.
+        // Keep it alive, so that its memory is counted.
         std::mem::forget(opens.await.unwrap());
     });
     let semaphore = Rc::new(roundel::sync::Semaphore::new(1));
@@ -271,7 +272,7 @@ fn hazard_64_names_and_words_leave_no_tables() {
     });
 }
 
-/// Each has left word at the stream, which has nothing to say, and has ended.
+/// Each task polls the idle stream by hand once, which leaves its waker there, and ends.
 #[test]
 fn hazard_64_readers_that_come_and_go_do_not_pile_up() {
     let _watchdog = common::watchdog();
@@ -287,7 +288,7 @@ fn hazard_64_readers_that_come_and_go_do_not_pile_up() {
             assert!(spawn(look).await.unwrap());
         }
         let grown = heap().saturating_sub(before);
-        assert!(grown < 20_000, "{grown} bytes more, although nobody waits");
+        assert!(grown < 20_000, "{grown} bytes more, although no task waits");
     });
 }
 

@@ -106,7 +106,7 @@ fn what_is_no_pipe_is_refused() {
     });
 }
 
-/// Each end as either type: only a descriptor that is open for that direction is taken.
+/// Only a descriptor that is open for the right direction is taken over.
 #[test]
 fn an_end_of_the_wrong_direction_is_refused_and_left_as_it_was() {
     virtually(async |_| {

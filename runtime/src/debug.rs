@@ -8,8 +8,8 @@
 //!
 //! Contract. A poll that takes longer than 100 ms is warned of, once, with the task, where it was spawned, and how long it
 //! took; one that awaits for long is not, for it holds up nobody. A panic nobody will hear of is warned of when that is
-//! certain. Polls are measured by the real clock, also in virtual time. Warnings go to standard error; where nothing can be written there, they are lost, and nothing else
-//! is. A sink of the program's own that panics is dropped, and the warnings go on.
+//! certain. Polls are measured by the real clock, also in virtual time. Warnings go to standard error; if that cannot be written
+//! to, the warning is lost and the loop goes on. If the program's own sink panics, it is dropped and the warnings go on.
 //!
 //! What it does not know: what the task was doing. For that there are profilers.
 
@@ -37,7 +37,7 @@ pub(crate) fn watch(mut inner: Option<Sink>) -> Sink {
 }
 
 struct Watch {
-    /// By slot, which a task keeps until nobody can ask for it any more.
+    /// By slot. A slot has no other tenant before its task can no longer be reported.
     spawned_at: HashMap<usize, &'static Location<'static>>,
     /// Since when the poll runs that runs.
     poll: Option<Stopwatch>,
@@ -47,7 +47,7 @@ impl Watch {
     fn see(&mut self, event: Event) {
         match event {
             Event::Spawn { task, .. } => {
-                // A `block_on` has no such place, and must not have that of the slot's last tenant.
+                // A `block_on` has no location, and must not inherit that of the last tenant.
                 self.spawned_at.remove(&task.slot());
                 self.spawned_at.extend(task::spawned_at(task).map(|place| (task.slot(), place)));
             }
@@ -79,7 +79,7 @@ impl Watch {
     }
 }
 
-/// (`eprintln` panics when nobody reads what it prints.)
+/// Not by `eprintln`, which panics if standard error cannot be written to.
 fn warn(text: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "roundel: {text}");
 }

@@ -66,7 +66,7 @@ impl Hat {
         self.numbers.is_empty()
     }
 
-    /// Gives back the memory that is not needed at present.
+    /// Gives back the memory that is not used.
     pub(crate) fn shrink(&mut self) {
         self.numbers.shrink_to_fit();
     }

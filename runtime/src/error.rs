@@ -84,7 +84,7 @@ impl JoinError {
     }
 
     /// It could not begin, because the operating system gave its pool no thread. What the system said is the
-    /// [`source`](std::error::Error::source) of this error. A later try may have more luck.
+    /// [`source`](std::error::Error::source) of this error. A later try may succeed.
     #[must_use]
     pub fn is_no_thread(&self) -> bool {
         matches!(self.cause, Cause::NoThread(_))
@@ -158,7 +158,7 @@ mod tests {
         io::Error::from_raw_os_error(11)
     }
 
-    /// Each cause, how many of the questions are answered with yes, and which.
+    /// Each cause, and the one question that is answered with yes.
     #[test]
     fn each_cause_answers_yes_to_one_question() {
         let task = TaskId::new(0, 1, 3);

@@ -73,14 +73,14 @@ struct State {
     live: usize,
     /// How many vacant slots have a shell in them.
     shells: usize,
-    /// How many slots and live tasks there were when the table was last made smaller.
+    /// How many slots and live tasks were left when the table was last made smaller.
     looked: (usize, usize),
 }
 
 /// A shell that is larger is not worth its memory, and so many are kept while the loop waits.
 const LARGEST_SHELL: usize = 512;
 const MOST_SHELLS: usize = 1024;
-/// As few tasks do not end often enough to make the look through a large table a burden.
+/// With fewer tasks than this, a look through a large table for each that ends is no burden.
 const FEW: usize = 64;
 
 /// Half a cache line.
@@ -284,7 +284,7 @@ impl Executor {
         self.running.set(before);
     }
 
-    /// The loop is about to wait: the shells and slots that a crowd has left are not needed now.
+    /// The loop is about to wait: gives back the shells and slots that many tasks have left.
     pub(crate) fn tidy_up(&self) {
         let State { ready, shells, live, looked } = &mut *self.state.borrow_mut();
         if *shells > MOST_SHELLS {
@@ -295,7 +295,8 @@ impl Executor {
         if slots <= ready::CROWD || *live >= slots / 4 {
             return;
         }
-        // To look through the table takes long: not again before it has grown, or half of the tasks, or one of few, have gone.
+        // A look through the table is slow. Look again only if the table has grown, if half of its tasks have ended, or if
+        // few are left and the last slot is free.
         let few_gone = *live < FEW && ready.ends_with_nobody();
         if slots > looked.0 || *live < looked.1 / 2 || few_gone {
             ready.for_each_vacant(|slot| slot.task = None);

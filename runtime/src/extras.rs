@@ -58,7 +58,7 @@ impl Extras {
         self.map.borrow_mut().get_mut(&id).and_then(change)
     }
 
-    /// Gives back the memory that is not needed at present.
+    /// Gives back the memory that is not used.
     pub(crate) fn shrink(&self) {
         self.map.borrow_mut().shrink_to_fit();
     }

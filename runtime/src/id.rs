@@ -14,9 +14,8 @@
 //! next, and the *runtime* tells one loop from another. Together they fit the pointer-sized word that a
 //! [`std::task::Waker`] carries, so a waker needs no memory of its own.
 //!
-//! Each loop begins with the serial 1 in its first slot, and its number is none that one of the last 65,535 loops had. So
-//! two runs of the same program give its tasks the same slots and serials, and a task is shown by these two alone: a trace
-//! of a run can be compared with that of another, byte for byte.
+//! Serials begin with 1 in each loop, and a loop's number is a fresh one as long as there are any. So two runs of one program
+//! give its tasks the same slots and serials. A task is printed as these two, and the traces of the two runs are the same text.
 //!
 //! What is not promised. A serial returns after a million tenants of its slot, and a loop's number after 65,536 loops. A
 //! waker kept that long may wake a stranger: one poll too many, which every future has to tolerate anyway. Memory safety
@@ -37,8 +36,8 @@ pub(crate) const MAX_SERIAL: u32 = (1 << SERIAL_BITS) - 1;
 
 /// The number by which a task is known, unique among the tasks alive in this process.
 ///
-/// It is printed as slot and serial, which tell the tasks of one loop apart, and are the same in each run of a program that
-/// leaves nothing to chance.
+/// It is printed as slot and serial. These tell the tasks of one loop apart, and with
+/// [`virtual_time`](crate::Builder::virtual_time) they are the same in each run of a program.
 ///
 /// ```
 /// roundel::run(async {

@@ -81,7 +81,7 @@ pub(crate) struct Mail {
     pub(crate) errands: Vec<Errand>,
 }
 
-/// A box for more is not worth being kept while the loop waits.
+/// Memory for more mail than this is given back when the loop waits.
 const CROWD: usize = 1024;
 
 impl Mail {
@@ -93,7 +93,7 @@ impl Mail {
         self.wakes.capacity().max(self.errands.capacity())
     }
 
-    /// The same for mail that has been taken out, and has been read.
+    /// Gives back the memory of mail that has been taken out and read.
     pub(crate) fn tidy_up(&mut self) {
         if self.capacity() > CROWD {
             *self = Mail::default();
@@ -180,8 +180,8 @@ impl Inbox {
         }
     }
 
-    /// The loop is about to wait: gives back the memory that a crowd of wakes has needed. (Not while another thread's are in
-    /// the box; those end the wait.)
+    /// The loop is about to wait: gives back the memory that many wakes have needed. With mail in the box it does nothing,
+    /// because then the loop does not wait.
     pub(crate) fn tidy_up(&self) {
         let mut state = self.lock();
         if state.mail.is_empty() && state.waiting.len().max(state.mail.capacity()) > CROWD {
@@ -282,7 +282,7 @@ const LASTS: usize = if cfg!(loom) { 1 } else { 16 };
 #[derive(Default)]
 struct Entries {
     inboxes: BTreeMap<u16, Arc<Inbox>>,
-    /// The number of the next runtime, if none has it that still lives.
+    /// The number to try first for the next runtime.
     next: u16,
 }
 
@@ -300,8 +300,8 @@ impl Table {
         Table { entries: RwLock::new(Entries::default()), last }
     }
 
-    /// Gives a loop a number that none has had for the last 65,536 loops, if possible, so that wakers of loops that are
-    /// gone find nobody. `None` if all numbers are taken.
+    /// Gives a loop a number. A number that was given back is given out last, so that late wakers of a dropped loop do not
+    /// reach another one. `None` if all 65,536 are taken.
     pub(crate) fn enter(&self, inbox: Arc<Inbox>) -> Option<u16> {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         let mut numbers = (entries.next..=u16::MAX).chain(0..entries.next);

@@ -7,8 +7,8 @@
 //! is, a probe point is one branch. The sink is foreign code, so it is called with nothing borrowed, and
 //! what the loop does on behalf of the sink itself is not reported to it again.
 //!
-//! Contract. A sink that panics has harmed nobody: the panic hook reports the panic, the sink is dropped, and the loop
-//! goes on as one that nobody watches. Waits are balanced: each [`WaitOn`](Event::WaitOn) is followed by one
+//! Contract. A sink that panics does no other harm: the panic hook reports the panic, the sink is dropped, and the loop
+//! goes on unwatched. Waits are balanced: each [`WaitOn`](Event::WaitOn) is followed by one
 //! [`WaitDone`](Event::WaitDone) with the same task and resource, at the latest when the runtime has been dropped.
 //!
 //! What is not here: recording, formatting, analysis. They are built on top.
@@ -86,8 +86,8 @@ pub enum Event {
     },
     /// A task has begun to wait for something. [`WaitDone`](Event::WaitDone) follows, once.
     ///
-    /// A wait that was begun with [`Source::poll_io`](crate::source::Source::poll_io) (all that goes through
-    /// `AsyncRead` and `AsyncWrite`) lasts until the source is reported or dropped, whatever the task does meanwhile.
+    /// A wait begun with [`Source::poll_io`](crate::source::Source::poll_io), as by `AsyncRead` and `AsyncWrite`, lasts
+    /// until the source is reported or dropped, even if the task ends before.
     WaitOn {
         /// Who waits, if it is a task of this loop.
         task: Option<TaskId>,
@@ -138,7 +138,7 @@ pub enum Resource {
 
 pub(crate) type Sink = Box<dyn FnMut(Event)>;
 
-/// Calls a sink, if there is one. One that panics is dropped, since it may be in any state.
+/// Calls a sink, if there is one. A sink that panics is dropped, because its state may be broken.
 pub(crate) fn tell(sink: &mut Option<Sink>, event: Event) {
     let Some(told) = sink else { return };
     if let Err(payload) = contain(|| told(event)) {
@@ -154,8 +154,9 @@ pub(crate) struct Probe {
     /// How many things have been given a number so that they can be told apart.
     numbered: Cell<u64>,
     sink: RefCell<Option<Sink>>,
-    /// The waits that the sink was told of and that have not ended: of which task, by resource and place. A place is a
-    /// number that no other wait for the resource has at that time. In order, so that the last ones always end in the same.
+    /// The waits that were reported and have not ended: the task, by resource and place. A place is a number that no other
+    /// wait for the resource has at that time. Ordered, so that the waits left at the end are reported in the same order
+    /// in each run.
     waits: RefCell<BTreeMap<(Resource, u64), Option<TaskId>>>,
 }
 
@@ -197,14 +198,14 @@ impl Probe {
         }
     }
 
-    /// Whether the sink is being called, so that nothing else is told; also when there is none.
+    /// Whether events are dropped: the sink is being called, or there is none.
     fn is_telling(&self) -> bool {
         self.sink.borrow().is_none()
     }
 }
 
-/// A wait may end in another task than it began in, outside of the loop, or never, and what ends it may not know whether it
-/// was told to have begun. So each is noted, and its end is told of the task that began it.
+/// A wait may end in another task than the one that began it, outside of the loop, or never, and the code that ends it may
+/// not know whether its beginning was reported. So each wait is noted, and its end is reported with the task that began it.
 impl Probe {
     /// A task begins to wait at a place, or goes on waiting there.
     #[cold]
@@ -239,7 +240,7 @@ impl Probe {
         waits.remove(&key)
     }
 
-    /// The loop is over, and with it everything that is waited for.
+    /// The runtime is dropped: all waits that are left end.
     pub(crate) fn close(&self) {
         loop {
             let wait = self.waits.borrow_mut().pop_first();

@@ -273,7 +273,7 @@ impl Reactor {
         }
     }
 
-    /// Tells the probe of a report, which ends the waits of those who have left word.
+    /// Tells the probe of a report, which ends the waits of the tasks that have left word.
     #[cold]
     fn tell(&self, registration: &Registration, readable: bool, writable: bool) {
         let source = registration.token.0 as u64;
@@ -347,13 +347,13 @@ impl Registration {
         Registration { token, state, waiters: Default::default(), _room: [0; 2] }
     }
 
-    /// What waits for it see of it, for the probe.
+    /// The source, as the probe knows it.
     #[inline]
     pub(crate) fn resource(&self) -> Resource {
         Resource::Source(self.token.0 as u64)
     }
 
-    /// The places, for the probe, of those who have left word: beyond those of other waiters.
+    /// The places, for the probe, of tasks that have left word. They are higher than those of other waiters.
     pub(crate) fn words(&self, direction: Direction) -> RangeInclusive<u64> {
         let first = 1 << 63 | (direction as u64) << 62;
         first..=first + ((1 << 62) - 1)

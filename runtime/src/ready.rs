@@ -266,8 +266,8 @@ impl<T: Slot> Ready<T> {
         self.lanes.is_empty() && self.hat.as_ref().is_none_or(|hat| hat.is_empty())
     }
 
-    /// Takes away the vacant slots at the end, and lets those that stay be let from the first on. Nothing may be queued. A slot
-    /// that is built again continues where the farthest of those that went has stopped, so their last wakers still miss.
+    /// Removes the vacant slots at the end of the table; new tasks get the first of the others. The queue must be empty. A slot
+    /// that is built again begins with the highest serial that a removed one had reached, so that old wakers still miss.
     #[cold]
     pub(crate) fn shrink(&mut self) {
         debug_assert!(self.is_empty());
@@ -289,7 +289,7 @@ impl<T: Slot> Ready<T> {
         }
     }
 
-    /// Whether the last slot might go: its tenant is over.
+    /// Whether the task of the last slot is over, so that the slot may be vacant.
     pub(crate) fn ends_with_nobody(&mut self) -> bool {
         self.slots.last_mut().is_some_and(|last| last.mark().is_over())
     }

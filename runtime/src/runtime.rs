@@ -101,7 +101,7 @@ struct Engine {
     mail: Mail,
 }
 
-/// How many are woken at once, in most turns; and so many that the memory for them is not worth being kept.
+/// Room for the wakers of one turn; and the room from which on it is given back when the loop waits.
 const WOKEN: usize = 128;
 const CROWD: usize = 1024;
 
@@ -285,7 +285,7 @@ impl Runtime {
         self.wake_all(&mut engine.woken);
     }
 
-    /// The loop is about to wait: gives back the memory that a crowd has needed.
+    /// The loop is about to wait: gives back the memory that many tasks have needed.
     fn tidy_up(&self, engine: &mut Engine) {
         let Context { executor, timers, reactor, inbox, .. } = &*self.context;
         executor.tidy_up();

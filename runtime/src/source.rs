@@ -264,7 +264,7 @@ impl<S: mio::event::Source> Source<S> {
         Poll::Pending
     }
 
-    /// Waits without a place, as often as it is asked until the next report.
+    /// Waits without a place: the waker stays until the next report, and is kept once.
     fn leave_word(&self, waker: &Waker, direction: Direction) {
         let registration = &self.registration;
         if registration.waiters(direction).borrow().has_word(waker) {
@@ -279,7 +279,7 @@ impl<S: mio::event::Source> Source<S> {
         }
     }
 
-    /// Goes on waiting at a place that it has, maybe in another task than before.
+    /// Goes on waiting at its place, perhaps in another task than before.
     fn wait_on(&self, waker: &Waker, direction: Direction, place: Place) {
         let waiters = self.registration.waiters(direction);
         if !waiters.borrow().holds(place, waker) {

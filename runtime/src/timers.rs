@@ -14,8 +14,8 @@
 //!   slab     0: #4, waker          1: #9, waker         2: #7, waker             by slot
 //! ```
 //!
-//! After a crowd the tables are made smaller, and the timers that are left move to other slots. Their keys are in the hands of
-//! those who wait, so a list says where they are now: a key leads to the slot, or else to the list.
+//! When few of many timers are left, they move to smaller tables. Their keys cannot be changed, because the sleeps hold them,
+//! so a map gives the new slot for a serial. A key is looked up in its slot first and then in that map.
 //!
 //! Invariants. 4: wakers are taken out, the borrow is released, and then the loop wakes them.
 //! 9: a timer fires only if its deadline is not later than the time given. Timers that are due at the same
@@ -104,7 +104,7 @@ impl Timers {
         }
     }
 
-    /// The loop is about to wait: gives back the memory that a crowd has needed.
+    /// The loop is about to wait: gives back the memory that many timers have needed.
     pub(crate) fn tidy_up(&self) {
         let mut heap = self.heap.borrow_mut();
         let slots = heap.timers.capacity();
@@ -137,7 +137,7 @@ struct Heap {
     /// Where in `entries` each timer stands; apart from the wakers, since every move in the heap writes here.
     places: Vec<u32>,
     serial: u32,
-    /// The slots, by serial, of timers that have moved. Some of them may be gone.
+    /// The slots of timers that have moved, by serial. Entries of timers that are gone may be left.
     moved: HashMap<u32, u32>,
 }
 
@@ -155,7 +155,7 @@ struct Timer {
 }
 
 const CHILDREN: usize = 4;
-/// Tables for fewer timers are not worth being made smaller.
+/// Tables for fewer timers are not made smaller.
 const CROWD: usize = 1024;
 
 impl Entry {
@@ -215,7 +215,7 @@ impl Heap {
         Some(self.take(self.places[slot] as usize).1)
     }
 
-    /// Moves the timers to tables that are just large enough. Their order is not touched.
+    /// Moves the timers to tables that are just large enough. Their order does not change.
     #[cold]
     fn shrink(&mut self) {
         let mut timers = Slab::with_capacity(self.entries.len());
@@ -227,7 +227,7 @@ impl Heap {
         }
         self.timers = timers;
         self.entries.shrink_to_fit();
-        // A fresh table gives its slots in order, which is that of the heap.
+        // An empty slab gives out its slots in order, here in the order of the heap.
         self.places = (0..self.entries.len() as u32).collect();
     }
 

@@ -56,7 +56,7 @@ enum Place<R, G> {
     Called(G),
 }
 
-/// A table for so many is worth being made smaller, when it holds but few.
+/// A table with room for more than `CROWD` is made smaller when fewer than `FEW` are in it.
 const CROWD: usize = 1024;
 const FEW: usize = 64;
 
@@ -197,7 +197,7 @@ impl<R: Copy, G> WaitQueue<R, G> {
         let mut called = self.line.borrow_mut().call_all(grant);
         self.waiting.set(0);
         called.drain(..).for_each(Waiter::wake);
-        // For its memory, unless a crowd has needed that.
+        // Keep its memory for the next call, but not that of very many.
         called.shrink_to(CROWD);
         self.line.borrow_mut().spare = called;
     }
@@ -371,7 +371,7 @@ impl Watched {
         Watched { what, number: Cell::new(0), holder: Cell::new(None) }
     }
 
-    /// Tells the probe that a wait for this, at a place of its own, begins or ends.
+    /// Tells the probe that the wait at this place begins or ends.
     #[inline]
     pub(crate) fn announce(&self, place: usize, begins: bool) {
         if context::is_watched() {
@@ -385,7 +385,7 @@ impl Watched {
     }
 }
 
-/// The same for something that nobody holds, that one task at most waits for, and that keeps its number itself.
+/// The same for something without a holder, with one waiter at most, that keeps its number itself.
 #[inline]
 pub(crate) fn announce(what: &'static str, number: &Cell<u64>, begins: bool) {
     if context::is_watched() {

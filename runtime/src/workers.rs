@@ -10,8 +10,8 @@
 //!
 //! Contract. At most so many jobs run at a time as the pool has workers; the others wait in the order in which
 //! they were first polled. A worker that dies is an error of the job that it was doing, and of no other; the
-//! next job gets a new one. A worker says when it begins a job, so one that dies before that has done nothing of it, and
-//! the job is given to another worker, up to as many times as the pool has workers and twice more. A job that is dropped while it runs cannot be asked to stop, so its worker is
+//! next job gets a new one. A worker says when it begins a job. If it dies before that, the job is
+//! given to another worker, at most two times more than the pool has workers. A job that is dropped while it runs cannot be asked to stop, so its worker is
 //! killed, and replaced when needed. When the pool is dropped, or this process ends in whatever way, the workers
 //! end, too. A pool belongs to the loop in which it is first used.
 //!
@@ -205,8 +205,8 @@ impl Shared {
         }
     }
 
-    /// Gives a job to a worker; returns that when it has begun. All that are idle may have died meanwhile, so as many are
-    /// tried, and two new ones.
+    /// Gives a job to a worker, and returns that worker when it has begun the job. All idle workers may have died, so it
+    /// tries as many as the pool can have, and two more.
     async fn begin(&self, job: &[u8]) -> Result<Worker, JobError> {
         let mut tries = self.size + 2;
         loop {

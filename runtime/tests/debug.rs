@@ -77,11 +77,11 @@ fn row_26_e3_a_panic_nobody_will_hear_of_is_reported_when_that_is_certain() {
     assert!(second.contains("\"let go\"") && second.contains("nobody awaits its handle"), "{second}");
 }
 
-/// A pipe that nobody reads, and a disk that is full.
+/// Standard error is a pipe without a reader, and a full disk.
 #[cfg(target_os = "linux")]
 #[test]
-fn hazard_63_warnings_that_nobody_can_read_harm_nobody() {
-    let name = "hazard_63_warnings_that_nobody_can_read_harm_nobody";
+fn hazard_63_warnings_that_cannot_be_written_do_no_harm() {
+    let name = "hazard_63_warnings_that_cannot_be_written_do_no_harm";
     if std::env::var_os("ROUNDEL_TEST_ALONE").is_some() {
         roundel::run(async {
             spawn(async { std::thread::sleep(Duration::from_millis(150)) }).await.unwrap();
@@ -104,7 +104,7 @@ fn hazard_63_warnings_that_nobody_can_read_harm_nobody() {
     }
 }
 
-/// Under debug mode, a sink of the program's own that panics is dropped alone: the warnings go on.
+/// In debug mode, a sink of the program that panics is dropped, and the warnings go on.
 #[test]
 fn hazard_63_warnings_outlive_a_sink_that_panics() {
     let name = "hazard_63_warnings_outlive_a_sink_that_panics";

@@ -342,7 +342,7 @@ fn row_59_a_limit_is_kept_and_items_are_taken_when_there_is_room() {
     });
 }
 
-/// However many there is room for, few of them begin before other tasks have their turn.
+/// With room for all of them, only some begin before other tasks have their turn.
 #[test]
 fn hazard_13_many_that_begin_at_once_give_way() {
     let n: usize = if cfg!(miri) { 1_000 } else { 20_000 };

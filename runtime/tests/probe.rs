@@ -1,4 +1,4 @@
-//! What a sink is told: waits that balance, the same text for the same seed; and what a sink can break, which is nothing.
+//! What a sink is told: balanced waits, and the same text for the same seed. A sink that panics does no harm.
 
 #![forbid(unsafe_code)]
 
@@ -37,12 +37,17 @@ impl Rng {
     }
 }
 
-/// For what is of no interest, whether or not there is anything to drop.
+/// Drops a value that may have no destructor.
 fn ignore<T>(_: T) {}
+
+/// Polls a future once, with the task's waker.
+async fn is_pending(mut future: impl Future + Unpin) -> bool {
+    poll_fn(|cx| Poll::Ready(Pin::new(&mut future).poll(cx).is_pending())).await
+}
 
 type Wait = Pin<Box<dyn Future<Output = ()>>>;
 
-/// One of everything that can be waited for.
+/// One of each thing that can be waited for.
 struct World {
     rng: Rc<Rng>,
     semaphore: Semaphore,
@@ -52,7 +57,7 @@ struct World {
     channel: (channel::Sender<()>, channel::Receiver<()>),
     oneshots: RefCell<Vec<channel::OneshotSender<()>>>,
     tasks: RefCell<Vec<JoinHandle<()>>>,
-    /// Waits that were begun by one task, for another to go on with or to drop.
+    /// Waits that one task has begun and another will continue or drop.
     left: RefCell<Vec<Wait>>,
     watch: channel::WatchSender<u8>,
     broadcast: channel::BroadcastSender<u8>,
@@ -132,7 +137,7 @@ impl World {
         self.source.poll_io(cx, Direction::Read, read).map(drop)
     }
 
-    /// Something that may bring others on.
+    /// Something that may end the wait of another task.
     fn give(&self) {
         match self.rng.below(9) {
             0 => self.notify.notify_one(),
@@ -152,16 +157,16 @@ impl World {
         match self.rng.below(12) {
             0..=3 => self.wait().await,
             4 => ignore(time::timeout(Duration::from_millis(1), self.wait()).await),
-            5 => drop(group::race([self.wait(), self.wait()]).await),
+            5 => group::race([self.wait(), self.wait()]).await,
             6 | 7 => self.give(),
             8 if depth < 3 => {
                 let task = spawn(Rc::clone(&self).steps(depth + 1));
                 self.tasks.borrow_mut().push(task);
             }
             9 => {
-                // Begun here and left to others.
+                // Begin a wait and leave it to another task.
                 let mut wait = self.wait();
-                if poll_fn(|cx| Poll::Ready(wait.as_mut().poll(cx).is_pending())).await {
+                if is_pending(&mut wait).await {
                     self.left.borrow_mut().push(wait);
                 }
             }
@@ -191,7 +196,7 @@ impl World {
     }
 }
 
-/// Runs a random program that is watched by `sink`, until nothing moves any more, and drops all of it.
+/// Runs a random program under `sink` until no task can go on, and then drops it.
 fn run(seed: u64, sink: impl FnMut(Event) + 'static) {
     let runtime = Runtime::builder().virtual_time(true).shuffle(seed).probe(sink).build().unwrap();
     let kept = runtime.block_on(async {
@@ -200,7 +205,7 @@ fn run(seed: u64, sink: impl FnMut(Event) + 'static) {
             spawn(Rc::clone(&world).steps(0)).detach();
         }
         settle().await;
-        // Some of the waits are over before the runtime is, some end with it, and some after it.
+        // Some waits end before the runtime, some with it, and some after it.
         drop(world.left.borrow_mut().pop());
         world
     });
@@ -209,7 +214,7 @@ fn run(seed: u64, sink: impl FnMut(Event) + 'static) {
     drop((left, kept));
 }
 
-/// Each wait of a task for a resource that has begun: once more begun than ended at most, and never less.
+/// The open waits of each task for each resource.
 #[derive(Default)]
 struct Balance {
     open: HashMap<(Option<TaskId>, Resource), usize>,
@@ -249,10 +254,10 @@ fn hazard_63_each_wait_that_begins_ends_once() {
         assert!(balance.open.is_empty(), "seed {seed}: these have not ended: {:?}", balance.open);
         begun += balance.begun;
     }
-    assert!(begun > 20_000, "{begun} waits are too few for a test");
+    assert!(begun > 20_000, "{begun} waits are too few for this test");
 }
 
-/// The waits of each wait that ends in an unusual way.
+/// The begins and ends of waits that `body` causes.
 fn waits(body: impl AsyncFnOnce()) -> Vec<Event> {
     let events = Rc::new(RefCell::new(Vec::new()));
     let sink = Rc::clone(&events);
@@ -311,8 +316,8 @@ fn hazard_63_a_wait_that_polls_by_hand_ends_with_the_report_or_the_source() {
             let (count, ()) = group::join!(reading, async { ignore(io::Write::write(&mut peer, b"x")) });
             assert_eq!(count.unwrap(), 1);
         }
-        // Nobody comes back for this one.
-        poll_fn(|cx| Poll::Ready(drop(source.poll_io(cx, Direction::Read, read)))).await;
+        // This wait is never polled again.
+        assert!(is_pending(poll_fn(|cx| source.poll_io(cx, Direction::Read, read))).await);
     });
     let ends = reports.iter().filter(|event| matches!(event, Event::WaitDone { .. })).count();
     assert_eq!((ends, reports.len() - ends), (reports.len() / 2, reports.len() / 2), "{reports:#?}");
@@ -320,13 +325,13 @@ fn hazard_63_a_wait_that_polls_by_hand_ends_with_the_report_or_the_source() {
 }
 
 #[test]
-fn hazard_63_a_wait_that_another_task_goes_on_with_or_drops() {
+fn hazard_63_a_wait_that_another_task_continues_or_drops() {
     for drop_it in [false, true] {
         balanced("a wait in two tasks", async || {
             let notify = Rc::new(Notify::new());
             let waiting = Rc::clone(&notify);
             let mut wait: Wait = Box::pin(async move { waiting.notified().await });
-            poll_fn(|cx| Poll::Ready(assert!(wait.as_mut().poll(cx).is_pending()))).await;
+            assert!(is_pending(&mut wait).await);
             let other = spawn(async move {
                 if !drop_it {
                     wait.await;
@@ -339,7 +344,7 @@ fn hazard_63_a_wait_that_another_task_goes_on_with_or_drops() {
     }
 }
 
-/// One kind of event, and the program in which it comes.
+/// A program in which each kind of event occurs.
 async fn everything() {
     let (sender, receiver) = channel::bounded::<()>(1);
     let mut tasks = vec![spawn(async move { ignore(receiver.recv().await) })];
@@ -377,7 +382,7 @@ fn kind(event: &Event) -> String {
     }
 }
 
-/// Runs everything, on a real clock, under a sink that panics at the first event of the kind. How many events it saw.
+/// Runs `everything` under a sink that panics at the first event of this kind; returns how many events the sink saw.
 fn panics_at(kind_of_panic: &str) -> usize {
     let (seen, wanted) = (Rc::new(Cell::new(0)), kind_of_panic.to_owned());
     let sink = {
@@ -391,7 +396,7 @@ fn panics_at(kind_of_panic: &str) -> usize {
     runtime.block_on(everything());
     let events = seen.get();
     assert_eq!(Rc::strong_count(&seen), 1, "{kind_of_panic}: the sink has been dropped");
-    // The runtime can be used again, and its tasks, too.
+    // The runtime can be used again.
     runtime.block_on(everything());
     drop(runtime);
     assert_eq!(seen.get(), events, "{kind_of_panic}: it is not called again");
@@ -399,7 +404,7 @@ fn panics_at(kind_of_panic: &str) -> usize {
 }
 
 #[test]
-fn hazard_63_a_sink_that_panics_is_dropped_and_harms_nobody() {
+fn hazard_63_a_sink_that_panics_is_dropped_and_does_no_harm() {
     let kinds = Rc::new(RefCell::new(BTreeSet::new()));
     let sink = Rc::clone(&kinds);
     let runtime = Runtime::builder()
@@ -415,7 +420,7 @@ fn hazard_63_a_sink_that_panics_is_dropped_and_harms_nobody() {
     }
 }
 
-/// A sink whose panic comes while another unwinds: out of a destructor that gives up a wait.
+/// The sink panics during the unwinding of another panic, called by a destructor that gives up a wait.
 #[test]
 fn hazard_63_a_sink_that_panics_while_a_task_does() {
     let sink =
@@ -424,7 +429,7 @@ fn hazard_63_a_sink_that_panics_while_a_task_does() {
     let error = runtime.block_on(async {
         let task = spawn(async {
             let mut sleep = time::sleep(Duration::from_secs(3600));
-            poll_fn(|cx| Poll::Ready(assert!(Pin::new(&mut sleep).poll(cx).is_pending()))).await;
+            assert!(is_pending(&mut sleep).await);
             panic!("the task's own");
         });
         let mut task = Some(task);
@@ -447,7 +452,7 @@ fn story(seed: u64) -> String {
 fn the_same_seed_tells_the_same_story_byte_for_byte() {
     for seed in 0..200 {
         let first = story(seed);
-        // Other loops come and go, and one stays.
+        // Other loops begin and end in between, and one stays.
         let _other = Runtime::new().unwrap();
         roundel::run(async { spawn(async {}).await.unwrap() });
         assert_eq!(first, story(seed), "seed {seed}");

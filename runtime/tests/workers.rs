@@ -146,7 +146,7 @@ fn corrupt_entry() {
     }
 }
 
-/// A worker that says hello, and dies when a job comes, before it has begun it.
+/// A worker that says hello, and exits when a job comes, before it begins it.
 #[test]
 fn dying_entry() {
     if std::env::var("ROUNDEL_WORKER").is_ok() {
@@ -302,7 +302,7 @@ fn row_93_killed_from_outside() {
         let first = pool.run("id", "").await.unwrap();
         let path = Mark::new("killed");
         let job = spawn(pool.run("note and sleep", path.text()));
-        // One that is killed before it has begun the job is no error of the job.
+        // A worker that is killed before it begins the job is no error of the job.
         while path.marks() == 0 {
             yield_now().await;
         }
@@ -334,7 +334,7 @@ async fn stop(process: Pid) {
     }
 }
 
-/// It has the job, but has not read it: it is stopped, and then killed, all of them.
+/// Stopped workers are sent jobs that they cannot read, and are then killed.
 #[test]
 fn row_93_a_worker_that_dies_before_it_has_begun_fails_no_job() {
     really(async |_| {
@@ -346,7 +346,7 @@ fn row_93_a_worker_that_dies_before_it_has_begun_fails_no_job() {
         let big = vec![7; 1 << 20];
         let small = spawn(pool.run("id", ""));
         let large = spawn(pool.run("echo", big.clone()));
-        // The small one fits into its socket, and the large one does not.
+        // The small job fits into its socket, and the large one does not.
         yield_now().await;
         for worker in &idle {
             kill_process(pid(worker), Signal::KILL).unwrap();
@@ -357,7 +357,7 @@ fn row_93_a_worker_that_dies_before_it_has_begun_fails_no_job() {
     });
 }
 
-/// One that had begun has perhaps done half of it: that is not done again.
+/// A job that has begun may be half done, so it is not tried again.
 #[test]
 fn row_93_a_job_that_has_begun_is_not_tried_again() {
     really(async |_| {
@@ -370,8 +370,8 @@ fn row_93_a_job_that_has_begun_is_not_tried_again() {
 }
 
 #[test]
-fn row_93_workers_that_die_of_a_job_before_it_is_begun_are_not_tried_for_ever() {
-    alone("row_93_workers_that_die_of_a_job_before_it_is_begun_are_not_tried_for_ever", || {
+fn row_93_a_job_that_no_worker_begins_is_given_up() {
+    alone("row_93_a_job_that_no_worker_begins_is_given_up", || {
         really(async |_| {
             let started = std::rc::Rc::new(std::cell::Cell::new(0));
             let count = std::rc::Rc::clone(&started);

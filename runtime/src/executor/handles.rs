@@ -88,7 +88,7 @@ impl Executor {
         self.state.borrow_mut().ready.get(id).mark.is_over()
     }
 
-    /// The handle is dropped: nobody will collect, and nobody waits for it any more.
+    /// The handle is dropped: the output is not wanted, and the end is not awaited any more.
     pub(crate) fn detach(&self, id: TaskId) {
         let mut state = self.state.borrow_mut();
         let slot = state.ready.get(id);
@@ -104,7 +104,7 @@ impl Executor {
         }
     }
 
-    /// The running task begins to wait for the end of task `id`, or does not wait for it any more.
+    /// Tells the probe that the running task begins to wait for the end of task `id`, or that this wait ends.
     #[cold]
     pub(crate) fn tell_wait(&self, id: TaskId, begins: bool) {
         let on = Resource::Task(id);

@@ -305,7 +305,7 @@ impl<F: Future> Stream for AsCompleted<F> {
 }
 
 /// Calls `f` with each item and runs the futures it makes, at most `limit` at a time. The next item is taken when there
-/// is room for it, but not more than 128 of them before other tasks have had their turn.
+/// is room for it. At most 128 futures begin in one poll, so that other tasks have their turn.
 ///
 /// ```
 /// use std::{cell::Cell, time::Duration};
@@ -355,7 +355,7 @@ where
     F: FnMut(I::Item) -> Fut,
     Fut: Future<Output = ()>,
 {
-    /// Begins as many as there is room for, but not more than `most`; returns how many.
+    /// Begins as many as there is room for, at most `most`; returns how many.
     fn fill(&mut self, most: usize) -> usize {
         let before = self.crowd.len();
         let full = self.limit.min(before + most);

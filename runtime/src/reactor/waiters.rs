@@ -7,9 +7,9 @@
 //! allocation. Who comes while that is taken finds room in a box, which few sources ever have.
 //!
 //! Some wait at a *place* of their own, which they give up when their future is dropped. Others, who implement
-//! `poll` and have no future to drop, have only left *word*: they are woken once, whatever becomes of them. One that
-//! polls again is found by what its waker is, in one step. Words of tasks that are gone are thrown away whenever there
-//! are twice as many words as were left the last time, so there are never many more words than tasks that wait.
+//! `poll` and have no future to drop, have only left *word*: they are woken once, whatever becomes of them. A task
+//! that polls again is recognised in one step, by its waker. When the number of words has doubled, those of tasks that have
+//! ended are removed; so there are at most about twice as many words as live tasks that wait.
 //!
 //! Invariant. A place is good for one round: who has been woken gives up nothing, even if another one waits there now.
 //!
@@ -37,7 +37,7 @@ struct More {
     /// In the order in which they were left.
     words: Vec<Waker>,
     known: HashSet<Identity>,
-    /// How many words were left when those of the dead were thrown away.
+    /// How many words were left when those of ended tasks were last removed.
     lively: usize,
 }
 
@@ -48,7 +48,7 @@ fn identity(waker: &Waker) -> Identity {
     (waker.data().addr(), ptr::from_ref(waker.vtable()).addr())
 }
 
-/// So many waiters are kept room for; so many words are not worth a look at who is dead.
+/// Tables for more waiters than this are not kept, and with fewer words ended tasks are not looked for.
 const FEW: usize = 64;
 
 /// Where a waiter stands among the [`Waiters`].
@@ -60,7 +60,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// A number that no other place at the same source has at the same time.
+    /// A number that no other place in the same direction has at the same time.
     #[inline]
     pub(crate) fn number(self) -> u64 {
         u64::from(self.round << 3 >> 3) << 32 | u64::from(self.index)
@@ -106,7 +106,7 @@ impl Waiters {
         Place { index, round: self.round }
     }
 
-    /// Another waker for the same place; the one that is not needed comes back.
+    /// Puts another waker at the same place; returns the one that is not needed.
     pub(crate) fn renew(&mut self, place: Place, waker: Waker) -> Waker {
         let found = match place.index {
             _ if self.has_woken(place) => None,
@@ -125,7 +125,7 @@ impl Waiters {
             || self.more.as_ref().is_some_and(|more| more.known.contains(&identity(waker)))
     }
 
-    /// `is_gone` says of a waker of ours whether its task is over. To drop such a one is nothing.
+    /// `is_gone` tells whether a waker belongs to a task of ours that has ended. Dropping such a waker runs no code.
     #[inline]
     pub(crate) fn leave_word(&mut self, waker: Waker, is_gone: impl Fn(&Waker) -> bool) {
         match self.first {
@@ -170,13 +170,13 @@ impl Waiters {
         woken.append(&mut more.words);
         more.known.clear();
         more.lively = 0;
-        // A crowd has been here: its tables are not worth being kept.
+        // Many have waited here: give their tables back.
         if more.wakers.capacity().max(more.known.capacity()) > FEW {
             self.more = None;
         }
     }
 
-    /// How many have left word.
+    /// How many words there are.
     #[cfg(test)]
     pub(crate) fn words(&self) -> usize {
         usize::from(self.is_word && self.first.is_some())

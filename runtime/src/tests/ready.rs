@@ -239,12 +239,12 @@ impl Both {
         if !self.ready.is_empty() {
             return;
         }
-        // With a seed, a slot that was vacated in the queue is vacant now, at the latest.
+        // The queue is empty, so slots that were vacated in it are vacant now.
         self.vacant.extend(self.leaving.drain(..).map(TaskId::slot));
         self.ready.shrink();
         let slots = self.ready.slots();
         let last = slots.checked_sub(1);
-        assert!(last.is_none_or(|last| !self.vacant.contains(&last)), "a vacant slot is left at the end");
+        assert!(last.is_none_or(|last| !self.vacant.contains(&last)), "the last slot is not vacant");
         let gone: Vec<usize> = self.vacant.extract_if(.., |slot| *slot >= slots).collect();
         for slot in gone {
             let serial = self.serials.remove(&slot).unwrap_or(self.first_serial);
@@ -422,9 +422,9 @@ fn hazard_03_many_wakes_are_one_place_in_the_queue() {
     assert_eq!((successor.slot(), successor.serial()), (ids[1].slot(), ids[1].serial() + 1));
 }
 
-/// Slots that went and come back have tenants whom no number of before wakes.
+/// A number given out before the slots were removed wakes no task of a slot that was built again.
 #[test]
-fn a_slot_that_comes_back_begins_behind_the_one_that_had_gone_farthest() {
+fn a_slot_that_is_built_again_continues_the_serials_of_the_removed_ones() {
     let mut ready: Ready<Room> = Ready::new(RUNTIME, 1, None);
     let mut given = Vec::new();
     for count in [1, 2, 3] {

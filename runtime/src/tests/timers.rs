@@ -465,7 +465,7 @@ fn a_key_fits_only_its_own_timer() {
     }
 }
 
-/// After a crowd the tables are small, and the keys of the timers that are left fit as before, whatever has been done since.
+/// Few of many timers are left: the tables are small, and the keys still fit, also after several such rounds.
 #[test]
 fn keys_fit_after_the_tables_have_been_made_smaller() {
     let timers = timers(u32::MAX - 5_000);

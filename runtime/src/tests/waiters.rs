@@ -112,30 +112,29 @@ fn who_waits_is_woken_once_and_who_gave_up_is_not() {
     });
 }
 
-/// Ten thousand who have left word are each found in one step; and of those who are gone, not many more stay than of those
-/// who live.
+/// Of ten thousand tasks that leave word and end, only the words of the last few stay.
 #[test]
-fn words_of_the_dead_do_not_pile_up() {
+fn words_of_ended_tasks_do_not_pile_up() {
     let mut waiters = Waiters::default();
     let wakers: Vec<Waker> = (0..10_000).map(|_| Waker::from(Arc::new(Somebody))).collect();
     let mut most = 0;
     for (index, waker) in wakers.iter().enumerate() {
         // Only the last ten live.
         let is_gone =
-            |word: &Waker| wakers[..index.saturating_sub(10)].iter().any(|dead| dead.will_wake(word));
+            |word: &Waker| wakers[..index.saturating_sub(10)].iter().any(|ended| ended.will_wake(word));
         waiters.leave_word(waker.clone(), is_gone);
         most = most.max(waiters.words());
     }
-    assert!(most <= 128, "{most} words, although only ten wait");
+    assert!(most <= 128, "{most} words, although only ten tasks wait");
     let mut woken = Vec::new();
     waiters.take_into(&mut woken);
     assert!(woken.last().is_some_and(|last| last.will_wake(&wakers[9_999])));
     assert_eq!(waiters.words(), 0);
 }
 
-/// Those who live stay, however many they are, and are woken in their order.
+/// The words of all live tasks stay, and are woken in order.
 #[test]
-fn words_of_the_living_all_stay() {
+fn words_of_live_tasks_all_stay() {
     let mut waiters = Waiters::default();
     let wakers: Vec<Waker> = (0..1_000).map(|_| Waker::from(Arc::new(Somebody)).clone()).collect();
     let asked = std::cell::Cell::new(0);

@@ -9,7 +9,7 @@
 //!   pool                     worker
 //!                 ◄──────── Hello            once
 //!   Job ────────►
-//!                 ◄──────── Begun            from here on the job is done once, or the worker dies of it
+//!                 ◄──────── Begun            from here on the job is not given to another worker
 //!                 ◄──────── Done, Failed, Panicked or Unknown
 //! ```
 //!
@@ -39,8 +39,7 @@ pub(crate) enum Kind {
     Hello = 1,
     /// To the worker: a job.
     Job,
-    /// From the worker, before anything of the job is done: it is about to begin. A worker that dies without having said so
-    /// has not done any of it.
+    /// From the worker: it begins the job now. A worker that dies before it has said so has done nothing of the job.
     Begun,
     /// From the worker: what the job has returned.
     Done,
