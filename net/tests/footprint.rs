@@ -217,6 +217,29 @@ fn hazard_64_waiters_leave_no_tables() {
 }
 
 #[test]
+fn hazard_64_children_leave_no_tables_in_a_scope_that_goes_on() {
+    leaves_nothing("children of a scope", async || {
+        let done = Rc::new(roundel::sync::Event::new());
+        let all_done = Rc::clone(&done);
+        spawn(roundel::group::scope(async move |scope| {
+            let count = if cfg!(debug_assertions) { 20_000 } else { 500_000 };
+            let children: Vec<_> = (0..count).map(|_| scope.spawn(roundel::yield_now())).collect();
+            roundel::yield_now().await;
+            PEAK.fetch_max(heap(), Relaxed);
+            for child in children {
+                child.await.unwrap();
+            }
+            all_done.set();
+            loop {
+                time::sleep(Duration::from_millis(1)).await;
+            }
+        }))
+        .detach();
+        done.wait().await;
+    });
+}
+
+#[test]
 fn hazard_64_wakes_from_another_thread_leave_no_tables() {
     leaves_nothing("wakes from another thread", async || {
         let wakers = Arc::new(Mutex::new(Vec::new()));
