@@ -74,8 +74,8 @@ fn census() -> (usize, usize) {
 
 #[test]
 fn hazard_53_connections_leave_neither_memory_nor_tasks_nor_sources() {
-    let _watchdog = common::watchdog();
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _watchdog = common::watchdog();
     // Both ends are in this process, which may have few descriptors.
     let count = if cfg!(debug_assertions) { 200 } else { 400 };
     let (first, second) = roundel::run(async move {
@@ -113,14 +113,15 @@ fn hazard_53_connections_leave_neither_memory_nor_tasks_nor_sources() {
     assert!(held <= if cfg!(debug_assertions) { 2_000 } else { 1_000 }, "{held} bytes for each");
 }
 
+const MANY: usize = if cfg!(debug_assertions) { 20_000 } else { 500_000 };
+
 /// Starts many tasks and waits until each has done `body`, which is given its number.
 async fn crowd(body: impl AsyncFn(usize) + Clone + 'static) {
-    let count = if cfg!(debug_assertions) { 20_000 } else { 500_000 };
     let start = |number| {
         let body = body.clone();
         spawn(async move { body(number).await })
     };
-    let tasks: Vec<_> = (0..count).map(start).collect();
+    let tasks: Vec<_> = (0..MANY).map(start).collect();
     PEAK.fetch_max(heap(), Relaxed);
     for task in tasks {
         task.await.unwrap();
@@ -132,8 +133,8 @@ static PEAK: AtomicUsize = AtomicUsize::new(0);
 
 /// Runs many tasks and lets the loop wait. Then nearly all of the memory that they needed must be free again.
 fn leaves_nothing(name: &str, body: impl AsyncFnOnce()) {
-    let _watchdog = common::watchdog();
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _watchdog = common::watchdog();
     roundel::run(async {
         let before = heap();
         PEAK.store(0, Relaxed);
@@ -195,7 +196,9 @@ fn hazard_64_waiters_leave_no_tables() {
     let waiting = Rc::clone(&notify);
     leaves_nothing("waiters at a notify", async || {
         let opens = spawn(async move {
-            time::sleep(Duration::from_millis(50)).await;
+            while notify.waiting() < MANY {
+                roundel::yield_now().await;
+            }
             PEAK.fetch_max(heap(), Relaxed);
             notify.notify_all();
             notify
@@ -222,8 +225,7 @@ fn hazard_64_children_leave_no_tables_in_a_scope_that_goes_on() {
         let done = Rc::new(roundel::sync::Event::new());
         let all_done = Rc::clone(&done);
         spawn(roundel::group::scope(async move |scope| {
-            let count = if cfg!(debug_assertions) { 20_000 } else { 500_000 };
-            let children: Vec<_> = (0..count).map(|_| scope.spawn(roundel::yield_now())).collect();
+            let children: Vec<_> = (0..MANY).map(|_| scope.spawn(roundel::yield_now())).collect();
             roundel::yield_now().await;
             PEAK.fetch_max(heap(), Relaxed);
             for child in children {
@@ -245,7 +247,9 @@ fn hazard_64_wakes_from_another_thread_leave_no_tables() {
         let wakers = Arc::new(Mutex::new(Vec::new()));
         let theirs = Arc::clone(&wakers);
         let wakes = spawn(async move {
-            time::sleep(Duration::from_millis(50)).await;
+            while theirs.lock().unwrap().len() < MANY {
+                roundel::yield_now().await;
+            }
             PEAK.fetch_max(heap(), Relaxed);
             let wakers: Vec<Waker> = std::mem::take(&mut *theirs.lock().unwrap());
             unblock(move || wakers.into_iter().for_each(Waker::wake)).await.unwrap();
@@ -298,8 +302,8 @@ fn hazard_64_names_and_words_leave_no_tables() {
 /// Each task polls the idle stream by hand once, which leaves its waker there, and ends.
 #[test]
 fn hazard_64_readers_that_come_and_go_do_not_pile_up() {
-    let _watchdog = common::watchdog();
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _watchdog = common::watchdog();
     roundel::run(async {
         let (reader, _writer) = roundel_net::UnixStream::pair().unwrap();
         let reader = Rc::new(reader);
@@ -317,8 +321,8 @@ fn hazard_64_readers_that_come_and_go_do_not_pile_up() {
 
 #[test]
 fn a_message_costs_no_allocation() {
-    let _watchdog = common::watchdog();
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _watchdog = common::watchdog();
     let allocations = roundel::run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -142,6 +142,7 @@ impl Sleep {
     }
 
     /// Tells the probe that a wait begins or ends.
+    #[inline]
     fn report(&self, key: Key, begins: bool) {
         let (probe, on) = (self.timers.probe(), Resource::Timer(key.number()));
         match (probe.is_on(), begins) {

@@ -198,6 +198,7 @@ impl Heap {
     }
 
     /// The slot of a timer that is pending.
+    #[inline]
     fn slot(&self, key: Key) -> Option<usize> {
         match self.timers.get(key.slot as usize) {
             Some(timer) if timer.serial == key.serial => Some(key.slot as usize),
