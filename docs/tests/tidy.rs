@@ -11,7 +11,11 @@ use docs::{Source, root, sources};
 /// The layers of `runtime/src`, from the ground up. A file may use what is in lower layers, and in its own
 /// where that layer says so.
 const LAYERS: &[(&str, &[&str], Siblings)] = &[
-    ("leaves", &["id", "clock", "dice", "panics", "probe"], Siblings::Some(&[("probe", "id")])),
+    (
+        "leaves",
+        &["id", "clock", "dice", "panics", "probe"],
+        Siblings::Some(&[("probe", "id"), ("probe", "panics")]),
+    ),
     (
         "strangers",
         &["ready", "timers", "alarm", "inbox", "reactor", "pool"],

@@ -3,9 +3,13 @@
 //! Facts. The system's resolver blocks: it reads files, and waits for servers for seconds. An address written out
 //! needs no resolver.
 //!
-//! What follows. A literal address never leaves the loop; a name is looked up in a worker thread
-//! ([`roundel::blocking`]). Dropping the future takes the lookup back if it has not begun; one that has begun goes on
-//! in its thread, and nobody hears of it.
+//! What follows. A literal address never leaves the loop; a name is looked up in a thread of a pool of its own
+//! ([`roundel::blocking::ThreadPool`]), so that lookups and the program's own jobs do not wait for each other. Dropping the future
+//! takes the lookup back if it has not begun; one that has begun goes on in its thread, and its result is dropped. The
+//! shutdown of a runtime does not wait for it.
+//!
+//! At most 16 names are looked up at a time for the loops of one thread; further ones wait their turn. The threads are
+//! started on demand, are called `roundel-names-N`, and end after ten idle seconds.
 //!
 //! Contract. What is written is either understood or refused with a sentence that says how to write it. Nothing is
 //! guessed: `::1:80` might be an address with a port, or a longer address without one, so it is neither.
@@ -16,13 +20,34 @@
 //!
 //! What it does not know: what is done with the addresses.
 
+use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs};
 
-use roundel::blocking::unblock;
+use roundel::blocking::ThreadPool;
 use roundel::task::spend_budget;
+
+/// How many names are looked up at a time. A thread that waits for a server costs little, and a slow server should not hold
+/// up a name that is in a file.
+const LOOKUPS: usize = 16;
+
+thread_local! {
+    /// The threads for the loops of this thread, and the process that has them: a forked child needs its own.
+    static POOL: RefCell<Option<(u32, ThreadPool)>> = const { RefCell::new(None) };
+}
+
+fn pool() -> ThreadPool {
+    POOL.with_borrow_mut(|pool| {
+        let process = std::process::id();
+        let (_, pool) = match pool.take() {
+            Some(ours) if ours.0 == process => pool.insert(ours),
+            _ => pool.insert((process, ThreadPool::new(LOOKUPS).named("roundel-names"))),
+        };
+        pool.clone()
+    })
+}
 
 /// What can be connected to or listened on: addresses, or a name with a port.
 ///
@@ -64,7 +89,7 @@ impl Target {
             Target::Name(host, port) => (host, port),
         };
         let name = host.clone();
-        let found = unblock(move || (host.as_str(), port).to_socket_addrs().map(Vec::from_iter)).await;
+        let found = pool().run(move || (host.as_str(), port).to_socket_addrs().map(Vec::from_iter)).await;
         match found.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(empty) if empty.is_empty() => {
                 Err(LookupError { name, cause: io::Error::new(ErrorKind::NotFound, "it has no address") })

@@ -21,6 +21,8 @@
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::os::fd::OwnedFd;
 
+use rustix::fs::{OFlags, fcntl_getfl};
+
 use crate::stream::{ByteStream, Transport};
 
 /// The end that reads.
@@ -77,14 +79,14 @@ impl Receiver {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if that is no pipe; else what the system says.
+    /// `InvalidInput` if that is no pipe, or is not open for reading; else what the system says.
     ///
     /// # Panics
     ///
     /// Outside a loop.
     #[track_caller]
     pub fn from_owned_fd(fd: OwnedFd) -> io::Result<Receiver> {
-        let receiver = mio::unix::pipe::Receiver::from(expect_pipe(fd)?);
+        let receiver = mio::unix::pipe::Receiver::from(expect_pipe(fd, OFlags::WRONLY, "reading")?);
         receiver.set_nonblocking(true)?;
         ByteStream::new(receiver)
     }
@@ -106,14 +108,14 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if that is no pipe; else what the system says.
+    /// `InvalidInput` if that is no pipe, or is not open for writing; else what the system says.
     ///
     /// # Panics
     ///
     /// Outside a loop.
     #[track_caller]
     pub fn from_owned_fd(fd: OwnedFd) -> io::Result<Sender> {
-        let sender = mio::unix::pipe::Sender::from(expect_pipe(fd)?);
+        let sender = mio::unix::pipe::Sender::from(expect_pipe(fd, OFlags::RDONLY, "writing")?);
         sender.set_nonblocking(true)?;
         ByteStream::new(sender)
     }
@@ -130,14 +132,20 @@ impl Sender {
     }
 }
 
-/// Lets pipes pass, and nothing that would behave in another way.
-fn expect_pipe(fd: OwnedFd) -> io::Result<OwnedFd> {
+/// Accepts only pipes that are open for what is `wanted`. A named pipe that is open for both directions can be either end.
+fn expect_pipe(fd: OwnedFd, other: OFlags, wanted: &str) -> io::Result<OwnedFd> {
     use std::os::unix::fs::FileTypeExt;
     let file = std::fs::File::from(fd);
-    if file.metadata()?.file_type().is_fifo() {
-        return Ok(file.into());
+    let refused = |why: String| Err(io::Error::new(ErrorKind::InvalidInput, why));
+    if !file.metadata()?.file_type().is_fifo() {
+        return refused("the descriptor is not one end of a pipe".into());
     }
-    Err(io::Error::new(ErrorKind::InvalidInput, "the descriptor is not one end of a pipe"))
+    if fcntl_getfl(&file)? & OFlags::ACCMODE == other {
+        return refused(format!(
+            "the descriptor is an end of a pipe, but is not open for {wanted}: give the other end"
+        ));
+    }
+    Ok(file.into())
 }
 
 impl Transport for mio::unix::pipe::Sender {

@@ -3,6 +3,8 @@
 //! Each public future has a row below, which makes it ready again and again. A future without a row fails the first test.
 
 #![forbid(unsafe_code)]
+#![allow(clippy::await_holding_refcell_ref, reason = "one task awaits, and nothing else borrows")]
+#![allow(clippy::semicolon_if_nothing_returned, reason = "a row ends with what it awaits")]
 #![cfg(not(miri))]
 
 #[path = "../../runtime/tests/common/fair.rs"]

@@ -278,6 +278,22 @@ fn a_literal_address_never_leaves_the_loop() {
     });
 }
 
+/// A name is looked up although all threads for jobs are busy.
+#[test]
+fn lookups_and_jobs_have_room_of_their_own() {
+    let runtime = roundel::Runtime::builder().max_blocking_threads(1).build().unwrap();
+    let _watchdog = watchdog();
+    runtime.block_on(async {
+        let (done, until) = std::sync::mpsc::channel::<()>();
+        let job = roundel::blocking::unblock(move || until.recv());
+        let limit = Duration::from_secs(10);
+        let found = roundel::time::timeout(limit, lookup_host("localhost:1")).await;
+        assert!(found.expect("the lookup waits for a job that waits for the lookup").is_ok());
+        drop(done);
+        assert!(job.await.unwrap().is_err());
+    });
+}
+
 #[test]
 fn readiness_without_a_connection_is_no_success() {
     let hole = hole("127.0.0.1");
@@ -363,8 +379,7 @@ fn hazard_50_cancelled_lookups_leave_nothing() {
             }
             let mut connecting = pin!(TcpStream::connect("localhost:1"));
             let _ = connecting.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-            // The pool serves jobs in order: when this one is done, no lookup waits any more.
-            roundel::blocking::unblock(|| ()).await.unwrap();
+            // The pool serves lookups in order: when this one is done, no other waits any more.
             lookup_host("localhost:1").await.unwrap();
             assert!(threads() < 1000, "{} threads", threads());
             let settled = (0..1000).any(|_| {

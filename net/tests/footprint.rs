@@ -10,11 +10,18 @@
 mod common;
 
 use std::alloc::System;
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use futures_io::AsyncRead;
 use roundel::blocking::unblock;
 use roundel::{source, spawn, task, time};
 use roundel_net::io::Buffers;
@@ -67,8 +74,8 @@ fn census() -> (usize, usize) {
 
 #[test]
 fn hazard_53_connections_leave_neither_memory_nor_tasks_nor_sources() {
-    let _watchdog = common::watchdog();
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _watchdog = common::watchdog();
     // Both ends are in this process, which may have few descriptors.
     let count = if cfg!(debug_assertions) { 200 } else { 400 };
     let (first, second) = roundel::run(async move {
@@ -106,10 +113,216 @@ fn hazard_53_connections_leave_neither_memory_nor_tasks_nor_sources() {
     assert!(held <= if cfg!(debug_assertions) { 2_000 } else { 1_000 }, "{held} bytes for each");
 }
 
+const MANY: usize = if cfg!(debug_assertions) { 20_000 } else { 500_000 };
+
+/// Starts many tasks and waits until each has done `body`, which is given its number.
+async fn crowd(body: impl AsyncFn(usize) + Clone + 'static) {
+    let start = |number| {
+        let body = body.clone();
+        spawn(async move { body(number).await })
+    };
+    let tasks: Vec<_> = (0..MANY).map(start).collect();
+    PEAK.fetch_max(heap(), Relaxed);
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+/// The most bytes in use while the many tasks ran.
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+/// Runs many tasks and lets the loop wait. Then nearly all of the memory that they needed must be free again.
+fn leaves_nothing(name: &str, body: impl AsyncFnOnce()) {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _watchdog = common::watchdog();
+    roundel::run(async {
+        let before = heap();
+        PEAK.store(0, Relaxed);
+        body().await;
+        // The first of these sleeps may take a slot at the far end of the table, which keeps the table large.
+        for _ in 0..3 {
+            time::sleep(Duration::from_millis(1)).await;
+        }
+        let (peak, after) = (PEAK.load(Relaxed), heap());
+        let (grown, left) = (peak.saturating_sub(before), after.saturating_sub(before));
+        println!("footprint: {name}: {grown} bytes for many tasks, {left} left");
+        assert!(grown > 500_000, "{name}: {grown} bytes are too few for this test");
+        assert!(left < grown / 10, "{name}: of {grown} bytes {left} are left");
+    });
+}
+
+#[test]
+fn hazard_64_sleepers_leave_no_tables() {
+    leaves_nothing("sleepers", async || {
+        crowd(async |_| {
+            time::sleep(Duration::from_millis(5)).await;
+            PEAK.fetch_max(heap(), Relaxed);
+        })
+        .await;
+    });
+    leaves_nothing("timeouts", async || {
+        let open = Rc::new(roundel::sync::Event::new());
+        let wait = Rc::clone(&open);
+        let opens = spawn(async move {
+            time::sleep(Duration::from_millis(50)).await;
+            PEAK.fetch_max(heap(), Relaxed);
+            open.set();
+        });
+        crowd(async move |_| time::timeout(Duration::from_secs(3600), wait.wait()).await.unwrap()).await;
+        opens.await.unwrap();
+    });
+    // One timer outlives the others, at the far end of the table.
+    leaves_nothing("sleepers and a sleep that goes on", async || {
+        let long = Rc::new(RefCell::new(None));
+        let kept = Rc::clone(&long);
+        crowd(async move |number| {
+            if number % 10_000 == 9_999 {
+                let mut sleep = time::sleep(Duration::from_secs(3600));
+                let pending = poll_fn(|cx| Poll::Ready(Pin::new(&mut sleep).poll(cx).is_pending())).await;
+                assert!(pending);
+                long.replace(Some(sleep));
+            }
+            time::sleep(Duration::from_millis(5)).await;
+            PEAK.fetch_max(heap(), Relaxed);
+        })
+        .await;
+        std::mem::forget(kept);
+    });
+}
+
+#[test]
+fn hazard_64_waiters_leave_no_tables() {
+    let notify = Rc::new(roundel::sync::Notify::new());
+    let waiting = Rc::clone(&notify);
+    leaves_nothing("waiters at a notify", async || {
+        let opens = spawn(async move {
+            while notify.waiting() < MANY {
+                roundel::yield_now().await;
+            }
+            PEAK.fetch_max(heap(), Relaxed);
+            notify.notify_all();
+            notify
+        });
+        crowd(async move |_| waiting.notified().await).await;
+        // Keep it alive, so that its memory is counted.
+        std::mem::forget(opens.await.unwrap());
+    });
+    let semaphore = Rc::new(roundel::sync::Semaphore::new(1));
+    let kept = Rc::clone(&semaphore);
+    leaves_nothing("waiters at a semaphore", async || {
+        crowd(async move |_| {
+            let _permit = semaphore.acquire().await.unwrap();
+            PEAK.fetch_max(heap(), Relaxed);
+        })
+        .await;
+    });
+    assert_eq!(kept.available(), 1);
+}
+
+#[test]
+fn hazard_64_children_leave_no_tables_in_a_scope_that_goes_on() {
+    leaves_nothing("children of a scope", async || {
+        let done = Rc::new(roundel::sync::Event::new());
+        let all_done = Rc::clone(&done);
+        spawn(roundel::group::scope(async move |scope| {
+            let children: Vec<_> = (0..MANY).map(|_| scope.spawn(roundel::yield_now())).collect();
+            roundel::yield_now().await;
+            PEAK.fetch_max(heap(), Relaxed);
+            for child in children {
+                child.await.unwrap();
+            }
+            all_done.set();
+            loop {
+                time::sleep(Duration::from_millis(1)).await;
+            }
+        }))
+        .detach();
+        done.wait().await;
+    });
+}
+
+#[test]
+fn hazard_64_wakes_from_another_thread_leave_no_tables() {
+    leaves_nothing("wakes from another thread", async || {
+        let wakers = Arc::new(Mutex::new(Vec::new()));
+        let theirs = Arc::clone(&wakers);
+        let wakes = spawn(async move {
+            while theirs.lock().unwrap().len() < MANY {
+                roundel::yield_now().await;
+            }
+            PEAK.fetch_max(heap(), Relaxed);
+            let wakers: Vec<Waker> = std::mem::take(&mut *theirs.lock().unwrap());
+            unblock(move || wakers.into_iter().for_each(Waker::wake)).await.unwrap();
+        });
+        crowd(async move |_| {
+            let mut first = true;
+            poll_fn(|cx| {
+                if !std::mem::take(&mut first) {
+                    return Poll::Ready(());
+                }
+                wakers.lock().unwrap().push(cx.waker().clone());
+                Poll::Pending
+            })
+            .await;
+        })
+        .await;
+        wakes.await.unwrap();
+    });
+}
+
+#[test]
+fn hazard_64_names_and_words_leave_no_tables() {
+    leaves_nothing("tasks with names", async || {
+        crowd(async |number| {
+            let named = roundel::spawn_named(format!("task {number}"), roundel::yield_now());
+            PEAK.fetch_max(heap(), Relaxed);
+            named.await.unwrap();
+        })
+        .await;
+    });
+    leaves_nothing("readers of one idle stream", async || {
+        let (reader, writer) = roundel_net::UnixStream::pair().unwrap();
+        let reader = Rc::new(reader);
+        let kept = Rc::clone(&reader);
+        let writes = spawn(async move {
+            time::sleep(Duration::from_millis(50)).await;
+            PEAK.fetch_max(heap(), Relaxed);
+            writer.write_all(b"x").await.unwrap();
+            drop(writer);
+        });
+        crowd(async move |_| {
+            poll_fn(|cx| Pin::new(&mut &*reader).poll_read(cx, &mut [0])).await.unwrap();
+        })
+        .await;
+        writes.await.unwrap();
+        std::mem::forget(kept);
+    });
+}
+
+/// Each task polls the idle stream by hand once, which leaves its waker there, and ends.
+#[test]
+fn hazard_64_readers_that_come_and_go_do_not_pile_up() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _watchdog = common::watchdog();
+    roundel::run(async {
+        let (reader, _writer) = roundel_net::UnixStream::pair().unwrap();
+        let reader = Rc::new(reader);
+        let before = heap();
+        for _ in 0..10_000 {
+            let reader = Rc::clone(&reader);
+            let look =
+                poll_fn(move |cx| Poll::Ready(Pin::new(&mut &*reader).poll_read(cx, &mut [0]).is_pending()));
+            assert!(spawn(look).await.unwrap());
+        }
+        let grown = heap().saturating_sub(before);
+        assert!(grown < 20_000, "{grown} bytes more, although no task waits");
+    });
+}
+
 #[test]
 fn a_message_costs_no_allocation() {
-    let _watchdog = common::watchdog();
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _watchdog = common::watchdog();
     let allocations = roundel::run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

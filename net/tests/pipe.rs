@@ -106,6 +106,22 @@ fn what_is_no_pipe_is_refused() {
     });
 }
 
+/// Only a descriptor that is open for the right direction is taken over.
+#[test]
+fn an_end_of_the_wrong_direction_is_refused_and_left_as_it_was() {
+    virtually(async |_| {
+        let (reader, writer) = io::pipe().unwrap();
+        let copies: [OwnedFd; 2] = [reader.try_clone().unwrap().into(), writer.try_clone().unwrap().into()];
+        let error = Receiver::from_owned_fd(writer.into()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("not open for reading"), "{error}");
+        let error = Sender::from_owned_fd(reader.into()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("not open for writing"), "{error}");
+        assert!(copies.iter().all(is_blocking), "other copies of a refused end do not change");
+    });
+}
+
 #[test]
 fn hazard_33_data_and_the_end_in_one_report() {
     virtually(async |_| {

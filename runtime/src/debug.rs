@@ -8,36 +8,37 @@
 //!
 //! Contract. A poll that takes longer than 100 ms is warned of, once, with the task, where it was spawned, and how long it
 //! took; one that awaits for long is not, for it holds up nobody. A panic nobody will hear of is warned of when that is
-//! certain. Polls are measured by the real clock, also in virtual time. Warnings go to standard error.
+//! certain. Polls are measured by the real clock, also in virtual time. Warnings go to standard error; if that cannot be written
+//! to, the warning is lost and the loop goes on. If the program's own sink panics, it is dropped and the warnings go on.
 //!
 //! What it does not know: what the task was doing. For that there are profilers.
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io::{self, Write};
 use std::panic::Location;
 use std::time::Duration;
 
 use crate::clock::Stopwatch;
 use crate::id::TaskId;
-use crate::probe::{End, Event, Resource};
+use crate::probe::{Event, Sink, tell};
 use crate::task;
 
 /// A poll that takes longer than this is warned of.
 const TOO_LONG: Duration = Duration::from_millis(100);
 
 /// Wraps a sink, if there is one, into one that warns.
-pub(crate) fn watch(mut inner: Option<Box<dyn FnMut(Event)>>) -> Box<dyn FnMut(Event)> {
+pub(crate) fn watch(mut inner: Option<Sink>) -> Sink {
     let mut watch = Watch { spawned_at: HashMap::new(), poll: None };
     Box::new(move |event| {
         watch.see(event);
-        if let Some(inner) = &mut inner {
-            inner(event);
-        }
+        tell(&mut inner, event);
     })
 }
 
 struct Watch {
-    spawned_at: HashMap<TaskId, &'static Location<'static>>,
+    /// By slot. A slot has no other tenant before its task can no longer be reported.
+    spawned_at: HashMap<usize, &'static Location<'static>>,
     /// Since when the poll runs that runs.
     poll: Option<Stopwatch>,
 }
@@ -46,36 +47,39 @@ impl Watch {
     fn see(&mut self, event: Event) {
         match event {
             Event::Spawn { task, .. } => {
-                self.spawned_at.extend(task::spawned_at(task).map(|place| (task, place)));
+                // A `block_on` has no location, and must not inherit that of the last tenant.
+                self.spawned_at.remove(&task.slot());
+                self.spawned_at.extend(task::spawned_at(task).map(|place| (task.slot(), place)));
             }
             Event::PollBegin { .. } => self.poll = Some(Stopwatch::start()),
             Event::PollEnd { task, .. } => {
                 let took = self.poll.take().map_or(Duration::ZERO, |poll| poll.elapsed());
                 if took > TOO_LONG {
-                    eprintln!(
-                        "roundel: {} kept the loop for {} ms: let it await more often, or hand the work to `blocking::unblock`",
+                    warn(format_args!(
+                        "{} kept the loop for {} ms: let it await more often, or hand the work to `blocking::unblock`",
                         self.describe(task),
                         took.as_millis()
-                    );
+                    ));
                 }
             }
             Event::Unheard { task } => {
-                eprintln!("roundel: {} panicked, and nobody awaits its handle", self.describe(task));
-                self.spawned_at.remove(&task);
+                warn(format_args!("{} panicked, and nobody awaits its handle", self.describe(task)));
             }
-            // (One that panicked may yet be reported as unheard.)
-            Event::WaitDone { on: Resource::Task(task), .. } => drop(self.spawned_at.remove(&task)),
-            Event::Done { task, end } if end != End::Panicked => drop(self.spawned_at.remove(&task)),
             _ => {}
         }
     }
 
     fn describe(&self, task: TaskId) -> impl fmt::Display {
         let name = task::name(task).map_or(String::new(), |name| format!(" \"{name}\""));
-        let place = match self.spawned_at.get(&task) {
+        let place = match self.spawned_at.get(&task.slot()) {
             Some(place) => format!("spawned at {place}"),
             None => "of a `block_on`".into(),
         };
         format!("task {task}{name} ({place})")
     }
+}
+
+/// Not by `eprintln`, which panics if standard error cannot be written to.
+fn warn(text: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "roundel: {text}");
 }

@@ -65,4 +65,9 @@ impl Hat {
     pub(crate) fn is_empty(&self) -> bool {
         self.numbers.is_empty()
     }
+
+    /// Gives back the memory that is not used.
+    pub(crate) fn shrink(&mut self) {
+        self.numbers.shrink_to_fit();
+    }
 }

@@ -14,7 +14,10 @@ use crate::cell::BoxedTask;
 use crate::id::TaskId;
 use crate::panics::{self, Payload};
 
-/// Why a task or a job has no output: it was cancelled, or it panicked.
+/// Why a task or a job has no output: it was cancelled, it panicked, or it could not begin.
+///
+/// Exactly one of [`is_cancelled`](JoinError::is_cancelled), [`is_panic`](JoinError::is_panic) and
+/// [`is_no_thread`](JoinError::is_no_thread) is true.
 ///
 /// ```
 /// roundel::run(async {
@@ -74,11 +77,17 @@ impl JoinError {
         JoinError { task: None, cause: Cause::NoThread(error) }
     }
 
-    /// It was dropped before it was done: by its handle, by the shutdown of its loop, or because there was
-    /// no thread to run it.
+    /// It was dropped before it was done: by its handle, or by the shutdown of its loop.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        !self.is_panic()
+        matches!(self.cause, Cause::Cancelled | Cause::NeverRan)
+    }
+
+    /// It could not begin, because the operating system gave its pool no thread. What the system said is the
+    /// [`source`](std::error::Error::source) of this error. A later try may succeed.
+    #[must_use]
+    pub fn is_no_thread(&self) -> bool {
+        matches!(self.cause, Cause::NoThread(_))
     }
 
     /// It panicked, in a poll, in a destructor, or in a job.
@@ -91,13 +100,13 @@ impl JoinError {
     ///
     /// # Panics
     ///
-    /// If it was cancelled; see [`is_panic`](JoinError::is_panic).
+    /// If it is no panic; see [`is_panic`](JoinError::is_panic).
     #[track_caller]
     #[must_use]
     pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
         match self.cause {
             Cause::Panicked(payload) => payload.into_inner().unwrap_or_else(PoisonError::into_inner),
-            _ => panic!("`into_panic` on a task that was cancelled: ask `is_panic` first"),
+            _ => panic!("`into_panic` on an error that is no panic ({self}): ask `is_panic` first"),
         }
     }
 }
@@ -129,4 +138,57 @@ impl fmt::Debug for JoinError {
     }
 }
 
-impl std::error::Error for JoinError {}
+impl std::error::Error for JoinError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.cause {
+            Cause::NoThread(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+    use crate::panics::contain;
+
+    fn lack() -> io::Error {
+        io::Error::from_raw_os_error(11)
+    }
+
+    /// Each cause, and the one question that is answered with yes.
+    #[test]
+    fn each_cause_answers_yes_to_one_question() {
+        let task = TaskId::new(0, 1, 3);
+        let table = [
+            (JoinError::cancelled(task), "cancelled", "task #3.1 was cancelled"),
+            (JoinError::job_cancelled(), "cancelled", "the job was cancelled"),
+            (JoinError::never_ran(), "cancelled", "the runtime was gone before the task could begin"),
+            (JoinError::panicked(task, Box::new("ouch")), "panic", "task #3.1 panicked: ouch"),
+            (JoinError::job_panicked(Box::new("ouch")), "panic", "the job panicked: ouch"),
+            (JoinError::no_thread(&lack()), "no thread", "no thread could be started for the job: "),
+        ];
+        for (error, yes, text) in table {
+            let answers = [
+                ("cancelled", error.is_cancelled()),
+                ("panic", error.is_panic()),
+                ("no thread", error.is_no_thread()),
+            ];
+            let said_yes: Vec<&str> =
+                answers.iter().filter(|answer| answer.1).map(|answer| answer.0).collect();
+            assert_eq!(said_yes, [yes], "{error}");
+            assert!(error.to_string().starts_with(text), "{error}");
+            assert_eq!(error.source().is_some(), yes == "no thread", "{error}");
+            let message = error.to_string();
+            match contain(move || error.into_panic()) {
+                Ok(payload) => assert_eq!((yes, payload.downcast_ref()), ("panic", Some(&"ouch"))),
+                Err(refusal) => {
+                    let refusal = panics::message(&*refusal);
+                    assert!(yes != "panic" && refusal.contains(&message), "{refusal}");
+                }
+            }
+        }
+    }
+}

@@ -45,7 +45,7 @@ use crate::cell::{BoxedTask, Task, TaskCell};
 use crate::extras::{Extras, Locals};
 use crate::id::TaskId;
 use crate::panics::{self, swallow};
-use crate::probe::{End, Event, Probe};
+use crate::probe::{End, Event, Probe, Resource};
 use crate::ready::{self, Mark, Ready, note};
 
 pub(crate) struct Executor {
@@ -73,11 +73,15 @@ struct State {
     live: usize,
     /// How many vacant slots have a shell in them.
     shells: usize,
+    /// How many slots and live tasks were left when the table was last made smaller.
+    looked: (usize, usize),
 }
 
 /// A shell that is larger is not worth its memory, and so many are kept while the loop waits.
 const LARGEST_SHELL: usize = 512;
 const MOST_SHELLS: usize = 1024;
+/// With fewer tasks than this, a look through a large table for each that ends is no burden.
+const FEW: usize = 64;
 
 /// Half a cache line.
 #[derive(Default)]
@@ -100,14 +104,14 @@ const CANCELLED: u32 = note(3);
 const PANICKED: u32 = note(4);
 
 impl Executor {
-    pub(crate) fn new(runtime: u16, first_serial: u32, seed: Option<u64>, probe: Rc<Probe>) -> Executor {
-        let ready = Ready::new(runtime, first_serial, seed);
+    pub(crate) fn new(runtime: u16, seed: Option<u64>, probe: Rc<Probe>) -> Executor {
+        let ready = Ready::new(runtime, 1, seed);
         let extras = Extras::default();
         if probe.is_on() {
             extras.always();
         }
         Executor {
-            state: RefCell::new(State { ready, live: 0, shells: 0 }),
+            state: RefCell::new(State { ready, live: 0, shells: 0, looked: (0, 0) }),
             watched: probe.is_on(),
             probe,
             running: Cell::default(),
@@ -280,12 +284,27 @@ impl Executor {
         self.running.set(before);
     }
 
-    /// The loop is about to wait: the shells that a crowd has left are not needed now.
+    /// The loop is about to wait: gives back the shells and slots that many tasks have left.
     pub(crate) fn tidy_up(&self) {
-        let mut state = self.state.borrow_mut();
-        if state.shells > MOST_SHELLS {
-            state.ready.for_each_vacant(|slot| slot.task = None);
-            state.shells = 0;
+        let State { ready, shells, live, looked } = &mut *self.state.borrow_mut();
+        if *shells > MOST_SHELLS {
+            ready.for_each_vacant(|slot| slot.task = None);
+            *shells = 0;
+        }
+        let slots = ready.slots();
+        if slots <= ready::CROWD || *live >= slots / 4 {
+            return;
+        }
+        // A look through the table is slow. Look again only if the table has grown, if half of its tasks have ended, or if
+        // few are left and the last slot is free.
+        let few_gone = *live < FEW && ready.ends_with_nobody();
+        if slots > looked.0 || *live < looked.1 / 2 || few_gone {
+            ready.for_each_vacant(|slot| slot.task = None);
+            *shells = 0;
+            ready.shrink();
+            self.graves.borrow_mut().shrink_to_fit();
+            self.extras.shrink();
+            *looked = (ready.slots(), *live);
         }
     }
 
@@ -321,15 +340,17 @@ impl Executor {
         numbers
     }
 
-    /// A serial for the loop's successor: see [`Ready::last_serial`].
-    pub(crate) fn last_serial(&self) -> u32 {
-        self.state.borrow_mut().ready.last_serial()
+    /// Whether this is the number of a task that has not ended.
+    pub(crate) fn lives(&self, id: TaskId) -> bool {
+        let ready = &mut self.state.borrow_mut().ready;
+        id.slot() < ready.slots() && ready.number(id.slot()) == id && !ready.get(id).mark.is_over()
     }
 
     pub(crate) fn spawned_at(&self, id: TaskId) -> Option<&'static Location<'static>> {
-        let mut state = self.state.borrow_mut();
-        let lives = id.slot() < state.ready.slots() && state.ready.number(id.slot()) == id;
-        if lives { state.ready.get(id).task.as_ref()?.spawned_at() } else { None }
+        if !self.lives(id) {
+            return None;
+        }
+        self.state.borrow_mut().ready.get(id).task.as_ref()?.spawned_at()
     }
 
     pub(crate) fn set_name(&self, id: TaskId, name: Cow<'static, str>) {

@@ -58,6 +58,11 @@ impl Extras {
         self.map.borrow_mut().get_mut(&id).and_then(change)
     }
 
+    /// Gives back the memory that is not used.
+    pub(crate) fn shrink(&self) {
+        self.map.borrow_mut().shrink_to_fit();
+    }
+
     /// Takes all of it out.
     pub(crate) fn remove(&self, id: TaskId) -> Option<Extra> {
         let mut map = self.map.borrow_mut();

@@ -14,9 +14,12 @@
 //! next, and the *runtime* tells one loop from another. Together they fit the pointer-sized word that a
 //! [`std::task::Waker`] carries, so a waker needs no memory of its own.
 //!
-//! What is not promised. A serial returns after a million tenants of its slot. A waker kept that long wakes a
-//! stranger: one poll too many, which every future has to tolerate anyway. Memory safety never depends
-//! on a serial.
+//! Serials begin with 1 in each loop, and a loop's number is a fresh one as long as there are any. So two runs of one program
+//! give its tasks the same slots and serials. A task is printed as these two, and the traces of the two runs are the same text.
+//!
+//! What is not promised. A serial returns after a million tenants of its slot, and a loop's number after 65,536 loops. A
+//! waker kept that long may wake a stranger: one poll too many, which every future has to tolerate anyway. Memory safety
+//! never depends on a serial.
 //!
 //! This file knows nothing but arithmetic.
 
@@ -32,6 +35,9 @@ pub(crate) const MAX_SLOTS: usize = 1 << SLOT_BITS;
 pub(crate) const MAX_SERIAL: u32 = (1 << SERIAL_BITS) - 1;
 
 /// The number by which a task is known, unique among the tasks alive in this process.
+///
+/// It is printed as slot and serial. These tell the tasks of one loop apart, and with
+/// [`virtual_time`](crate::Builder::virtual_time) they are the same in each run of a program.
 ///
 /// ```
 /// roundel::run(async {
@@ -92,7 +98,7 @@ impl fmt::Display for TaskId {
 
 impl fmt::Debug for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TaskId(#{}.{} of runtime {})", self.slot(), self.serial(), self.runtime())
+        write!(f, "TaskId({self})")
     }
 }
 

@@ -41,6 +41,7 @@ use loom::sync::{Arc, Mutex, MutexGuard, RwLock, atomic::AtomicUsize};
 #[cfg(not(loom))]
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, atomic::AtomicUsize};
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
@@ -80,9 +81,23 @@ pub(crate) struct Mail {
     pub(crate) errands: Vec<Errand>,
 }
 
+/// Memory for more mail than this is given back when the loop waits.
+const CROWD: usize = 1024;
+
 impl Mail {
     fn is_empty(&self) -> bool {
         self.wakes.is_empty() && self.errands.is_empty()
+    }
+
+    fn capacity(&self) -> usize {
+        self.wakes.capacity().max(self.errands.capacity())
+    }
+
+    /// Gives back the memory of mail that has been taken out and read.
+    pub(crate) fn tidy_up(&mut self) {
+        if self.capacity() > CROWD {
+            *self = Mail::default();
+        }
     }
 }
 
@@ -162,6 +177,15 @@ impl Inbox {
         // The last one lets time pass, which a loop that is asleep has to hear.
         if state.owed == 0 {
             self.ring_if_parked(state);
+        }
+    }
+
+    /// The loop is about to wait: gives back the memory that many wakes have needed. With mail in the box it does nothing,
+    /// because then the loop does not wait.
+    pub(crate) fn tidy_up(&self) {
+        let mut state = self.lock();
+        if state.mail.is_empty() && state.waiting.len().max(state.mail.capacity()) > CROWD {
+            (state.mail, state.waiting) = (Mail::default(), Vec::new());
         }
     }
 
@@ -247,7 +271,7 @@ impl fmt::Debug for Inbox {
 
 /// All inboxes of a process by the number of their runtime.
 pub(crate) struct Table {
-    entries: RwLock<Vec<Entry>>,
+    entries: RwLock<Entries>,
     /// Loops whose numbers meet in one of these only make one another forget.
     last: [Last; LASTS],
 }
@@ -256,43 +280,44 @@ pub(crate) struct Table {
 const LASTS: usize = if cfg!(loom) { 1 } else { 16 };
 
 #[derive(Default)]
-struct Entry {
-    inbox: Option<Arc<Inbox>>,
-    /// Where the serials of the next runtime with this number begin.
-    serial: u32,
+struct Entries {
+    inboxes: BTreeMap<u16, Arc<Inbox>>,
+    /// The number to try first for the next runtime.
+    next: u16,
 }
 
 /// The table of this process.
 #[cfg(not(loom))]
-pub(crate) static TABLE: Table =
-    Table { entries: RwLock::new(Vec::new()), last: [const { Last(AtomicUsize::new(0)) }; LASTS] };
+pub(crate) static TABLE: Table = Table {
+    entries: RwLock::new(Entries { inboxes: BTreeMap::new(), next: 0 }),
+    last: [const { Last(AtomicUsize::new(0)) }; LASTS],
+};
 
 impl Table {
     #[cfg(loom)]
     pub(crate) fn new() -> Table {
         let last = std::array::from_fn(|_| Last(AtomicUsize::new(0)));
-        Table { entries: RwLock::new(Vec::new()), last }
+        Table { entries: RwLock::new(Entries::default()), last }
     }
 
-    /// Gives a loop its number, the lowest that is free, and its first serial. `None` if all 65,536 are taken.
-    pub(crate) fn enter(&self, inbox: Arc<Inbox>) -> Option<(u16, u32)> {
+    /// Gives a loop a number. A number that was given back is given out last, so that late wakers of a dropped loop do not
+    /// reach another one. `None` if all 65,536 are taken.
+    pub(crate) fn enter(&self, inbox: Arc<Inbox>) -> Option<u16> {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        let free = entries.iter().position(|entry| entry.inbox.is_none()).unwrap_or(entries.len());
-        let number = u16::try_from(free).ok()?;
-        if free == entries.len() {
-            entries.push(Entry::default());
-        }
-        entries[free].inbox = Some(inbox);
-        Some((number, entries[free].serial))
+        let mut numbers = (entries.next..=u16::MAX).chain(0..entries.next);
+        let number = numbers.find(|number| !entries.inboxes.contains_key(number))?;
+        entries.inboxes.insert(number, inbox);
+        entries.next = number.wrapping_add(1);
+        Some(number)
     }
 
-    /// Takes a loop's entry out. `serial` is one that none of its wakers carries.
-    pub(crate) fn leave(&self, number: u16, serial: u32) {
+    /// Takes a loop's entry out.
+    pub(crate) fn leave(&self, number: u16) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        let entry = std::mem::replace(&mut entries[usize::from(number)], Entry { inbox: None, serial });
+        let inbox = entries.inboxes.remove(&number);
         // The lock first: the inbox may be the last one, and what it holds is foreign.
         drop(entries);
-        drop(entry);
+        drop(inbox);
     }
 
     /// The last wake of the runtime with this number.
@@ -308,6 +333,6 @@ impl Table {
 
     fn inbox(&self, number: u16) -> Option<Arc<Inbox>> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        entries.get(usize::from(number))?.inbox.clone()
+        entries.inboxes.get(&number).cloned()
     }
 }

@@ -18,7 +18,6 @@ use crate::context;
 use crate::error::JoinError;
 use crate::executor::{Executor, Join};
 use crate::id::TaskId;
-use crate::probe::{Event, Resource};
 use crate::waker;
 
 /// A spawned task, as its spawner sees it. Awaiting it gives the task's output.
@@ -94,7 +93,7 @@ impl<T: 'static> Future for JoinHandle<T> {
                 self.executor = None;
                 Poll::Ready(Ok(output))
             }
-            Join::Waits(_) if !executor.has_extras() => Poll::Pending,
+            Join::Waits if !executor.has_extras() => Poll::Pending,
             join => self.look_closer(join, cx),
         }
     }
@@ -124,10 +123,8 @@ impl<T: 'static> JoinHandle<T> {
     ) -> Poll<Result<T, JoinError>> {
         let Some(executor) = &self.executor else { spent() };
         match join {
-            Join::Waits(first) => {
-                if first {
-                    self.report(true);
-                }
+            Join::Waits => {
+                self.report(true);
                 Poll::Pending
             }
             Join::NotYet => self.wait(cx),
@@ -153,9 +150,8 @@ impl<T: 'static> JoinHandle<T> {
         }
         let waker = cx.waker().clone();
         let old = executor.set_foreign_waiter(id, waker);
-        if old.is_none() {
-            self.report(true);
-        }
+        drop(old);
+        self.report(true);
         // To clone and to drop a waker is foreign code: the task may be over by now, and nobody woken.
         if executor.is_over(id) { self.poll(cx) } else { Poll::Pending }
     }
@@ -165,8 +161,9 @@ impl<T> JoinHandle<T> {
     #[cold]
     #[inline(never)]
     fn let_go(&mut self) {
-        if self.executor.as_ref().is_some_and(|executor| executor.detach(self.id)) {
-            self.report(false);
+        self.report(false);
+        if let Some(executor) = &self.executor {
+            executor.detach(self.id);
         }
     }
 
@@ -180,11 +177,9 @@ impl<T> JoinHandle<T> {
     /// Tells the probe that a wait for this task begins or ends.
     fn report(&self, begins: bool) {
         let Some(executor) = &self.executor else { return };
-        let (task, on, holder) = (executor.running(), Resource::Task(self.id), Some(self.id));
-        executor.emit(|| match begins {
-            true => Event::WaitOn { task, on, holder },
-            false => Event::WaitDone { task, on },
-        });
+        if executor.is_watched() {
+            executor.tell_wait(self.id, begins);
+        }
     }
 }
 

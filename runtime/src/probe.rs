@@ -7,12 +7,19 @@
 //! is, a probe point is one branch. The sink is foreign code, so it is called with nothing borrowed, and
 //! what the loop does on behalf of the sink itself is not reported to it again.
 //!
+//! Contract. A sink that panics does no other harm: the panic hook reports the panic, the sink is dropped, and the loop
+//! goes on unwatched. Waits are balanced: each [`WaitOn`](Event::WaitOn) is followed by one
+//! [`WaitDone`](Event::WaitDone) with the same task and resource, at the latest when the runtime has been dropped.
+//!
 //! What is not here: recording, formatting, analysis. They are built on top.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use crate::id::TaskId;
+use crate::panics::{contain, swallow};
 
 /// One thing that the loop did.
 ///
@@ -77,7 +84,10 @@ pub enum Event {
         /// The timer's number, as in [`Resource::Timer`].
         timer: u64,
     },
-    /// A task has begun to wait for something.
+    /// A task has begun to wait for something. [`WaitDone`](Event::WaitDone) follows, once.
+    ///
+    /// A wait begun with [`Source::poll_io`](crate::source::Source::poll_io), as by `AsyncRead` and `AsyncWrite`, lasts
+    /// until the source is reported or dropped, even if the task ends before.
     WaitOn {
         /// Who waits, if it is a task of this loop.
         task: Option<TaskId>,
@@ -108,7 +118,7 @@ pub enum End {
 }
 
 /// What a task can wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Resource {
     /// The end of a task.
@@ -126,7 +136,17 @@ pub enum Resource {
     },
 }
 
-type Sink = Box<dyn FnMut(Event)>;
+pub(crate) type Sink = Box<dyn FnMut(Event)>;
+
+/// Calls a sink, if there is one. A sink that panics is dropped, because its state may be broken.
+pub(crate) fn tell(sink: &mut Option<Sink>, event: Event) {
+    let Some(told) = sink else { return };
+    if let Err(payload) = contain(|| told(event)) {
+        let broken = sink.take();
+        swallow(|| drop(payload));
+        swallow(|| drop(broken));
+    }
+}
 
 #[derive(Default)]
 pub(crate) struct Probe {
@@ -134,11 +154,18 @@ pub(crate) struct Probe {
     /// How many things have been given a number so that they can be told apart.
     numbered: Cell<u64>,
     sink: RefCell<Option<Sink>>,
+    /// The waits that were reported and have not ended: the task, by resource and place. A place is a number that no other
+    /// wait for the resource has at that time. Ordered, so that the waits left at the end are reported in the same order
+    /// in each run.
+    waits: RefCell<BTreeMap<(Resource, u64), Option<TaskId>>>,
 }
 
 impl Probe {
     pub(crate) fn new(sink: Option<Sink>) -> Probe {
-        Probe { on: Cell::new(sink.is_some()), numbered: Cell::new(0), sink: RefCell::new(sink) }
+        let probe = Probe::default();
+        probe.on.set(sink.is_some());
+        probe.sink.replace(sink);
+        probe
     }
 
     #[inline]
@@ -163,9 +190,70 @@ impl Probe {
     #[cold]
     fn deliver(&self, event: Event) {
         // Out of its cell while it runs: whatever it makes the loop do finds no sink to tell.
-        let Some(mut sink) = self.sink.borrow_mut().take() else { return };
-        sink(event);
-        *self.sink.borrow_mut() = Some(sink);
+        let mut sink = self.sink.borrow_mut().take();
+        if sink.is_some() {
+            tell(&mut sink, event);
+            self.on.set(sink.is_some());
+            *self.sink.borrow_mut() = sink;
+        }
+    }
+
+    /// Whether events are dropped: the sink is being called, or there is none.
+    fn is_telling(&self) -> bool {
+        self.sink.borrow().is_none()
+    }
+}
+
+/// A wait may end in another task than the one that began it, outside of the loop, or never, and the code that ends it may
+/// not know whether its beginning was reported. So each wait is noted, and its end is reported with the task that began it.
+impl Probe {
+    /// A task begins to wait at a place, or goes on waiting there.
+    #[cold]
+    pub(crate) fn wait_begins(&self, on: Resource, place: u64, task: Option<TaskId>, holder: Option<TaskId>) {
+        if self.is_telling() {
+            return;
+        }
+        let before = self.waits.borrow_mut().insert((on, place), task);
+        if before == Some(task) {
+            return;
+        }
+        if let Some(task) = before {
+            self.deliver(Event::WaitDone { task, on });
+        }
+        self.deliver(Event::WaitOn { task, on, holder });
+    }
+
+    /// The waits at these places end, if they have begun.
+    #[cold]
+    pub(crate) fn wait_ends(&self, on: Resource, places: RangeInclusive<u64>) {
+        while !self.is_telling()
+            && let Some(task) = self.take_wait(on, &places)
+        {
+            self.deliver(Event::WaitDone { task, on });
+        }
+    }
+
+    fn take_wait(&self, on: Resource, places: &RangeInclusive<u64>) -> Option<Option<TaskId>> {
+        let mut waits = self.waits.borrow_mut();
+        let (key, _) = waits.range((on, *places.start())..=(on, *places.end())).next()?;
+        let key = *key;
+        waits.remove(&key)
+    }
+
+    /// The runtime is dropped: all waits that are left end.
+    pub(crate) fn close(&self) {
+        loop {
+            let wait = self.waits.borrow_mut().pop_first();
+            let Some(((on, _), task)) = wait else { return };
+            self.deliver(Event::WaitDone { task, on });
+        }
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        let sink = self.sink.take();
+        swallow(|| drop(sink));
     }
 }
 

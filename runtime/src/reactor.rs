@@ -27,6 +27,7 @@ mod waiters;
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::ops::RangeInclusive;
 use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -42,7 +43,7 @@ use crate::alarm::Alarm;
 use crate::clock::Nanos;
 use crate::inbox::Bell;
 use crate::panics::contain;
-use crate::probe::{Event, Probe};
+use crate::probe::{Event, Probe, Resource};
 pub(crate) use waiters::{Place, Waiters};
 
 /// Which way the bytes go.
@@ -203,6 +204,9 @@ impl Reactor {
             let _ = self.registry.deregister(source);
         }
         self.forget(registration);
+        if self.probe.is_on() {
+            self.probe.wait_ends(registration.resource(), 0..=u64::MAX);
+        }
     }
 
     /// Asks the kernel for a new report of what is ready, for whoever has read or written behind our back:
@@ -262,8 +266,23 @@ impl Reactor {
         if writable {
             registration.take_waiters(Direction::Write, woken);
         }
-        drop(registrations);
-        self.probe.emit(|| Event::SourceReady { source: token.0 as u64, readable, writable });
+        if self.probe.is_on() {
+            let registration = Rc::clone(registration);
+            drop(registrations);
+            self.tell(&registration, readable, writable);
+        }
+    }
+
+    /// Tells the probe of a report, which ends the waits of the tasks that have left word.
+    #[cold]
+    fn tell(&self, registration: &Registration, readable: bool, writable: bool) {
+        let source = registration.token.0 as u64;
+        self.probe.emit(|| Event::SourceReady { source, readable, writable });
+        for (ready, direction) in [(readable, Direction::Read), (writable, Direction::Write)] {
+            if ready {
+                self.probe.wait_ends(registration.resource(), registration.words(direction));
+            }
+        }
     }
 
     /// The runtime is gone: nobody will be woken any more, so nobody may start to wait.
@@ -328,9 +347,16 @@ impl Registration {
         Registration { token, state, waiters: Default::default(), _room: [0; 2] }
     }
 
-    /// The source's number for the probe.
-    pub(crate) fn number(&self) -> u64 {
-        self.token.0 as u64
+    /// The source, as the probe knows it.
+    #[inline]
+    pub(crate) fn resource(&self) -> Resource {
+        Resource::Source(self.token.0 as u64)
+    }
+
+    /// The places, for the probe, of tasks that have left word. They are higher than those of other waiters.
+    pub(crate) fn words(&self, direction: Direction) -> RangeInclusive<u64> {
+        let first = 1 << 63 | (direction as u64) << 62;
+        first..=first + ((1 << 62) - 1)
     }
 
     /// Which directions the report makes ready. An error or a hang-up concerns both.

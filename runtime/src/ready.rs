@@ -266,17 +266,34 @@ impl<T: Slot> Ready<T> {
         self.lanes.is_empty() && self.hat.as_ref().is_none_or(|hat| hat.is_empty())
     }
 
-    /// The serial from which a successor of this loop may start, so that our last wakers miss its tasks.
-    pub(crate) fn last_serial(&mut self) -> u32 {
-        // Serials go in a circle, and some slots may have come round while others have not: what counts is how far each
-        // has gone since the beginning.
-        let first = self.first_serial;
-        let gone = |serial: u32| if serial >= first { serial - first } else { serial + MAX_SERIAL - first };
-        let farthest = self.slots.iter_mut().map(|slot| gone(slot.mark().serial())).max().unwrap_or(0);
-        let last = first + farthest;
-        if last > MAX_SERIAL { last - MAX_SERIAL } else { last }
+    /// Removes the vacant slots at the end of the table; new tasks get the first of the others. The queue must be empty. A slot
+    /// that is built again begins with the highest serial that a removed one had reached, so that old wakers still miss.
+    #[cold]
+    pub(crate) fn shrink(&mut self) {
+        debug_assert!(self.is_empty());
+        self.for_each_vacant(|slot| slot.mark().state |= EMPTY);
+        while let Some(mut last) = self.slots.pop_if(|last| last.mark().has(EMPTY)) {
+            self.first_serial = self.first_serial.max(last.mark().serial());
+        }
+        self.slots.shrink_to_fit();
+        self.vacant = NOWHERE;
+        for (place, slot) in self.slots.iter_mut().enumerate().rev() {
+            let mark = slot.mark();
+            if mark.has(EMPTY) {
+                (mark.state, mark.next) = (mark.state & !EMPTY, self.vacant);
+                self.vacant = place as Place;
+            }
+        }
+        if let Some(hat) = &mut self.hat {
+            hat.shrink();
+        }
+    }
+
+    /// Whether the task of the last slot is over, so that the slot may be vacant.
+    pub(crate) fn ends_with_nobody(&mut self) -> bool {
+        self.slots.last_mut().is_some_and(|last| last.mark().is_over())
     }
 }
 
 /// A table of so many slots is large.
-const CROWD: usize = 1024;
+pub(crate) const CROWD: usize = 1024;

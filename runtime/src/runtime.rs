@@ -101,6 +101,10 @@ struct Engine {
     mail: Mail,
 }
 
+/// Room for the wakers of one turn; and the room from which on it is given back when the loop waits.
+const WOKEN: usize = 128;
+const CROWD: usize = 1024;
+
 impl Runtime {
     /// A runtime with default options.
     ///
@@ -121,13 +125,13 @@ impl Runtime {
         let probe = Rc::new(Probe::new(sink));
         let (poller, reactor) = Poller::new(Rc::clone(&probe))?;
         let inbox = Arc::new(Inbox::new(poller.bell()?));
-        let Some((number, serial)) = TABLE.enter(Arc::clone(&inbox)) else {
+        let Some(number) = TABLE.enter(Arc::clone(&inbox)) else {
             return Err(io::Error::other("this process has 65,536 runtimes already: drop one first"));
         };
         let context = Context {
             runtime: number,
             clock: Clock::new(options.virtual_time),
-            executor: Rc::new(Executor::new(number, serial, options.shuffle, Rc::clone(&probe))),
+            executor: Rc::new(Executor::new(number, options.shuffle, Rc::clone(&probe))),
             timers: Rc::new(Timers::new(Rc::clone(&probe))),
             reactor: Rc::new(reactor),
             inbox,
@@ -144,7 +148,11 @@ impl Runtime {
         Ok(Runtime {
             context: Rc::new(context),
             pace: Pace::new(),
-            engine: Cell::new(Some(Engine { poller, woken: Vec::with_capacity(128), mail: Mail::default() })),
+            engine: Cell::new(Some(Engine {
+                poller,
+                woken: Vec::with_capacity(WOKEN),
+                mail: Mail::default(),
+            })),
             shutdown_timeout: options.shutdown_timeout,
             process: std::process::id(),
         })
@@ -262,11 +270,10 @@ impl Runtime {
     }
 
     fn ask_the_kernel(&self, engine: &mut Engine, wait: Wait) {
-        let Context { executor, reactor, probe, .. } = &*self.context;
+        let Context { reactor, probe, .. } = &*self.context;
         if wait != Wait::No {
             self.pace.ran_dry();
-            executor.tidy_up();
-            reactor.tidy_up();
+            self.tidy_up(engine);
             probe.emit(|| Event::Park);
         }
         if let Err(error) = engine.poller.wait(wait, reactor, &mut engine.woken) {
@@ -276,6 +283,19 @@ impl Runtime {
             probe.emit(|| Event::Unpark);
         }
         self.wake_all(&mut engine.woken);
+    }
+
+    /// The loop is about to wait: gives back the memory that many tasks have needed.
+    fn tidy_up(&self, engine: &mut Engine) {
+        let Context { executor, timers, reactor, inbox, .. } = &*self.context;
+        executor.tidy_up();
+        timers.tidy_up();
+        reactor.tidy_up();
+        engine.mail.tidy_up();
+        if engine.woken.capacity() > CROWD {
+            engine.woken = Vec::with_capacity(WOKEN);
+        }
+        inbox.tidy_up();
     }
 
     /// Wakes our own tasks by their numbers, and whoever else by calling foreign code.
@@ -356,7 +376,8 @@ impl Drop for Runtime {
         context.pool.wait(self.patience(deadline));
         let mail = context.inbox.close(TABLE.last(context.runtime));
         mail.errands.into_iter().for_each(|errand| swallow(|| drop(errand)));
-        TABLE.leave(context.runtime, context.executor.last_serial());
+        context.probe.close();
+        TABLE.leave(context.runtime);
     }
 }
 

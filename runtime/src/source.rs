@@ -25,13 +25,13 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use crate::context;
 pub use crate::descriptor::AsyncFd;
-use crate::probe::{Event, Resource};
 pub use crate::reactor::Direction;
 use crate::reactor::{Place, Reactor, Registration, gone};
+use crate::task;
 
 /// How many sources are registered with the running loop; zero outside a loop.
 #[must_use]
@@ -239,8 +239,9 @@ impl<S: mio::event::Source> Source<S> {
         place: &mut Option<Place>,
     ) -> Poll<io::Error> {
         let waker = cx.waker().clone();
-        *place = Some(self.registration.join_waiters(direction).borrow_mut().add(waker));
-        self.report(true);
+        let new = self.registration.join_waiters(direction).borrow_mut().add(waker);
+        *place = Some(new);
+        self.report(direction, new, true);
         Poll::Pending
     }
 
@@ -255,36 +256,50 @@ impl<S: mio::event::Source> Source<S> {
         if self.reactor.is_closed() {
             return Poll::Ready(gone());
         }
-        let registration = &self.registration;
-        let waiters = registration.waiters(direction);
         match place {
-            None if waiters.borrow().has_word(cx.waker()) => return Poll::Pending,
-            None => {
-                let waker = cx.waker().clone();
-                registration.join_waiters(direction).borrow_mut().leave_word(waker);
-            }
-            Some(Some(place)) if waiters.borrow().holds(*place, cx.waker()) => return Poll::Pending,
-            Some(place) => {
-                let old = place.take().and_then(|place| waiters.borrow_mut().remove(place));
-                drop(old);
-                return self.wait_anew(cx, direction, place);
-            }
+            None => self.leave_word(cx.waker(), direction),
+            Some(place @ None) => return self.wait_anew(cx, direction, place),
+            Some(Some(place)) => self.wait_on(cx.waker(), direction, *place),
         }
-        self.report(true);
         Poll::Pending
+    }
+
+    /// Waits without a place: the waker stays until the next report, and is kept once.
+    fn leave_word(&self, waker: &Waker, direction: Direction) {
+        let registration = &self.registration;
+        if registration.waiters(direction).borrow().has_word(waker) {
+            return;
+        }
+        let waker = waker.clone();
+        registration.join_waiters(direction).borrow_mut().leave_word(waker, task::is_gone);
+        let probe = self.reactor.probe();
+        if probe.is_on() {
+            let place = *registration.words(direction).start() + probe.next_number();
+            probe.wait_begins(registration.resource(), place, task::current(), None);
+        }
+    }
+
+    /// Goes on waiting at its place, perhaps in another task than before.
+    fn wait_on(&self, waker: &Waker, direction: Direction, place: Place) {
+        let waiters = self.registration.waiters(direction);
+        if !waiters.borrow().holds(place, waker) {
+            let waker = waker.clone();
+            let old = waiters.borrow_mut().renew(place, waker);
+            drop(old);
+            self.report(direction, place, true);
+        }
     }
 
     /// Tells the probe that a wait begins or ends.
     #[inline]
-    fn report(&self, begins: bool) {
-        let on = Resource::Source(self.registration.number());
-        self.reactor.probe().emit(|| {
-            let task = crate::task::current();
-            match begins {
-                true => Event::WaitOn { task, on, holder: None },
-                false => Event::WaitDone { task, on },
-            }
-        });
+    fn report(&self, direction: Direction, place: Place, begins: bool) {
+        let probe = self.reactor.probe();
+        let (on, place) = (self.registration.resource(), (direction as u64) << 61 | place.number());
+        match (probe.is_on(), begins) {
+            (false, _) => {}
+            (true, true) => probe.wait_begins(on, place, task::current(), None),
+            (true, false) => probe.wait_ends(on, place..=place),
+        }
     }
 }
 
@@ -318,7 +333,7 @@ impl<'a, S: mio::event::Source, W: Way> Waiting<'a, S, W> {
         let Some(place) = self.place else { return };
         if self.source.registration.waiters(self.way.direction()).borrow().has_woken(place) {
             self.place = None;
-            self.source.report(false);
+            self.source.report(self.way.direction(), place, false);
         }
     }
 
@@ -327,7 +342,7 @@ impl<'a, S: mio::event::Source, W: Way> Waiting<'a, S, W> {
     fn give_up(&self, place: Place) {
         let waker = self.source.registration.waiters(self.way.direction()).borrow_mut().remove(place);
         drop(waker);
-        self.source.report(false);
+        self.source.report(self.way.direction(), place, false);
     }
 }
 

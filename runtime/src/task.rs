@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use crate::context;
 pub use crate::id::TaskId;
@@ -21,6 +21,7 @@ use crate::join::JoinHandle;
 pub use crate::local::LocalKey;
 #[doc(inline)]
 pub use crate::task_local;
+use crate::waker;
 
 /// Starts a task on the running loop and returns at once. The future need not be `Send`.
 ///
@@ -100,6 +101,12 @@ pub fn name(task: TaskId) -> Option<Cow<'static, str>> {
 #[must_use]
 pub fn spawned_at(task: TaskId) -> Option<&'static Location<'static>> {
     context::current()?.executor.spawned_at(task)
+}
+
+/// Whether this is the waker of a task of the running loop that has ended.
+pub(crate) fn is_gone(waker: &Waker) -> bool {
+    let (Some(id), Some(context)) = (waker::number(waker), context::current()) else { return false };
+    id.runtime() == context.runtime && !context.executor.lives(id)
 }
 
 /// The tasks of the running loop that have not ended, in the order of their slots; that of the `block_on` is among them.

@@ -28,7 +28,7 @@ use pin_project_lite::pin_project;
 
 use crate::clock::{NEVER, Nanos, saturating_nanos};
 use crate::context;
-use crate::probe::{Event, Resource};
+use crate::probe::Resource;
 use crate::timers::{Key, Timers};
 
 /// What time it is for the running loop: virtual time, if that is what it runs on.
@@ -142,15 +142,14 @@ impl Sleep {
     }
 
     /// Tells the probe that a wait begins or ends.
+    #[inline]
     fn report(&self, key: Key, begins: bool) {
-        let on = Resource::Timer(key.number());
-        self.timers.probe().emit(|| {
-            let task = crate::task::current();
-            match begins {
-                true => Event::WaitOn { task, on, holder: None },
-                false => Event::WaitDone { task, on },
-            }
-        });
+        let (probe, on) = (self.timers.probe(), Resource::Timer(key.number()));
+        match (probe.is_on(), begins) {
+            (false, _) => {}
+            (true, true) => probe.wait_begins(on, 0, crate::task::current(), None),
+            (true, false) => probe.wait_ends(on, 0..=0),
+        }
     }
 }
 

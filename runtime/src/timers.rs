@@ -14,6 +14,9 @@
 //!   slab     0: #4, waker          1: #9, waker         2: #7, waker             by slot
 //! ```
 //!
+//! When few of many timers are left, they move to smaller tables. Their keys cannot be changed, because the sleeps hold them,
+//! so a map gives the new slot for a serial. A key is looked up in its slot first and then in that map.
+//!
 //! Invariants. 4: wakers are taken out, the borrow is released, and then the loop wakes them.
 //! 9: a timer fires only if its deadline is not later than the time given. Timers that are due at the same
 //! time fire in the order of their deadlines, then of their insertion. A timer fires at most once.
@@ -21,6 +24,7 @@
 //! What it does not know: tasks, clocks, the kernel. It is told the time.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::task::Waker;
 
@@ -40,7 +44,7 @@ pub(crate) struct Key {
 impl Key {
     /// The timer's number for the probe.
     pub(crate) fn number(self) -> u64 {
-        u64::from(self.serial) << 32 | u64::from(self.slot)
+        u64::from(self.serial)
     }
 }
 
@@ -100,6 +104,15 @@ impl Timers {
         }
     }
 
+    /// The loop is about to wait: gives back the memory that many timers have needed.
+    pub(crate) fn tidy_up(&self) {
+        let mut heap = self.heap.borrow_mut();
+        let slots = heap.timers.capacity();
+        if slots > CROWD && heap.timers.len() < slots / 4 {
+            heap.shrink();
+        }
+    }
+
     /// The runtime is gone: nothing fires any more.
     pub(crate) fn close(&self) {
         self.closed.set(true);
@@ -124,6 +137,8 @@ struct Heap {
     /// Where in `entries` each timer stands; apart from the wakers, since every move in the heap writes here.
     places: Vec<u32>,
     serial: u32,
+    /// The slots of timers that have moved, by serial. Entries of timers that are gone may be left.
+    moved: HashMap<u32, u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -140,6 +155,8 @@ struct Timer {
 }
 
 const CHILDREN: usize = 4;
+/// Tables for fewer timers are not made smaller.
+const CROWD: usize = 1024;
 
 impl Entry {
     /// Serials wrap around, so the older of two is told by the sign of their difference.
@@ -168,16 +185,51 @@ impl Heap {
     }
 
     fn get(&self, key: Key) -> Option<&Timer> {
-        self.timers.get(key.slot as usize).filter(|timer| timer.serial == key.serial)
+        match self.timers.get(key.slot as usize) {
+            Some(timer) if timer.serial == key.serial => Some(timer),
+            _ => self.get_moved(key),
+        }
+    }
+
+    #[cold]
+    fn get_moved(&self, key: Key) -> Option<&Timer> {
+        let slot = *self.moved.get(&key.serial)?;
+        self.timers.get(slot as usize).filter(|timer| timer.serial == key.serial)
+    }
+
+    /// The slot of a timer that is pending.
+    #[inline]
+    fn slot(&self, key: Key) -> Option<usize> {
+        match self.timers.get(key.slot as usize) {
+            Some(timer) if timer.serial == key.serial => Some(key.slot as usize),
+            _ => self.get_moved(key).map(|_| self.moved[&key.serial] as usize),
+        }
     }
 
     fn get_mut(&mut self, key: Key) -> Option<&mut Timer> {
-        self.timers.get_mut(key.slot as usize).filter(|timer| timer.serial == key.serial)
+        let slot = self.slot(key)?;
+        self.timers.get_mut(slot)
     }
 
     fn remove(&mut self, key: Key) -> Option<Waker> {
-        self.get(key)?;
-        Some(self.take(self.places[key.slot as usize] as usize).1)
+        let slot = self.slot(key)?;
+        Some(self.take(self.places[slot] as usize).1)
+    }
+
+    /// Moves the timers to tables that are just large enough. Their order does not change.
+    #[cold]
+    fn shrink(&mut self) {
+        let mut timers = Slab::with_capacity(self.entries.len());
+        self.moved = HashMap::new();
+        for entry in &mut self.entries {
+            let timer = self.timers.remove(entry.slot as usize);
+            entry.slot = timers.insert(timer) as u32;
+            self.moved.insert(entry.serial, entry.slot);
+        }
+        self.timers = timers;
+        self.entries.shrink_to_fit();
+        // An empty slab gives out its slots in order, here in the order of the heap.
+        self.places = (0..self.entries.len() as u32).collect();
     }
 
     fn pop_due(&mut self, now: Nanos) -> Option<(Key, Waker)> {
@@ -239,7 +291,19 @@ impl Heap {
 }
 
 #[cfg(test)]
+impl Key {
+    pub(crate) fn slot(self) -> u32 {
+        self.slot
+    }
+}
+
+#[cfg(test)]
 impl Timers {
+    /// How many there is room for.
+    pub(crate) fn slots(&self) -> usize {
+        self.heap.borrow().timers.capacity()
+    }
+
     /// Begins to count in the middle, or shortly before the serials wrap around.
     pub(crate) fn starting_at(serial: u32, probe: Probe) -> Timers {
         let timers = Timers::new(Rc::new(probe));

@@ -35,7 +35,7 @@ use slab::Slab;
 use crate::context;
 use crate::id::TaskId;
 use crate::panics::swallow;
-use crate::probe::{Event, Resource};
+use crate::probe::Resource;
 use crate::waker::Waiter;
 
 pub(crate) struct WaitQueue<R = (), G = ()> {
@@ -58,6 +58,10 @@ enum Place<R, G> {
     Waiting { request: R, waiter: Waiter, before: usize, after: usize },
     Called(G),
 }
+
+/// A table with room for more than `CROWD` is made smaller when fewer than `FEW` are in it.
+const CROWD: usize = 1024;
+const FEW: usize = 64;
 
 /// Beyond either end of the line.
 const NOBODY: usize = usize::MAX;
@@ -172,26 +176,28 @@ impl<R: Copy, G> WaitQueue<R, G> {
 
     fn keep(&self, ticket: &mut Ticket, grant: G) {
         ticket.0 = self.line.borrow_mut().places.insert(Place::Called(grant));
-        self.resource.announce(true);
+        self.resource.announce(ticket.0, true);
     }
 
     fn join(&self, ticket: &mut Ticket, request: R, waiter: Waiter) {
         ticket.0 = self.line.borrow_mut().join(request, waiter);
         self.waiting.set(self.waiting.get() + 1);
-        self.resource.announce(true);
+        self.resource.announce(ticket.0, true);
     }
 
     fn poll_place(&self, ticket: &mut Ticket, cx: &mut Context<'_>) -> Poll<G> {
+        let place = ticket.0;
         let mut called = self.line.borrow_mut().collect(ticket);
-        if called.is_none() && self.line.borrow().is_stale(ticket.0, cx.waker()) {
+        if called.is_none() && self.line.borrow().is_stale(place, cx.waker()) {
             let waiter = Waiter::new(cx.waker());
-            let old = self.line.borrow_mut().renew(ticket.0, waiter);
+            let old = self.line.borrow_mut().renew(place, waiter);
             drop(old);
+            self.resource.announce(place, true);
             // To clone and to drop was foreign code, and we may have been called by it.
             called = self.line.borrow_mut().collect(ticket);
         }
         let Some(grant) = called else { return Poll::Pending };
-        self.resource.announce(false);
+        self.resource.announce(place, false);
         Poll::Ready(grant)
     }
 
@@ -202,9 +208,10 @@ impl<R: Copy, G> WaitQueue<R, G> {
     }
 
     fn leave_place(&self, ticket: &mut Ticket) -> Left<G> {
-        let place = self.line.borrow_mut().remove(std::mem::take(ticket).0);
-        self.resource.announce(false);
-        match place {
+        let place = std::mem::take(ticket).0;
+        let left = self.line.borrow_mut().remove(place);
+        self.resource.announce(place, false);
+        match left {
             Place::Called(grant) => Left::Called(grant),
             Place::Waiting { waiter, .. } => {
                 self.waiting.set(self.waiting.get() - 1);
@@ -238,7 +245,8 @@ impl<R: Copy, G> WaitQueue<R, G> {
         let mut called = self.line.borrow_mut().call_all(grant);
         self.waiting.set(0);
         called.drain(..).for_each(Waiter::wake);
-        // For its memory.
+        // Keep its memory for the next call, but not that of very many.
+        called.shrink_to(CROWD);
         self.line.borrow_mut().spare = called;
     }
 
@@ -361,14 +369,23 @@ impl<R: Copy, G> Line<R, G> {
         if matches!(self.places[ticket.0], Place::Waiting { .. }) {
             return None;
         }
-        match self.places.remove(std::mem::take(ticket).0) {
+        match self.take(std::mem::take(ticket).0) {
             Place::Called(grant) => Some(grant),
             Place::Waiting { .. } => None,
         }
     }
 
+    #[inline]
+    fn take(&mut self, place: usize) -> Place<R, G> {
+        let taken = self.places.remove(place);
+        if self.places.capacity() > CROWD && self.places.len() < FEW {
+            self.places.shrink_to_fit();
+        }
+        taken
+    }
+
     fn remove(&mut self, place: usize) -> Place<R, G> {
-        let place = self.places.remove(place);
+        let place = self.take(place);
         if let Place::Waiting { before, after, .. } = place {
             self.unlink(before, after);
         }
@@ -402,38 +419,37 @@ impl Watched {
         Watched { what, number: Cell::new(0), holder: Cell::new(None) }
     }
 
-    /// Tells the probe that a wait for this begins or ends.
+    /// Tells the probe that the wait at this place begins or ends.
     #[inline]
-    pub(crate) fn announce(&self, begins: bool) {
+    pub(crate) fn announce(&self, place: usize, begins: bool) {
         if context::is_watched() {
-            self.tell(begins);
+            self.tell(place, begins);
         }
     }
 
     #[cold]
-    fn tell(&self, begins: bool) {
-        tell(self.what, &self.number, self.holder.get(), begins);
+    fn tell(&self, place: usize, begins: bool) {
+        tell(self.what, &self.number, place, self.holder.get(), begins);
     }
 }
 
-/// The same for something that nobody holds, and that keeps its number itself.
+/// The same for something without a holder, with one waiter at most, that keeps its number itself.
 #[inline]
 pub(crate) fn announce(what: &'static str, number: &Cell<u64>, begins: bool) {
     if context::is_watched() {
-        tell(what, number, None, begins);
+        tell(what, number, 0, None, begins);
     }
 }
 
 #[cold]
-fn tell(what: &'static str, number: &Cell<u64>, holder: Option<TaskId>, begins: bool) {
+fn tell(what: &'static str, number: &Cell<u64>, place: usize, holder: Option<TaskId>, begins: bool) {
     let Some(context) = context::current() else { return };
     if number.get() == 0 {
         number.set(context.probe.next_number());
     }
-    let on = Resource::Line { what, number: number.get() };
-    let task = context.executor.running();
-    context.probe.emit(|| match begins {
-        true => Event::WaitOn { task, on, holder },
-        false => Event::WaitDone { task, on },
-    });
+    let (on, place) = (Resource::Line { what, number: number.get() }, place as u64);
+    match begins {
+        true => context.probe.wait_begins(on, place, context.executor.running(), holder),
+        false => context.probe.wait_ends(on, place..=place),
+    }
 }

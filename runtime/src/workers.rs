@@ -10,7 +10,8 @@
 //!
 //! Contract. At most so many jobs run at a time as the pool has workers; the others wait in the order in which
 //! they were first polled. A worker that dies is an error of the job that it was doing, and of no other; the
-//! next job gets a new one. A job that is dropped while it runs cannot be asked to stop, so its worker is
+//! next job gets a new one. A worker says when it begins a job. If it dies before that, the job is
+//! given to another worker, at most two times more than the pool has workers. A job that is dropped while it runs cannot be asked to stop, so its worker is
 //! killed, and replaced when needed. When the pool is dropped, or this process ends in whatever way, the workers
 //! end, too. A pool belongs to the loop in which it is first used.
 //!
@@ -192,8 +193,8 @@ impl Shared {
         drop(input);
         self.seats.take(1).await;
         let _seat = Held { permits: &self.seats, n: 1 };
-        let mut worker = self.worker().await?;
-        let (kind, body) = worker.ask(&job).await?;
+        let mut worker = self.begin(&job).await?;
+        let (kind, body) = worker.answer().await?;
         worker.child.kill_on_drop(false);
         self.idle.borrow_mut().push(worker);
         let text = || String::from_utf8_lossy(&body).into_owned();
@@ -202,6 +203,22 @@ impl Shared {
             Kind::Failed => Err(JobError::Failed(text())),
             Kind::Panicked => Err(JobError::Panicked(text())),
             _ => Err(JobError::Unknown { name: name.to_owned(), known: text() }),
+        }
+    }
+
+    /// Gives a job to a worker, and returns that worker when it has begun the job. All idle workers may have died, so it
+    /// tries as many as the pool can have, and two more.
+    async fn begin(&self, job: &[u8]) -> Result<Worker, JobError> {
+        let mut tries = self.size + 2;
+        loop {
+            let mut worker = self.worker().await?;
+            tries -= 1;
+            match worker.begin(job).await {
+                Ok(()) => return Ok(worker),
+                Err(JobError::WorkerDied { .. }) if tries > 0 => {}
+                Err(JobError::WorkerDied { status }) => return Err(never_begun(self.size + 2, status)),
+                Err(error) => return Err(error),
+            }
         }
     }
 
@@ -247,25 +264,41 @@ fn not_ready(what: &str) -> JobError {
     )))
 }
 
+fn never_begun(tries: usize, last: ExitStatus) -> JobError {
+    JobError::Io(io::Error::other(format!(
+        "{tries} workers, one after the other, ended before they had begun the job (the last one: {last}): look for what \
+         kills them"
+    )))
+}
+
+fn misunderstood(kind: Kind) -> JobError {
+    let reason = format!("a worker and its pool do not understand one another: {kind:?} is no answer");
+    JobError::Io(io::Error::new(ErrorKind::InvalidData, reason))
+}
+
 struct Worker {
     child: Child,
     socket: AsyncFd<UnixStream>,
 }
 
 impl Worker {
-    /// Sends a job, and waits for what comes of it.
-    async fn ask(&mut self, job: &[u8]) -> Result<(Kind, Vec<u8>), JobError> {
+    /// Sends a job, and waits until the worker has begun it.
+    async fn begin(&mut self, job: &[u8]) -> Result<(), JobError> {
         let sent = self.send(job).await;
-        let (kind, body) = match sent {
-            Ok(()) => self.listen().await?,
-            Err(error) => return Err(self.broken(error).await),
-        };
-        match kind {
-            Kind::Hello | Kind::Job => Err(JobError::Io(io::Error::new(
-                ErrorKind::InvalidData,
-                format!("a worker and its pool do not understand one another: {kind:?} is no answer"),
-            ))),
-            _ => Ok((kind, body)),
+        if let Err(error) = sent {
+            return Err(self.broken(error).await);
+        }
+        match self.listen().await? {
+            (Kind::Begun, _) => Ok(()),
+            (kind, _) => Err(misunderstood(kind)),
+        }
+    }
+
+    /// Waits for what comes of the job that it has begun.
+    async fn answer(&mut self) -> Result<(Kind, Vec<u8>), JobError> {
+        match self.listen().await? {
+            (kind @ (Kind::Hello | Kind::Job | Kind::Begun), _) => Err(misunderstood(kind)),
+            answer => Ok(answer),
         }
     }
 

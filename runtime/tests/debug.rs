@@ -76,3 +76,42 @@ fn row_26_e3_a_panic_nobody_will_hear_of_is_reported_when_that_is_certain() {
     assert!(first.contains("\"forgotten\" (spawned at "), "{first}");
     assert!(second.contains("\"let go\"") && second.contains("nobody awaits its handle"), "{second}");
 }
+
+/// Standard error is a pipe without a reader, and a full disk.
+#[cfg(target_os = "linux")]
+#[test]
+fn hazard_63_warnings_that_cannot_be_written_do_no_harm() {
+    let name = "hazard_63_warnings_that_cannot_be_written_do_no_harm";
+    if std::env::var_os("ROUNDEL_TEST_ALONE").is_some() {
+        roundel::run(async {
+            spawn(async { std::thread::sleep(Duration::from_millis(150)) }).await.unwrap();
+            println!("the loop went on");
+        });
+        return;
+    }
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    for broken in [std::process::Stdio::from(writer), full.into()] {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args([name, "--exact", "--nocapture"])
+            .env("ROUNDEL_TEST_ALONE", "1")
+            .env("ROUNDEL_DEBUG", "1");
+        let output = command.stderr(broken).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("the loop went on"), "{text}");
+    }
+}
+
+/// In debug mode, a sink of the program that panics is dropped, and the warnings go on.
+#[test]
+fn hazard_63_warnings_outlive_a_sink_that_panics() {
+    let name = "hazard_63_warnings_outlive_a_sink_that_panics";
+    let program = || {
+        let sink = |_| panic!("a sink that panics, on purpose");
+        Runtime::builder().debug(true).probe(sink).build().unwrap().block_on(sleepers());
+    };
+    let Some(lines) = said(name, None, program) else { return };
+    assert_eq!(lines.len(), 1, "{lines:?}");
+}

@@ -342,6 +342,38 @@ fn row_59_a_limit_is_kept_and_items_are_taken_when_there_is_room() {
     });
 }
 
+/// With room for all of them, only some begin before other tasks have their turn.
+#[test]
+fn hazard_13_many_that_begin_at_once_give_way() {
+    let n: usize = if cfg!(miri) { 1_000 } else { 20_000 };
+    virtually(async {
+        let (begun, most, turns) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+        let bystander = spawn({
+            let (begun, most, turns) = (Rc::clone(&begun), Rc::clone(&most), Rc::clone(&turns));
+            async move {
+                let mut before = 0;
+                while begun.get() < n {
+                    most.set(most.get().max(begun.get() - before));
+                    before = begun.get();
+                    turns.set(turns.get() + 1);
+                    yield_now().await;
+                }
+            }
+        });
+        let live = Cell::new(0);
+        for_each_concurrent(usize::MAX, 0..n, |_| {
+            begun.set(begun.get() + 1);
+            live.set(live.get() + 1);
+            sleep(seconds(1))
+        })
+        .await;
+        bystander.await.unwrap();
+        assert_eq!((begun.get(), live.get()), (n, n));
+        assert!(most.get() <= 128, "{} have begun in one turn", most.get());
+        assert!(turns.get() >= n / 128, "{} turns for others", turns.get());
+    });
+}
+
 // select!
 
 #[test]

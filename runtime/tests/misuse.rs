@@ -152,7 +152,8 @@ fn a_result_asked_for_twice() {
         handle.cancel();
         handle.await.unwrap_err()
     });
-    panics_with(line!(), "`into_panic` on a task that was cancelled: ask `is_panic` first", || {
+    let words = format!("`into_panic` on an error that is no panic ({cancelled}): ask `is_panic` first");
+    panics_with(line!(), &words, || {
         drop(cancelled.into_panic());
     });
 }

@@ -30,6 +30,14 @@ const JOBS: &[(&str, Job)] = &[
     ("group", |_| Ok(getpgrp().to_string().into_bytes())),
     ("abort", |_| std::process::abort()),
     ("exit", |_| std::process::exit(3)),
+    ("note and abort", |path| {
+        note(path);
+        std::process::abort()
+    }),
+    ("note and sleep", |path| {
+        note(path);
+        sleep(b"1000000")
+    }),
     ("panic", |input| panic!("on purpose: {}", String::from_utf8_lossy(input))),
     ("sleep", sleep),
     ("noise", noise),
@@ -71,6 +79,35 @@ fn noise(_: &[u8]) -> Result<Vec<u8>, String> {
     Ok(read)
 }
 
+/// A file in which jobs leave marks when they begin.
+struct Mark(std::path::PathBuf);
+
+impl Mark {
+    fn new(name: &str) -> Mark {
+        let path = std::env::temp_dir().join(format!("roundel-{name}-{}", std::process::id()));
+        fs::write(&path, "").unwrap();
+        Mark(path)
+    }
+
+    fn text(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+
+    fn marks(&self) -> u64 {
+        fs::metadata(&self.0).unwrap().len()
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn note(path: &[u8]) {
+    fs::File::options().append(true).open(text(path)).unwrap().write_all(b"x").unwrap();
+}
+
 fn run(program: &str, arguments: &[&str]) -> Result<Vec<u8>, String> {
     Command::new(program)
         .args(arguments)
@@ -102,10 +139,22 @@ fn corrupt_entry() {
     if std::env::var("ROUNDEL_WORKER").is_ok() {
         let stdin = io::stdin().as_fd().try_clone_to_owned().unwrap();
         let mut socket = UnixStream::from(stdin);
-        socket.write_all(b"\x10\0\0\0\x01roundel worker 1").unwrap();
+        socket.write_all(b"\x10\0\0\0\x01roundel worker 2").unwrap();
         socket.read_exact(&mut [0; 5]).unwrap();
         socket.write_all(b"\xff\xff\xff\xff\x03").unwrap();
         std::thread::sleep(Duration::from_secs(1000));
+    }
+}
+
+/// A worker that says hello, and exits when a job comes, before it begins it.
+#[test]
+fn dying_entry() {
+    if std::env::var("ROUNDEL_WORKER").is_ok() {
+        let stdin = io::stdin().as_fd().try_clone_to_owned().unwrap();
+        let mut socket = UnixStream::from(stdin);
+        socket.write_all(b"\x10\0\0\0\x01roundel worker 2").unwrap();
+        socket.read_exact(&mut [0; 5]).unwrap();
+        std::process::exit(4);
     }
 }
 
@@ -251,8 +300,12 @@ fn row_93_killed_from_outside() {
     really(async |_| {
         let pool = pool(1);
         let first = pool.run("id", "").await.unwrap();
-        let job = spawn(pool.run("sleep", "1000000"));
-        yield_now().await;
+        let path = Mark::new("killed");
+        let job = spawn(pool.run("note and sleep", path.text()));
+        // A worker that is killed before it begins the job is no error of the job.
+        while path.marks() == 0 {
+            yield_now().await;
+        }
         kill_process(pid(&first), Signal::KILL).unwrap();
         let error = job.await.unwrap().unwrap_err();
         assert!(matches!(error, JobError::WorkerDied { status } if status.signal() == Some(9)), "{error}");
@@ -267,6 +320,74 @@ fn row_93_killed_from_outside() {
             yield_now().await;
         }
         assert_ne!(pool.run("id", "").await.unwrap(), second);
+    });
+}
+
+/// Stops all threads of a process.
+async fn stop(process: Pid) {
+    kill_process(process, Signal::STOP).unwrap();
+    let threads = fs::read_dir(format!("/proc/{}/task", process.as_raw_nonzero())).unwrap();
+    for thread in threads.map(|thread| thread.unwrap().path().join("stat")) {
+        while !fs::read_to_string(&thread).unwrap().contains(") T ") {
+            yield_now().await;
+        }
+    }
+}
+
+/// Stopped workers are sent jobs that they cannot read, and are then killed.
+#[test]
+fn row_93_a_worker_that_dies_before_it_has_begun_fails_no_job() {
+    really(async |_| {
+        let pool = pool(3);
+        let idle: Vec<Vec<u8>> = pool.map("id", [""; 3]).await.into_iter().collect::<Result<_, _>>().unwrap();
+        for worker in &idle {
+            stop(pid(worker)).await;
+        }
+        let big = vec![7; 1 << 20];
+        let small = spawn(pool.run("id", ""));
+        let large = spawn(pool.run("echo", big.clone()));
+        // The small job fits into its socket, and the large one does not.
+        yield_now().await;
+        for worker in &idle {
+            kill_process(pid(worker), Signal::KILL).unwrap();
+        }
+        let found = small.await.unwrap().unwrap();
+        assert!(!idle.contains(&found), "another worker did it");
+        assert!(large.await.unwrap().unwrap() == big);
+    });
+}
+
+/// A job that has begun may be half done, so it is not tried again.
+#[test]
+fn row_93_a_job_that_has_begun_is_not_tried_again() {
+    really(async |_| {
+        let pool = pool(2);
+        let path = Mark::new("begun");
+        let error = pool.run("note and abort", path.text()).await.unwrap_err();
+        assert!(matches!(error, JobError::WorkerDied { status } if status.signal() == Some(6)), "{error}");
+        assert_eq!(path.marks(), 1, "it was begun once");
+    });
+}
+
+#[test]
+fn row_93_a_job_that_no_worker_begins_is_given_up() {
+    alone("row_93_a_job_that_no_worker_begins_is_given_up", || {
+        really(async |_| {
+            let started = std::rc::Rc::new(std::cell::Cell::new(0));
+            let count = std::rc::Rc::clone(&started);
+            workers::serve(JOBS);
+            let arrange = move |command: &mut roundel::process::Command| {
+                count.set(count.get() + 1);
+                command.args(["dying_entry", "--exact", "--nocapture"]);
+                command.stdout(Stdio::null()).stderr(Stdio::null());
+            };
+            let error = ProcessPool::with(1, arrange).unwrap().run("echo", "").await.unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains("3 workers, one after the other, ended before they had begun"), "{text}");
+            assert!(text.contains("exit status: 4"), "{text}");
+            assert_eq!(started.get(), 3);
+        });
+        assert_eq!(children(), 0);
     });
 }
 
@@ -292,13 +413,7 @@ fn row_94_a_job_that_takes_too_long_is_killed() {
         assert_ne!(waiting.await.unwrap().unwrap(), second);
         // One that does not even notice that nobody waits for it any more.
         let stopped = pool.run("id", "").await.unwrap();
-        kill_process(pid(&stopped), Signal::STOP).unwrap();
-        let threads = fs::read_dir(format!("/proc/{}/task", text(&stopped))).unwrap();
-        for thread in threads.map(|thread| thread.unwrap().path().join("stat")) {
-            while !fs::read_to_string(&thread).unwrap().contains(") T ") {
-                yield_now().await;
-            }
-        }
+        stop(pid(&stopped)).await;
         pool.run_timeout(limit, "echo", "").await.unwrap_err();
         until_gone(pid(&stopped)).await;
         let map = spawn({

@@ -17,9 +17,9 @@ pub(crate) enum Join<T> {
     Failed,
     /// Not over, and there was nobody to leave word for.
     NotYet,
-    /// Not over, and word is left; for the first time?
-    Waits(bool),
-    /// The task is over, but whoever awaits it has no budget to hear of it.
+    /// Not over, and word is left.
+    Waits,
+    /// The task is over, but there is no budget to hear of it.
     NotNow,
 }
 
@@ -37,8 +37,10 @@ impl Executor {
         let State { ready, shells, .. } = &mut *state;
         let output = ready.vacate_if(id, |slot| {
             if !slot.mark.is_over() {
-                return Err(waiter()
-                    .map_or(Join::NotYet, |waiter| Join::Waits(slot.waiter.replace(waiter).is_none())));
+                return Err(waiter().map_or(Join::NotYet, |waiter| {
+                    slot.waiter = Some(waiter);
+                    Join::Waits
+                }));
             }
             if !may() {
                 return Err(Join::NotNow);
@@ -96,22 +98,31 @@ impl Executor {
         self.state.borrow_mut().ready.get(id).mark.is_over()
     }
 
-    /// The handle is dropped: nobody will collect. Returns whether somebody was waiting, who does so no more.
-    pub(crate) fn detach(&self, id: TaskId) -> bool {
+    /// The handle is dropped: the output is not wanted, and the end is not awaited any more.
+    pub(crate) fn detach(&self, id: TaskId) {
         let mut state = self.state.borrow_mut();
         let slot = state.ready.get(id);
         slot.mark.set(DETACHED, true);
-        let mut awaited = slot.waiter.take().is_some();
+        slot.waiter = None;
         let over = slot.mark.is_over();
         drop(state);
         if over {
             self.discard(id);
         } else if self.extras.any() {
             let waiter = self.extras.get(id, |extra| extra.waiter.take());
-            awaited |= waiter.is_some();
             swallow(|| drop(waiter));
         }
-        awaited
+    }
+
+    /// Tells the probe that the running task begins to wait for the end of task `id`, or that this wait ends.
+    #[cold]
+    pub(crate) fn tell_wait(&self, id: TaskId, begins: bool) {
+        let on = Resource::Task(id);
+        if begins {
+            self.probe.wait_begins(on, 0, self.running(), Some(id));
+        } else {
+            self.probe.wait_ends(on, 0..=0);
+        }
     }
 }
 

@@ -150,7 +150,7 @@ impl<T> ScopedHandle<T> {
     #[inline]
     fn announce(&mut self, waits: bool) {
         if std::mem::replace(&mut self.waiting, waits) != waits {
-            self.shared.resource.announce(waits);
+            self.shared.resource.announce(0, waits);
         }
     }
 }

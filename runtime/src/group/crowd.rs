@@ -31,6 +31,10 @@ pub(crate) struct Crowd<F: ?Sized> {
     next: usize,
 }
 
+/// A table with room for more than `LARGE` is made smaller when fewer than `FEW` are in it.
+const LARGE: usize = 1024;
+const FEW: usize = 64;
+
 impl<F: Future + ?Sized> Crowd<F> {
     pub(crate) fn new() -> Crowd<F> {
         Crowd { children: Slab::new(), wakes: Wakes::new(), batch: Vec::new(), next: 0 }
@@ -66,6 +70,9 @@ impl<F: Future + ?Sized> Crowd<F> {
         self.wakes.set_parent(cx.waker());
         let had_rest = self.has_rest();
         if !had_rest {
+            if self.children.capacity() > LARGE && self.children.len() < FEW {
+                self.shrink();
+            }
             self.wakes.take(&mut self.batch);
             self.next = 0;
         }
@@ -81,6 +88,15 @@ impl<F: Future + ?Sized> Crowd<F> {
             cx.waker().wake_by_ref();
         }
         ControlFlow::Continue(())
+    }
+
+    /// Gives back the memory of many children that have ended. The others keep their places.
+    #[cold]
+    fn shrink(&mut self) {
+        self.children.shrink_to_fit();
+        self.wakes.shrink(self.children.capacity());
+        self.batch = Vec::new();
+        self.next = 0;
     }
 
     fn poll_child(&mut self, place: usize) -> Option<F::Output> {

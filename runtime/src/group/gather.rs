@@ -310,7 +310,7 @@ impl<F: Future> Stream for AsCompleted<F> {
 }
 
 /// Calls `f` with each item and runs the futures it makes, at most `limit` at a time. The next item is taken when there
-/// is room for it.
+/// is room for it. At most 128 futures begin in one poll, so that other tasks have their turn.
 ///
 /// ```
 /// use std::{cell::Cell, time::Duration};
@@ -342,6 +342,9 @@ where
     ForEachConcurrent { limit, items: Some(items.into_iter()), f, crowd: Crowd::new() }
 }
 
+/// How many futures begin in one poll at most, so that a high limit does not hold up other tasks.
+const MOST_BEGUN: usize = 128;
+
 /// See [`for_each_concurrent`].
 #[must_use = "futures do nothing unless awaited"]
 pub struct ForEachConcurrent<I, F, Fut> {
@@ -360,10 +363,11 @@ where
     F: FnMut(I::Item) -> Fut,
     Fut: Future<Output = ()>,
 {
-    /// Begins as many as there is room for; false if there was nothing to begin.
-    fn fill(&mut self) -> bool {
+    /// Begins as many as there is room for, at most `most`; returns how many.
+    fn fill(&mut self, most: usize) -> usize {
         let before = self.crowd.len();
-        while self.crowd.len() < self.limit
+        let full = self.limit.min(before + most);
+        while self.crowd.len() < full
             && let Some(items) = &mut self.items
         {
             let Some(item) = items.next() else {
@@ -372,7 +376,7 @@ where
             };
             self.crowd.add(Box::pin((self.f)(item)));
         }
-        self.crowd.len() > before
+        self.crowd.len() - before
     }
 }
 
@@ -387,14 +391,14 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         ready!(context::spend(cx.waker()));
         let this = &mut *self;
-        this.fill();
+        let begun = this.fill(MOST_BEGUN);
         let mut ended = false;
         let _ = this.crowd.poll(cx, |_, ()| {
             ended = true;
             ControlFlow::Continue(())
         });
         // What is begun now is polled next time: one poll for each in one turn.
-        if ended && this.fill() {
+        if begun == MOST_BEGUN || ended && this.fill(MOST_BEGUN - begun) > 0 {
             cx.waker().wake_by_ref();
         }
         if this.crowd.is_empty() { Poll::Ready(()) } else { Poll::Pending }

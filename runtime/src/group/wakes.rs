@@ -72,6 +72,17 @@ impl Wakes {
         }
     }
 
+    /// Gives back the memory of children at this place and beyond. A late wake for one of them makes room for itself.
+    pub(crate) fn shrink(&mut self, places: usize) {
+        self.wakers.truncate(places);
+        self.wakers.shrink_to_fit();
+        let mut state = self.shared.lock();
+        let farthest = state.woken.iter().max().map_or(0, |number| number + 1);
+        state.noted.truncate(places.max(farthest));
+        state.noted.shrink_to_fit();
+        state.woken.shrink_to_fit();
+    }
+
     /// The waker for a child.
     pub(crate) fn waker(&mut self, number: usize) -> &Waker {
         if self.wakers.len() <= number {

@@ -7,12 +7,16 @@
 //! allocation. Who comes while that is taken finds room in a box, which few sources ever have.
 //!
 //! Some wait at a *place* of their own, which they give up when their future is dropped. Others, who implement
-//! `poll` and have no future to drop, have only left *word*: they are woken once, whatever becomes of them.
+//! `poll` and have no future to drop, have only left *word*: they are woken once, whatever becomes of them. A task
+//! that polls again is recognised in one step, by its waker. When the number of words has doubled, those of tasks that have
+//! ended are removed; so there are at most about twice as many words as live tasks that wait.
 //!
 //! Invariant. A place is good for one round: who has been woken gives up nothing, even if another one waits there now.
 //!
 //! What it does not know: the kernel, and who they are.
 
+use std::collections::HashSet;
+use std::ptr;
 use std::task::Waker;
 
 use slab::Slab;
@@ -30,8 +34,22 @@ pub(crate) struct Waiters {
 #[derive(Debug, Default)]
 struct More {
     wakers: Slab<Waker>,
+    /// In the order in which they were left.
     words: Vec<Waker>,
+    known: HashSet<Identity>,
+    /// How many words were left when those of ended tasks were last removed.
+    lively: usize,
 }
+
+/// What `Waker::will_wake` compares.
+type Identity = (usize, usize);
+
+fn identity(waker: &Waker) -> Identity {
+    (waker.data().addr(), ptr::from_ref(waker.vtable()).addr())
+}
+
+/// Tables for more waiters than this are not kept, and with fewer words ended tasks are not looked for.
+const FEW: usize = 64;
 
 /// Where a waiter stands among the [`Waiters`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +57,14 @@ pub(crate) struct Place {
     /// Zero is the first; from one on, those in the box.
     index: u32,
     round: u32,
+}
+
+impl Place {
+    /// A number that no other place in the same direction has at the same time.
+    #[inline]
+    pub(crate) fn number(self) -> u64 {
+        u64::from(self.round << 3 >> 3) << 32 | u64::from(self.index)
+    }
 }
 
 impl Waiters {
@@ -80,18 +106,31 @@ impl Waiters {
         Place { index, round: self.round }
     }
 
-    /// Whether word was left for this waker.
-    pub(crate) fn has_word(&self, waker: &Waker) -> bool {
-        let first = self.first.as_ref().filter(|_| self.is_word);
-        let words = self.more.iter().flat_map(|more| &more.words);
-        first.into_iter().chain(words).any(|found| found.will_wake(waker))
+    /// Puts another waker at the same place; returns the one that is not needed.
+    pub(crate) fn renew(&mut self, place: Place, waker: Waker) -> Waker {
+        let found = match place.index {
+            _ if self.has_woken(place) => None,
+            0 => self.first.as_mut(),
+            index => self.more.as_mut().and_then(|more| more.wakers.get_mut(index as usize - 1)),
+        };
+        match found {
+            Some(found) => std::mem::replace(found, waker),
+            None => waker,
+        }
     }
 
+    /// Whether word was left for this waker.
+    pub(crate) fn has_word(&self, waker: &Waker) -> bool {
+        self.is_word && self.first.as_ref().is_some_and(|found| found.will_wake(waker))
+            || self.more.as_ref().is_some_and(|more| more.known.contains(&identity(waker)))
+    }
+
+    /// `is_gone` tells whether a waker belongs to a task of ours that has ended. Dropping such a waker runs no code.
     #[inline]
-    pub(crate) fn leave_word(&mut self, waker: Waker) {
+    pub(crate) fn leave_word(&mut self, waker: Waker, is_gone: impl Fn(&Waker) -> bool) {
         match self.first {
             None => self.put_first(waker, true),
-            Some(_) => self.more.get_or_insert_default().words.push(waker),
+            Some(_) => self.more.get_or_insert_default().leave_word(waker, is_gone),
         }
     }
 
@@ -126,9 +165,33 @@ impl Waiters {
     #[cold]
     #[inline(never)]
     fn empty_box_into(&mut self, woken: &mut Vec<Waker>) {
-        if let Some(more) = &mut self.more {
-            woken.extend(more.wakers.drain());
-            woken.append(&mut more.words);
+        let Some(more) = &mut self.more else { return };
+        woken.extend(more.wakers.drain());
+        woken.append(&mut more.words);
+        more.known.clear();
+        more.lively = 0;
+        // Many have waited here: give their tables back.
+        if more.wakers.capacity().max(more.known.capacity()) > FEW {
+            self.more = None;
         }
+    }
+
+    /// How many words there are.
+    #[cfg(test)]
+    pub(crate) fn words(&self) -> usize {
+        usize::from(self.is_word && self.first.is_some())
+            + self.more.as_ref().map_or(0, |more| more.words.len())
+    }
+}
+
+impl More {
+    fn leave_word(&mut self, waker: Waker, is_gone: impl Fn(&Waker) -> bool) {
+        if self.words.len() >= FEW.max(self.lively * 2) {
+            self.words.retain(|word| !is_gone(word));
+            self.known = self.words.iter().map(identity).collect();
+            self.lively = self.words.len();
+        }
+        self.known.insert(identity(&waker));
+        self.words.push(waker);
     }
 }

@@ -460,9 +460,38 @@ fn a_key_fits_only_its_own_timer() {
         assert!(stale.iter().all(|stale| !timers.renew(*stale, Waker::noop())));
         assert_eq!(timers.next(), Some(deadline));
         timers.cancel(key);
-        assert_eq!((key.number() as u32, timers.next()), (0, None), "the slot is used again");
+        assert_eq!((key.slot(), timers.next()), (0, None), "the slot is used again");
         stale.push(key);
     }
+}
+
+/// Few of many timers are left: the tables are small, and the keys still fit, also after several such rounds.
+#[test]
+fn keys_fit_after_the_tables_have_been_made_smaller() {
+    let timers = timers(u32::MAX - 5_000);
+    let mut keys = Vec::new();
+    for round in 1..4_u64 {
+        keys.extend((0..10_000).map(|n| timers.insert(n * 7919 % 10_007 * round, Waker::noop().clone())));
+        let mut kept = Vec::new();
+        for (index, key) in keys.drain(..).enumerate() {
+            match index % 1_000 {
+                0 => kept.push(key),
+                _ => timers.cancel(key),
+            }
+        }
+        timers.tidy_up();
+        timers.check();
+        assert!(timers.slots() < 2_000, "{} slots for {} timers", timers.slots(), kept.len());
+        assert!(kept.iter().all(|key| timers.renew(*key, Waker::noop())));
+        keys = kept;
+    }
+    let mut due = Vec::new();
+    timers.cancel(keys.remove(3));
+    timers.take_due(u64::MAX - 1, &mut due);
+    assert_eq!(due.len(), keys.len(), "each fires once");
+    assert!(!keys.iter().any(|key| timers.renew(*key, Waker::noop())));
+    timers.tidy_up();
+    timers.check();
 }
 
 /// A heap and a set, with the same timers in both.

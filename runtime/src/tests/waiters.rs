@@ -46,7 +46,7 @@ impl Both {
             3 => {
                 assert_eq!(self.waiters.has_word(&waker), self.waiting.contains(&(who, None)));
                 if !self.waiters.has_word(&waker) {
-                    self.waiters.leave_word(waker);
+                    self.waiters.leave_word(waker, |_| false);
                     self.waiting.push((who, None));
                 }
             }
@@ -110,4 +110,45 @@ fn who_waits_is_woken_once_and_who_gave_up_is_not() {
         drop(both);
         assert!(people.iter().all(|person| Arc::strong_count(person) == 1));
     });
+}
+
+/// Of ten thousand tasks that leave word and end, only the words of the last few stay.
+#[test]
+fn words_of_ended_tasks_do_not_pile_up() {
+    let mut waiters = Waiters::default();
+    let wakers: Vec<Waker> = (0..10_000).map(|_| Waker::from(Arc::new(Somebody))).collect();
+    let mut most = 0;
+    for (index, waker) in wakers.iter().enumerate() {
+        // Only the last ten live.
+        let is_gone =
+            |word: &Waker| wakers[..index.saturating_sub(10)].iter().any(|ended| ended.will_wake(word));
+        waiters.leave_word(waker.clone(), is_gone);
+        most = most.max(waiters.words());
+    }
+    assert!(most <= 128, "{most} words, although only ten tasks wait");
+    let mut woken = Vec::new();
+    waiters.take_into(&mut woken);
+    assert!(woken.last().is_some_and(|last| last.will_wake(&wakers[9_999])));
+    assert_eq!(waiters.words(), 0);
+}
+
+/// The words of all live tasks stay, and are woken in order.
+#[test]
+fn words_of_live_tasks_all_stay() {
+    let mut waiters = Waiters::default();
+    let wakers: Vec<Waker> = (0..1_000).map(|_| Waker::from(Arc::new(Somebody)).clone()).collect();
+    let asked = std::cell::Cell::new(0);
+    for waker in &wakers {
+        assert!(!waiters.has_word(waker));
+        waiters.leave_word(waker.clone(), |_| {
+            asked.set(asked.get() + 1);
+            false
+        });
+    }
+    assert!(wakers.iter().all(|waker| waiters.has_word(waker)));
+    assert!(asked.get() <= 2 * wakers.len(), "{} looks at 1,000 words", asked.get());
+    let mut woken = Vec::new();
+    waiters.take_into(&mut woken);
+    assert_eq!(woken.len(), wakers.len());
+    assert!(woken.iter().zip(&wakers).all(|(woken, waker)| woken.will_wake(waker)));
 }

@@ -5,6 +5,12 @@
 //!   │ length (u32) │ kind   │ body, `length` bytes │      little-endian
 //!   └──────────────┴────────┴──────────────────────┘
 //!   the body of a job:  length of its name (u16), the name, the input
+//!
+//!   pool                     worker
+//!                 ◄──────── Hello            once
+//!   Job ────────►
+//!                 ◄──────── Begun            from here on the job is not given to another worker
+//!                 ◄──────── Done, Failed, Panicked or Unknown
 //! ```
 //!
 //! Facts. A stream of bytes has no bounds of its own. The other end is a process that may have gone wrong, so a
@@ -24,7 +30,7 @@ pub(crate) const MOST: usize = 1 << 28;
 pub(crate) const HEAD: usize = 5;
 
 /// The body of a [`Kind::Hello`].
-pub(crate) const HELLO: &[u8] = b"roundel worker 1";
+pub(crate) const HELLO: &[u8] = b"roundel worker 2";
 
 /// What a frame means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +39,8 @@ pub(crate) enum Kind {
     Hello = 1,
     /// To the worker: a job.
     Job,
+    /// From the worker: it begins the job now. A worker that dies before it has said so has done nothing of the job.
+    Begun,
     /// From the worker: what the job has returned.
     Done,
     /// From the worker: the error that the job has returned.
@@ -43,7 +51,8 @@ pub(crate) enum Kind {
     Unknown,
 }
 
-const KINDS: [Kind; 6] = [Kind::Hello, Kind::Job, Kind::Done, Kind::Failed, Kind::Panicked, Kind::Unknown];
+const KINDS: [Kind; 7] =
+    [Kind::Hello, Kind::Job, Kind::Begun, Kind::Done, Kind::Failed, Kind::Panicked, Kind::Unknown];
 
 /// A whole frame, whose body is these parts one after the other.
 pub(crate) fn frame(kind: Kind, parts: &[&[u8]]) -> io::Result<Vec<u8>> {
@@ -112,7 +121,7 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         for nonsense in
-            [*b"\0\0\0\0\0", *b"\0\0\0\0\x07", *b"\xff\xff\xff\xff\x03", *b"\x01\0\0\x10\x03", *b"hello"]
+            [*b"\0\0\0\0\0", *b"\0\0\0\0\x08", *b"\xff\xff\xff\xff\x03", *b"\x01\0\0\x10\x03", *b"hello"]
         {
             assert_eq!(head(nonsense).unwrap_err().kind(), ErrorKind::InvalidData, "{nonsense:?}");
         }

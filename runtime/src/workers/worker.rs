@@ -55,7 +55,8 @@ pub fn serve(jobs: &[(&str, Job)]) {
     let Some(stdin) = socket() else { return };
     // From here on this is a worker: it must not get back to `main`.
     if let Err(error) = work(stdin, jobs) {
-        eprintln!("a worker cannot go on: {error}");
+        // Not by `eprintln`, which panics if standard error cannot be written to.
+        let _ = writeln!(io::stderr(), "a worker cannot go on: {error}");
         exit(1);
     }
     exit(0);
@@ -77,7 +78,10 @@ fn work(stdin: File, jobs: &[(&str, Job)]) -> io::Result<()> {
     let listens = Arc::clone(&busy);
     std::thread::Builder::new().spawn(move || listen(listener, &sender, &listens))?;
     socket.write_all(&frames::frame(Kind::Hello, &[HELLO])?)?;
+    let begun = frames::frame(Kind::Begun, &[])?;
     for body in receiver {
+        // From here on the pool does not give the job to another worker.
+        socket.write_all(&begun)?;
         let answer = answer(jobs, &body)?;
         // Before the answer: the next job may be here as soon as that is sent.
         busy.store(false, Ordering::SeqCst);
