@@ -43,7 +43,8 @@ pub fn now() -> Instant {
     context.clock.instant(context.clock.now())
 }
 
-/// Waits for `duration`, and not a nanosecond less.
+/// Waits for `duration`, and not a nanosecond less. With [`Duration::MAX`], and whatever else is more than 584 years, it
+/// never ends. (In tokio, such a sleep ends after about 30 years.)
 ///
 /// ```
 /// use std::time::Duration;
@@ -68,7 +69,8 @@ pub fn sleep(duration: Duration) -> Sleep {
     })
 }
 
-/// Waits until `deadline`; gives way once if that has passed already.
+/// Waits until `deadline`. If that has passed already, it gives way once, so that a loop of such sleeps holds up no other
+/// task. (In tokio, it is ready at once.)
 ///
 /// # Panics
 ///

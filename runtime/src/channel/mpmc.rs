@@ -119,6 +119,9 @@ impl<T> Sender<T> {
 
     /// Waits for room, for a value that is not to be risked, or not made, before.
     ///
+    /// A permit does not keep the channel open: when it is closed, [`Permit::send`] gives the value back. (In tokio, a permit
+    /// that was reserved before `close` can still be used. Here, closed means that nothing goes in any more.)
+    ///
     /// On a channel of capacity 0 the room is for one value in passing: [`Permit::send`] does not wait for the
     /// receiver.
     ///

@@ -127,6 +127,8 @@ impl<T> Drop for OneshotSender<T> {
 }
 
 /// The end where the value comes out: await it.
+///
+/// Polled again after it has given the value, it says that the channel is closed. (In tokio, that panics.)
 #[must_use = "futures do nothing unless awaited"]
 pub struct OneshotReceiver<T> {
     shared: Rc<Shared<T>>,

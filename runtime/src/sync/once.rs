@@ -40,7 +40,8 @@ impl<T> OnceCell<T> {
         self.value.get()
     }
 
-    /// Puts a value in.
+    /// Puts a value in, also while an initialiser runs: then that runs to its end, what it makes is dropped, and whatever
+    /// waits for it gets this value. (In tokio, `set` fails during an initialisation.)
     ///
     /// # Errors
     ///

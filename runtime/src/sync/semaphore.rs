@@ -115,6 +115,9 @@ impl Semaphore {
     }
 
     /// How many permits are free.
+    ///
+    /// A waiter that wants several takes none of them before it gets all, so while it waits in line, those that are free count
+    /// here, and yet [`try_acquire`](Semaphore::try_acquire) fails. (In tokio, such a waiter collects them one by one.)
     pub fn available(&self) -> usize {
         self.permits.free()
     }
