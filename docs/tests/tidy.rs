@@ -68,7 +68,7 @@ const CORE: &[&str] = &[
     "id", "clock", "panics", "probe", "ready", "timers", "alarm", "inbox", "reactor", "cell", "extras",
     "executor", "context", "waker", "pace", "runtime", "join", "source",
 ];
-const MOST_LINES_OF_CORE: usize = 4_350;
+const MOST_LINES_OF_CORE: usize = 4_650;
 const LONGEST_FUNCTION: usize = 70;
 const LONGEST_FILE: usize = 500;
 

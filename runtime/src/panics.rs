@@ -10,7 +10,7 @@
 //! used again, and because nothing of the loop's own is borrowed meanwhile (invariant 4).
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::Waker;
 
 /// What a panic carries.
@@ -28,6 +28,31 @@ pub(crate) fn swallow(f: impl FnOnce()) {
         // A payload whose own destructor panics could go on like this for ever: leak the second one.
         if let Err(second) = contain(move || drop(payload)) {
             std::mem::forget(second);
+        }
+    }
+}
+
+/// Lets a panic go on, unless another one is under way: on top of that, it would end the process.
+pub(crate) fn go_on(payload: Payload) {
+    if std::thread::panicking() {
+        swallow(|| drop(payload));
+    } else {
+        resume_unwind(payload);
+    }
+}
+
+/// Of several panics the first is the cause, the others are consequences.
+pub(crate) fn keep_first(first: &mut Option<Payload>, payload: Payload) {
+    *first = self::first(first.take(), Some(payload));
+}
+
+/// The first of two panics, if there is any.
+pub(crate) fn first(one: Option<Payload>, other: Option<Payload>) -> Option<Payload> {
+    match one {
+        None => other,
+        one => {
+            swallow(|| drop(other));
+            one
         }
     }
 }

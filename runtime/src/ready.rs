@@ -203,6 +203,12 @@ impl<T: Slot> Ready<T> {
         TaskId::new(self.runtime, self.slots[slot].mark().serial(), slot)
     }
 
+    /// The number of the task that was the last to end in `slot`.
+    pub(crate) fn former(&mut self, slot: usize) -> TaskId {
+        let next = self.slots[slot].mark().serial();
+        TaskId::new(self.runtime, if next == 1 { MAX_SERIAL } else { next - 1 }, slot)
+    }
+
     /// Queues a task. Whether that changed anything: not if it is queued already, not if it is gone.
     #[inline]
     pub(crate) fn wake(&mut self, id: TaskId) -> bool {
@@ -272,7 +278,9 @@ impl<T: Slot> Ready<T> {
         // has gone since the beginning.
         let first = self.first_serial;
         let gone = |serial: u32| if serial >= first { serial - first } else { serial + MAX_SERIAL - first };
-        let farthest = self.slots.iter_mut().map(|slot| gone(slot.mark().serial())).max().unwrap_or(0);
+        // A task whose destructor drops the runtime has not ended yet: its successor is one farther.
+        let farthest = |mark: &Mark| gone(mark.serial()) + u32::from(!mark.is_over());
+        let farthest = self.slots.iter_mut().map(|slot| farthest(slot.mark())).max().unwrap_or(0);
         let last = first + farthest;
         if last > MAX_SERIAL { last - MAX_SERIAL } else { last }
     }

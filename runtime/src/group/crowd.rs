@@ -13,14 +13,13 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
-use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use slab::Slab;
 
 use crate::group::wakes::Wakes;
-use crate::panics::{Payload, contain, swallow};
+use crate::panics::{self, contain, keep_first};
 
 pub(crate) struct Crowd<F: ?Sized> {
     children: Slab<Pin<Box<F>>>,
@@ -108,12 +107,7 @@ impl<F: ?Sized> Crowd<F> {
                 keep_first(&mut panic, payload);
             }
         }
-        // On top of another panic, this one would end the process.
-        match panic {
-            Some(payload) if std::thread::panicking() => swallow(|| drop(payload)),
-            Some(payload) => resume_unwind(payload),
-            None => {}
-        }
+        panic.into_iter().for_each(panics::go_on);
     }
 }
 
@@ -122,14 +116,6 @@ impl<F: ?Sized> Drop for Crowd<F> {
         if !self.children.is_empty() {
             self.clear_but(None);
         }
-    }
-}
-
-/// Of several panics the first is the cause, the others are consequences.
-pub(crate) fn keep_first(first: &mut Option<Payload>, payload: Payload) {
-    match first {
-        None => *first = Some(payload),
-        Some(_) => swallow(|| drop(payload)),
     }
 }
 

@@ -18,8 +18,8 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use crate::group::crowd::{Crowd, keep_first};
-use crate::panics::{Payload, contain};
+use crate::group::crowd::Crowd;
+use crate::panics::{Payload, contain, keep_first};
 use crate::waker::Waiter;
 
 /// How the body or a child ended.
