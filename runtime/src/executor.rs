@@ -40,7 +40,7 @@ use std::rc::{Rc, Weak};
 use std::task::{Poll, Waker};
 
 use self::burial::Grave;
-pub(crate) use self::burial::Cleanup;
+pub(crate) use self::burial::{Cleanup, in_turn};
 pub(crate) use self::handles::Join;
 use crate::cell::{BoxedTask, Task, TaskCell};
 use crate::extras::{Extras, Locals};

@@ -9,6 +9,8 @@ mod common;
 mod aborts;
 #[path = "endings/clocks.rs"]
 mod clocks;
+#[path = "endings/scopes.rs"]
+mod scopes;
 #[path = "endings/shutdown.rs"]
 mod shutdown;
 #[path = "endings/table.rs"]
