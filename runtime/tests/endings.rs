@@ -49,6 +49,11 @@ fn patient(builder: Builder) -> Runtime {
     builder.shutdown_timeout(Duration::MAX).build().unwrap()
 }
 
+/// Runs `body` in a process of its own, which a failure may abort. Miri knows no processes.
+fn alone(test: &str, body: impl FnOnce()) {
+    if cfg!(miri) { body() } else { common::alone(test, body) }
+}
+
 /// Does something when it is dropped.
 struct OnDrop<F: FnMut()>(F);
 

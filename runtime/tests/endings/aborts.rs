@@ -13,7 +13,7 @@ use super::*;
 
 #[test]
 fn hazard_60_a_cleanup_that_panics_while_its_task_unwinds() {
-    common::alone("aborts::hazard_60_a_cleanup_that_panics_while_its_task_unwinds", || {
+    alone("aborts::hazard_60_a_cleanup_that_panics_while_its_task_unwinds", || {
         virtual_runtime().block_on(async {
             let task = spawn(async {
                 let cleanup = || -> std::future::Ready<()> { panic!("the cleanup") };
@@ -28,7 +28,7 @@ fn hazard_60_a_cleanup_that_panics_while_its_task_unwinds() {
 
 #[test]
 fn hazard_60_a_cleanup_that_panics_beside_what_the_body_left() {
-    common::alone("aborts::hazard_60_a_cleanup_that_panics_beside_what_the_body_left", || {
+    alone("aborts::hazard_60_a_cleanup_that_panics_beside_what_the_body_left", || {
         virtual_runtime().block_on(async {
             // The body's output, the body's guard, and the closure.
             let cleanup = || -> std::future::Ready<()> { panic!("the cleanup") };
@@ -78,7 +78,7 @@ fn poll_rudely(future: Pin<&mut impl Future>) {
 
 #[test]
 fn hazard_60_two_wakers_of_timers_that_panic_at_the_shutdown() {
-    common::alone("aborts::hazard_60_two_wakers_of_timers_that_panic_at_the_shutdown", || {
+    alone("aborts::hazard_60_two_wakers_of_timers_that_panic_at_the_shutdown", || {
         let runtime = Runtime::new().unwrap();
         let mut sleeps = runtime.block_on(async { [(); 3].map(|()| Box::pin(time::sleep(seconds(9)))) });
         runtime.block_on(async { sleeps.iter_mut().for_each(|sleep| poll_rudely(sleep.as_mut())) });
@@ -93,7 +93,7 @@ roundel::task_local! {
 
 #[test]
 fn hazard_60_two_task_locals_that_panic() {
-    common::alone("aborts::hazard_60_two_task_locals_that_panic", || {
+    alone("aborts::hazard_60_two_task_locals_that_panic", || {
         roundel::run(async {
             let task = spawn(async {
                 ONE.set(Rc::new(Bomb("one")));
@@ -133,7 +133,7 @@ impl mio::event::Source for Stubborn {
 
 #[test]
 fn a_source_that_panics_when_it_is_deregistered_leaves_nothing_behind() {
-    common::alone("aborts::a_source_that_panics_when_it_is_deregistered_leaves_nothing_behind", || {
+    alone("aborts::a_source_that_panics_when_it_is_deregistered_leaves_nothing_behind", || {
         roundel::run(async {
             let source = Source::new(Stubborn).unwrap();
             assert!(catch_unwind(AssertUnwindSafe(|| drop(source))).is_err());
@@ -163,7 +163,7 @@ impl Future for Twice {
 
 #[test]
 fn hazard_60_a_main_future_that_panics_when_polled_and_when_dropped() {
-    common::alone("aborts::hazard_60_a_main_future_that_panics_when_polled_and_when_dropped", || {
+    alone("aborts::hazard_60_a_main_future_that_panics_when_polled_and_when_dropped", || {
         let runtime = Runtime::new().unwrap();
         let panic = catch_unwind(AssertUnwindSafe(|| runtime.block_on(Twice(Bomb("the drop")))));
         assert_eq!(panic.unwrap_err().downcast_ref(), Some(&"the poll"));

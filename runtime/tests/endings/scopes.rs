@@ -128,7 +128,7 @@ struct Link(#[expect(dead_code, reason = "it is there to be dropped")] Option<Sc
 
 #[test]
 fn hazard_15_outputs_that_hold_the_next_scoped_handle() {
-    common::alone("scopes::hazard_15_outputs_that_hold_the_next_scoped_handle", || {
+    alone("scopes::hazard_15_outputs_that_hold_the_next_scoped_handle", || {
         let links = if cfg!(miri) { 300 } else { 200_000 };
         for keep in [false, true] {
             std::thread::Builder::new()

@@ -135,7 +135,7 @@ fn a_main_future_is_dropped_inside_its_loop() {
 
 #[test]
 fn a_runtime_that_is_dropped_inside_another_loop_does_not_stall_it() {
-    common::alone("shutdown::a_runtime_that_is_dropped_inside_another_loop_does_not_stall_it", || {
+    alone("shutdown::a_runtime_that_is_dropped_inside_another_loop_does_not_stall_it", || {
         let _watchdog = common::watchdog();
         let log = Log::default();
         let inner = patient(Runtime::builder());
@@ -216,27 +216,24 @@ fn a_task_that_holds_the_last_of_its_runtime_ends_it_inside_the_loop() {
 
 #[test]
 fn a_last_wish_that_never_ends_has_the_shutdown_timeout_on_virtual_time_too() {
-    common::alone(
-        "shutdown::a_last_wish_that_never_ends_has_the_shutdown_timeout_on_virtual_time_too",
-        || {
-            let _watchdog = common::watchdog();
-            let builder = Runtime::builder().virtual_time(true);
-            let runtime = builder.shutdown_timeout(millis(10)).build().unwrap();
-            runtime.block_on(async {
-                spawn_with_last_word(|| {
-                    spawn(async {
-                        loop {
-                            yield_now().await;
-                        }
-                    })
-                    .detach();
+    alone("shutdown::a_last_wish_that_never_ends_has_the_shutdown_timeout_on_virtual_time_too", || {
+        let _watchdog = common::watchdog();
+        let builder = Runtime::builder().virtual_time(true);
+        let runtime = builder.shutdown_timeout(millis(10)).build().unwrap();
+        runtime.block_on(async {
+            spawn_with_last_word(|| {
+                spawn(async {
+                    loop {
+                        yield_now().await;
+                    }
                 })
                 .detach();
-                yield_now().await;
-            });
-            drop(runtime);
-        },
-    );
+            })
+            .detach();
+            yield_now().await;
+        });
+        drop(runtime);
+    });
 }
 
 #[test]

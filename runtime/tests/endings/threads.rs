@@ -69,49 +69,43 @@ fn jobs_that_have_not_started_do_not_hold_up_a_cleanup() {
 
 #[test]
 fn a_cleanup_whose_job_does_not_end_has_the_shutdown_timeout_on_virtual_time_too() {
-    common::alone(
-        "threads::a_cleanup_whose_job_does_not_end_has_the_shutdown_timeout_on_virtual_time_too",
-        || {
-            let _watchdog = common::watchdog();
-            let (open, gate) = mpsc::channel::<()>();
-            let builder = Runtime::builder().virtual_time(true).shutdown_timeout(millis(50));
-            let runtime = builder.build().unwrap();
-            runtime.block_on(async {
-                let cleanup = async move || {
-                    let _ = unblock(move || gate.recv()).await;
-                };
-                spawn(with_cleanup(pending::<()>(), cleanup)).detach();
-                yield_now().await;
-            });
-            drop(runtime);
-            drop(open);
-        },
-    );
+    alone("threads::a_cleanup_whose_job_does_not_end_has_the_shutdown_timeout_on_virtual_time_too", || {
+        let _watchdog = common::watchdog();
+        let (open, gate) = mpsc::channel::<()>();
+        let builder = Runtime::builder().virtual_time(true).shutdown_timeout(millis(50));
+        let runtime = builder.build().unwrap();
+        runtime.block_on(async {
+            let cleanup = async move || {
+                let _ = unblock(move || gate.recv()).await;
+            };
+            spawn(with_cleanup(pending::<()>(), cleanup)).detach();
+            yield_now().await;
+        });
+        drop(runtime);
+        drop(open);
+    });
 }
 
 #[test]
 fn hazard_48_a_job_that_calls_back_into_its_loop_does_not_hold_the_shutdown() {
-    common::alone(
-        "threads::hazard_48_a_job_that_calls_back_into_its_loop_does_not_hold_the_shutdown",
-        || {
-            let _watchdog = common::watchdog();
-            let (answer, answered) = mpsc::channel();
-            let runtime = patient(Runtime::builder());
-            runtime.block_on(async {
-                let (remote, (begun, has_begun)) = (remote(), mpsc::channel());
-                unblock(move || {
-                    begun.send(()).unwrap();
-                    let called = remote.spawn(pending::<()>).wait();
-                    answer.send(called.unwrap_err().to_string()).unwrap();
-                })
-                .detach();
-                has_begun.recv().unwrap();
-            });
-            drop(runtime);
-            let words = answered.recv().unwrap();
-            assert!(words.ends_with("was cancelled") || words.contains("the runtime was gone"), "{words}");
-        },
-    );
+    alone("threads::hazard_48_a_job_that_calls_back_into_its_loop_does_not_hold_the_shutdown", || {
+        let _watchdog = common::watchdog();
+        let (answer, answered) = mpsc::channel();
+        let runtime = patient(Runtime::builder());
+        runtime.block_on(async {
+            let (remote, (begun, has_begun)) = (remote(), mpsc::channel());
+            unblock(move || {
+                begun.send(()).unwrap();
+                let called = remote.spawn(pending::<()>).wait();
+                answer.send(called.unwrap_err().to_string()).unwrap();
+            })
+            .detach();
+            has_begun.recv().unwrap();
+        });
+        drop(runtime);
+        let words = answered.recv().unwrap();
+        assert!(words.ends_with("was cancelled") || words.contains("the runtime was gone"), "{words}");
+    });
 }
 
 type Slow = OnDrop<Box<dyn FnMut()>>;
@@ -122,7 +116,7 @@ thread_local! {
 
 #[test]
 fn a_slow_destructor_of_a_thread_local_does_not_hold_the_shutdown() {
-    common::alone("threads::a_slow_destructor_of_a_thread_local_does_not_hold_the_shutdown", || {
+    alone("threads::a_slow_destructor_of_a_thread_local_does_not_hold_the_shutdown", || {
         let _watchdog = common::watchdog();
         let (open, gate) = mpsc::channel::<()>();
         let runtime = Runtime::builder().shutdown_timeout(millis(50)).build().unwrap();
