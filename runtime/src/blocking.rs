@@ -15,8 +15,10 @@
 //! for the program, jobs take no time. (So a job must not wait for something that only a sleep of its own loop
 //! would bring about.)
 //!
-//! The shutdown of a runtime is bounded: `unblock`ed jobs that have not started are dropped; those that run are
-//! waited for up to the [`shutdown_timeout`](crate::Builder::shutdown_timeout), and then left to themselves.
+//! The shutdown of a runtime is bounded: `unblock`ed jobs that have not started are dropped; those that run, and those
+//! that cleanups still submit, are waited for up to the [`shutdown_timeout`](crate::Builder::shutdown_timeout), and then
+//! left to themselves. A job that waits for work on the loop ([`Remote::spawn`](crate::Remote::spawn)) hears then that the
+//! runtime is gone.
 //!
 //! A pool belongs to the process that made it: after a `fork`, the child has to make its own.
 //!

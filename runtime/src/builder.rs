@@ -81,8 +81,11 @@ impl Builder {
         self
     }
 
-    /// How long the shutdown waits for what the destructors of cancelled tasks have spawned, and for jobs that
-    /// [`unblock`](crate::blocking::unblock) has started. One second, if not set.
+    /// How long the shutdown waits for cleanups, for tasks that the destructors of cancelled tasks have spawned, and for jobs
+    /// that [`unblock`](crate::blocking::unblock) has started. One second, if not set.
+    ///
+    /// On virtual time the wait is over when that much virtual time has passed, or, if the clock stands still, that much
+    /// real time, but at least a second. A runtime that is dropped inside another loop does not wait; see [`Runtime`].
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Builder {
         self.options.shutdown_timeout = timeout;
         self

@@ -7,11 +7,12 @@
 //! its children with it. [`with_cleanup`] awaits a cleanup after its body, however the body ends: with a value or an error,
 //! with a panic, or dropped, within a grace period. If its whole task is cancelled, the task *becomes* the cleanup: whoever
 //! awaits its handle hears that it was cancelled when that is done, and a second `cancel` cuts it short. If only the future
-//! is dropped, by a timeout say, the cleanup goes on as a task of its own. At a shutdown it has the runtime's
-//! `shutdown_timeout`, if that is shorter.
+//! is dropped, by a timeout say, the cleanup goes on as a task of its own. A scope that drops its children awaits their
+//! cleanups. At a shutdown a cleanup has the runtime's `shutdown_timeout`, if that is shorter. Its loop runs it, also if
+//! the task is cancelled under another loop or outside of any.
 //!
-//! What is not promised. To cancel a token stops nobody who does not look. A cleanup that is dropped outside a loop does not
-//! run.
+//! What is not promised. To cancel a token stops nobody who does not look. A `with_cleanup` that lies in no task, and is
+//! dropped outside a loop, does not run its cleanup.
 //!
 //! | method | cancel safe |
 //! |---|---|
@@ -31,8 +32,8 @@ use pin_project_lite::pin_project;
 use slab::Slab;
 
 use crate::context;
-use crate::panics::{Payload, contain, swallow};
-use crate::task::spawn;
+use crate::panics::{self, Payload, contain, swallow};
+use crate::task::bequeath;
 use crate::time::{Elapsed, Timeout, timeout};
 use crate::waiting::WaitQueue;
 
@@ -282,58 +283,62 @@ where
     fn clean_up(self: Pin<&mut Self>, mut result: Result<B::Output, Payload>) {
         let mut this = self.project();
         if let Err(payload) = contain(|| this.body.set(None)) {
-            match result {
-                Ok(output) => {
-                    swallow(|| drop(output));
-                    result = Err(payload);
-                }
-                Err(_) => swallow(|| drop(payload)),
-            }
+            result = Err(first_panic(result, payload));
         }
-        if let Some(cleanup) = this.cleanup.take() {
-            *this.stage = Stage::Cleanup(Box::pin(timeout(*this.grace, cleanup())), result);
+        let Some(cleanup) = this.cleanup.take() else { return };
+        match contain(|| timeout(*this.grace, cleanup())) {
+            Ok(cleanup) => *this.stage = Stage::Cleanup(Box::pin(cleanup), result),
+            Err(payload) => {
+                *this.stage = Stage::Over;
+                resume_unwind(first_panic(result, payload));
+            }
         }
     }
 
     /// We are dropped before we are over: what is left of the cleanup has to go on without us.
     fn give_up(mut self: Pin<&mut Self>) {
-        let in_body = matches!(self.stage, Stage::Body);
-        if in_body {
-            let Some(context) = context::current() else { return };
-            let dropped = contain(|| self.as_mut().project().body.set(None));
-            let cleanup = self.as_mut().project().cleanup.take();
-            if let Some(cleanup) = cleanup {
-                let (grace, cleanup) = (self.grace, cleanup());
+        let (context, grace) = (context::current(), self.grace);
+        let mut this = self.as_mut().project();
+        let closure = this.cleanup.take();
+        // Whatever one of these does, the others have their turn.
+        let mut panic = contain(|| this.body.set(None)).err();
+        match std::mem::replace(this.stage, Stage::Over) {
+            Stage::Body => match contain(|| context.as_ref().and(closure).map(|cleanup| cleanup())) {
                 // Its time begins when its turn comes: others may have been left before it.
-                bequeath(&context, async move { timeout(grace, cleanup).await });
+                Ok(Some(cleanup)) => leave(async move { timeout(grace, cleanup).await }),
+                Ok(None) => {}
+                Err(payload) => panic = panics::first(panic, Some(payload)),
+            },
+            Stage::Cleanup(cleanup, result) => {
+                panic = panics::first(panic, contain(|| drop(result)).err());
+                leave(cleanup);
             }
-            match dropped {
-                Ok(()) => {}
-                // On top of another panic, this one would end the process.
-                Err(payload) if std::thread::panicking() => swallow(|| drop(payload)),
-                Err(payload) => resume_unwind(payload),
-            }
-        } else if let Stage::Cleanup(cleanup, result) = std::mem::replace(self.project().stage, Stage::Over) {
-            if let Some(context) = context::current() {
-                bequeath(&context, cleanup);
-            }
-            drop(result);
+            Stage::Over => {}
+        }
+        panic.into_iter().for_each(panics::go_on);
+    }
+}
+
+/// Of a panic and what there was before, the first panic; an output is dropped.
+fn first_panic<T>(before: Result<T, Payload>, payload: Payload) -> Payload {
+    match before {
+        Ok(output) => {
+            swallow(|| drop(output));
+            payload
+        }
+        Err(first) => {
+            swallow(|| drop(payload));
+            first
         }
     }
 }
 
-/// Has a cleanup run on when its future is dropped: by the task itself, if that is being cancelled, so that who awaits
-/// the task awaits the cleanup; or by a task of its own.
-fn bequeath(context: &context::Context, cleanup: impl Future<Output = Result<(), Elapsed>> + 'static) {
-    let cleanup = async move {
-        // Cut off or not: it has had its time.
+/// Has a cleanup run on when its future is dropped; see [`bequeath`].
+fn leave(cleanup: impl Future<Output = Result<(), Elapsed>> + 'static) {
+    // Cut off or not: it has had its time.
+    bequeath(Box::pin(async move {
         let _ = cleanup.await;
-    };
-    if let Err(cleanup) = context.executor.bequeath(Box::pin(cleanup)) {
-        let task = spawn(cleanup);
-        context.executor.mark_as_cleanup(task.id());
-        task.detach();
-    }
+    }));
 }
 
 impl<B, C, Fut> Future for WithCleanup<B, C, Fut>

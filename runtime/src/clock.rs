@@ -10,6 +10,7 @@
 //! `Instant::now()` appears in this file and in no other (the tidy test holds that).
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// Nanoseconds since the runtime was built.
@@ -23,11 +24,29 @@ pub(crate) struct Clock {
     origin: Instant,
     /// The time of a virtual clock; `None` for the real one.
     hand: Option<Cell<Nanos>>,
+    /// No two clocks of a process have the same.
+    number: u64,
+}
+
+/// A time, and the clock that told it: another one cannot say how long ago that was.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    clock: u64,
+    time: Nanos,
+}
+
+impl Moment {
+    /// How much time has passed since `then`, if the same clock told both.
+    pub(crate) fn since(self, then: Moment) -> Option<Nanos> {
+        (self.clock == then.clock).then(|| self.time.saturating_sub(then.time))
+    }
 }
 
 impl Clock {
     pub(crate) fn new(is_virtual: bool) -> Clock {
-        Clock { origin: Instant::now(), hand: is_virtual.then(Cell::default) }
+        static CLOCKS: AtomicU64 = AtomicU64::new(0);
+        let number = CLOCKS.fetch_add(1, Relaxed);
+        Clock { origin: Instant::now(), hand: is_virtual.then(Cell::default), number }
     }
 
     pub(crate) fn is_virtual(&self) -> bool {
@@ -39,6 +58,10 @@ impl Clock {
             None => self.nanos(Instant::now()),
             Some(hand) => hand.get(),
         }
+    }
+
+    pub(crate) fn moment(&self) -> Moment {
+        Moment { clock: self.number, time: self.now() }
     }
 
     /// Moves a virtual clock forward to `time`; never back, and never to [`NEVER`].

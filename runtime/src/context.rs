@@ -18,7 +18,7 @@
 //!
 //! What it does not know: how the loop turns.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use std::task::{Poll, Waker};
 
 use crate::clock::Clock;
 use crate::dice::Dice;
-use crate::executor::Executor;
+use crate::executor::{Executor, Home};
 use crate::id::TaskId;
 use crate::inbox::{Debt, Inbox};
 use crate::pool::LazyPool;
@@ -49,6 +49,8 @@ pub(crate) struct Context {
     pub(crate) dice: Dice,
     /// The shutdown has begun: what need not be done any more should not be begun.
     pub(crate) ending: Cell<bool>,
+    /// Tasks that other threads have started since then: the shutdown does not wait for them.
+    pub(crate) from_threads: RefCell<Vec<TaskId>>,
 }
 
 /// How many operations one poll may do. Enough for a burst, not enough to be noticed by the others.
@@ -74,6 +76,8 @@ struct Here {
     /// Whether the loop has a watcher. This and the budget are asked for at every lock and every message, so they lie
     /// where no borrow is needed to reach them.
     watched: Cell<bool>,
+    /// Whether a loop turns or shuts down on this thread, perhaps below another one that only drops a task.
+    busy: Cell<bool>,
 }
 
 thread_local! {
@@ -83,6 +87,7 @@ thread_local! {
             budget: Cell::new(0),
             refused: Cell::new(0),
             watched: Cell::new(false),
+            busy: Cell::new(false),
         }
     };
 }
@@ -151,26 +156,52 @@ fn no_loop(what: &str) -> ! {
     )
 }
 
-/// Makes a loop the one that runs on this thread, until the guard is dropped.
-pub(crate) fn enter(context: Rc<Context>) -> Entered {
-    HERE.with(|here| Entered {
-        watched: here.watched.replace(context.executor.is_watched()),
-        before: here.context.replace(Some(ManuallyDrop::new(context))),
+/// Makes a loop the one that runs on this thread, until the guard is dropped. `busy` says that it turns or shuts down.
+pub(crate) fn enter(context: Rc<Context>, busy: bool) -> Entered {
+    HERE.with(|here| {
+        let (watched, executor) = (context.executor.is_watched(), Rc::clone(&context.executor));
+        let before = here.context.replace(Some(ManuallyDrop::new(context)));
+        before.iter().for_each(|before| before.executor.set_at_home(false));
+        executor.set_at_home(true);
+        Entered {
+            before,
+            watched: here.watched.replace(watched),
+            busy: here.busy.replace(busy || here.busy.get()),
+        }
     })
+}
+
+/// Whether a loop turns or shuts down on this thread, which a wait would hold up.
+pub(crate) fn is_busy() -> bool {
+    HERE.with(|here| here.busy.get())
 }
 
 pub(crate) struct Entered {
     before: Option<ManuallyDrop<Rc<Context>>>,
     watched: bool,
+    busy: bool,
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
         let ours = HERE.with(|here| {
             here.watched.set(self.watched);
-            here.context.replace(self.before.take())
+            here.busy.set(self.busy);
+            let before = self.before.take();
+            let at_home = before.as_ref().map(|before| Rc::clone(&before.executor));
+            let ours = here.context.replace(before);
+            ours.iter().for_each(|ours| ours.executor.set_at_home(false));
+            at_home.into_iter().for_each(|executor| executor.set_at_home(true));
+            ours
         });
         drop(ours.map(ManuallyDrop::into_inner));
+    }
+}
+
+impl Home for Context {
+    fn run(self: Rc<Self>, f: &mut dyn FnMut()) {
+        let _entered = enter(self, false);
+        f();
     }
 }
 

@@ -13,6 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::cell::BoxedTask;
 use crate::id::TaskId;
 use crate::panics::{self, Payload};
+use crate::probe::End;
 
 /// Why a task or a job has no output: it was cancelled, it panicked, or it could not begin.
 ///
@@ -35,6 +36,8 @@ pub struct JoinError {
 
 enum Cause {
     Cancelled,
+    /// It has returned, but its runtime was dropped with the output.
+    Unfetched,
     /// The loop went away before the task could begin.
     NeverRan,
     /// The operating system gave the job no thread.
@@ -52,8 +55,11 @@ impl JoinError {
         JoinError { task: Some(task), cause: Cause::Panicked(Mutex::new(payload)) }
     }
 
-    /// What the handle of a task says that has ended without returning: of a panic, the wreck is left.
-    pub(crate) fn of(task: TaskId, wreck: Option<BoxedTask>) -> JoinError {
+    /// What the handle of a task says that has no output: of a panic, the wreck is left.
+    pub(crate) fn of(task: TaskId, end: End, wreck: Option<BoxedTask>) -> JoinError {
+        if end == End::Returned {
+            return JoinError { task: Some(task), cause: Cause::Unfetched };
+        }
         let payload =
             wreck.and_then(|mut wreck| wreck.as_mut().output().downcast_mut::<Option<Payload>>()?.take());
         payload.map_or_else(|| JoinError::cancelled(task), |payload| JoinError::panicked(task, payload))
@@ -116,7 +122,7 @@ impl fmt::Display for JoinError {
         match &self.cause {
             Cause::NeverRan => return f.write_str("the runtime was gone before the task could begin"),
             Cause::NoThread(error) => return write!(f, "no thread could be started for the job: {error}"),
-            Cause::Cancelled | Cause::Panicked(_) => {}
+            Cause::Cancelled | Cause::Unfetched | Cause::Panicked(_) => {}
         }
         match self.task {
             Some(task) => write!(f, "task {task} ")?,
@@ -126,6 +132,9 @@ impl fmt::Display for JoinError {
             Cause::Panicked(payload) => {
                 let payload = payload.lock().unwrap_or_else(PoisonError::into_inner);
                 write!(f, "panicked: {}", panics::message(&**payload))
+            }
+            Cause::Unfetched => {
+                f.write_str("returned, but its runtime was dropped before its output was fetched")
             }
             _ => f.write_str("was cancelled"),
         }

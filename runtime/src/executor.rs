@@ -32,14 +32,15 @@ mod burial;
 mod handles;
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell, RefMut};
+use std::cell::{Cell, OnceCell, RefCell, RefMut};
 use std::collections::VecDeque;
 use std::panic::Location;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Poll, Waker};
 
-use self::burial::{Cleanup, Grave};
+use self::burial::Grave;
+pub(crate) use self::burial::{Cleanup, in_turn};
 pub(crate) use self::handles::Join;
 use crate::cell::{BoxedTask, Task, TaskCell};
 use crate::extras::{Extras, Locals};
@@ -47,6 +48,12 @@ use crate::id::TaskId;
 use crate::panics::{self, swallow};
 use crate::probe::{End, Event, Probe, Resource};
 use crate::ready::{self, Mark, Ready, note};
+
+/// The loop of an executor. Tasks are dropped inside it, whichever loop runs when they are cancelled, and if none does.
+pub(crate) trait Home {
+    /// Calls `f` with this loop as the one that runs on this thread.
+    fn run(self: Rc<Self>, f: &mut dyn FnMut());
+}
 
 pub(crate) struct Executor {
     state: RefCell<State>,
@@ -58,6 +65,9 @@ pub(crate) struct Executor {
     /// What waits to be dropped while something else is being dropped.
     graves: RefCell<VecDeque<Grave>>,
     digging: Cell<bool>,
+    /// The loop whose tasks these are, and whether it is the one that runs on this thread now.
+    home: OnceCell<Weak<dyn Home>>,
+    at_home: Cell<bool>,
     /// What the task that is being cancelled right now wants done after its end; `None` while none is.
     will: RefCell<Option<Vec<Cleanup>>>,
     /// Set by the shutdown: how many of those that are spawned from now on are still dropped at once.
@@ -117,6 +127,8 @@ impl Executor {
             running: Cell::default(),
             graves: RefCell::default(),
             digging: Cell::default(),
+            home: OnceCell::new(),
+            at_home: Cell::default(),
             will: RefCell::default(),
             closed: Cell::default(),
             extras,

@@ -23,6 +23,7 @@ mod failure;
 mod gather;
 mod join;
 mod nest;
+mod rest;
 mod scope;
 mod shield;
 mod wakes;

@@ -70,8 +70,8 @@ struct State {
     parked: bool,
     /// What other threads owe this loop. Counted only for a loop on virtual time.
     owed: usize,
-    /// The loop shuts down, and waits for nobody.
-    forgiven: bool,
+    /// How often debts have been forgiven: one that is older counts no more.
+    forgiven: u32,
 }
 
 /// What came in.
@@ -162,17 +162,24 @@ impl Inbox {
 
     /// Another thread is going to answer this loop, and says so by dropping the debt after its wake.
     pub(crate) fn owe(inbox: &Arc<Inbox>) -> Debt {
-        inbox.lock().owed += 1;
-        Debt { inbox: Arc::clone(inbox) }
+        let mut state = inbox.lock();
+        state.owed += 1;
+        let forgiven = state.forgiven;
+        drop(state);
+        Debt { inbox: Arc::clone(inbox), forgiven }
     }
 
-    /// From here on time does not wait for debts.
+    /// From here on time does not wait for the debts there are.
     pub(crate) fn forgive(&self) {
-        self.lock().forgiven = true;
+        let mut state = self.lock();
+        (state.owed, state.forgiven) = (0, state.forgiven + 1);
     }
 
-    fn settle(&self) {
+    fn settle(&self, forgiven: u32) {
         let mut state = self.lock();
+        if state.forgiven != forgiven {
+            return;
+        }
         state.owed -= 1;
         // The last one lets time pass, which a loop that is asleep has to hear.
         if state.owed == 0 {
@@ -217,7 +224,7 @@ impl Inbox {
 
 impl State {
     fn is_owed(&self) -> bool {
-        self.owed > 0 && !self.forgiven
+        self.owed > 0
     }
 
     /// Notes that this wake is in the box; false if it was.
@@ -255,11 +262,13 @@ impl Last {
 /// Something that a thread owes a loop on virtual time; dropping it settles it.
 pub(crate) struct Debt {
     inbox: Arc<Inbox>,
+    /// How often debts had been forgiven when this one was made.
+    forgiven: u32,
 }
 
 impl Drop for Debt {
     fn drop(&mut self) {
-        self.inbox.settle();
+        self.inbox.settle(self.forgiven);
     }
 }
 

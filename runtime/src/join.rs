@@ -18,11 +18,13 @@ use crate::context;
 use crate::error::JoinError;
 use crate::executor::{Executor, Join};
 use crate::id::TaskId;
+use crate::probe::End;
 use crate::waker;
 
 /// A spawned task, as its spawner sees it. Awaiting it gives the task's output.
 ///
-/// Dropping the handle *detaches* the task: it runs on, and its output is dropped when it ends.
+/// Dropping the handle *detaches* the task: it runs on, and its output is dropped when it ends. If the runtime is dropped
+/// before the output has been fetched, the output is dropped with it, and the handle says so.
 ///
 /// ```
 /// roundel::run(async {
@@ -50,7 +52,8 @@ impl<T> JoinHandle<T> {
     }
 
     /// Drops the task's future, now: when this returns, everything the future held has been released.
-    /// A task that is over already is not changed; its output can still be awaited.
+    /// A task that is over already is not changed; its output can still be awaited. The task's loop need not run: the
+    /// future is dropped inside it all the same, so that its destructors may spawn.
     ///
     /// Two cases have to wait a little. A task that cancels itself is dropped at the end of its poll. A task
     /// that is cancelled by the destructor of another task is dropped when that destructor has returned;
@@ -133,10 +136,10 @@ impl<T: 'static> JoinHandle<T> {
                 self.poll(cx)
             }
             Join::Output(_) | Join::Failed => {
-                let wreck = executor.take_outcome(self.id).and_then(|(_, wreck)| wreck);
+                let (end, wreck) = executor.take_outcome(self.id).unwrap_or((End::Cancelled, None));
                 self.report(false);
                 self.executor = None;
-                Poll::Ready(Err(JoinError::of(self.id, wreck)))
+                Poll::Ready(Err(JoinError::of(self.id, end, wreck)))
             }
         }
     }

@@ -21,7 +21,8 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use crate::context;
-use crate::extras::Locals;
+use crate::extras::{Locals, Values};
+use crate::panics::{self, contain};
 
 /// A key declared by [`task_local!`](crate::task_local).
 pub struct LocalKey<T: 'static> {
@@ -100,18 +101,18 @@ impl<T: 'static> LocalKey<T> {
 
     fn value(&'static self) -> Option<Rc<T>> {
         let locals = context::current()?.executor.locals()?;
-        let (_, value) = locals.iter().find(|(key, _)| *key == self.address())?;
+        let (_, value) = locals.0.iter().find(|(key, _)| *key == self.address())?;
         Rc::clone(value).downcast().ok()
     }
 
     /// Puts a value in, or takes it away; returns what was there.
     fn replace(&'static self, value: Option<Rc<dyn Any>>) -> Option<Rc<dyn Any>> {
         let executor = &context::current()?.executor;
-        let mut locals: Vec<_> = executor.locals().map(|locals| locals.to_vec()).unwrap_or_default();
+        let mut locals: Vec<_> = executor.locals().map(|locals| locals.0.to_vec()).unwrap_or_default();
         let place = locals.iter().position(|(key, _)| *key == self.address());
         let old = place.map(|place| locals.swap_remove(place).1);
         locals.extend(value.map(|value| (self.address(), value)));
-        let before: Option<Locals> = executor.replace_locals(Some(Rc::new(locals)));
+        let before: Option<Locals> = executor.replace_locals(Some(Rc::new(Values(locals))));
         drop(before);
         old
     }
@@ -142,8 +143,12 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             // The future's destructors see its value too.
             let mut this = this.project();
-            let _inside = Inside::enter(*this.key, this.value);
-            this.future.set(None);
+            let inside = Inside::enter(*this.key, this.value);
+            // The two know nothing of each other, and both may panic.
+            let panic = contain(|| this.future.set(None)).err();
+            drop(inside);
+            let panic = panics::first(panic, contain(|| drop(this.value.take())).err());
+            panic.into_iter().for_each(panics::go_on);
         }
     }
 }

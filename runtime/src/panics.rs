@@ -32,8 +32,7 @@ pub(crate) fn swallow(f: impl FnOnce()) {
     }
 }
 
-/// Drops each of the values, whatever the others do. The first panic goes on when all are gone, unless another one is
-/// under way, on top of which it would end the process.
+/// Drops each of the values, whatever the others do. The first panic goes on when all are gone.
 pub(crate) fn drop_each<T>(values: impl Iterator<Item = T>) {
     let mut first = None;
     for value in values {
@@ -41,18 +40,31 @@ pub(crate) fn drop_each<T>(values: impl Iterator<Item = T>) {
             keep_first(&mut first, payload);
         }
     }
-    match first {
-        Some(payload) if std::thread::panicking() => swallow(|| drop(payload)),
-        Some(payload) => resume_unwind(payload),
-        None => {}
+    first.into_iter().for_each(go_on);
+}
+
+/// Lets a panic go on, unless another one is under way: on top of that, it would end the process.
+pub(crate) fn go_on(payload: Payload) {
+    if std::thread::panicking() {
+        swallow(|| drop(payload));
+    } else {
+        resume_unwind(payload);
     }
 }
 
 /// Of several panics the first is the cause, the others are consequences.
 pub(crate) fn keep_first(first: &mut Option<Payload>, payload: Payload) {
-    match first {
-        None => *first = Some(payload),
-        Some(_) => swallow(|| drop(payload)),
+    *first = self::first(first.take(), Some(payload));
+}
+
+/// The first of two panics, if there is any.
+pub(crate) fn first(one: Option<Payload>, other: Option<Payload>) -> Option<Payload> {
+    match one {
+        None => other,
+        one => {
+            swallow(|| drop(other));
+            one
+        }
     }
 }
 

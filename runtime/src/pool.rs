@@ -33,11 +33,13 @@ use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::clock::Stopwatch;
 use crate::inbox::Debt;
 use crate::panics::{self, swallow};
 
@@ -241,26 +243,27 @@ impl Pool {
         self.shared.work.notify_all();
     }
 
-    /// No job starts any more: those that wait are dropped, those to come will be.
-    pub(crate) fn close(&self) {
-        let waiting = {
-            let mut state = self.lock();
-            state.closed = true;
-            std::mem::take(&mut state.queue)
-        };
-        self.shared.work.notify_all();
+    /// Drops the jobs that wait. Those to come find the threads that are free.
+    pub(crate) fn clear(&self) {
+        let waiting = std::mem::take(&mut self.lock().queue);
         waiting.into_values().for_each(|job| job.refuse(Refusal::Cancelled));
     }
 
-    /// Waits until all threads of a closed pool have ended, but not for ever. (A thread that has left the pool runs
-    /// nothing but the destructors of its thread-locals, so to join it takes no time.)
+    /// No job starts any more: those that wait are dropped, those to come will be.
+    pub(crate) fn close(&self) {
+        self.retire();
+        self.clear();
+    }
+
+    /// Waits until all threads of a closed pool have ended, but not for ever. (A thread that has left the pool still runs the
+    /// destructors of its thread-locals.)
     pub(crate) fn wait(&self, limit: Duration) {
-        let state = self.lock();
+        let (state, began) = (self.lock(), Stopwatch::start());
         let waited = self.shared.ended.wait_timeout_while(state, limit, |state| state.threads > 0);
         let (mut state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         let last = state.left.take().filter(|_| !timeout.timed_out());
         drop(state);
-        last.into_iter().for_each(join);
+        last.into_iter().for_each(|last| join_within(last, limit.saturating_sub(began.elapsed())));
     }
 
     /// Whether this process has the pool's threads, and not a copy of their memory.
@@ -379,6 +382,20 @@ fn join(thread: JoinHandle<()>) {
     drop(thread.join());
 }
 
+/// To join a thread takes as long as the destructors of its thread-locals do, so another thread does that; and if there
+/// is none to be had, nothing does.
+fn join_within(thread: JoinHandle<()>, limit: Duration) {
+    let (ends, has_ended) = mpsc::channel::<()>();
+    let joins = move || {
+        join(thread);
+        drop(ends);
+    };
+    let joiner = thread::Builder::new().name("roundel-joiner".into()).spawn(joins);
+    if has_ended.recv_timeout(limit) == Err(RecvTimeoutError::Disconnected) {
+        joiner.into_iter().for_each(join);
+    }
+}
+
 impl State {
     fn next_number(&mut self) -> u64 {
         self.last_number += 1;
@@ -432,6 +449,11 @@ impl LazyPool {
             }
             pool
         })
+    }
+
+    /// See [`Pool::clear`].
+    pub(crate) fn clear(&self) {
+        self.pool.get().into_iter().for_each(Pool::clear);
     }
 
     pub(crate) fn close(&self) {

@@ -42,7 +42,7 @@ use slab::Slab;
 use crate::alarm::Alarm;
 use crate::clock::Nanos;
 use crate::inbox::Bell;
-use crate::panics::contain;
+use crate::panics::{self, contain};
 use crate::probe::{Event, Probe, Resource};
 pub(crate) use waiters::{Place, Waiters};
 
@@ -199,14 +199,14 @@ impl Reactor {
     /// Takes a source out. To be called before its descriptor is closed (invariant 8).
     pub(crate) fn deregister<S: mio::event::Source>(&self, source: &mut S, registration: &Registration) {
         // In a forked child the poll is still the parent's, and so is what is registered there.
-        if self.process == std::process::id() {
-            // A descriptor that is closed already has left the poll by itself.
-            let _ = self.registry.deregister(source);
-        }
+        let ours = self.process == std::process::id();
+        // A descriptor that is closed already has left the poll by itself. Foreign code: a source may panic.
+        let left = contain(|| ours.then(|| self.registry.deregister(source)));
         self.forget(registration);
         if self.probe.is_on() {
             self.probe.wait_ends(registration.resource(), 0..=u64::MAX);
         }
+        left.err().into_iter().for_each(panics::go_on);
     }
 
     /// Asks the kernel for a new report of what is ready, for whoever has read or written behind our back:

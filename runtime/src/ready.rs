@@ -203,6 +203,12 @@ impl<T: Slot> Ready<T> {
         TaskId::new(self.runtime, self.slots[slot].mark().serial(), slot)
     }
 
+    /// The number of the task that was the last to end in `slot`.
+    pub(crate) fn former(&mut self, slot: usize) -> TaskId {
+        let next = self.slots[slot].mark().serial();
+        TaskId::new(self.runtime, if next == 1 { MAX_SERIAL } else { next - 1 }, slot)
+    }
+
     /// Queues a task. Whether that changed anything: not if it is queued already, not if it is gone.
     #[inline]
     pub(crate) fn wake(&mut self, id: TaskId) -> bool {

@@ -5,7 +5,8 @@
 //!
 //! What follows. [`Remote::spawn`] sends the closure through the inbox; on the loop's own thread it makes the
 //! future, which lives and dies there (invariant 10). Only the result comes back, so only it must be `Send`.
-//! It waits in a `Reply` for whoever comes: an `.await` or a blocking `.wait()`.
+//! It waits in a `Reply` for whoever comes: an `.await` or a blocking `.wait()`. It is there when the task is over: its
+//! future has been dropped, and its cleanup, if it leaves one, is done.
 //!
 //! Cancel safety: a `RemoteHandle` that is polled no more loses nothing. Dropping it detaches.
 
@@ -17,9 +18,9 @@ use std::task::{Context, Poll};
 use crate::context;
 use crate::error::JoinError;
 use crate::inbox::Inbox;
-use crate::panics::{Payload, contain};
+use crate::panics::{Payload, contain, swallow};
 use crate::reply::Reply;
-use crate::task::{self, TaskId, spawn};
+use crate::task::{self, TaskId, bequeath, spawn};
 
 /// How other threads reach a loop: cheap to clone, to be sent anywhere.
 ///
@@ -138,23 +139,37 @@ struct Promise<T: Send + 'static> {
 impl<T: Send + 'static> Promise<T> {
     /// On the loop: makes the future, spawns it, and answers with what becomes of it.
     fn keep<Fut: Future<Output = T> + 'static>(mut self, f: impl FnOnce() -> Fut + 'static) {
-        spawn(async move {
+        let task = spawn(async move {
             self.task = task::current();
             let future = match contain(f) {
                 Ok(future) => future,
                 Err(payload) => return self.panicked(payload),
             };
-            let mut future = std::pin::pin!(future);
-            let result = std::future::poll_fn(|cx| match contain(|| future.as_mut().poll(cx)) {
-                Ok(poll) => poll.map(Ok),
-                Err(payload) => Poll::Ready(Err(payload)),
+            let mut future = std::pin::pin!(Some(future));
+            let result = std::future::poll_fn(|cx| {
+                let Some(running) = future.as_mut().as_pin_mut() else { unreachable!("it is dropped below") };
+                match contain(|| running.poll(cx)) {
+                    Ok(poll) => poll.map(Ok),
+                    Err(payload) => Poll::Ready(Err(payload)),
+                }
             });
-            match result.await {
-                Ok(output) => self.reply.finish(Ok(output)),
-                Err(payload) => self.panicked(payload),
+            let result = result.await;
+            // Gone before anything hears of it.
+            match (result, contain(|| future.set(None))) {
+                (Ok(output), Ok(())) => self.reply.finish(Ok(output)),
+                (Ok(output), Err(payload)) => {
+                    swallow(|| drop(output));
+                    self.panicked(payload);
+                }
+                (Err(payload), dropped) => {
+                    swallow(|| drop(dropped));
+                    self.panicked(payload);
+                }
             }
-        })
-        .detach();
+        });
+        let context = context::current().filter(|context| context.ending.get());
+        context.into_iter().for_each(|context| context.from_threads.borrow_mut().push(task.id()));
+        task.detach();
     }
 
     fn panicked(&self, payload: Payload) {
@@ -164,7 +179,17 @@ impl<T: Send + 'static> Promise<T> {
 }
 
 impl<T: Send + 'static> Drop for Promise<T> {
+    /// If the task is cancelled and goes on as its cleanup, the answer waits for the end of that.
     fn drop(&mut self) {
-        self.reply.finish(Err(self.task.map_or_else(JoinError::never_ran, JoinError::cancelled)));
+        if self.reply.is_finished() {
+            return;
+        }
+        let task = self.task.take();
+        let cleans = context::current().is_some_and(|context| context.executor.has_left_cleanups());
+        if let Some(task) = task.filter(|_| cleans) {
+            let rest = Promise { reply: Arc::clone(&self.reply), task: Some(task) };
+            return bequeath(Box::pin(async move { drop(rest) }));
+        }
+        self.reply.finish(Err(task.map_or_else(JoinError::never_ran, JoinError::cancelled)));
     }
 }

@@ -24,21 +24,22 @@
 //! Virtual time. Step 3 only looks, and if after step 4 nothing is ready, the clock jumps to the next deadline. But
 //! while another thread owes this loop the result of a job, step 3 waits for it, and the clock stands still.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::mem::ManuallyDrop;
+use std::panic::resume_unwind;
 use std::pin::pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
 use crate::builder::{Builder, Options};
-use crate::clock::{Clock, NEVER, Nanos};
+use crate::clock::{Clock, NEVER, Stopwatch, saturating_nanos};
 use crate::context::{self, Context};
 use crate::debug;
 use crate::dice::Dice;
-use crate::executor::{Batch, Executor};
+use crate::executor::{Batch, Executor, Home};
 use crate::id::TaskId;
 use crate::inbox::{Inbox, Mail, TABLE};
 use crate::pace::Pace;
@@ -72,10 +73,18 @@ pub fn run<F: Future>(main: F) -> F::Output {
 /// A loop, its tasks, timers and sources.
 ///
 /// It may be run any number of times; tasks that were spawned and did not end stay where they are in between.
-/// Dropping it is the *shutdown*: every task is cancelled, in the order of their slots. What destructors spawn
-/// meanwhile may run until the [`shutdown_timeout`](Builder::shutdown_timeout); then that is dropped, too. Jobs of
-/// [`blocking`](crate::blocking) that run are waited for just as long.
-/// A handle, waker or source that outlives its runtime harms nobody.
+/// Dropping it is the *shutdown*: every task is cancelled, in the order of their slots. The tasks that destructors spawn
+/// meanwhile, and cleanups, may run until the [`shutdown_timeout`](Builder::shutdown_timeout), and may use threads;
+/// then they are dropped, too. Jobs of [`blocking`](crate::blocking) that run are waited for just as long.
+/// An output that has not been fetched by then is dropped, and its handle says so. A handle, waker or source may outlive
+/// its runtime.
+///
+/// A runtime that is dropped inside another loop waits for nothing, because that would stall the other loop: leftover
+/// tasks run as long as they need not wait, and running jobs are left to themselves. If a goodbye matters, drop the
+/// runtime outside.
+///
+/// A task is always dropped inside its own loop: also when it is cancelled between two `block_on`s, or while another
+/// loop runs. Its cleanup is then due in the next `block_on`, or at the shutdown.
 ///
 /// A runtime does not survive `fork`: in the child, `block_on` panics, and dropping it does nothing.
 ///
@@ -144,9 +153,13 @@ impl Runtime {
                 None => Dice::unseeded(),
             },
             ending: Cell::new(false),
+            from_threads: RefCell::default(),
         };
+        let context = Rc::new(context);
+        let home: Weak<Context> = Rc::downgrade(&context);
+        context.executor.set_home(home as Weak<dyn Home>);
         Ok(Runtime {
-            context: Rc::new(context),
+            context,
             pace: Pace::new(),
             engine: Cell::new(Some(Engine {
                 poller,
@@ -177,20 +190,30 @@ impl Runtime {
             !forked,
             "`block_on` was called on a runtime that was built before a `fork`: build a new one in the child"
         );
-        let mut output = None;
-        let mut main = pin!(main);
-        let mut poll = |cx: &mut TaskContext<'_>| main.as_mut().poll(cx).map(|value| output = Some(value));
+        let _entered = context::enter(Rc::clone(&self.context), true);
+        let (mut output, mut main) = (None, pin!(Some(main)));
+        let mut poll = |cx: &mut TaskContext<'_>| {
+            let main = main.as_mut().as_pin_mut().expect("the main future stays until the loop is over");
+            main.poll(cx).map(|value| output = Some(value))
+        };
         let panicked =
             self.run_root(&mut Root { id: self.context.executor.open_root(), poll: &mut poll, end: None });
-        if let Some(payload) = panicked {
-            std::panic::resume_unwind(payload);
+        // Here, where its destructors still find the loop, and not on top of a panic.
+        match (panicked, contain(|| main.set(None))) {
+            (None, Ok(())) => output.expect("the loop runs until its main future is done"),
+            (None, Err(payload)) => {
+                swallow(|| drop(output));
+                resume_unwind(payload)
+            }
+            (Some(first), dropped) => {
+                swallow(|| drop(dropped));
+                resume_unwind(first)
+            }
         }
-        output.expect("the loop runs until its main future is done")
     }
 
     /// Runs the loop until its root is done; gives back what the root panicked with, if it did.
     fn run_root(&self, root: &mut Root<'_>) -> Option<Payload> {
-        let _entered = context::enter(Rc::clone(&self.context));
         let mut engine = self.engine.take().expect("a loop that is not running has its engine");
         while root.end.is_none() {
             self.turn(&mut engine, root);
@@ -206,12 +229,12 @@ impl Runtime {
     fn turn(&self, engine: &mut Engine, root: &mut Root<'_>) {
         self.poll_ready_tasks(root); // 1
         if root.end.is_none() {
-            self.look_around(engine);
+            let wait = self.how_long(); // 2
+            self.look_around(engine, wait);
         }
     }
 
-    fn look_around(&self, engine: &mut Engine) {
-        let wait = self.how_long(); // 2
+    fn look_around(&self, engine: &mut Engine, wait: Wait) {
         self.context.executor.set_arriving(true);
         self.ask_the_kernel(engine, wait); // 3
         self.take_mail(engine); // 4
@@ -358,56 +381,115 @@ impl Drop for Runtime {
         if self.process != std::process::id() {
             return self.abandon();
         }
+        // A loop below us on this thread would stand still while we wait.
+        let may_wait = !context::is_busy();
         let context = Rc::clone(&self.context);
-        let _entered = context::enter(Rc::clone(&context));
+        let _entered = context::enter(Rc::clone(&context), true);
+        let nested = context.executor.begin_nested();
+        let ending = Ending { may_wait, dying: nested.dying, began: Stopwatch::start() };
         context.ending.set(true);
-        let deadline = context.clock.after(self.shutdown_timeout);
-        context.pool.close();
-        context.inbox.forgive();
-        context.executor.cancel_all();
-        if context.executor.live() > 0 {
-            self.run_last_wishes(deadline);
-        }
-        // From here on nothing new lives: what the destructors spawn is dropped at once.
-        context.executor.shut();
-        context.executor.cancel_all();
-        context.timers.close();
-        context.reactor.close();
-        context.pool.wait(self.patience(deadline));
-        let mail = context.inbox.close(TABLE.last(context.runtime));
-        mail.errands.into_iter().for_each(|errand| swallow(|| drop(errand)));
+        self.end_tasks(&ending);
+        self.close(&ending);
+        context.executor.end_nested(&nested);
         context.probe.close();
         TABLE.leave(context.runtime);
     }
 }
 
+/// A shutdown that is under way.
+struct Ending {
+    may_wait: bool,
+    /// Tasks whose destructors are running below us: one or none.
+    dying: usize,
+    began: Stopwatch,
+}
+
+/// How often a loop that may not wait turns for what destructors have spawned.
+const TURNS_WITHOUT_WAITING: u32 = 128;
+
 impl Runtime {
-    /// What was spawned by destructors gets its time.
-    fn run_last_wishes(&self, deadline: Nanos) {
-        let Context { executor, timers, clock, .. } = &*self.context;
+    /// Cancels all tasks, lets what their destructors leave have its time, and drops the rest.
+    fn end_tasks(&self, ending: &Ending) {
+        let Context { executor, inbox, pool, .. } = &*self.context;
         let Some(mut engine) = self.engine.take() else { return };
+        // What other threads have sent is cancelled with the rest.
+        self.take_mail(&mut engine);
+        // Cleanups may use threads, so the pool stays open, but they do not wait for older jobs.
+        inbox.forgive();
+        pool.clear();
+        executor.cancel_all();
+        if self.awaited(ending) > 0 {
+            self.finish_leftovers(&mut engine, ending);
+        }
+        // From here on nothing new lives: what the destructors spawn is dropped at once.
+        executor.shut();
+        pool.close();
+        executor.cancel_all();
+        executor.drop_outputs();
+        self.engine.set(Some(engine));
+    }
+
+    /// Runs the cleanups, and what destructors have spawned, for as long as the shutdown may take.
+    fn finish_leftovers(&self, engine: &mut Engine, ending: &Ending) {
+        let Context { executor, timers, clock, .. } = &*self.context;
+        let deadline = clock.after(self.shutdown_timeout);
         // Wakes nobody, but no wait in the kernel is longer than this.
         let limit = (deadline != NEVER).then(|| timers.insert(deadline, Waker::noop().clone()));
         let mut nobody = Root { id: executor.open_root(), poll: &mut |_| Poll::Pending, end: None };
-        while executor.live() > 1 && clock.now() < deadline {
+        let mut turns = 0;
+        while clock.now() < deadline && !self.time_left(ending).is_zero() {
             self.poll_ready_tasks(&mut nobody);
             // The last one may have gone, and then nothing will come to end a park but the limit.
-            if executor.live() > 1 {
-                self.look_around(&mut engine);
+            if self.awaited(ending) == 1 {
+                break;
+            }
+            let wait = if ending.may_wait { self.bounded(self.how_long(), ending) } else { Wait::No };
+            self.look_around(engine, wait);
+            turns += 1;
+            if !ending.may_wait && (turns == TURNS_WITHOUT_WAITING || !executor.has_ready()) {
+                break;
             }
         }
         executor.close_root(nobody.id, End::Returned);
         limit.into_iter().for_each(|limit| timers.cancel(limit));
-        self.engine.set(Some(engine));
     }
 
-    /// How much longer the shutdown may wait for other threads, on whom a virtual clock has no influence.
-    fn patience(&self, deadline: Nanos) -> Duration {
-        let clock = &self.context.clock;
-        if clock.is_virtual() {
-            return self.shutdown_timeout;
+    /// How many tasks the shutdown waits for. Tasks that other threads have started since it began are not among them.
+    fn awaited(&self, ending: &Ending) -> usize {
+        let Context { executor, from_threads, .. } = &*self.context;
+        let mut from_threads = from_threads.borrow_mut();
+        from_threads.retain(|task| executor.lives(*task));
+        executor.live() - ending.dying - from_threads.len()
+    }
+
+    /// A virtual clock may stand still until a job ends; the shutdown does not wait that long.
+    fn bounded(&self, wait: Wait, ending: &Ending) -> Wait {
+        match self.time_left(ending) {
+            left if wait != Wait::Forever || left == Duration::MAX => wait,
+            left => Wait::until(saturating_nanos(left), 0),
         }
-        Duration::from_nanos(deadline.saturating_sub(clock.now()))
+    }
+
+    /// Ends everything but the tasks. Mail is refused before threads are waited for, because one of them may wait for us.
+    fn close(&self, ending: &Ending) {
+        let Context { runtime, clock, timers, reactor, inbox, pool, .. } = &*self.context;
+        timers.close(clock.now());
+        reactor.close();
+        let mail = inbox.close(TABLE.last(*runtime));
+        mail.errands.into_iter().for_each(|errand| swallow(|| drop(errand)));
+        pool.wait(if ending.may_wait { self.time_left(ending) } else { Duration::ZERO });
+    }
+
+    /// How much longer the shutdown may take, in real time. On virtual time this ends only what would not end by itself,
+    /// so it is at least a second there: slow machines do the same as fast ones.
+    fn time_left(&self, ending: &Ending) -> Duration {
+        let timeout = self.shutdown_timeout;
+        if timeout == Duration::MAX {
+            return timeout;
+        }
+        let is_virtual = self.context.clock.is_virtual();
+        let limit = if is_virtual { timeout.max(Duration::from_secs(1)) } else { timeout };
+        limit.saturating_sub(ending.began.elapsed())
     }
 
     /// A forked child has a copy of everything, but shares the poll in the kernel with its parent: the copy

@@ -16,9 +16,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use crate::context;
+use crate::executor::Cleanup;
 pub use crate::id::TaskId;
 use crate::join::JoinHandle;
 pub use crate::local::LocalKey;
+use crate::panics::swallow;
 #[doc(inline)]
 pub use crate::task_local;
 use crate::waker;
@@ -72,6 +74,17 @@ where
     let id = executor.spawn(future, Location::caller());
     executor.set_name(id, name.into());
     JoinHandle::new(executor, id)
+}
+
+/// Has a cleanup done by the task that is being cancelled, so that a task that awaits it awaits the cleanup; or else by a
+/// task of its own. Outside a loop it is dropped.
+pub(crate) fn bequeath(cleanup: Cleanup) {
+    let Some(context) = context::current() else { return swallow(|| drop(cleanup)) };
+    if let Err(cleanup) = context.executor.bequeath(cleanup) {
+        let task = spawn(cleanup);
+        context.executor.mark_as_cleanup(task.id());
+        task.detach();
+    }
 }
 
 /// The task whose code runs now; `None` outside a loop.

@@ -105,7 +105,7 @@ impl Sleep {
         Sleep { timers: Rc::clone(timers), deadline, stage: Stage::New { due: deadline <= now } }
     }
 
-    /// Gives the sleep another deadline, whether or not it is over.
+    /// Gives the sleep another deadline, whether or not it is over. From now on it belongs to the loop that runs now.
     ///
     /// # Panics
     ///
@@ -115,7 +115,7 @@ impl Sleep {
         let context = context::expect("Sleep::reset");
         let deadline = context.clock.nanos(deadline);
         self.stop();
-        *self = Sleep::new(&self.timers, deadline, context.clock.now());
+        *self = Sleep::new(&context.timers, deadline, context.clock.now());
     }
 
     fn is_due(&self) -> bool {
@@ -132,10 +132,9 @@ impl Sleep {
 
     #[track_caller]
     fn start(&mut self, cx: &mut Context<'_>) {
-        assert!(
-            !self.timers.is_closed(),
-            "a sleep was awaited whose runtime had been dropped: make it on the loop that awaits it"
-        );
+        if self.timers.is_closed() {
+            gone();
+        }
         if self.deadline != NEVER {
             let key = self.timers.insert(self.deadline, cx.waker().clone());
             self.stage = Stage::Pending(key);
@@ -165,6 +164,9 @@ impl Future for Sleep {
             Stage::New { .. } => self.start(cx),
             Stage::Pending(key) => {
                 if !self.timers.renew(key, cx.waker()) {
+                    if self.timers.is_closed_before(self.deadline) {
+                        gone();
+                    }
                     self.stage = Stage::Over;
                     self.report(key, false);
                     return Poll::Ready(());
@@ -173,6 +175,12 @@ impl Future for Sleep {
         }
         Poll::Pending
     }
+}
+
+#[cold]
+#[track_caller]
+fn gone() -> ! {
+    panic!("a sleep was awaited whose runtime had been dropped: make it on the loop that awaits it")
 }
 
 impl Drop for Sleep {
@@ -352,11 +360,14 @@ impl Interval {
         if Pin::new(&mut self.sleep).poll(cx).is_pending() {
             return Poll::Pending;
         }
-        let clock = &context::expect("Interval::tick").clock;
-        let (due, now) = (self.next, clock.now());
+        let context = context::expect("Interval::tick");
+        let now = context.clock.now();
+        // On another loop time is counted from another beginning, and the interval goes on from the present.
+        let moved = !Rc::ptr_eq(&context.timers, &self.sleep.timers);
+        let due = if moved { now } else { self.next };
         self.next = self.after(due, now);
-        self.sleep = Sleep::new(&self.sleep.timers, self.next, now);
-        Poll::Ready(clock.instant(due))
+        self.sleep = Sleep::new(&context.timers, self.next, now);
+        Poll::Ready(context.clock.instant(due))
     }
 
     /// The tick after the one that was `due`, and was given `now`.
@@ -388,16 +399,17 @@ impl Interval {
         self.period
     }
 
-    /// Begins anew: the next tick comes a period from now.
+    /// Begins anew, on the loop that runs now: the next tick comes a period from now.
     ///
     /// # Panics
     ///
     /// Outside a loop.
     #[track_caller]
     pub fn reset(&mut self) {
-        let now = context::expect("Interval::reset").clock.now();
+        let context = context::expect("Interval::reset");
+        let now = context.clock.now();
         self.next = now.saturating_add(saturating_nanos(self.period));
-        self.sleep = Sleep::new(&self.sleep.timers, self.next, now);
+        self.sleep = Sleep::new(&context.timers, self.next, now);
     }
 }
 

@@ -51,13 +51,14 @@ impl Key {
 #[derive(Debug)]
 pub(crate) struct Timers {
     heap: RefCell<Heap>,
-    closed: Cell<bool>,
+    /// When the runtime ended.
+    closed: Cell<Option<Nanos>>,
     probe: Rc<Probe>,
 }
 
 impl Timers {
     pub(crate) fn new(probe: Rc<Probe>) -> Timers {
-        Timers { heap: RefCell::default(), closed: Cell::new(false), probe }
+        Timers { heap: RefCell::default(), closed: Cell::new(None), probe }
     }
 
     pub(crate) fn insert(&self, deadline: Nanos, waker: Waker) -> Key {
@@ -113,15 +114,21 @@ impl Timers {
         }
     }
 
-    /// The runtime is gone: nothing fires any more.
-    pub(crate) fn close(&self) {
-        self.closed.set(true);
+    /// The runtime ends `now`: nothing fires any more. A sleep that another loop awaits is woken to hear of it. Each waker
+    /// is used by itself, because two of them may panic.
+    pub(crate) fn close(&self, now: Nanos) {
+        self.closed.set(Some(now));
         let heap = self.heap.take();
-        panics::swallow(|| drop(heap));
+        heap.timers.into_iter().for_each(|(_, timer)| panics::wake(timer.waker));
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.get()
+        self.closed.get().is_some()
+    }
+
+    /// Whether the runtime ended before this deadline.
+    pub(crate) fn is_closed_before(&self, deadline: Nanos) -> bool {
+        self.closed.get().is_some_and(|now| now < deadline)
     }
 
     pub(crate) fn probe(&self) -> &Probe {

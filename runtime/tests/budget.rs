@@ -455,6 +455,7 @@ const EXEMPT: &[(&str, &str)] = &[
     ("signal::Caught", "listens once"),
     ("signal::Shutdown", "listens once"),
     ("workers::Running", "is another process's answer"),
+    ("rest::Rest", "private: the rest of a scope that has failed"),
     ("waiting::Wait", "private: the rows of locks and channels go through it"),
     ("permits::Take", "private: the rows of locks go through it"),
 ];

@@ -461,10 +461,21 @@ fn hazard_45_a_child_whose_pipes_cannot_be_registered_is_killed() {
         }
         let _watchdog = watchdog();
         let (sender, receiver) = std::sync::mpsc::channel();
+        struct Sends(roundel::Remote, Option<Late>);
+        impl Drop for Sends {
+            fn drop(&mut self) {
+                let late = self.1.take();
+                drop(self.0.spawn(move || async move { drop(late) }));
+            }
+        }
         let runtime = Runtime::new().unwrap();
-        let late = Late(sender);
-        // Mail that is not fetched any more: it is dropped last of all.
-        drop(runtime.remote().spawn(move || async move { drop(late) }));
+        let output = Sends(runtime.remote(), Some(Late(sender)));
+        // An output that is not fetched is dropped at the end. The mail that it sends is not read any more: it is dropped last.
+        let _unfetched = runtime.block_on(async {
+            let task = spawn(async { output });
+            yield_now().await;
+            Some(task)
+        });
         let before = descriptors();
         drop(runtime);
         let error = receiver.recv().unwrap().unwrap_err();

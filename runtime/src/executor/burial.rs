@@ -5,7 +5,8 @@
 //!
 //! What follows. What has to be dropped goes through one place, [`Executor::bury`], which is a loop where recursion would
 //! be the natural mistake. A drop that leaves a *cleanup* ([`Executor::bequeath`]) leaves it to the task: the task goes on
-//! as that, under its own number, and is over when that is done. Cancelled again, it ends there.
+//! as that, under its own number, and is over when that is done. Cancelled again, it ends there. Drops happen inside the
+//! loop of the task ([`Home`]), whichever loop runs.
 //!
 //! Invariants. 4: no borrow across a drop. 11: a panic in a drop belongs to the task whose future it was. 12: after
 //! [`Executor::shut`], all that is spawned or bequeathed is dropped at once.
@@ -20,7 +21,7 @@ use crate::cell::Wreck;
 use crate::panics::{Payload, contain};
 
 /// What a cancelled task leaves to be done.
-pub(super) type Cleanup = Pin<Box<dyn Future<Output = ()>>>;
+pub(crate) type Cleanup = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Something to be dropped with care, and in whose name.
 pub(super) struct Grave {
@@ -45,6 +46,27 @@ impl Drop for First {
             resume_unwind(payload);
         }
     }
+}
+
+/// Cleanups, one after the other, each whatever the others do. The first panic comes out at the end: that of the drop which
+/// left them, or one of theirs.
+pub(crate) async fn in_turn(cleanups: Vec<Cleanup>, panic: Option<Payload>) {
+    let mut first = First(panic);
+    for mut cleanup in cleanups {
+        let done = poll_fn(|cx| match contain(|| cleanup.as_mut().poll(cx)) {
+            Ok(poll) => poll.map(Ok),
+            Err(payload) => Poll::Ready(Err(payload)),
+        })
+        .await;
+        first.0 = panics::first(first.0.take(), done.err());
+    }
+}
+
+/// The shutdown may happen inside a drop of ours.
+pub(crate) struct Nested {
+    digs: bool,
+    /// How many tasks count as live only because that drop is not over: one or none.
+    pub(crate) dying: usize,
 }
 
 /// More than honest destructors spawn, and few enough to be over in no time.
@@ -76,11 +98,33 @@ impl Executor {
             return self.graves.borrow_mut().push_back(grave);
         }
         let mut next = Some(grave);
-        while let Some(grave) = next {
-            self.dig(grave);
-            next = self.graves.borrow_mut().pop_front();
-        }
+        self.run_at_home(&mut || {
+            while let Some(grave) = next.take() {
+                self.dig(grave);
+                next = self.graves.borrow_mut().pop_front();
+            }
+        });
         self.digging.set(false);
+    }
+
+    /// What a destructor spawns, and the cleanup it leaves, belong to the loop of its task.
+    fn run_at_home(&self, f: &mut dyn FnMut()) {
+        let home = if self.at_home.get() { None } else { self.home.get().and_then(Weak::upgrade) };
+        match home {
+            Some(home) => home.run(f),
+            // The loop is the current one, or it has been dropped.
+            None => f(),
+        }
+    }
+
+    /// The loop that [`run_at_home`](Executor::run_at_home) enters.
+    pub(crate) fn set_home(&self, home: Weak<dyn Home>) {
+        let _ = self.home.set(home);
+    }
+
+    /// Whether that loop is the current one on this thread.
+    pub(crate) fn set_at_home(&self, at_home: bool) {
+        self.at_home.set(at_home);
     }
 
     fn dig(&self, grave: Grave) {
@@ -90,9 +134,7 @@ impl Executor {
         // Not twice: cancelled again, a task is over, and cleanups of its cleanup are tasks of their own.
         let cleaning = self.state.borrow_mut().ready.get(id).mark.has(CLEANING);
         let may_bequeath = matches!(cause, Cause::Cancelled) && !cleaning && self.closed.get().is_none();
-        *self.will.borrow_mut() = may_bequeath.then(Vec::new);
-        let dropped = contain(|| drop(task));
-        let will = self.will.take().unwrap_or_default();
+        let (dropped, will) = self.collect(may_bequeath, || contain(|| drop(task)));
         self.running.set(before);
         match (cause, dropped) {
             (Cause::Cancelled, dropped) if !will.is_empty() => self.execute(id, will, dropped, spawned_at),
@@ -108,6 +150,14 @@ impl Executor {
         }
     }
 
+    /// Runs `f`; returns the cleanups that its destructors left, unless each is to be a task of its own.
+    pub(crate) fn collect<R>(&self, wanted: bool, f: impl FnOnce() -> R) -> (R, Vec<Cleanup>) {
+        // A destructor may drop the runtime, which drops other tasks in the middle of this.
+        let before = self.will.replace(wanted.then(Vec::new));
+        let result = f();
+        (result, self.will.replace(before).unwrap_or_default())
+    }
+
     /// Leaves a cleanup to be done before the task that is being cancelled is over. It comes back if none is.
     pub(crate) fn bequeath(&self, cleanup: Cleanup) -> Result<(), Cleanup> {
         match &mut *self.will.borrow_mut() {
@@ -119,6 +169,11 @@ impl Executor {
         }
     }
 
+    /// Whether the task that is being cancelled has left a cleanup so far.
+    pub(crate) fn has_left_cleanups(&self) -> bool {
+        self.will.borrow().as_ref().is_some_and(|will| !will.is_empty())
+    }
+
     /// The task goes on as its own cleanup; a panic of the drop that left it comes out at its end.
     #[cold]
     fn execute(
@@ -128,21 +183,7 @@ impl Executor {
         dropped: Result<(), Payload>,
         spawned_at: Option<&'static Location<'static>>,
     ) {
-        let cleanup = async move {
-            let mut first = First(dropped.err());
-            for mut cleanup in will {
-                // Each has its turn, also behind one that panicked.
-                let done = poll_fn(|cx| match contain(|| cleanup.as_mut().poll(cx)) {
-                    Ok(poll) => poll.map(Ok),
-                    Err(payload) => Poll::Ready(Err(payload)),
-                })
-                .await;
-                match done {
-                    Err(payload) if first.0.is_none() => first.0 = Some(payload),
-                    done => swallow(|| drop(done)),
-                }
-            }
-        };
+        let cleanup = in_turn(will, dropped.err());
         let task = TaskCell::new(cleanup, spawned_at.unwrap_or(Location::caller()));
         let mut state = self.state.borrow_mut();
         let slot = state.ready.get(id);
@@ -192,19 +233,43 @@ impl Executor {
         None
     }
 
-    /// Cancels all tasks there are, in the order of their slots. Cleanups that are under way are spared until the end.
+    /// Cancels all tasks there are, in the order of their slots, but none that their destructors spawn, in whatever slot.
+    /// Cleanups that are under way are spared until the end.
     pub(crate) fn cancel_all(&self) {
-        let slots = self.state.borrow().ready.slots();
-        for slot in 0..slots {
-            let mut state = self.state.borrow_mut();
-            // In a vacant slot there is nothing to be taken out.
-            let id = state.ready.number(slot);
-            let spared = state.ready.get(id).mark.has(CLEANING) && self.closed.get().is_none();
-            drop(state);
-            if !spared {
+        for id in self.all() {
+            let lives = self.lives(id);
+            let cleans = self.state.borrow_mut().ready.get(id).mark.has(CLEANING);
+            if lives && !(cleans && self.closed.get().is_none()) {
                 self.cancel(id);
             }
         }
+    }
+
+    /// Drops the outputs that are still there: one may hold the handle of its own task, and would never go.
+    pub(crate) fn drop_outputs(&self) {
+        let slots = self.state.borrow().ready.slots();
+        for slot in 0..slots {
+            let mut state = self.state.borrow_mut();
+            let id = state.ready.former(slot);
+            let slot = state.ready.get(id);
+            let output = if slot.end() == Some(End::Returned) { slot.task.take() } else { None };
+            drop(state);
+            if let Some(task) = output {
+                self.bury(Grave { id, task, cause: Cause::Unwanted });
+            }
+        }
+    }
+
+    /// A destructor of a task may drop the last reference to the task's own runtime. The other tasks are then dropped
+    /// within that drop, not after it. Returns what [`end_nested`](Executor::end_nested) needs.
+    pub(crate) fn begin_nested(&self) -> Nested {
+        let digs = self.digging.replace(false);
+        let dying = usize::from(digs && self.running.get().is_some_and(|id| self.lives(id)));
+        Nested { digs, dying }
+    }
+
+    pub(crate) fn end_nested(&self, nested: &Nested) {
+        self.digging.set(nested.digs);
     }
 
     /// This task, which has been spawned just now, is nothing but a cleanup.

@@ -13,7 +13,7 @@ use super::*;
 /// What came of a handle's poll.
 pub(crate) enum Join<T> {
     Output(T),
-    /// The task is over, and has not returned.
+    /// The task is over, and has not returned, or its output has been dropped with the runtime.
     Failed,
     /// Not over, and there was nobody to leave word for.
     NotYet,

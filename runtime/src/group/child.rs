@@ -6,11 +6,15 @@
 //! What follows. One counted cell between the two, and a future around the child's own that drops it when it is over, before
 //! anybody hears of that.
 //!
+//! An output may hold the handle of another child, whose output holds the next, and so on. So an output that nothing has
+//! fetched yet belongs to the scope as well, and a handle that is dropped inside the drop of an output leaves its own output
+//! to the scope: a loop, not a recursion.
+//!
 //! Invariants. 4: wakers and outputs are taken out before they are used or dropped. 11: a panic is an outcome.
 //!
 //! What it does not know: scopes.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -22,7 +26,8 @@ use pin_project_lite::pin_project;
 use crate::context;
 use crate::error::JoinError;
 use crate::group::nest::Outcome;
-use crate::panics::{contain, swallow};
+use crate::group::rest::Rest;
+use crate::panics::{self, Payload, contain, swallow};
 use crate::waiting::Watched;
 use crate::waker::Waiter;
 
@@ -38,11 +43,54 @@ struct Shared<T> {
     waiter: Cell<Option<Waiter>>,
     /// The child, if there is a handle that may want it to stop.
     child: Cell<Option<Waiter>>,
+    /// The output's place among those that the scope keeps, if it is there.
+    place: Cell<Option<usize>>,
+    unfetched: Rc<Unfetched>,
     resource: Watched,
 }
 
+/// The outputs that a scope keeps, as the handles see them.
+#[derive(Default)]
+pub(super) struct Unfetched {
+    /// Places of those whose handles are gone.
+    free: RefCell<Vec<usize>>,
+    /// An output is being dropped.
+    dropping: Cell<bool>,
+}
+
+impl Unfetched {
+    /// The place of an output that the scope need not keep any longer.
+    pub(super) fn next_free(&self) -> Option<usize> {
+        self.free.borrow_mut().pop()
+    }
+
+    /// Drops something in which there may be handles. Returns its panic.
+    pub(super) fn release<T>(&self, value: T) -> Option<Payload> {
+        let before = self.dropping.replace(true);
+        let dropped = contain(|| drop(value));
+        self.dropping.set(before);
+        dropped.err()
+    }
+}
+
+/// What a child and its handle share, as the scope sees it.
+pub(super) trait Keep {
+    /// The scope keeps it here.
+    fn keep_at(&self, place: usize);
+}
+
+impl<T> Keep for Shared<T> {
+    fn keep_at(&self, place: usize) {
+        self.place.set(Some(place));
+    }
+}
+
 /// A child and its handle. `judge` gives the output, or nothing if it is a failure.
-pub(super) fn child<'a, F, T: 'a, J>(future: F, judge: J) -> (Child<'a, F, T, J>, ScopedHandle<T>)
+pub(super) fn child<'a, F, T: 'a, J>(
+    future: F,
+    judge: J,
+    unfetched: &Rc<Unfetched>,
+) -> (Child<'a, F, T, J>, ScopedHandle<T>)
 where
     F: Future,
     J: FnOnce(F::Output) -> Option<T>,
@@ -54,12 +102,22 @@ where
         cancelled: Cell::new(false),
         waiter: Cell::new(None),
         child: Cell::new(None),
+        place: Cell::new(None),
+        unfetched: Rc::clone(unfetched),
         resource: Watched::new("child of a scope"),
     });
     let handle = ScopedHandle { shared: Rc::clone(&shared), waiting: false };
     let end = Some(End(Rc::clone(&shared)));
     (
-        Child { future: Some(future), judge: Some(judge), polled: false, shared, end, scope: PhantomData },
+        Child {
+            future: Some(future),
+            judge: Some(judge),
+            polled: false,
+            shared,
+            rest: None,
+            end,
+            scope: PhantomData,
+        },
         handle,
     )
 }
@@ -72,6 +130,8 @@ pin_project! {
         judge: Option<J>,
         polled: bool,
         shared: Rc<Shared<T>>,
+        // What the future left when it was cancelled.
+        rest: Option<Rest>,
         // Dropped last: only then does anybody hear that the child is over.
         end: Option<End<T>>,
         scope: PhantomData<&'a ()>,
@@ -98,8 +158,14 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome<'a>> {
         let mut this = self.project();
-        if this.shared.cancelled.get() {
-            return Poll::Ready(Outcome::Fine);
+        if this.shared.cancelled.get() && this.future.is_some() {
+            *this.rest = Rest::of(None, || this.future.set(None));
+        }
+        if let Some(rest) = this.rest {
+            return match contain(|| Pin::new(rest).poll(cx)) {
+                Ok(done) => done.map(|()| Outcome::Fine),
+                Err(payload) => Poll::Ready(Outcome::Panicked(payload)),
+            };
         }
         let first = !std::mem::replace(this.polled, true);
         if first && this.shared.wanted.get() {
@@ -122,7 +188,8 @@ where
             return Poll::Ready(this.end.take().map_or(Outcome::Fine, |end| Outcome::Failed(Box::new(end))));
         }
         this.shared.output.set(output);
-        Poll::Ready(Outcome::Fine)
+        let kept = this.shared.wanted.get().then(|| Rc::clone(this.shared) as Rc<dyn Keep>);
+        Poll::Ready(kept.map_or(Outcome::Fine, Outcome::Kept))
     }
 }
 
@@ -136,7 +203,8 @@ pub struct ScopedHandle<T> {
 }
 
 impl<T> ScopedHandle<T> {
-    /// Drops the child, at the scope's next turn. The other children, and the scope, go on.
+    /// Drops the child, at the scope's next turn; it is over when its cleanup is, if it has one. The other children, and
+    /// the scope, go on.
     pub fn cancel(&self) {
         self.shared.cancelled.set(true);
         self.shared.child.take().into_iter().for_each(Waiter::wake);
@@ -180,6 +248,11 @@ impl<T> Drop for ScopedHandle<T> {
         self.shared.wanted.set(false);
         let (waiter, child) = (self.shared.waiter.take(), self.shared.child.take());
         drop((waiter, child));
+        let unfetched = &self.shared.unfetched;
+        self.shared.place.take().into_iter().for_each(|place| unfetched.free.borrow_mut().push(place));
+        if !unfetched.dropping.get() {
+            unfetched.release(self.shared.output.take()).into_iter().for_each(panics::go_on);
+        }
     }
 }
 

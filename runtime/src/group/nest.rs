@@ -13,19 +13,24 @@
 
 use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
-use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use slab::Slab;
+
 use crate::context;
+use crate::group::child::{Keep, Unfetched};
 use crate::group::crowd::Crowd;
-use crate::panics::{Payload, contain, keep_first};
+use crate::group::rest::Rest;
+use crate::panics::{self, Payload, contain, keep_first};
 use crate::waker::Waiter;
 
 /// How the body or a child ended.
 pub(super) enum Outcome<'a> {
     Fine,
+    /// With an output that nothing has fetched yet.
+    Kept(Rc<dyn Keep + 'a>),
     /// With what tells the child's handle that it is over, when it is dropped. Whoever awaits that handle is cancelled
     /// first, and is not to hear of it.
     Failed(Box<dyn Silence + 'a>),
@@ -47,6 +52,7 @@ pub(super) struct Nest<'env> {
     pub(super) cancelled: Cell<bool>,
     /// Wakes the scope's own future.
     waiter: Cell<Option<Waiter>>,
+    pub(super) unfetched: Rc<Unfetched>,
 }
 
 impl<'env> Nest<'env> {
@@ -55,6 +61,7 @@ impl<'env> Nest<'env> {
             incoming: RefCell::new(Some(Vec::new())),
             cancelled: Cell::new(false),
             waiter: Cell::new(None),
+            unfetched: Rc::default(),
         }
     }
 
@@ -94,7 +101,11 @@ pub(super) struct Run<'a, 'env: 'a> {
     /// Whether a child has failed, and the first panic.
     failed: bool,
     panic: Option<Payload>,
+    /// Outputs that nothing has fetched yet.
+    kept: Slab<Rc<dyn Keep + 'env>>,
     nest: Rc<Nest<'env>>,
+    /// The scope has failed; this is what is left to be done.
+    ending: Option<Rest>,
 }
 
 /// The body's place among the children, for as long as it lives.
@@ -104,22 +115,41 @@ impl<'a, 'env: 'a> Run<'a, 'env> {
     pub(super) fn new(nest: Rc<Nest<'env>>, body: Pin<Box<Child<'a, 'env>>>) -> Run<'a, 'env> {
         let mut crowd = Crowd::new();
         crowd.add(body);
-        Run { crowd, body_lives: true, silenced: Vec::new(), failed: false, panic: None, nest }
+        let (kept, ending) = (Slab::new(), None);
+        Run { crowd, body_lives: true, silenced: Vec::new(), failed: false, panic: None, kept, nest, ending }
     }
 
     /// Polls the children that were woken, and notes whether one has failed, and the first panic.
     fn poll_woken(&mut self, cx: &mut Context<'_>) {
-        let Run { crowd, body_lives, silenced, failed, panic, .. } = self;
+        let Run { crowd, body_lives, silenced, failed, panic, kept, .. } = self;
         let _ = crowd.poll(cx, |place, outcome| {
             *body_lives &= place != BODY;
             match outcome {
                 Outcome::Fine => return ControlFlow::Continue(()),
+                Outcome::Kept(output) => {
+                    output.keep_at(kept.insert(Rc::clone(&output)));
+                    return ControlFlow::Continue(());
+                }
                 Outcome::Failed(silence) => silenced.push(silence),
                 Outcome::Panicked(payload) => keep_first(panic, payload),
             }
             *failed = true;
             ControlFlow::Continue(())
         });
+        if let Some(payload) = self.let_go() {
+            keep_first(&mut self.panic, payload);
+            self.failed = true;
+        }
+    }
+
+    /// Drops the outputs whose handles are gone: one of them may hold the handle of the next. Returns the first panic.
+    fn let_go(&mut self) -> Option<Payload> {
+        let (unfetched, mut panic) = (&self.nest.unfetched, None);
+        while let Some(place) = unfetched.next_free() {
+            let output = self.kept.try_remove(place);
+            panic = panics::first(panic, unfetched.release(output));
+        }
+        panic
     }
 
     /// Those who were spawned join the others.
@@ -129,21 +159,16 @@ impl<'a, 'env: 'a> Run<'a, 'env> {
         }
     }
 
-    /// Drops the children, but not the body.
+    /// Drops the children, but not the body. What they leave to be done is the scope's, like a child.
     fn cancel_children(&mut self) {
         // One by one with the others, each whatever the others do when they are dropped.
         self.take_in();
-        self.crowd.clear_but(self.body_lives.then_some(BODY));
-    }
-
-    /// A child has failed: drops all, and goes on with the panic if there was one.
-    fn fail(&mut self) {
-        let mut panic = self.panic.take();
-        if let Err(payload) = contain(|| self.close()) {
-            keep_first(&mut panic, payload);
-        }
-        if let Some(payload) = panic {
-            resume_unwind(payload);
+        let body = self.body_lives.then_some(BODY);
+        if let Some(rest) = Rest::of(None, || self.crowd.clear_but(body)) {
+            self.crowd.add(Box::pin(contained(async {
+                rest.await;
+                Outcome::Fine
+            })));
         }
     }
 
@@ -152,8 +177,10 @@ impl<'a, 'env: 'a> Run<'a, 'env> {
         for child in self.nest.incoming.take().into_iter().flatten() {
             self.crowd.add(child);
         }
-        self.crowd.clear_but(None);
+        let cleared = contain(|| self.crowd.clear_but(None));
         self.silenced.clear();
+        let panic = panics::first(cleared.err(), self.let_go());
+        panic.into_iter().for_each(panics::go_on);
     }
 }
 
@@ -163,6 +190,9 @@ impl<'a, 'env: 'a> Future for Run<'a, 'env> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         ready!(context::spend(cx.waker()));
         let this = &mut *self;
+        if let Some(rest) = &mut this.ending {
+            return Pin::new(rest).poll(cx);
+        }
         this.take_in();
         this.poll_woken(cx);
         if this.failed {
@@ -171,8 +201,9 @@ impl<'a, 'env: 'a> Future for Run<'a, 'env> {
             if this.crowd.has_rest() {
                 return Poll::Pending;
             }
-            this.fail();
-            return Poll::Ready(());
+            let panic = this.panic.take();
+            this.ending = Rest::of(panic, || this.close());
+            return this.ending.as_mut().map_or(Poll::Ready(()), |rest| Pin::new(rest).poll(cx));
         }
         if this.nest.cancelled.take() {
             this.cancel_children();

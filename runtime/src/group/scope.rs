@@ -7,8 +7,8 @@
 //! drops that future drops them; whoever forgets it has them never polled again. Either way no child runs when what it
 //! borrows is gone. The compiler sees this without `unsafe`.
 //!
-//! Contract. [`scope`] ends when its body and all its children have ended. A panic in any of them cancels the rest, and
-//! goes on from there. In [`try_scope`], so does the first error of a child or of the body; the errors that had happened
+//! Contract. [`scope`] ends when its body and all its children have ended, and the cleanups of children that it has dropped
+//! are done. A panic in any of them cancels the rest, and goes on from there. In [`try_scope`], so does the first error of a child or of the body; the errors that had happened
 //! by then are all in the [`GroupError`]. To cancel is to drop: first the body, then the children in the order in
 //! which they were spawned. (A place that becomes free is used again, so after a child has ended that order is the
 //! places'.)
@@ -140,7 +140,7 @@ impl<'env> Scope<'env> {
     where
         F: Future + 'env,
     {
-        let (child, handle) = child(future, judge);
+        let (child, handle) = child(future, judge, &self.nest.unfetched);
         self.nest.admit(Box::pin(child));
         handle
     }
@@ -172,7 +172,7 @@ impl<'env> Scope<'env> {
     }
 
     /// Drops all children there are at the scope's next turn, also those who are spawned between this call and that;
-    /// their handles say so. The body goes on, and may spawn others after that.
+    /// their handles say so. The body goes on, and may spawn others after that. The scope waits for their cleanups.
     pub fn cancel(&self) {
         self.nest.cancelled.set(true);
         self.nest.wake();

@@ -21,7 +21,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::clock::{NEVER, Nanos, saturating_nanos};
+use crate::clock::{Moment, NEVER, Nanos, saturating_nanos};
 use crate::context;
 use crate::sync::permits::{Held, Permits};
 
@@ -56,8 +56,8 @@ pub struct Pool<C, E = io::Error> {
 
 struct Shared<C, E> {
     permits: Permits,
-    /// The last one to come back is the last of these; each with the time when it came.
-    idle: RefCell<Vec<(C, Nanos)>>,
+    /// The last one to come back is the last of these; each with the time when it came, if that was on a loop.
+    idle: RefCell<Vec<(C, Option<Moment>)>>,
     make: Make<C, E>,
     check: RefCell<Option<Rc<Check<C>>>>,
     idle_timeout: Cell<Nanos>,
@@ -94,7 +94,8 @@ impl<C, E> Pool<C, E> {
         self
     }
 
-    /// Does not use again what has been idle for longer than this.
+    /// Does not use again what has been idle for longer than this, or came back on another loop, or outside of any: nobody
+    /// can say how long that is idle.
     #[must_use]
     pub fn idle_timeout(self, timeout: Duration) -> Pool<C, E> {
         self.shared.idle_timeout.set(saturating_nanos(timeout));
@@ -154,12 +155,13 @@ impl<C, E> fmt::Debug for Pool<C, E> {
 impl<C, E> Shared<C, E> {
     /// An idle one that is still good. Those that are not are dropped, with nothing borrowed.
     fn warmest(&self) -> Option<C> {
-        let now = context::with("Pool::checkout", |context| context.clock.now());
+        let now = context::with("Pool::checkout", |context| context.clock.moment());
         loop {
-            let (mut item, since) = self.idle.borrow_mut().pop()?;
+            let (mut item, came) = self.idle.borrow_mut().pop()?;
             let check = self.check.borrow().clone();
-            let fresh = now.saturating_sub(since) <= self.idle_timeout.get();
-            if fresh && check.is_none_or(|check| check(&mut item)) {
+            // Of one that came back elsewhere nobody knows for how long it has been idle.
+            let idle = came.and_then(|came| now.since(came)).unwrap_or(NEVER);
+            if idle <= self.idle_timeout.get() && check.is_none_or(|check| check(&mut item)) {
                 return Some(item);
             }
         }
@@ -197,7 +199,7 @@ impl<C, E> DerefMut for Pooled<C, E> {
 impl<C, E> Drop for Pooled<C, E> {
     fn drop(&mut self) {
         if let Some(item) = self.item.take() {
-            let now = context::current().map_or(0, |context| context.clock.now());
+            let now = context::current().map(|context| context.clock.moment());
             self.shared.idle.borrow_mut().push((item, now));
         }
         self.shared.permits.give(1);

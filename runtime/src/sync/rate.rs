@@ -3,11 +3,12 @@
 //! Facts. A limit of ten per second is not kept by ten permits: ten quick requests give them back at once.
 //!
 //! What follows. A bucket of tokens: it is full at first, holds `burst` of them, and gets a new one every
-//! `1 / per_second`. It is not filled by a timer: from the time when it will be full, one can compute how many are in it
-//! now.
+//! `1 / per_second`. It is not filled by a timer: from what it lacked when it was last used, and the time since then, one
+//! can compute what is in it now.
 //!
 //! Contract. In no stretch of time are there more than `burst` plus what that time brings. First come, first served.
-//! Exact under a virtual clock.
+//! Exact under a virtual clock. The clocks of two runtimes cannot be compared: on another loop than before, the bucket is
+//! as full as it was left.
 //!
 //! | method | cancel safe |
 //! |---|---|
@@ -16,7 +17,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use crate::clock::{NEVER, Nanos};
+use crate::clock::{Moment, NEVER, Nanos};
 use crate::context;
 use crate::sync::permits::{Held, Permits};
 use crate::time;
@@ -41,8 +42,9 @@ pub struct RateLimiter {
     /// How long it takes for a token to come.
     period: Nanos,
     burst: u32,
-    /// When the bucket will be full, if nobody takes anything: later than the clock can count, if it is slow and large.
-    full_at: Cell<u128>,
+    /// When the last token was taken, and how long the bucket needed then until it is full: longer than the clock can
+    /// count, if it is slow and large.
+    taken: Cell<Option<(Moment, u128)>>,
     /// The first in line waits for the clock, the others for the first.
     line: Permits,
 }
@@ -63,7 +65,7 @@ impl RateLimiter {
         assert!(burst > 0, "a RateLimiter with a burst of zero would let nothing pass: give it at least 1");
         // Rounded up: rather too slow by a nanosecond than too fast. (Saturates.)
         let period = period.ceil() as Nanos;
-        RateLimiter { period, burst, full_at: Cell::new(0), line: Permits::new(1, "rate limiter") }
+        RateLimiter { period, burst, taken: Cell::new(None), line: Permits::new(1, "rate limiter") }
     }
 
     /// Waits for a token, and takes it.
@@ -92,13 +94,19 @@ impl RateLimiter {
     /// Takes a token, or says how long it will be until there is one.
     #[track_caller]
     fn take(&self) -> Result<(), Duration> {
-        let now = u128::from(context::with("RateLimiter", |context| context.clock.now()));
-        let full_at = self.full_at.get().max(now) + u128::from(self.period);
-        let too_early = full_at.saturating_sub(now + self.depth());
+        let now = context::with("RateLimiter", |context| context.clock.moment());
+        let (then, lacked) = self.taken.get().unwrap_or((now, 0));
+        let passed = now.since(then).unwrap_or_else(|| {
+            // On another loop, time counts from its first use here.
+            self.taken.set(Some((now, lacked)));
+            0
+        });
+        let lacks = lacked.saturating_sub(passed.into()) + u128::from(self.period);
+        let too_early = lacks.saturating_sub(self.depth());
         if too_early > 0 {
             return Err(Duration::from_nanos(too_early.try_into().unwrap_or(NEVER)));
         }
-        self.full_at.set(full_at);
+        self.taken.set(Some((now, lacks)));
         Ok(())
     }
 

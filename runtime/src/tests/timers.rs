@@ -414,7 +414,7 @@ fn hazard_05_a_waker_that_cancels_its_own_timer_when_it_is_replaced() {
     assert_eq!(seen[1..], [Dropped(0), Dropped(1), Renewed(true), Next(None), Next(None)]);
 }
 
-/// Uses the timers from the drop of a waker while all timers are dropped.
+/// Uses the timers from the wake and the drop of a waker while all timers end.
 #[test]
 fn hazard_05_the_end_of_the_timers_is_not_borrowed() {
     struct Late(Rc<Timers>, Cell<u32>);
@@ -433,9 +433,9 @@ fn hazard_05_the_end_of_the_timers_is_not_borrowed() {
     }
     let late = Rc::new(Late(Rc::clone(&timers), Cell::new(0)));
     ON_STAGE.set(Some(Rc::<Late>::clone(&late)));
-    timers.close();
+    timers.close(0);
     ON_STAGE.set(None);
-    assert_eq!(late.1.get(), 10, "each waker was dropped, once");
+    assert_eq!(late.1.get(), 20, "each waker was woken and dropped, once");
 }
 
 #[test]
