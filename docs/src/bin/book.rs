@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use docs::book::{chapters, made};
@@ -15,7 +16,8 @@ fn main() -> ExitCode {
         match made(&chapter) {
             Ok(text) if text == chapter.text => {}
             Ok(text) => {
-                println!("docs/{}: changed", chapter.path);
+                // Written without `println!`, which panics when the reader of the output has gone.
+                let _ = writeln!(std::io::stdout(), "docs/{}: changed", chapter.path);
                 std::fs::write(root().join("docs").join(&chapter.path), text)
                     .expect("a chapter can be written");
             }

@@ -1,0 +1,148 @@
+//! The end of a runtime: every future is dropped once, whatever the others do in their destructors.
+//!
+//! Facts. A destructor may spawn, wake, cancel and drop anything, and may leave a cleanup that has to be awaited. Jobs on
+//! other threads may run on, and may wait for this very loop. A runtime may be dropped inside another loop, which would stand
+//! still while this one waits.
+//!
+//! What follows. All tasks are cancelled. What their destructors leave may run until the `shutdown_timeout`; then that is
+//! dropped, too, and what is spawned from there on is dropped at once. Inside another loop nothing is waited for: what can run
+//! at once runs for a bounded number of turns. The mail is refused before threads are waited for.
+//!
+//! Invariant 12: see above. What it does not know: how a task is dropped.
+
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use super::{Engine, Root, Runtime};
+use crate::clock::{NEVER, Stopwatch, saturating_nanos};
+use crate::context::{self, Context};
+use crate::inbox::TABLE;
+use crate::panics::swallow;
+use crate::probe::End;
+use crate::reactor::Wait;
+
+impl Drop for Runtime {
+    /// Invariant 12: every future is dropped, once, whatever the others do in their destructors.
+    fn drop(&mut self) {
+        if self.process != std::process::id() {
+            return self.abandon();
+        }
+        // A loop below us on this thread would stand still while we wait.
+        let may_wait = !context::is_busy();
+        let context = Rc::clone(&self.context);
+        let _entered = context::enter(Rc::clone(&context), true);
+        let nested = context.executor.begin_nested();
+        let ending = Ending { may_wait, dying: nested.dying, began: Stopwatch::start() };
+        context.ending.set(true);
+        self.end_tasks(&ending);
+        self.close(&ending);
+        context.executor.end_nested(&nested);
+        context.probe.close();
+        TABLE.leave(context.runtime);
+    }
+}
+
+/// A shutdown that is under way.
+struct Ending {
+    may_wait: bool,
+    /// Tasks whose destructors are running below us: one or none.
+    dying: usize,
+    began: Stopwatch,
+}
+
+/// How often a loop that may not wait turns for what destructors have spawned.
+const TURNS_WITHOUT_WAITING: u32 = 128;
+
+impl Runtime {
+    /// Cancels all tasks, lets what their destructors leave have its time, and drops the rest.
+    fn end_tasks(&self, ending: &Ending) {
+        let Context { executor, inbox, pool, .. } = &*self.context;
+        let Some(mut engine) = self.engine.take() else { return };
+        // What other threads have sent is cancelled with the rest.
+        self.take_mail(&mut engine);
+        // Cleanups may use threads, so the pool stays open, but they do not wait for older jobs.
+        inbox.forgive();
+        pool.clear();
+        executor.cancel_all();
+        if self.awaited(ending) > 0 {
+            self.finish_leftovers(&mut engine, ending);
+        }
+        // From here on nothing new lives: what the destructors spawn is dropped at once.
+        executor.shut();
+        pool.close();
+        executor.cancel_all();
+        executor.drop_outputs();
+        self.engine.set(Some(engine));
+    }
+
+    /// Runs the cleanups, and what destructors have spawned, for as long as the shutdown may take.
+    fn finish_leftovers(&self, engine: &mut Engine, ending: &Ending) {
+        let Context { executor, timers, clock, .. } = &*self.context;
+        let deadline = clock.after(self.shutdown_timeout);
+        // Wakes nobody, but no wait in the kernel is longer than this.
+        let limit = (deadline != NEVER).then(|| timers.insert(deadline, Waker::noop().clone()));
+        let mut nobody = Root { id: executor.open_root(), poll: &mut |_| Poll::Pending, end: None };
+        let mut turns = 0;
+        while clock.now() < deadline && !self.time_left(ending).is_zero() {
+            self.poll_ready_tasks(&mut nobody);
+            // The last one may have gone, and then nothing will come to end a park but the limit.
+            if self.awaited(ending) == 1 {
+                break;
+            }
+            let wait = if ending.may_wait { self.bounded(self.how_long(), ending) } else { Wait::No };
+            self.look_around(engine, wait);
+            turns += 1;
+            if !ending.may_wait && (turns == TURNS_WITHOUT_WAITING || !executor.has_ready()) {
+                break;
+            }
+        }
+        executor.close_root(nobody.id, End::Returned);
+        limit.into_iter().for_each(|limit| timers.cancel(limit));
+    }
+
+    /// How many tasks the shutdown waits for. Tasks that other threads have started since it began are not among them.
+    fn awaited(&self, ending: &Ending) -> usize {
+        let Context { executor, from_threads, .. } = &*self.context;
+        let mut from_threads = from_threads.borrow_mut();
+        from_threads.retain(|task| executor.lives(*task));
+        executor.live() - ending.dying - from_threads.len()
+    }
+
+    /// A virtual clock may stand still until a job ends; the shutdown does not wait that long.
+    fn bounded(&self, wait: Wait, ending: &Ending) -> Wait {
+        match self.time_left(ending) {
+            left if wait != Wait::Forever || left == Duration::MAX => wait,
+            left => Wait::until(saturating_nanos(left), 0),
+        }
+    }
+
+    /// Ends everything but the tasks. Mail is refused before threads are waited for, because one of them may wait for us.
+    fn close(&self, ending: &Ending) {
+        let Context { runtime, clock, timers, reactor, inbox, pool, .. } = &*self.context;
+        timers.close(clock.now());
+        reactor.close();
+        let mail = inbox.close(TABLE.last(*runtime));
+        mail.errands.into_iter().for_each(|errand| swallow(|| drop(errand)));
+        pool.wait(if ending.may_wait { self.time_left(ending) } else { Duration::ZERO });
+    }
+
+    /// How much longer the shutdown may take, in real time. On virtual time this ends only what would not end by itself,
+    /// so it is at least a second there: slow machines do the same as fast ones.
+    fn time_left(&self, ending: &Ending) -> Duration {
+        let timeout = self.shutdown_timeout;
+        if timeout == Duration::MAX {
+            return timeout;
+        }
+        let is_virtual = self.context.clock.is_virtual();
+        let limit = if is_virtual { timeout.max(Duration::from_secs(1)) } else { timeout };
+        limit.saturating_sub(ending.began.elapsed())
+    }
+
+    /// A forked child has a copy of everything, but shares the poll in the kernel with its parent: the copy
+    /// must not be touched, nor may what it holds be told to say good-bye to anybody.
+    fn abandon(&mut self) {
+        std::mem::forget(Rc::clone(&self.context));
+        std::mem::forget(self.engine.take());
+    }
+}
