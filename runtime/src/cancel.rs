@@ -33,7 +33,7 @@ use slab::Slab;
 
 use crate::context;
 use crate::panics::{self, Payload, contain, swallow};
-use crate::task::bequeath;
+use crate::task::leave_cleanup;
 use crate::time::{Elapsed, Timeout, timeout};
 use crate::waiting::WaitQueue;
 
@@ -333,10 +333,10 @@ fn first_panic<T>(before: Result<T, Payload>, payload: Payload) -> Payload {
     }
 }
 
-/// Has a cleanup run on when its future is dropped; see [`bequeath`].
+/// Has a cleanup run on when its future is dropped; see [`leave_cleanup`].
 fn leave(cleanup: impl Future<Output = Result<(), Elapsed>> + 'static) {
     // Cut off or not: it has had its time.
-    bequeath(Box::pin(async move {
+    leave_cleanup(Box::pin(async move {
         let _ = cleanup.await;
     }));
 }

@@ -94,9 +94,9 @@ impl<F: Future<Output: 'static> + 'static> Task for TaskCell<F> {
 }
 
 /// What stands in a task's place when it has panicked.
-pub(crate) struct Wreck(pub(crate) Option<Payload>);
+pub(crate) struct Panicked(pub(crate) Option<Payload>);
 
-impl Task for Wreck {
+impl Task for Panicked {
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
         Poll::Ready(())
     }

@@ -55,13 +55,13 @@ impl JoinError {
         JoinError { task: Some(task), cause: Cause::Panicked(Mutex::new(payload)) }
     }
 
-    /// What the handle of a task says that has no output: of a panic, the wreck is left.
-    pub(crate) fn of(task: TaskId, end: End, wreck: Option<BoxedTask>) -> JoinError {
+    /// What the handle of a task says that has no output: of a panic, the panicked is left.
+    pub(crate) fn of(task: TaskId, end: End, panicked: Option<BoxedTask>) -> JoinError {
         if end == End::Returned {
             return JoinError { task: Some(task), cause: Cause::Unfetched };
         }
-        let payload =
-            wreck.and_then(|mut wreck| wreck.as_mut().output().downcast_mut::<Option<Payload>>()?.take());
+        let payload = panicked
+            .and_then(|mut panicked| panicked.as_mut().output().downcast_mut::<Option<Payload>>()?.take());
         payload.map_or_else(|| JoinError::cancelled(task), |payload| JoinError::panicked(task, payload))
     }
 

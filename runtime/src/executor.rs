@@ -6,17 +6,17 @@
 //!
 //! What follows. Nothing of ours is borrowed while foreign code runs: a task is *taken out* of its slot for
 //! the poll, and whoever looks at the slot meanwhile finds a note instead ("running"). What has to be
-//! dropped is dropped in `executor/burial.rs`.
+//! dropped is dropped in `executor/drops.rs`.
 //!
 //! ```text
 //!                      poll
 //!   spawn ──► in its slot ───► out ──► Ready: settle ─────────────► over: returned
-//!                 ▲  │          │ └──► panic: bury, settle ───────► over: panicked
+//!                 ▲  │          │ └──► panic: drop_task, settle ──► over: panicked
 //!                 │  │ cancel   │ Pending
 //!                 │  │          ├─ doomed (cancelled itself) ─┐
 //!                 │  ▼          │                             ▼
-//!                 │ out: bury, settle ◄─────────────────── cancel ► over: cancelled
-//!                 └─────────────┘ put_back       (a cancelled task that leaves a cleanup goes on as that: execute)
+//!                 │ out: drop_task, settle ◄────────────── cancel ► over: cancelled
+//!                 └─────────────┘ put_back       (with a cleanup it goes on as that: continue_as_cleanup)
 //!
 //!   over, and the handle has collected (join, take_outcome) or is gone (discard) ──► vacant
 //! ```
@@ -28,32 +28,25 @@
 //!
 //! What it does not know: mio, time, how a waker is made. It is given the `Context` to poll with.
 
-mod burial;
+mod drops;
 mod handles;
 
 use std::borrow::Cow;
-use std::cell::{Cell, OnceCell, RefCell, RefMut};
-use std::collections::VecDeque;
+use std::cell::{Cell, RefCell, RefMut};
 use std::panic::Location;
 use std::pin::Pin;
-use std::rc::{Rc, Weak};
-use std::task::{Poll, Waker};
+use std::rc::Rc;
+use std::task::Poll;
 
-use self::burial::Grave;
-pub(crate) use self::burial::{Cleanup, in_turn};
+use self::drops::Drops;
+pub(crate) use self::drops::{Cleanup, Home, in_turn};
 pub(crate) use self::handles::Join;
 use crate::cell::{BoxedTask, Task, TaskCell};
 use crate::extras::{Extras, Locals};
 use crate::id::TaskId;
 use crate::panics::{self, swallow};
-use crate::probe::{End, Event, Probe, Resource};
+use crate::probe::{End, Event, Probe};
 use crate::ready::{self, Mark, Ready, note};
-
-/// The loop of an executor. Tasks are dropped inside it, whichever loop runs when they are cancelled, and if none does.
-pub(crate) trait Home {
-    /// Calls `f` with this loop as the one that runs on this thread.
-    fn run(self: Rc<Self>, f: &mut dyn FnMut());
-}
 
 pub(crate) struct Executor {
     state: RefCell<State>,
@@ -62,18 +55,9 @@ pub(crate) struct Executor {
     watched: bool,
     /// The task whose code runs right now.
     running: Cell<Option<TaskId>>,
-    /// What waits to be dropped while something else is being dropped.
-    graves: RefCell<VecDeque<Grave>>,
-    digging: Cell<bool>,
-    /// The loop whose tasks these are, and whether it is the one that runs on this thread now.
-    home: OnceCell<Weak<dyn Home>>,
-    at_home: Cell<bool>,
-    /// What the task that is being cancelled right now wants done after its end; `None` while none is.
-    will: RefCell<Option<Vec<Cleanup>>>,
-    /// Set by the shutdown: how many of those that are spawned from now on are still dropped at once.
-    closed: Cell<Option<u32>>,
+    drops: Drops,
     extras: Extras,
-    /// What a panic has let fall, until `crash` picks it up.
+    /// The task whose poll has panicked, until `crash` drops it.
     fallen: Cell<Option<BoxedTask>>,
 }
 
@@ -96,7 +80,7 @@ const FEW: usize = 64;
 /// Half a cache line.
 #[derive(Default)]
 struct Slot {
-    /// The future, the output or the wreck; out while it is polled or dropped.
+    /// The future, the output or what it panicked with; out while it is polled or dropped.
     task: Option<BoxedTask>,
     /// The task that awaits the handle; anybody else's waker is among the extras.
     waiter: Option<TaskId>,
@@ -125,12 +109,7 @@ impl Executor {
             watched: probe.is_on(),
             probe,
             running: Cell::default(),
-            graves: RefCell::default(),
-            digging: Cell::default(),
-            home: OnceCell::new(),
-            at_home: Cell::default(),
-            will: RefCell::default(),
-            closed: Cell::default(),
+            drops: Drops::default(),
             extras,
             fallen: Cell::default(),
         }
@@ -163,7 +142,7 @@ impl Executor {
     fn admit(&self, id: TaskId) {
         self.emit(|| Event::Spawn { task: id, by: self.running.get() });
         self.inherit(id);
-        if let Some(left) = self.closed.get() {
+        if let Some(left) = self.drops.refusing() {
             self.refuse(id, left);
         }
     }
@@ -314,7 +293,7 @@ impl Executor {
             ready.for_each_vacant(|slot| slot.task = None);
             *shells = 0;
             ready.shrink();
-            self.graves.borrow_mut().shrink_to_fit();
+            self.drops.shrink();
             self.extras.shrink();
             *looked = (ready.slots(), *live);
         }

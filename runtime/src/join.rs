@@ -136,10 +136,10 @@ impl<T: 'static> JoinHandle<T> {
                 self.poll(cx)
             }
             Join::Output(_) | Join::Failed => {
-                let (end, wreck) = executor.take_outcome(self.id).unwrap_or((End::Cancelled, None));
+                let (end, panicked) = executor.take_outcome(self.id).unwrap_or((End::Cancelled, None));
                 self.report(false);
                 self.executor = None;
-                Poll::Ready(Err(JoinError::of(self.id, end, wreck)))
+                Poll::Ready(Err(JoinError::of(self.id, end, panicked)))
             }
         }
     }

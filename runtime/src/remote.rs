@@ -20,7 +20,7 @@ use crate::error::JoinError;
 use crate::inbox::Inbox;
 use crate::panics::{Payload, contain, swallow};
 use crate::reply::Reply;
-use crate::task::{self, TaskId, bequeath, spawn};
+use crate::task::{self, TaskId, leave_cleanup, spawn};
 
 /// How other threads reach a loop: cheap to clone, to be sent anywhere.
 ///
@@ -188,7 +188,7 @@ impl<T: Send + 'static> Drop for Promise<T> {
         let cleans = context::current().is_some_and(|context| context.executor.has_left_cleanups());
         if let Some(task) = task.filter(|_| cleans) {
             let rest = Promise { reply: Arc::clone(&self.reply), task: Some(task) };
-            return bequeath(Box::pin(async move { drop(rest) }));
+            return leave_cleanup(Box::pin(async move { drop(rest) }));
         }
         self.reply.finish(Err(task.map_or_else(JoinError::never_ran, JoinError::cancelled)));
     }

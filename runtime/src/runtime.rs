@@ -245,7 +245,7 @@ impl Runtime {
         self.pace.go_on(&self.context.clock);
     }
 
-    /// Polls a batch. The net for panics is hung once for all of them, and a panic ends the batch: what fell is buried.
+    /// Polls a batch. The net for panics is hung once for all of them, and a panic ends the batch: the task that panicked is dropped.
     fn poll_ready_tasks(&self, root: &mut Root<'_>) {
         if let Err(payload) = contain(|| self.poll_batch(root)) {
             root.end = self.context.executor.crash(payload).map(Err);

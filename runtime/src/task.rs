@@ -78,9 +78,9 @@ where
 
 /// Has a cleanup done by the task that is being cancelled, so that a task that awaits it awaits the cleanup; or else by a
 /// task of its own. Outside a loop it is dropped.
-pub(crate) fn bequeath(cleanup: Cleanup) {
+pub(crate) fn leave_cleanup(cleanup: Cleanup) {
     let Some(context) = context::current() else { return swallow(|| drop(cleanup)) };
-    if let Err(cleanup) = context.executor.bequeath(cleanup) {
+    if let Err(cleanup) = context.executor.leave_cleanup(cleanup) {
         let task = spawn(cleanup);
         context.executor.mark_as_cleanup(task.id());
         task.detach();

@@ -8,7 +8,13 @@
 //!
 //! What it does not know: what polls the handle.
 
-use super::*;
+use std::task::Waker;
+
+use super::{CANCELLED, DETACHED, Executor, LARGEST_SHELL, PANICKED, Slot, State};
+use crate::cell::BoxedTask;
+use crate::id::TaskId;
+use crate::panics::swallow;
+use crate::probe::{End, Resource};
 
 /// What came of a handle's poll.
 pub(crate) enum Join<T> {

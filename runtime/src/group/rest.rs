@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use crate::context;
 use crate::executor::{Cleanup, in_turn};
 use crate::panics::{self, Payload, contain};
-use crate::task::bequeath;
+use crate::task::leave_cleanup;
 
 /// Cleanups that are done one after the other. A panic, of the drop that left them or of one of them, comes out at the end.
 pub(super) struct Rest {
@@ -54,6 +54,6 @@ impl Future for Rest {
 
 impl Drop for Rest {
     fn drop(&mut self) {
-        self.cleanups.take().into_iter().for_each(bequeath);
+        self.cleanups.take().into_iter().for_each(leave_cleanup);
     }
 }

@@ -1,4 +1,4 @@
-//! The process behind a `Child`: waiting for its end, and burying those that nobody waits for.
+//! The process behind a `Child`: waiting for its end, and reaping children that no task waits for.
 //!
 //! Facts. A process that has ended stays in the kernel's table, as a zombie, until its parent has waited for
 //! it. Until then, and no longer, its number is its own: a signal sent later may hit a stranger. Linux gives

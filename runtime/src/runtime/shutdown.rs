@@ -69,7 +69,7 @@ impl Runtime {
             self.finish_leftovers(&mut engine, ending);
         }
         // From here on nothing new lives: what the destructors spawn is dropped at once.
-        executor.shut();
+        executor.refuse_spawns();
         pool.close();
         executor.cancel_all();
         executor.drop_outputs();

@@ -117,7 +117,7 @@ enum Who {
 
 /// What has to be dropped, in whose name.
 #[derive(Clone, Copy)]
-enum Grave {
+enum PendingDrop {
     Cancelled(usize),
     Panicked(usize),
     /// The future is gone already: its destructor panicked, and the output it had left is dropped instead.
@@ -129,8 +129,8 @@ struct Model {
     script: Script,
     lives: Vec<Life>,
     queue: VecDeque<Who>,
-    graves: VecDeque<Grave>,
-    digging: bool,
+    pending: VecDeque<PendingDrop>,
+    dropping: bool,
     seen: Vec<Seen>,
 }
 
@@ -144,8 +144,8 @@ impl Model {
     fn perform(tasks: usize, steps: &[Step]) -> Sensible<Vec<Seen>> {
         let lives = (0..tasks).map(|_| Life { handle: true, ..Life::default() }).collect();
         let queue = (0..tasks).map(Who::Task).collect();
-        let (graves, seen) = (VecDeque::new(), Vec::new());
-        let mut model = Model { script: Script::new(steps), lives, queue, graves, digging: false, seen };
+        let (pending, seen) = (VecDeque::new(), Vec::new());
+        let mut model = Model { script: Script::new(steps), lives, queue, pending, dropping: false, seen };
         while let Some(step) = model.script.next() {
             match step {
                 Step::Poll => model.poll()?,
@@ -203,7 +203,7 @@ impl Model {
         loop {
             match self.script.next() {
                 Some(Step::Complete) => return self.complete(task),
-                Some(Step::Panic) => return self.bury(Grave::Panicked(task)),
+                Some(Step::Panic) => return self.drop_task(PendingDrop::Panicked(task)),
                 None | Some(Step::Leave) => break,
                 Some(step) => self.common(step, Who::Task(task), Some(task))?,
             }
@@ -215,7 +215,11 @@ impl Model {
     /// The future is dropped within its last poll.
     fn complete(&mut self, task: usize) -> Sensible {
         let panicked = self.destroy(task)?;
-        if panicked { self.bury(Grave::Unfinished(task)) } else { self.settle(task, End::Returned) }
+        if panicked {
+            self.drop_task(PendingDrop::Unfinished(task))
+        } else {
+            self.settle(task, End::Returned)
+        }
     }
 
     /// Drops a future; whether its destructor panics.
@@ -236,33 +240,33 @@ impl Model {
             life.doomed = true;
             return Ok(());
         }
-        self.bury(Grave::Cancelled(task))
+        self.drop_task(PendingDrop::Cancelled(task))
     }
 
     /// What is to be dropped inside a drop waits until that is over; else a chain would be as deep as the stack.
-    fn bury(&mut self, grave: Grave) -> Sensible {
-        self.graves.push_back(grave);
-        if std::mem::replace(&mut self.digging, true) {
+    fn drop_task(&mut self, next: PendingDrop) -> Sensible {
+        self.pending.push_back(next);
+        if std::mem::replace(&mut self.dropping, true) {
             return Ok(());
         }
-        while let Some(grave) = self.graves.pop_front() {
-            match grave {
-                Grave::Cancelled(task) => {
+        while let Some(next) = self.pending.pop_front() {
+            match next {
+                PendingDrop::Cancelled(task) => {
                     let end = if self.destroy(task)? { End::Panicked } else { End::Cancelled };
                     self.settle(task, end)?;
                 }
-                Grave::Panicked(task) => {
+                PendingDrop::Panicked(task) => {
                     self.destroy(task)?;
                     self.settle(task, End::Panicked)?;
                 }
-                Grave::Unfinished(task) => {
+                PendingDrop::Unfinished(task) => {
                     self.seen.push(Seen::OutputDropped(task));
                     self.settle(task, End::Panicked)?;
                 }
-                Grave::Unwanted(task) => self.seen.push(Seen::OutputDropped(task)),
+                PendingDrop::Unwanted(task) => self.seen.push(Seen::OutputDropped(task)),
             }
         }
-        self.digging = false;
+        self.dropping = false;
         Ok(())
     }
 
@@ -278,7 +282,7 @@ impl Model {
 
     fn discard(&mut self, task: usize) -> Sensible {
         match self.lives[task].outcome.take() {
-            Some(End::Returned) => self.bury(Grave::Unwanted(task)),
+            Some(End::Returned) => self.drop_task(PendingDrop::Unwanted(task)),
             _ => Ok(()),
         }
     }

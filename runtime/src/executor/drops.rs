@@ -1,30 +1,46 @@
-//! How tasks end that do not return: cancelled, panicked, or at the shutdown.
+//! Dropping tasks: cancelled, panicked, or at the shutdown.
 //!
-//! Facts. To drop a future is to run foreign code, which may cancel, spawn and drop others, a million deep, and may
-//! panic. A task that is cancelled may have something to say good-bye to, and cannot wait in a destructor.
+//! Facts. To drop a future is to run foreign code, which may cancel, spawn and drop other tasks, a million deep, and may
+//! panic. A task that is cancelled may have a cleanup to run, and a destructor cannot await.
 //!
-//! What follows. What has to be dropped goes through one place, [`Executor::bury`], which is a loop where recursion would
-//! be the natural mistake. A drop that leaves a *cleanup* ([`Executor::bequeath`]) leaves it to the task: the task goes on
-//! as that, under its own number, and is over when that is done. Cancelled again, it ends there. Drops happen inside the
-//! loop of the task ([`Home`]), whichever loop runs.
+//! What follows. Every drop goes through [`Executor::drop_task`], which is a loop where recursion would be the natural
+//! mistake: a drop that is asked for while another is under way becomes a *pending drop*. A destructor may leave a
+//! *cleanup* ([`Drops::leave_cleanup`]). If its task was cancelled, the task goes on as that cleanup, under its own number,
+//! and is over when the cleanup is done. Cancelled again, it ends there. Drops happen inside the loop of the task
+//! ([`Home`]), whichever loop runs on this thread.
+//!
+//! [`Drops`] keeps what only drops need; the executor reaches it through its methods.
 //!
 //! Invariants. 4: no borrow across a drop. 11: a panic in a drop belongs to the task whose future it was. 12: after
-//! [`Executor::shut`], all that is spawned or bequeathed is dropped at once.
+//! [`Executor::refuse_spawns`], all that is spawned or left as a cleanup is dropped at once.
 //!
 //! What it does not know: what polls.
 
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::panic::resume_unwind;
+use std::panic::{Location, resume_unwind};
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::task::Poll;
 
-use super::*;
-use crate::cell::Wreck;
-use crate::panics::{Payload, contain};
+use super::{CLEANING, DOOMED, Executor};
+use crate::cell::{BoxedTask, Panicked, TaskCell};
+use crate::id::TaskId;
+use crate::panics::{self, Payload, contain, swallow};
+use crate::probe::{End, Event};
+
+/// The loop of an executor. Tasks are dropped inside it, whichever loop runs when they are cancelled, and if none does.
+pub(crate) trait Home {
+    /// Calls `f` with this loop as the one that runs on this thread.
+    fn run(self: Rc<Self>, f: &mut dyn FnMut());
+}
 
 /// What a cancelled task leaves to be done.
 pub(crate) type Cleanup = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Something to be dropped with care, and in whose name.
-pub(super) struct Grave {
+/// A task that has to be dropped, and why.
+struct PendingDrop {
     id: TaskId,
     task: BoxedTask,
     cause: Cause,
@@ -64,13 +80,70 @@ pub(crate) async fn in_turn(cleanups: Vec<Cleanup>, panic: Option<Payload>) {
 
 /// The shutdown may happen inside a drop of ours.
 pub(crate) struct Nested {
-    digs: bool,
+    under_way: bool,
     /// How many tasks count as live only because that drop is not over: one or none.
     pub(crate) dying: usize,
 }
 
 /// More than honest destructors spawn, and few enough to be over in no time.
 const SPAWNS_AFTER_THE_END: u32 = 100_000;
+
+/// What is kept for drops.
+#[derive(Default)]
+pub(super) struct Drops {
+    /// What waits to be dropped while something else is being dropped.
+    pending: RefCell<VecDeque<PendingDrop>>,
+    /// Set while a drop runs: another one becomes pending.
+    under_way: Cell<bool>,
+    /// The cleanups that the drop under way has left so far; `None` if each is to be a task of its own.
+    cleanups: RefCell<Option<Vec<Cleanup>>>,
+    /// Set by the shutdown: how many of the tasks that are spawned from now on are still dropped at once.
+    refusing: Cell<Option<u32>>,
+    /// The loop whose tasks these are, and whether it is the one that runs on this thread now.
+    home: OnceCell<Weak<dyn Home>>,
+    at_home: Cell<bool>,
+}
+
+impl Drops {
+    /// Runs `f`; returns the cleanups that its destructors left, unless each is to be a task of its own.
+    fn collect<R>(&self, wanted: bool, f: impl FnOnce() -> R) -> (R, Vec<Cleanup>) {
+        // A destructor may drop the runtime, which drops other tasks in the middle of this.
+        let before = self.cleanups.replace(wanted.then(Vec::new));
+        let result = f();
+        (result, self.cleanups.replace(before).unwrap_or_default())
+    }
+
+    /// Leaves a cleanup to be done before the task that is being cancelled is over. It comes back if none is.
+    fn leave_cleanup(&self, cleanup: Cleanup) -> Result<(), Cleanup> {
+        match &mut *self.cleanups.borrow_mut() {
+            Some(cleanups) => {
+                cleanups.push(cleanup);
+                Ok(())
+            }
+            None => Err(cleanup),
+        }
+    }
+
+    /// What a destructor spawns, and the cleanup it leaves, belong to the loop of its task.
+    fn run_at_home(&self, f: &mut dyn FnMut()) {
+        let home = if self.at_home.get() { None } else { self.home.get().and_then(Weak::upgrade) };
+        match home {
+            Some(home) => home.run(f),
+            // The loop is the current one, or it has been dropped.
+            None => f(),
+        }
+    }
+
+    /// How many of the tasks that are spawned now are still dropped at once; `None` before the end.
+    pub(super) fn refusing(&self) -> Option<u32> {
+        self.refusing.get()
+    }
+
+    /// Gives back the memory that many pending drops have needed.
+    pub(super) fn shrink(&self) {
+        self.pending.borrow_mut().shrink_to_fit();
+    }
+}
 
 impl Executor {
     /// Drops a future *now*, so that what it held is free when this returns. The two exceptions: a task
@@ -88,102 +161,86 @@ impl Executor {
         }
         drop(state);
         if let Some(task) = task {
-            self.bury(Grave { id, task, cause: Cause::Cancelled });
+            self.drop_task(id, task, Cause::Cancelled);
         }
     }
 
-    /// Drops what is in the box; a loop, however deep the drops of drops go.
-    fn bury(&self, grave: Grave) {
-        if self.digging.replace(true) {
-            return self.graves.borrow_mut().push_back(grave);
+    /// Drops a task; a loop, however deep the drops of drops go.
+    fn drop_task(&self, id: TaskId, task: BoxedTask, cause: Cause) {
+        let first = PendingDrop { id, task, cause };
+        if self.drops.under_way.replace(true) {
+            return self.drops.pending.borrow_mut().push_back(first);
         }
-        let mut next = Some(grave);
-        self.run_at_home(&mut || {
-            while let Some(grave) = next.take() {
-                self.dig(grave);
-                next = self.graves.borrow_mut().pop_front();
+        let mut next = Some(first);
+        self.drops.run_at_home(&mut || {
+            while let Some(pending) = next.take() {
+                self.drop_one(pending);
+                next = self.drops.pending.borrow_mut().pop_front();
             }
         });
-        self.digging.set(false);
+        self.drops.under_way.set(false);
     }
 
-    /// What a destructor spawns, and the cleanup it leaves, belong to the loop of its task.
-    fn run_at_home(&self, f: &mut dyn FnMut()) {
-        let home = if self.at_home.get() { None } else { self.home.get().and_then(Weak::upgrade) };
-        match home {
-            Some(home) => home.run(f),
-            // The loop is the current one, or it has been dropped.
-            None => f(),
-        }
-    }
-
-    /// The loop that [`run_at_home`](Executor::run_at_home) enters.
+    /// The loop inside which tasks are dropped.
     pub(crate) fn set_home(&self, home: Weak<dyn Home>) {
-        let _ = self.home.set(home);
+        let _ = self.drops.home.set(home);
     }
 
     /// Whether that loop is the current one on this thread.
     pub(crate) fn set_at_home(&self, at_home: bool) {
-        self.at_home.set(at_home);
+        self.drops.at_home.set(at_home);
     }
 
-    fn dig(&self, grave: Grave) {
-        let Grave { id, task, cause } = grave;
+    fn drop_one(&self, pending: PendingDrop) {
+        let PendingDrop { id, task, cause } = pending;
         let before = self.running.replace(Some(id));
         let spawned_at = task.spawned_at();
         // Not twice: cancelled again, a task is over, and cleanups of its cleanup are tasks of their own.
         let cleaning = self.state.borrow_mut().ready.get(id).mark.has(CLEANING);
-        let may_bequeath = matches!(cause, Cause::Cancelled) && !cleaning && self.closed.get().is_none();
-        let (dropped, will) = self.collect(may_bequeath, || contain(|| drop(task)));
+        let may_clean = matches!(cause, Cause::Cancelled) && !cleaning && self.drops.refusing().is_none();
+        let (dropped, cleanups) = self.collect(may_clean, || contain(|| drop(task)));
         self.running.set(before);
         match (cause, dropped) {
-            (Cause::Cancelled, dropped) if !will.is_empty() => self.execute(id, will, dropped, spawned_at),
+            (Cause::Cancelled, dropped) if !cleanups.is_empty() => {
+                self.continue_as_cleanup(id, cleanups, dropped, spawned_at);
+            }
             (Cause::Cancelled, Ok(())) => self.close(id, End::Cancelled, None),
-            (Cause::Cancelled, Err(payload)) => self.settle_wreck(id, payload),
+            (Cause::Cancelled, Err(payload)) => self.settle_panicked(id, payload),
             // Nobody wanted the output, nor will anybody hear of its panic.
             (Cause::Unwanted, dropped) => swallow(|| drop(dropped)),
             // The first panic is the cause; what the drop adds to it is a consequence.
             (Cause::Panicked(first), dropped) => {
                 swallow(|| drop(dropped));
-                self.settle_wreck(id, first);
+                self.settle_panicked(id, first);
             }
         }
     }
 
     /// Runs `f`; returns the cleanups that its destructors left, unless each is to be a task of its own.
     pub(crate) fn collect<R>(&self, wanted: bool, f: impl FnOnce() -> R) -> (R, Vec<Cleanup>) {
-        // A destructor may drop the runtime, which drops other tasks in the middle of this.
-        let before = self.will.replace(wanted.then(Vec::new));
-        let result = f();
-        (result, self.will.replace(before).unwrap_or_default())
+        self.drops.collect(wanted, f)
     }
 
     /// Leaves a cleanup to be done before the task that is being cancelled is over. It comes back if none is.
-    pub(crate) fn bequeath(&self, cleanup: Cleanup) -> Result<(), Cleanup> {
-        match &mut *self.will.borrow_mut() {
-            Some(will) => {
-                will.push(cleanup);
-                Ok(())
-            }
-            None => Err(cleanup),
-        }
+    pub(crate) fn leave_cleanup(&self, cleanup: Cleanup) -> Result<(), Cleanup> {
+        self.drops.leave_cleanup(cleanup)
     }
 
     /// Whether the task that is being cancelled has left a cleanup so far.
     pub(crate) fn has_left_cleanups(&self) -> bool {
-        self.will.borrow().as_ref().is_some_and(|will| !will.is_empty())
+        self.drops.cleanups.borrow().as_ref().is_some_and(|cleanups| !cleanups.is_empty())
     }
 
     /// The task goes on as its own cleanup; a panic of the drop that left it comes out at its end.
     #[cold]
-    fn execute(
+    fn continue_as_cleanup(
         &self,
         id: TaskId,
-        will: Vec<Cleanup>,
+        cleanups: Vec<Cleanup>,
         dropped: Result<(), Payload>,
         spawned_at: Option<&'static Location<'static>>,
     ) {
-        let cleanup = in_turn(will, dropped.err());
+        let cleanup = in_turn(cleanups, dropped.err());
         let task = TaskCell::new(cleanup, spawned_at.unwrap_or(Location::caller()));
         let mut state = self.state.borrow_mut();
         let slot = state.ready.get(id);
@@ -196,8 +253,8 @@ impl Executor {
         }
     }
 
-    fn settle_wreck(&self, id: TaskId, payload: Payload) {
-        self.close(id, End::Panicked, Some(Box::pin(Wreck(Some(payload)))));
+    fn settle_panicked(&self, id: TaskId, payload: Payload) {
+        self.close(id, End::Panicked, Some(Box::pin(Panicked(Some(payload)))));
     }
 
     #[cold]
@@ -218,7 +275,7 @@ impl Executor {
             self.report_unheard(id);
         }
         if let Some((_, Some(task))) = self.take_outcome(id) {
-            self.bury(Grave { id, task, cause: Cause::Unwanted });
+            self.drop_task(id, task, Cause::Unwanted);
         }
     }
 
@@ -229,7 +286,7 @@ impl Executor {
         let Some(id) = self.running.take() else { resume_unwind(payload) };
         self.probe.emit(|| Event::PollEnd { task: id, ready: true });
         let Some(task) = self.fallen.take() else { return Some(payload) };
-        self.bury(Grave { id, task, cause: Cause::Panicked(payload) });
+        self.drop_task(id, task, Cause::Panicked(payload));
         None
     }
 
@@ -239,7 +296,7 @@ impl Executor {
         for id in self.all() {
             let lives = self.lives(id);
             let cleans = self.state.borrow_mut().ready.get(id).mark.has(CLEANING);
-            if lives && !(cleans && self.closed.get().is_none()) {
+            if lives && !(cleans && self.drops.refusing().is_none()) {
                 self.cancel(id);
             }
         }
@@ -255,7 +312,7 @@ impl Executor {
             let output = if slot.end() == Some(End::Returned) { slot.task.take() } else { None };
             drop(state);
             if let Some(task) = output {
-                self.bury(Grave { id, task, cause: Cause::Unwanted });
+                self.drop_task(id, task, Cause::Unwanted);
             }
         }
     }
@@ -263,13 +320,13 @@ impl Executor {
     /// A destructor of a task may drop the last reference to the task's own runtime. The other tasks are then dropped
     /// within that drop, not after it. Returns what [`end_nested`](Executor::end_nested) needs.
     pub(crate) fn begin_nested(&self) -> Nested {
-        let digs = self.digging.replace(false);
-        let dying = usize::from(digs && self.running.get().is_some_and(|id| self.lives(id)));
-        Nested { digs, dying }
+        let under_way = self.drops.under_way.replace(false);
+        let dying = usize::from(under_way && self.running.get().is_some_and(|id| self.lives(id)));
+        Nested { under_way, dying }
     }
 
     pub(crate) fn end_nested(&self, nested: &Nested) {
-        self.digging.set(nested.digs);
+        self.drops.under_way.set(nested.under_way);
     }
 
     /// This task, which has been spawned just now, is nothing but a cleanup.
@@ -278,8 +335,8 @@ impl Executor {
     }
 
     /// From here on, whatever is spawned is dropped at once.
-    pub(crate) fn shut(&self) {
-        self.closed.set(Some(SPAWNS_AFTER_THE_END));
+    pub(crate) fn refuse_spawns(&self) {
+        self.drops.refusing.set(Some(SPAWNS_AFTER_THE_END));
         self.extras.always();
     }
 
@@ -287,7 +344,7 @@ impl Executor {
     /// sooner or later one is leaked instead.
     #[cold]
     pub(super) fn refuse(&self, id: TaskId, left: u32) {
-        self.closed.set(Some(left.saturating_sub(1)));
+        self.drops.refusing.set(Some(left.saturating_sub(1)));
         if left == 0 {
             std::mem::forget(self.state.borrow_mut().ready.get(id).task.take());
             self.close(id, End::Cancelled, None);
