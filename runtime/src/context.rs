@@ -22,7 +22,7 @@ use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::{self, Poll, Waker, ready};
 
 use crate::clock::Clock;
 use crate::dice::Dice;
@@ -296,6 +296,34 @@ pub(crate) fn share<R>(poll: impl FnOnce() -> R) -> R {
     let enough = HERE.with(|here| here.budget.get() >= BUDGET / 2);
     let _debtor = (!enough).then(Debtor::new);
     poll()
+}
+
+/// For a combinator with one child: counts an operation, and polls the child in a [`share`]. What the child said is inside;
+/// `Pending` outside means that the combinator itself gives way, and knows nothing.
+#[inline]
+pub(crate) fn poll_child<R>(
+    cx: &mut task::Context<'_>,
+    poll: impl FnOnce(&mut task::Context<'_>) -> R,
+) -> Poll<R> {
+    let enough = HERE.with(|here| {
+        let left = here.budget.get();
+        let enough = left > BUDGET / 2;
+        if enough {
+            here.budget.set(left - 1);
+        }
+        enough
+    });
+    if enough { Poll::Ready(poll(cx)) } else { poll_child_with_little(cx, poll) }
+}
+
+#[cold]
+#[inline(never)]
+fn poll_child_with_little<R>(
+    cx: &mut task::Context<'_>,
+    poll: impl FnOnce(&mut task::Context<'_>) -> R,
+) -> Poll<R> {
+    ready!(spend(cx.waker()));
+    Poll::Ready(share(|| poll(cx)))
 }
 
 /// What the parent had when its child was given a new budget; it pays when the child has been polled, also if that panicked.

@@ -176,26 +176,29 @@ pub fn count() -> usize {
 ///
 /// Cancel safety: yes; there is nothing to lose.
 pub fn yield_now() -> YieldNow {
-    YieldNow { yielded: false }
+    YieldNow { polls: 0 }
 }
 
 /// See [`yield_now`].
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct YieldNow {
-    yielded: bool,
+    /// How often it was polled, up to three.
+    polls: u8,
 }
 
 impl Future for YieldNow {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.yielded {
-            return poll_budget(cx);
+        match self.polls {
+            0 => cx.waker().wake_by_ref(),
+            1 => {}
+            // Ready again and again: see the budget.
+            _ => return poll_budget(cx),
         }
-        self.yielded = true;
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        self.polls += 1;
+        if self.polls == 1 { Poll::Pending } else { Poll::Ready(()) }
     }
 }
 

@@ -263,8 +263,7 @@ impl<F: Future> Future for Timeout<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         // First the future, with enough of a budget, and only then the clock: so a result that is ready wins.
-        ready!(context::spend(cx.waker()));
-        if let Poll::Ready(output) = context::share(|| this.future.poll(cx)) {
+        if let Poll::Ready(output) = ready!(context::poll_child(cx, |cx| this.future.poll(cx))) {
             return Poll::Ready(Ok(output));
         }
         if this.sleep.is_due() {

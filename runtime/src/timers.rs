@@ -226,16 +226,18 @@ impl Heap {
     /// Moves the timers to tables that are just large enough. Their order does not change.
     #[cold]
     fn shrink(&mut self) {
-        let mut timers = Slab::with_capacity(self.entries.len());
-        self.moved = HashMap::new();
-        for entry in &mut self.entries {
-            let timer = self.timers.remove(entry.slot as usize);
-            entry.slot = timers.insert(timer) as u32;
-            self.moved.insert(entry.serial, entry.slot);
-        }
-        self.timers = timers;
+        let Heap { entries, timers, moved, .. } = self;
+        *moved = HashMap::new();
+        let packed = entries.iter_mut().enumerate().map(|(place, entry)| {
+            let timer = timers.remove(entry.slot as usize);
+            entry.slot = place as u32;
+            moved.insert(entry.serial, entry.slot);
+            (place, timer)
+        });
+        // Collected, because a second call of `Slab::insert` would keep the first one from being inlined.
+        self.timers = packed.collect();
         self.entries.shrink_to_fit();
-        // An empty slab gives out its slots in order, here in the order of the heap.
+        // The slots are in the order of the heap now.
         self.places = (0..self.entries.len() as u32).collect();
     }
 
