@@ -27,25 +27,43 @@ use std::time::Instant;
 use roundel::source::Direction;
 use roundel::time::{self, Sleep};
 
+use crate::kernel::{self, explain};
 use crate::names::ToAddrs;
+use crate::socket::TcpSocket;
 use crate::stream::ByteStream;
 use crate::tcp::TcpStream;
 use schedule::{Schedule, Step};
 
-pub(crate) async fn connect(to: impl ToAddrs) -> io::Result<TcpStream> {
-    let target = to.target()?;
-    let name = target.to_string();
-    let mut race = Race::new(Schedule::new(target.resolve().await?));
-    match poll_fn(|cx| race.poll(cx)).await {
-        Some(stream) => Ok(stream),
-        None => Err(ConnectError { target: name, attempts: race.failed }.into()),
+impl TcpStream {
+    /// Connects to the first of the addresses that answers.
+    ///
+    /// # Errors
+    ///
+    /// Names the target and what became of each attempt: a [`ConnectError`].
+    pub async fn connect(to: impl ToAddrs) -> io::Result<TcpStream> {
+        let target = to.target()?;
+        let name = target.to_string();
+        let mut race = Race::new(Schedule::new(target.resolve().await?));
+        match poll_fn(|cx| race.poll(cx)).await {
+            Some(stream) => Ok(stream),
+            None => Err(ConnectError { target: name, attempts: race.failed }.into()),
+        }
     }
 }
 
-/// Waits until a connection that was begun is there.
-pub(crate) async fn established(stream: TcpStream) -> io::Result<TcpStream> {
-    stream.source().io(Direction::Write, check).await?;
-    Ok(stream)
+impl TcpSocket {
+    /// Connects.
+    ///
+    /// # Errors
+    ///
+    /// Names the address: `ConnectionRefused` if no socket listens there.
+    pub async fn connect(self, address: SocketAddr) -> io::Result<TcpStream> {
+        let failed = |error: io::Error| explain("connect to", address, &error);
+        kernel::begin_connect(self.get_ref(), &address.into()).map_err(failed)?;
+        let stream = ByteStream::new_plain(mio::net::TcpStream::from_std(self.into_inner().into()))?;
+        stream.source().io(Direction::Write, check).await.map_err(failed)?;
+        Ok(stream)
+    }
 }
 
 /// Whether the connection is there; `WouldBlock` while it is neither there nor has failed.
@@ -66,6 +84,7 @@ struct Race {
     schedule: Schedule,
     running: Vec<(SocketAddr, TcpStream)>,
     failed: Vec<(SocketAddr, io::Error)>,
+    /// Wakes the task for the next attempt. `None` until the race waits for that time.
     alarm: Option<Sleep>,
 }
 

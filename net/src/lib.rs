@@ -12,6 +12,7 @@ pub mod stdio;
 pub mod testing;
 
 mod connect;
+mod kernel;
 mod names;
 mod socket;
 mod stream;

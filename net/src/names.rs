@@ -88,8 +88,10 @@ impl Target {
             Target::Addresses(addresses) => return Ok(addresses),
             Target::Name(host, port) => (host, port),
         };
+        // The resolver blocks, so a thread of the pool calls it.
         let name = host.clone();
         let found = pool().run(move || (host.as_str(), port).to_socket_addrs().map(Vec::from_iter)).await;
+        // A lookup that panicked counts as a failed one; so does one that finds no address.
         match found.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(empty) if empty.is_empty() => {
                 Err(LookupError { name, cause: io::Error::new(ErrorKind::NotFound, "it has no address") })
@@ -98,6 +100,18 @@ impl Target {
             Err(cause) => Err(LookupError { name, cause }),
         }
         .map_err(|error| io::Error::new(error.cause.kind(), error))
+    }
+
+    /// The result of the first address for which `attempt` succeeds, or else the last error.
+    pub(crate) async fn first<T>(self, attempt: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
+        let mut failed = None;
+        for address in self.resolve().await? {
+            match attempt(address) {
+                Ok(found) => return Ok(found),
+                Err(error) => failed = Some(error),
+            }
+        }
+        Err(failed.unwrap_or_else(|| ErrorKind::AddrNotAvailable.into()))
     }
 }
 

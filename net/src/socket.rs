@@ -1,36 +1,34 @@
 //! A TCP socket before it is a connection or a listener: where the options are set.
 //!
-//! Facts. Some options have to be set before `bind`, some before `connect` or `listen`, and an accepted
-//! connection inherits most of them from its listener. A `connect` that does not block says "in progress" and
-//! goes on in the background; if a signal interrupts it, it goes on all the same.
+//! Facts. Some options must be set before `bind`, some before `connect` or `listen`. An accepted connection
+//! inherits most of them from its listener.
 //!
-//! What follows. A [`TcpSocket`] is a socket that is neither yet. The options that people set have methods here; all
-//! others are reached through [`TcpSocket::options`].
+//! What follows. A [`TcpSocket`] is neither a connection nor a listener yet. The options that programs often
+//! set have methods here; [`TcpSocket::options`] gives access to all others. `TcpSocket::listen` is in
+//! `tcp.rs` and `TcpSocket::connect` in `connect.rs`, beside what they return.
 //!
 //! | option | set it before |
 //! |---|---|
 //! | `reuse_address`, `reuse_port`, `only_v6`, `bind_device` | `bind` |
-//! | `recv_buffer_size`, `send_buffer_size` | `connect` or `listen`: the window is agreed upon then |
-//! | all others | any time; a listener's are those of the connections it accepts |
+//! | `recv_buffer_size`, `send_buffer_size` | `connect` or `listen`, because the window is agreed upon then |
+//! | all others | any time; a connection has those of the listener that accepted it |
 //!
-//! Contract. `bind`, `listen` and `connect` name the address in their errors, and keep the kind. To `listen` without `bind` is
-//! to listen on all addresses, at a port that the system chooses.
+//! Contract. `bind`, `listen` and `connect` name the address in their errors, and keep the kind. To `listen`
+//! without `bind` is to listen on all addresses, at a port that the system chooses.
 //!
 //! | method | cancel safe |
 //! |---|---|
 //! | `connect` | yes: the attempt is given up, and the socket closed |
 //!
-//! What it does not know: names.
+//! What it does not know: names, connections, listeners.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rustix::io::Errno;
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
-use crate::stream::ByteStream;
-use crate::tcp::{TcpListener, TcpStream};
+use crate::kernel::{self, explain};
 
 /// A TCP socket that will connect or listen.
 ///
@@ -82,9 +80,7 @@ impl TcpSocket {
     }
 
     fn new(domain: Domain) -> io::Result<TcpSocket> {
-        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_nonblocking(true)?;
-        Ok(TcpSocket { socket })
+        Ok(TcpSocket { socket: kernel::open(domain, Type::STREAM, Some(Protocol::TCP))? })
     }
 
     /// Takes over a socket that is neither connected nor listening, whatever the standard library believes it
@@ -108,37 +104,12 @@ impl TcpSocket {
         self.socket.bind(&address.into()).map_err(|error| explain("bind", address, &error))
     }
 
-    /// Begins to listen; the kernel keeps up to `backlog` connections until they are accepted (and no more than
-    /// its own limit, `somaxconn` on Linux).
-    ///
-    /// # Errors
-    ///
-    /// Names the address: `AddrInUse` if another socket listens there, which on some systems `bind` does not notice.
-    ///
-    /// # Panics
-    ///
-    /// Outside a loop.
-    #[track_caller]
-    pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
-        if let Err(error) = self.socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX)) {
-            return Err(match self.local_addr() {
-                Ok(address) => explain("listen on", address, &error),
-                Err(_) => error,
-            });
-        }
-        TcpListener::new(mio::net::TcpListener::from_std(self.socket.into()))
+    pub(crate) fn get_ref(&self) -> &Socket {
+        &self.socket
     }
 
-    /// Connects.
-    ///
-    /// # Errors
-    ///
-    /// Names the address: `ConnectionRefused` if nobody listens there.
-    pub async fn connect(self, address: SocketAddr) -> io::Result<TcpStream> {
-        let failed = |error: io::Error| explain("connect to", address, &error);
-        begin(&self.socket, &address.into()).map_err(failed)?;
-        let stream = ByteStream::new_plain(mio::net::TcpStream::from_std(self.socket.into()))?;
-        crate::connect::established(stream).await.map_err(failed)
+    pub(crate) fn into_inner(self) -> Socket {
+        self.socket
     }
 
     /// Our own address, once it is bound.
@@ -398,22 +369,4 @@ impl TcpSocket {
     pub fn options(&self) -> SockRef<'_> {
         SockRef::from(&self.socket)
     }
-}
-
-/// Begins to connect; the end comes as a report that the socket is writable.
-fn begin(socket: &Socket, to: &SockAddr) -> io::Result<()> {
-    loop {
-        let Err(error) = socket.connect(to) else { return Ok(()) };
-        match Errno::from_io_error(&error) {
-            // Asked again, the kernel says what became of it: `ALREADY` or `ISCONN`, if it goes on.
-            Some(Errno::INTR) => {}
-            Some(Errno::INPROGRESS | Errno::ALREADY | Errno::ISCONN) => return Ok(()),
-            _ => return Err(error),
-        }
-    }
-}
-
-/// The same error, with what was tried and where.
-fn explain(tried: &str, address: SocketAddr, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("cannot {tried} {address}: {error}"))
 }

@@ -44,9 +44,9 @@ use crate::io::{Buffers, Chunk};
 /// All methods take `&self`. Dropping the stream closes it.
 pub struct ByteStream<S: mio::event::Source> {
     source: Source<S>,
-    /// Set at each transfer, for somebody who looks for streams that are idle.
+    /// Set at each transfer, never cleared here: a server that looks for idle streams clears it. `None` if nothing does.
     busy: Option<Rc<Cell<bool>>>,
-    /// Whether a short read says that there is nothing more to read.
+    /// Whether a short read means that the socket is empty: true for TCP, false for Unix sockets and pipes.
     short_is_all: bool,
 }
 
@@ -119,25 +119,25 @@ impl<S: mio::event::Source> ByteStream<S> {
 
     /// Says what a transfer tells about the next one.
     #[inline(always)]
-    fn note(&self, direction: Direction, moved: usize, wanted: usize) {
+    fn after_transfer(&self, direction: Direction, moved: usize, wanted: usize) {
         if moved < wanted && (self.short_is_all || direction == Direction::Write) {
             self.source.fell_short(direction);
         }
-        self.stir();
+        self.mark_busy();
     }
 
     /// Bytes have moved.
     #[inline(always)]
-    fn stir(&self) {
+    fn mark_busy(&self) {
         if let Some(busy) = &self.busy {
             busy.set(true);
         }
     }
 
     /// After a try that went past the loop.
-    fn noted(&self, direction: Direction, wanted: usize, tried: io::Result<usize>) -> io::Result<usize> {
+    fn after_try(&self, direction: Direction, wanted: usize, tried: io::Result<usize>) -> io::Result<usize> {
         match &tried {
-            Ok(moved) => self.note(direction, *moved, wanted),
+            Ok(moved) => self.after_transfer(direction, *moved, wanted),
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.source.would_block(direction),
             Err(_) => {}
         }
@@ -158,7 +158,7 @@ where
     pub fn read<'a>(&'a self, buffer: &'a mut [u8]) -> impl Future<Output = io::Result<usize>> + use<'a, S> {
         self.source.io(Reading, move |mut io| {
             let count = io.read(buffer)?;
-            self.note(Direction::Read, count, buffer.len());
+            self.after_transfer(Direction::Read, count, buffer.len());
             Ok(count)
         })
     }
@@ -173,7 +173,7 @@ where
         let buffers = &mut buffers[..most];
         let wanted = buffers.iter().map(|buffer| buffer.len()).sum();
         let count = self.source.io(Reading, |mut io| io.read_vectored(buffers)).await?;
-        self.note(Direction::Read, count, wanted);
+        self.after_transfer(Direction::Read, count, wanted);
         Ok(count)
     }
 
@@ -204,7 +204,7 @@ where
     ) -> impl Future<Output = io::Result<Chunk<'a>>> + use<'a, S> {
         self.source.io(Reading, move |mut io| {
             let chunk = buffers.fill(|buffer| io.read(buffer))?;
-            self.note(Direction::Read, chunk.len(), buffers.size());
+            self.after_transfer(Direction::Read, chunk.len(), buffers.size());
             Ok(chunk)
         })
     }
@@ -234,12 +234,13 @@ where
     pub async fn read_to_end(&self, bytes: &mut Vec<u8>) -> io::Result<usize> {
         let before = bytes.len();
         loop {
+            // Each try reads a bounded stretch, so that an endless stream spends its budget.
             let read = |io: &S| {
                 let had = bytes.len();
                 let read = io.take(STRETCH).read_to_end(bytes);
                 // What was read before a `WouldBlock` is in the vector, too.
                 if bytes.len() > had {
-                    self.stir();
+                    self.mark_busy();
                 }
                 read
             };
@@ -256,7 +257,7 @@ where
     /// `WouldBlock` if there is nothing to read; else what the system says.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let tried = self.source.get_ref().read(buffer);
-        self.noted(Direction::Read, buffer.len(), tried)
+        self.after_try(Direction::Read, buffer.len(), tried)
     }
 }
 
@@ -273,7 +274,7 @@ where
     pub fn write<'a>(&'a self, bytes: &'a [u8]) -> impl Future<Output = io::Result<usize>> + use<'a, S> {
         self.source.io(Writing, move |mut io| {
             let count = io.write(bytes)?;
-            self.note(Direction::Write, count, bytes.len());
+            self.after_transfer(Direction::Write, count, bytes.len());
             Ok(count)
         })
     }
@@ -287,7 +288,7 @@ where
         let buffers = &buffers[..buffers.len().min(IOV_MAX)];
         let wanted = buffers.iter().map(|buffer| buffer.len()).sum();
         let count = self.source.io(Writing, |io| io.send_vectored(buffers)).await?;
-        self.note(Direction::Write, count, wanted);
+        self.after_transfer(Direction::Write, count, wanted);
         Ok(count)
     }
 
@@ -301,7 +302,7 @@ where
         let is_nothing = bytes.is_empty();
         let mut writing = self.source.io(Writing, move |mut io| {
             let count = io.write(bytes)?;
-            self.note(Direction::Write, count, count);
+            self.after_transfer(Direction::Write, count, count);
             bytes = &bytes[count..];
             match count {
                 0 => Err(ErrorKind::WriteZero.into()),
@@ -321,7 +322,7 @@ where
     /// `WouldBlock` if there is no room; else what the system says.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         let tried = self.source.get_ref().write(bytes);
-        self.noted(Direction::Write, bytes.len(), tried)
+        self.after_try(Direction::Write, bytes.len(), tried)
     }
 }
 
@@ -332,7 +333,7 @@ where
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let read = self.source.poll_io(cx, Direction::Read, |mut io| io.read(buffer));
         read.map_ok(|count| {
-            self.note(Direction::Read, count, buffer.len());
+            self.after_transfer(Direction::Read, count, buffer.len());
             count
         })
     }
@@ -354,7 +355,7 @@ where
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = self.source.poll_io(cx, Direction::Write, |mut io| io.write(bytes));
         written.map_ok(|count| {
-            self.note(Direction::Write, count, bytes.len());
+            self.after_transfer(Direction::Write, count, bytes.len());
             count
         })
     }

@@ -26,7 +26,7 @@
 //!
 //! What it does not know: names ([`names`](crate::lookup_host)), and what is served.
 
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -35,6 +35,7 @@ use futures_core::Stream;
 use roundel::source::{Direction, Source};
 use socket2::SockRef;
 
+use crate::kernel::{self, BACKLOG, explain};
 use crate::names::{Target, ToAddrs};
 use crate::socket::TcpSocket;
 use crate::stream::{ByteStream, Transport};
@@ -60,15 +61,6 @@ use crate::stream::{ByteStream, Transport};
 pub type TcpStream = ByteStream<mio::net::TcpStream>;
 
 impl TcpStream {
-    /// Connects to the first of the addresses that answers.
-    ///
-    /// # Errors
-    ///
-    /// Names the target and what became of each attempt.
-    pub async fn connect(to: impl ToAddrs) -> io::Result<TcpStream> {
-        crate::connect::connect(to).await
-    }
-
     /// Takes over a stream of the standard library.
     ///
     /// # Errors
@@ -158,28 +150,36 @@ impl TcpStream {
 
 impl Transport for mio::net::TcpStream {
     fn close_writing(&self) -> io::Result<()> {
-        match self.shutdown(Shutdown::Write) {
-            // The peer has gone first. It knows that nothing more will come.
-            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(()),
-            result => result,
-        }
+        kernel::close_writing(&SockRef::from(self))
     }
 
     fn send_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        send_vectored(&SockRef::from(self), buffers)
+        kernel::send_vectored(&SockRef::from(self), buffers)
     }
 }
 
-/// As the standard library's `write` does it for a single buffer: without a `SIGPIPE`.
-pub(crate) fn send_vectored(socket: &SockRef<'_>, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-    socket.send_vectored_with_flags(buffers, NO_SIGNAL)
+impl TcpSocket {
+    /// Begins to listen. The kernel keeps up to `backlog` connections until they are accepted, and no more than its own
+    /// limit (`somaxconn` on Linux).
+    ///
+    /// # Errors
+    ///
+    /// Names the address: `AddrInUse` if another socket listens there, which on some systems `bind` does not notice.
+    ///
+    /// # Panics
+    ///
+    /// Outside a loop.
+    #[track_caller]
+    pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
+        if let Err(error) = kernel::listen(self.get_ref(), backlog) {
+            return Err(match self.local_addr() {
+                Ok(address) => explain("listen on", address, &error),
+                Err(_) => error,
+            });
+        }
+        TcpListener::new(mio::net::TcpListener::from_std(self.into_inner().into()))
+    }
 }
-
-/// Apple's systems have no such flag; there the socket itself is told, by those who make it.
-#[cfg(not(target_vendor = "apple"))]
-const NO_SIGNAL: i32 = rustix::net::SendFlags::NOSIGNAL.bits().cast_signed();
-#[cfg(target_vendor = "apple")]
-const NO_SIGNAL: i32 = 0;
 
 /// Where TCP connections come in.
 ///
@@ -212,14 +212,7 @@ impl TcpListener {
     }
 
     async fn bind_first(at: Target, shared: bool) -> io::Result<TcpListener> {
-        let mut failed = None;
-        for address in at.resolve().await? {
-            match TcpListener::bind_one(address, shared) {
-                Ok(listener) => return Ok(listener),
-                Err(error) => failed = Some(error),
-            }
-        }
-        Err(failed.unwrap_or_else(|| ErrorKind::AddrNotAvailable.into()))
+        at.first(|address| TcpListener::bind_one(address, shared)).await
     }
 
     fn bind_one(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
@@ -305,9 +298,6 @@ impl TcpListener {
         SockRef::from(self.source.get_ref())
     }
 }
-
-/// How many connections the kernel keeps until they are accepted. It has a limit of its own (`somaxconn`).
-pub(crate) const BACKLOG: u32 = 4096;
 
 /// See [`TcpListener::incoming`].
 #[derive(Debug)]

@@ -52,32 +52,35 @@ use roundel::task::poll_budget;
 #[track_caller]
 pub fn duplex(capacity: usize) -> (Duplex, Duplex) {
     assert!(capacity > 0, "`duplex(0)`: nothing could ever be written");
-    let way = || Rc::new(Way { capacity, state: RefCell::default() });
+    let way = || Rc::new(OneWay { capacity, state: RefCell::default() });
     let (there, back) = (way(), way());
     (Duplex { out: Rc::clone(&there), into: Rc::clone(&back) }, Duplex { out: back, into: there })
 }
 
 /// One end of a [`duplex`]. Dropping it closes both directions.
 pub struct Duplex {
-    out: Rc<Way>,
-    into: Rc<Way>,
+    out: Rc<OneWay>,
+    into: Rc<OneWay>,
 }
 
-struct Way {
+/// One direction of a [`duplex`].
+struct OneWay {
     capacity: usize,
-    state: RefCell<State>,
+    state: RefCell<OneWayState>,
 }
 
 #[derive(Default)]
-struct State {
+struct OneWayState {
     bytes: VecDeque<u8>,
-    /// Nothing more will be written.
+    /// Set when the writer closes. What is on the way can still be read.
     closed: bool,
-    /// Nobody will read.
+    /// Set when the reader is dropped. From then on, writing fails.
     unread: bool,
-    /// Neither: the connection is broken.
+    /// Set by [`Duplex::reset`]. From then on, reading and writing fail. None of the three is ever cleared.
     reset: bool,
+    /// The task that waits for bytes.
     reader: Option<Waker>,
+    /// The task that waits for room.
     writer: Option<Waker>,
 }
 
@@ -105,9 +108,9 @@ impl Duplex {
     }
 }
 
-impl Way {
+impl OneWay {
     /// Changes the state, and wakes whoever waits for a change.
-    fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+    fn change<R>(&self, change: impl FnOnce(&mut OneWayState) -> R) -> R {
         let (result, wakers) = {
             let mut state = self.state.borrow_mut();
             let result = change(&mut state);
@@ -118,7 +121,7 @@ impl Way {
     }
 
     /// Leaves a waker. It is cloned before, and the old one is dropped after the borrow.
-    fn wait(&self, cx: &Context<'_>, place: impl FnOnce(&mut State) -> &mut Option<Waker>) {
+    fn wait(&self, cx: &Context<'_>, place: impl FnOnce(&mut OneWayState) -> &mut Option<Waker>) {
         let waker = cx.waker().clone();
         let old = place(&mut self.state.borrow_mut()).replace(waker);
         drop(old);
@@ -134,6 +137,7 @@ impl Way {
             self.wait(cx, |state| &mut state.reader);
             return Poll::Pending;
         }
+        // The borrow ends before `change`, which borrows again and wakes.
         drop(state);
         Poll::Ready(self.change(|state| state.bytes.read(buffer)))
     }
@@ -151,6 +155,7 @@ impl Way {
             self.wait(cx, |state| &mut state.writer);
             return Poll::Pending;
         }
+        // The borrow ends before `change`, which borrows again and wakes.
         drop(state);
         let count = room.min(bytes.len());
         self.change(|state| state.bytes.extend(&bytes[..count]));

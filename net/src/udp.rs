@@ -30,6 +30,7 @@ use std::task::{Context, Poll};
 use roundel::source::{Direction, Source};
 use socket2::SockRef;
 
+use crate::kernel::explain;
 use crate::names::ToAddrs;
 
 /// A socket for datagrams. All methods take `&self`: any number of tasks may send and receive.
@@ -61,17 +62,9 @@ impl UdpSocket {
     /// Names the address: `AddrInUse` if somebody has it already, `PermissionDenied` for a port that only the
     /// administrator may use.
     pub async fn bind(at: impl ToAddrs) -> io::Result<UdpSocket> {
-        let mut failed = None;
-        for address in at.target()?.resolve().await? {
-            match mio::net::UdpSocket::bind(address) {
-                Ok(socket) => return UdpSocket::new(socket),
-                Err(error) => {
-                    let text = format!("cannot bind {address}: {error}");
-                    failed = Some(io::Error::new(error.kind(), text));
-                }
-            }
-        }
-        Err(failed.unwrap_or_else(|| ErrorKind::AddrNotAvailable.into()))
+        let bind =
+            |address| mio::net::UdpSocket::bind(address).map_err(|error| explain("bind", address, &error));
+        UdpSocket::new(at.target()?.first(bind).await?)
     }
 
     #[track_caller]
@@ -112,17 +105,11 @@ impl UdpSocket {
     ///
     /// Names the address, if there is no way to it.
     pub async fn connect(&self, to: impl ToAddrs) -> io::Result<()> {
-        let mut failed = None;
-        for address in to.target()?.resolve().await? {
-            match self.source.get_ref().connect(address) {
-                Ok(()) => return Ok(()),
-                Err(error) => {
-                    let text = format!("cannot connect to {address}: {error}");
-                    failed = Some(io::Error::new(error.kind(), text));
-                }
-            }
-        }
-        Err(failed.unwrap_or_else(|| ErrorKind::AddrNotAvailable.into()))
+        let connect = |address| {
+            let connected = self.source.get_ref().connect(address);
+            connected.map_err(|error| explain("connect to", address, &error))
+        };
+        to.target()?.first(connect).await
     }
 
     /// Sends one datagram to the peer that was chosen with [`connect`](UdpSocket::connect).
@@ -206,7 +193,7 @@ impl UdpSocket {
     ///
     /// `WouldBlock` if there is no room; else as `send`.
     pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.noted(Direction::Write, self.source.get_ref().send(bytes))
+        self.after_try(Direction::Write, self.source.get_ref().send(bytes))
     }
 
     /// [`send_to`](UdpSocket::send_to), without waiting.
@@ -215,7 +202,7 @@ impl UdpSocket {
     ///
     /// `WouldBlock` if there is no room; else as `send_to`.
     pub fn try_send_to(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
-        self.noted(Direction::Write, self.source.get_ref().send_to(bytes, to))
+        self.after_try(Direction::Write, self.source.get_ref().send_to(bytes, to))
     }
 
     /// [`recv`](UdpSocket::recv), without waiting.
@@ -224,7 +211,7 @@ impl UdpSocket {
     ///
     /// `WouldBlock` if there is nothing; else as `recv`.
     pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.noted(Direction::Read, self.source.get_ref().recv(buffer))
+        self.after_try(Direction::Read, self.source.get_ref().recv(buffer))
     }
 
     /// [`recv_from`](UdpSocket::recv_from), without waiting.
@@ -233,11 +220,11 @@ impl UdpSocket {
     ///
     /// `WouldBlock` if there is nothing; else as `recv_from`.
     pub fn try_recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.noted(Direction::Read, self.source.get_ref().recv_from(buffer))
+        self.after_try(Direction::Read, self.source.get_ref().recv_from(buffer))
     }
 
     /// After a try that went past the loop.
-    fn noted<T>(&self, direction: Direction, tried: io::Result<T>) -> io::Result<T> {
+    fn after_try<T>(&self, direction: Direction, tried: io::Result<T>) -> io::Result<T> {
         if tried.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
             self.source.would_block(direction);
         }

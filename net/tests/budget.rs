@@ -95,7 +95,7 @@ fn sockets() -> Vec<Row> {
         row!(["tcp::bind_shared"], 100, |_| {}, TcpListener::bind_shared("127.0.0.1:0").await.unwrap()),
         row!(["tcp::peek"], { it = tcp().await }, it.0.peek(&mut [0]).await.unwrap()),
         row!(
-            ["tcp::connect", "tcp::accept", "tcp::poll_accept", "tcp::next", "tcp::Incoming"],
+            ["connect::connect", "tcp::accept", "tcp::poll_accept", "tcp::next", "tcp::Incoming"],
             1000,
             |_| {},
             tcp().await
@@ -227,7 +227,6 @@ const EXEMPT: &[(&str, &str)] = &[
     ("datagram::send_to", "the same operation as `send`"),
     ("datagram::recv", "the row of `send` receives, too"),
     ("datagram::recv_from", "the same operation as `recv`"),
-    ("socket::connect", "connects once"),
     ("serve::Serving", "ends once"),
     ("output::write", "each is a job of another thread"),
     ("output::write_all", "each is a job of another thread"),

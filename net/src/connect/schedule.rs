@@ -24,7 +24,7 @@ pub(super) const DELAY: Duration = Duration::from_millis(250);
 pub(super) struct Schedule {
     waiting: VecDeque<SocketAddr>,
     running: usize,
-    /// `None`: at once.
+    /// When the next attempt begins. `None`: at once, because none was begun yet or one has failed.
     next_at: Option<Instant>,
 }
 
@@ -68,9 +68,11 @@ fn alternate(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
     if addresses.len() < 2 {
         return addresses.into();
     }
+    // Split the addresses by family; each list keeps its order.
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<_>, Vec<_>) =
         addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
+    // Then take one of each in turn, until a round adds none.
     let (mut first, mut second) = (first.into_iter(), second.into_iter());
     let mut mixed = VecDeque::new();
     loop {
@@ -156,6 +158,7 @@ mod tests {
         let mut schedule = Schedule::new(addresses(families));
         let (mut begun, mut failing) = (Vec::new(), Vec::new());
         loop {
+            // Begin all attempts that are due at this time.
             let until = match schedule.next(start + Duration::from_millis(now)) {
                 Step::Begin(_) => {
                     failing.push(now + fails_after[begun.len()]);
@@ -165,6 +168,7 @@ mod tests {
                 Step::Wait(until) => until.map(|at| (at - start).as_millis() as u64),
                 Step::Over => return begun,
             };
+            // Turn the clock to the next failure or the next attempt, whichever is earlier.
             let failure = failing.iter().copied().min().expect("a schedule that waits has something running");
             now = failure.min(until.unwrap_or(u64::MAX));
             if now == failure {

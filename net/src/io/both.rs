@@ -88,7 +88,7 @@ where
     B: AsyncRead + AsyncWrite,
 {
     let (mut a, mut b) = (pin!(a), pin!(b));
-    let mut both = Both { there: Way::new(buffers), back: Way::new(buffers), failed: None };
+    let mut both = Both { there: OneWay::new(buffers), back: OneWay::new(buffers), failed: None };
     let ended = poll_fn(|cx| both.poll(cx, a.as_mut(), b.as_mut())).await;
     let copied = (both.there.flow.written, both.back.flow.written);
     match ended {
@@ -100,9 +100,9 @@ where
 type Failed = (&'static str, io::Error);
 
 struct Both {
-    there: Way,
-    back: Way,
-    /// Somebody takes no more, and the other direction is still under way.
+    there: OneWay,
+    back: OneWay,
+    /// The first write that failed. It is returned when the other direction has ended, too.
     failed: Option<Failed>,
 }
 
@@ -117,17 +117,20 @@ impl Both {
         A: AsyncRead + AsyncWrite,
         B: AsyncRead + AsyncWrite,
     {
+        // Both directions are polled each time, because either stream may be ready.
         let there = self.there.poll(cx, a.as_mut(), b.as_mut());
-        self.note(there, "reading from a", "writing to b")?;
+        self.keep_write_error(there, "reading from a", "writing to b")?;
         let back = self.back.poll(cx, b, a);
-        self.note(back, "reading from b", "writing to a")?;
+        self.keep_write_error(back, "reading from b", "writing to a")?;
         if !(self.there.is_over() && self.back.is_over()) {
             return Poll::Pending;
         }
         Poll::Ready(self.failed.take().map_or(Ok(()), Err))
     }
 
-    fn note(
+    /// Keeps the error of a write, so that the other direction goes on. Returns the error of a read, which ends both, or
+    /// the one that was kept before.
+    fn keep_write_error(
         &mut self,
         polled: Poll<Result<(), Failure>>,
         reading: &'static str,
@@ -145,25 +148,28 @@ impl Both {
 }
 
 /// One direction, and how far it has come.
-struct Way {
+struct OneWay {
     flow: Flow,
-    stage: Stage,
+    progress: Progress,
 }
 
 #[derive(PartialEq, Eq)]
-enum Stage {
-    Flowing,
+enum Progress {
+    /// Bytes are copied until the reader ends.
+    Copying,
+    /// The reader has ended and all is written: the writer is being closed.
     Closing,
+    /// The writer is closed, or one of the two has failed.
     Over,
 }
 
-impl Way {
-    fn new(buffers: Option<&Buffers>) -> Way {
-        Way { flow: Flow::new(buffers), stage: Stage::Flowing }
+impl OneWay {
+    fn new(buffers: Option<&Buffers>) -> OneWay {
+        OneWay { flow: Flow::new(buffers), progress: Progress::Copying }
     }
 
     fn is_over(&self) -> bool {
-        self.stage == Stage::Over
+        self.progress == Progress::Over
     }
 
     fn poll<R: AsyncRead, W: AsyncWrite>(
@@ -172,15 +178,17 @@ impl Way {
         reader: Pin<&mut R>,
         mut writer: Pin<&mut W>,
     ) -> Poll<Result<(), Failure>> {
-        if self.stage == Stage::Flowing {
+        // When the copy ends, its buffer goes back, also if it failed.
+        if self.progress == Progress::Copying {
             let flowed = ready!(self.flow.poll(cx, reader, writer.as_mut()));
-            self.stage = if flowed.is_ok() { Stage::Closing } else { Stage::Over };
+            self.progress = if flowed.is_ok() { Progress::Closing } else { Progress::Over };
             self.flow.give_back();
             flowed?;
         }
-        if self.stage == Stage::Closing {
+        // Only a reader that ended without an error gets the writer closed.
+        if self.progress == Progress::Closing {
             let closed = ready!(writer.poll_close(cx));
-            self.stage = Stage::Over;
+            self.progress = Progress::Over;
             closed.map_err(Failure::Writing)?;
         }
         Poll::Ready(Ok(()))

@@ -25,7 +25,8 @@ pub struct Buffers {
 
 struct Pile {
     size: usize,
-    /// Nearly always there is one buffer in use at a time: this one.
+    /// The buffer that was put back last. Nearly always one buffer is in use at a time, and this is it. `None` while it
+    /// is in use.
     top: Cell<Option<Box<[u8]>>>,
     spare: RefCell<Vec<Box<[u8]>>>,
 }
@@ -130,7 +131,7 @@ impl fmt::Debug for Buffers {
 
 /// Bytes that were read, in a buffer that goes back to its pile when this is dropped.
 pub struct Chunk<'a> {
-    /// Always there, until it goes back.
+    /// `None` only within `drop`, which puts it back.
     bytes: Option<Box<[u8]>>,
     filled: usize,
     pile: &'a Pile,

@@ -88,16 +88,17 @@ const ROUNDS: usize = 16;
 
 /// Bytes on their way from one stream to another.
 pub(super) struct Flow {
+    /// The pile from which buffers come. `None`: each one is allocated.
     buffers: Option<Buffers>,
-    /// What is in hand.
+    /// The buffer in hand. `None` while the reader has nothing.
     chunk: Option<Lent>,
     /// How much of it is written already.
     sent: usize,
     /// How much was written in all.
     pub(super) written: u64,
-    /// Something was written after the last flush.
+    /// Set by a write, cleared by a flush.
     unflushed: bool,
-    /// How reading came to its end.
+    /// Set when the reader ends or fails. From then on, nothing is read. Taken when the flow is over.
     ended: Option<io::Result<()>>,
 }
 
@@ -122,7 +123,9 @@ impl Flow {
     ) -> Poll<Result<(), Failure>> {
         ready!(poll_budget(cx));
         for _ in 0..ROUNDS {
+            // Write first: nothing is read while the writer is stuck.
             ready!(self.poll_write(cx, writer.as_mut())).map_err(Failure::Writing)?;
+            // Read the next bytes. If there are none yet, flush, because the writer may hold some back.
             if self.ended.is_none() {
                 match self.poll_read(cx, reader.as_mut()) {
                     Poll::Ready(()) => continue,
@@ -132,12 +135,14 @@ impl Flow {
                     }
                 }
             }
+            // The reader has ended and all is written. Its error counts before that of the flush.
             let flushed = ready!(self.poll_flush(cx, writer));
             return Poll::Ready(match self.ended.take() {
                 Some(Err(error)) => Err(Failure::Reading(error)),
                 _ => flushed.map_err(Failure::Writing),
             });
         }
+        // Both streams are always ready. Other tasks run before the next rounds.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -168,6 +173,7 @@ impl Flow {
         mut writer: Pin<&mut W>,
     ) -> Poll<io::Result<()>> {
         let Some(chunk) = &mut self.chunk else { return Poll::Ready(Ok(())) };
+        // A write may take only a part, and wait before the rest.
         while self.sent < chunk.len() {
             let count = ready!(writer.as_mut().poll_write(cx, &chunk[self.sent..]))?;
             if count == 0 {
@@ -177,6 +183,7 @@ impl Flow {
             self.sent += count;
             self.written += count as u64;
         }
+        // The buffer stays in hand: the next read fills it again.
         chunk.set_filled(0);
         self.sent = 0;
         Poll::Ready(Ok(()))

@@ -28,7 +28,6 @@ use roundel::task::{poll_budget, spend_budget};
 use super::buffers::Buffers;
 use super::error::ReadError;
 use super::lent::Lent;
-use super::lines::Lines;
 
 /// Reads pieces of a stream. It may own the stream, or borrow it:
 ///
@@ -53,10 +52,12 @@ pub struct Reader<R> {
     inner: R,
     limit: usize,
     buffers: Buffers,
+    /// The buffer. `None` while nothing is buffered, if the last read found nothing.
     chunk: Option<Lent>,
-    /// What is in the chunk and was not given out yet.
+    /// The part of the chunk that was read and not given out yet.
     unread: Range<usize>,
-    /// A piece was too long: what lies before the next one of these is still a part of it.
+    /// Set when a piece is too long: the separators that end it. The next piece begins after the first of them. Cleared
+    /// when one is found, and by every method that reads on within the long piece.
     skipping: Option<Vec<Box<[u8]>>>,
 }
 
@@ -217,26 +218,6 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
     }
 
-    /// The lines that follow, as a stream, and with `next().await`.
-    ///
-    /// ```
-    /// # #[cfg(not(miri))]
-    /// roundel::run(async {
-    ///     let mut reader = roundel_net::io::Reader::new(&b"one\r\ntwo\n\nfour"[..]);
-    ///     let mut lines = reader.lines();
-    ///     let mut found = Vec::new();
-    ///     while let Some(line) = lines.next().await {
-    ///         found.push(line?);
-    ///     }
-    ///     assert_eq!(found, ["one", "two", "", "four"]);
-    ///     std::io::Result::Ok(())
-    /// })
-    /// .unwrap();
-    /// ```
-    pub fn lines(&mut self) -> Lines<'_, R> {
-        Lines::new(self)
-    }
-
     /// The next `count` bytes.
     ///
     /// # Errors
@@ -249,6 +230,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
         self.skipping = None;
         spend_budget().await;
+        // Read until enough is buffered. If the stream ends first, the error gives out what there is.
         while self.unread.len() < count {
             if poll_fn(|cx| self.poll_fill(cx)).await? == 0 {
                 let partial = self.buffered().to_vec();
@@ -308,18 +290,22 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         scanned: &mut usize,
     ) -> Poll<Result<Option<Range<usize>>, ReadError>> {
         ready!(poll_budget(cx));
+        // A piece that was too long ends before the next one begins.
         ready!(self.poll_skip(cx))?;
         loop {
+            // The limit holds also when the separator is buffered already.
             let there = self.buffered();
             let allowed = &there[..there.len().min(self.limit)];
             if let Some(end) = find(allowed, separators, *scanned) {
                 return Poll::Ready(Ok(Some(self.give(end))));
             }
+            // Too long: the caller gets the beginning, and the next call skips the rest.
             if there.len() > self.limit {
                 let error = ReadError::LimitExceeded { limit: self.limit, partial: allowed.to_vec() };
                 self.skipping = Some(separators.iter().map(|separator| Box::from(*separator)).collect());
                 return Poll::Ready(Err(error));
             }
+            // Read more. What was searched is not searched again. At the end, the rest is the last piece.
             *scanned = there.len();
             if ready!(self.poll_fill(cx))? == 0 {
                 let rest = self.unread.len();
@@ -331,7 +317,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// Throws away what remains of a piece that was too long.
     fn poll_skip(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(separators) = &self.skipping {
-            // The last bytes may be the beginning of a separator.
+            // The last bytes may be the beginning of a separator, so they are kept until more is read.
             let uncertain = separators.iter().map(|separator| separator.len() - 1).max().unwrap_or(0);
             if let Some(end) = find(self.buffered(), separators, 0) {
                 self.skipping = None;
@@ -353,12 +339,14 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         ready!(poll_budget(cx));
         let mut chunk = self.chunk.take().unwrap_or_else(|| Lent::new(Some(&self.buffers)));
         self.make_room(&mut chunk);
+        // While the stream is polled, which is foreign code, the chunk is a local.
         let end = self.unread.end;
         let read = Pin::new(&mut self.inner).poll_read(cx, &mut chunk.room()[end..]);
         if let Poll::Ready(Ok(count)) = read {
             chunk.set_filled(end + count);
             self.unread.end = end + count;
         }
+        // A chunk with nothing in it goes back to its pile.
         if !self.unread.is_empty() {
             self.chunk = Some(chunk);
         }

@@ -23,9 +23,10 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use roundel::source::{Direction, Source};
-use socket2::{SockRef, Type};
+use socket2::{Domain, SockRef, Type};
 
-use super::{Pauses, explain};
+use super::pauses::Pauses;
+use crate::kernel::{self, explain};
 
 /// A socket for datagrams within this machine.
 ///
@@ -60,9 +61,9 @@ impl UnixDatagram {
     #[track_caller]
     pub fn bind(path: impl AsRef<Path>) -> io::Result<UnixDatagram> {
         let path = path.as_ref();
-        let socket = super::socket(Type::DGRAM)?;
+        let socket = kernel::open(Domain::UNIX, Type::DGRAM, None)?;
         let bound = socket2::SockAddr::unix(path).and_then(|address| socket.bind(&address));
-        bound.map_err(|error| explain("bind", path, &error))?;
+        bound.map_err(|error| explain("bind", path.display(), &error))?;
         UnixDatagram::adopt(OwnedFd::from(socket).into())
     }
 
@@ -134,7 +135,7 @@ impl UnixDatagram {
     pub fn connect(&self, path: impl AsRef<Path>) -> io::Result<()> {
         let path = path.as_ref();
         let connected = self.source.get_ref().connect(path);
-        connected.map_err(|error| explain("connect to", path, &error))
+        connected.map_err(|error| explain("connect to", path.display(), &error))
     }
 
     /// Sends one datagram to the peer, waiting while that has too many unread.
@@ -155,20 +156,23 @@ impl UnixDatagram {
     pub async fn send_to(&self, bytes: &[u8], path: impl AsRef<Path>) -> io::Result<usize> {
         let path = path.as_ref();
         let mut pauses = Pauses::default();
+        // Without room, an attempt is `None` and not `WouldBlock`, which would mark this socket as not writable.
         let attempt = |io: &mio::net::UnixDatagram| match io.send_to(bytes, path) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
             sent => sent.map(Some),
         };
         loop {
+            // Poll once, which spends the budget as every operation does.
             let mut sending = self.source.io(Direction::Write, attempt);
             let sent = match poll_fn(|cx| Poll::Ready(Pin::new(&mut sending).poll(cx))).await {
                 Poll::Ready(sent) => sent,
-                // It would wait for the peer of `send`, who does not matter here; or it is somebody else's turn.
+                // The socket waits for room at the peer of `send`, which does not matter here; or the budget is spent.
                 Poll::Pending => {
                     give_way().await;
                     attempt(self.source.get_ref())
                 }
             };
+            // The kernel does not report when the receiver has room, so pause and try again.
             match sent {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Ok(None) => pauses.next().await,
@@ -220,8 +224,9 @@ impl UnixDatagram {
     }
 }
 
-/// Lets the others have their turn.
+/// Lets other tasks run once.
 async fn give_way() {
+    // Set at the first poll.
     let mut is_back = false;
     let wait = poll_fn(|cx| {
         if std::mem::replace(&mut is_back, true) {
