@@ -276,7 +276,7 @@ where
     F: Future<Output: Outcome> + 'static,
     U: Future,
 {
-    /// Accepts connections. Ready when the server shall end: with an error if the listener is broken.
+    /// Accepts connections. Ready when the server has to end: with an error if the listener is broken.
     fn poll_accepting(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // The end comes first, so that new connections cannot put it off.
         if self.until.as_mut().poll(cx).is_ready() {

@@ -55,15 +55,15 @@ use crate::stream::{ByteStream, Transport};
 use pauses::Pauses;
 use socket_file::SocketFile;
 
-/// A connection within this machine. What it shares with other streams is with [`ByteStream`].
+/// A connection within this machine. [`ByteStream`] has the methods that all streams share.
 pub type UnixStream = ByteStream<mio::net::UnixStream>;
 
 impl UnixStream {
-    /// Connects to the server at `path`, waiting while it has too many connections to accept.
+    /// Connects to the server at `path`. It waits while the server's queue of connections is full.
     ///
     /// # Errors
     ///
-    /// Names the path: `NotFound` if there is no such file, `ConnectionRefused` if nobody listens.
+    /// Names the path: `NotFound` if there is no such file, `ConnectionRefused` if no server listens.
     pub async fn connect(path: impl AsRef<Path>) -> io::Result<UnixStream> {
         spend_budget().await;
         let path = path.as_ref();
@@ -88,7 +88,7 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     ///
     /// # Panics
     ///
@@ -105,7 +105,7 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     ///
     /// # Panics
     ///
@@ -120,7 +120,7 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn into_std(self) -> io::Result<std_net::UnixStream> {
         let stream = std_net::UnixStream::from(self.into_inner());
         stream.set_nonblocking(false)?;
@@ -131,16 +131,16 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.source().get_ref().shutdown(how)
     }
 
-    /// Our own address; for who has connected, it is unnamed.
+    /// Our own address. On the connecting side, it is unnamed.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.source().get_ref().local_addr()
     }
@@ -149,16 +149,17 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.source().get_ref().peer_addr()
     }
 
-    /// Who the peer was when it connected or began to listen: the kernel vouches for it.
+    /// The process, user and group that the peer had when it connected or began to listen. The kernel
+    /// guarantees that this is true.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub fn peer_credentials(&self) -> io::Result<Credentials> {
         let found = rustix::net::sockopt::socket_peercred(&*self.options())?;
@@ -166,14 +167,14 @@ impl UnixStream {
         Ok(Credentials { process: found.pid.as_raw_nonzero().get(), user, group })
     }
 
-    /// Every other option there is: through `socket2`.
+    /// All other options, through `socket2`.
     #[must_use]
     pub fn options(&self) -> SockRef<'_> {
         SockRef::from(self.source().get_ref())
     }
 }
 
-/// Who is at the other end of a [`UnixStream`].
+/// The process, user and group at the other end of a [`UnixStream`].
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Credentials {
@@ -195,7 +196,7 @@ impl Transport for mio::net::UnixStream {
     }
 }
 
-/// Where connections within this machine come in. Any number of tasks may accept.
+/// A socket that accepts connections within this machine. Any number of tasks may accept.
 ///
 /// ```
 /// use roundel_net::{UnixListener, UnixStream};
@@ -218,20 +219,21 @@ impl Transport for mio::net::UnixStream {
 /// ```
 #[derive(Debug)]
 pub struct UnixListener {
-    /// Named first and so dropped first: the file goes before the socket, and so a client never finds a file that
+    /// Named first and so dropped first: the file goes before the socket, so a client never finds a file that
     /// refuses it. `None` if there is no file, or it is not ours to remove.
     file: Option<SocketFile>,
     source: Source<mio::net::UnixListener>,
 }
 
 impl UnixListener {
-    /// Listens at `path`, with a backlog as long as the system allows. A file that a server which is no more has
-    /// left there is removed; the new one is removed when the listener is dropped.
+    /// Listens at `path`. The queue of connections may hold 4,096, if the system allows that many. If a
+    /// server that has ended left its file there, that file is removed. The new file is removed when the
+    /// listener is dropped.
     ///
     /// # Errors
     ///
-    /// Names the path: `AddrInUse` if a server listens there, or if the file is no socket; `InvalidInput` if it is
-    /// too long (108 bytes on Linux, 104 elsewhere).
+    /// Names the path: `AddrInUse` if a server listens there, or if the file is no socket; `InvalidInput` if
+    /// the path is too long (108 bytes on Linux, 104 elsewhere).
     ///
     /// # Panics
     ///
@@ -255,7 +257,7 @@ impl UnixListener {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     ///
     /// # Panics
     ///
@@ -266,11 +268,12 @@ impl UnixListener {
         UnixListener::new(mio::net::UnixListener::from_std(listener), None)
     }
 
-    /// Gives the listener to the standard library, blocking again. Its file is from now on the caller's to remove.
+    /// Gives the listener to the standard library, blocking again. From now on, the caller has to remove its
+    /// file.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn into_std(self) -> io::Result<std_net::UnixListener> {
         let UnixListener { file, source } = self;
         if let Some(file) = file {
@@ -281,17 +284,17 @@ impl UnixListener {
         Ok(listener)
     }
 
-    /// Waits for a connection. Cancel safe: one that was not returned is the next to be.
+    /// Waits for a connection. Cancel safe: a connection that was not returned is the next one returned.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub async fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
         let (stream, peer) = self.source.io(Direction::Read, mio::net::UnixListener::accept).await?;
         Ok((ByteStream::new(stream)?, peer))
     }
 
-    /// One try of [`accept`](UnixListener::accept), for those who implement a `poll` of their own.
+    /// One try of [`accept`](UnixListener::accept), for a `poll` function of your own.
     ///
     /// # Errors
     ///
@@ -306,16 +309,16 @@ impl UnixListener {
         UnixIncoming { listener: self }
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.source.get_ref().local_addr()
     }
 
-    /// Every option there is: through `socket2`.
+    /// All options, through `socket2`.
     #[must_use]
     pub fn options(&self) -> SockRef<'_> {
         SockRef::from(self.source.get_ref())

@@ -139,14 +139,14 @@ fn a_file_that_is_no_socket_is_not_touched() {
     virtually(async |_| {
         let path = path();
         std::fs::write(&path, "precious").unwrap();
-        expect(UnixListener::bind(&path), ErrorKind::AddrInUse, "no socket");
+        expect(UnixListener::bind(&path), ErrorKind::AddrInUse, "not a socket");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
         // Nor one behind a link, to which nobody listens.
         std::fs::remove_file(&path).unwrap();
         let (other, link) = (common::path(), common::path());
         dead(&other);
         std::os::unix::fs::symlink(&other.0, &link.0).unwrap();
-        expect(UnixListener::bind(&link), ErrorKind::AddrInUse, "no socket");
+        expect(UnixListener::bind(&link), ErrorKind::AddrInUse, "not a socket");
         assert!(other.0.exists());
     });
 }

@@ -1,24 +1,25 @@
-//! What a proxy does: everything that `a` says goes to `b`, and everything that `b` says to `a`.
+//! What a proxy does: it copies from `a` to `b` and from `b` to `a`.
 //!
-//! Facts. Each direction of a connection ends by itself: a client may say that it is done and still wait for the
-//! answer. Errors are not like that: a stream that cannot be read is broken altogether (it was reset, or its peer
-//! was not heard of for too long), while one that takes no more may still have something to say (a server that has
-//! read enough and answers).
+//! Facts. Each direction of a connection ends by itself: a client may say that it is done and still wait for
+//! the answer. Errors differ. A stream that cannot be read is broken altogether, because it was reset or its
+//! peer was silent for too long. A stream that takes no more may still have something to say: a server that
+//! has read enough may answer.
 //!
-//! Contract. When one side ends, everything is written to the other side, which then has its writing closed; the
-//! opposite direction goes on. When a side *cannot be read*, what was read before is delivered, and the error is
-//! returned. When a side *takes no more*, nothing more is read for it, but what it says is delivered until it
-//! ends; then its error is returned. The first error counts. After an error nobody has been told that all was
-//! well: the writing of the other side is not closed. Dropping the streams does that; to pass on a reset instead,
-//! set `SO_LINGER` to zero before.
+//! Contract. When one side ends, all its bytes are written to the other side, whose writing is then closed;
+//! the opposite direction goes on. When a side *cannot be read*, what was read before is delivered, and the
+//! error is returned. When a side *takes no more*, nothing more is read for it. What it says is delivered
+//! until it ends; then the write error is returned. The first error counts.
 //!
-//! A buffer is held by a direction only while bytes are under way in it, as in `copy`.
+//! After an error, the writing of the other side is not closed, because that would tell its peer that all was
+//! well. Dropping the streams closes them. To pass on a reset instead, set `SO_LINGER` to zero before.
+//!
+//! Each direction holds a buffer only while bytes are in it, as in `copy`.
 //!
 //! | function | cancel safe |
 //! |---|---|
 //! | `copy_bidirectional`, `copy_bidirectional_with` | no: what was read and not yet written is lost, up to one buffer for each direction |
 //!
-//! What it does not know: time. A proxy whose clients may vanish sets a timeout, or keepalive.
+//! What it does not know: time. A proxy whose clients may disappear sets a timeout, or keepalive.
 
 use std::error::Error;
 use std::fmt;
@@ -32,14 +33,14 @@ use futures_io::{AsyncRead, AsyncWrite};
 use super::buffers::Buffers;
 use super::copy::{Failure, Flow};
 
-/// Copies both ways until both directions have ended. Returns how many bytes went from `a` to `b`, and from `b` to
-/// `a`.
+/// Copies in both directions until both have ended. Returns how many bytes went from `a` to `b`, and from
+/// `b` to `a`.
 ///
 /// ```
 /// use roundel_net::{io, testing::duplex};
 ///
 /// roundel::run(async {
-///     // In place of `TcpStream`s.
+///     // A program would use `TcpStream`s.
 ///     let ((client, a), (b, server)) = (duplex(64), duplex(64));
 ///     let proxy = roundel::spawn(io::copy_bidirectional(a, b));
 ///
@@ -60,7 +61,7 @@ use super::copy::{Failure, Flow};
 ///
 /// # Errors
 ///
-/// The first of either stream, of the same kind, as a [`BothError`].
+/// The first error of either stream, as a [`BothError`] of the same kind.
 pub async fn copy_bidirectional<A, B>(a: A, b: B) -> io::Result<(u64, u64)>
 where
     A: AsyncRead + AsyncWrite,
@@ -69,7 +70,7 @@ where
     copy_through(a, b, None).await
 }
 
-/// [`copy_bidirectional`] with buffers from a pile that many copies share.
+/// As [`copy_bidirectional`], with buffers from a pile that many copies share.
 ///
 /// # Errors
 ///
@@ -195,8 +196,8 @@ impl OneWay {
     }
 }
 
-/// Which stream failed, how, and how much had been copied by then. It is inside of the [`io::Error`] that
-/// [`copy_bidirectional`] returns.
+/// Which stream failed, how, and how much had been copied by then. The [`io::Error`] of
+/// [`copy_bidirectional`] contains it.
 #[derive(Debug)]
 pub struct BothError {
     what: &'static str,

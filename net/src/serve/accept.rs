@@ -22,7 +22,7 @@ pub trait Accept {
     ///
     /// # Errors
     ///
-    /// The system's error.
+    /// The error of the system call.
     fn poll_stream(&self, cx: &mut Context<'_>) -> Poll<io::Result<Self::Stream>>;
 
     /// Makes the stream set this flag whenever bytes have moved. An implementation that cannot do that drops `flag`;

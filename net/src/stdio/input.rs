@@ -129,11 +129,11 @@ pub struct Stdin {
 }
 
 impl Stdin {
-    /// Reads some bytes; none (`Ok(0)`) at the end. A closed descriptor is at its end.
+    /// Reads some bytes. Returns zero at the end. A closed descriptor is at its end.
     ///
     /// # Errors
     ///
-    /// The system's error; among them, that the reading thread could not be started.
+    /// The error of the system call; or that the reading thread could not be started.
     pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         poll_fn(|cx| Pin::new(&mut &*self).poll_read(cx, buffer)).await
     }
@@ -145,7 +145,7 @@ impl AsyncRead for &Stdin {
         if into.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        // The waker is cloned before the lock, because that runs foreign code.
+        // The waker is cloned before the lock, because cloning runs foreign code.
         let waker = cx.waker().clone();
         let mut state = lock();
         if let Some(found) = state.take(into) {

@@ -69,7 +69,7 @@ impl Output {
     ///
     /// # Errors
     ///
-    /// The system's error: `BrokenPipe` if the reader has closed.
+    /// The error of the system call: `BrokenPipe` if the reader has closed.
     pub async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.which.submit(bytes).await.unwrap_or_else(lost)
     }

@@ -135,12 +135,12 @@ fn remove(path: &Path, found: &Metadata) -> io::Result<()> {
 
 fn taken(path: &Path) -> io::Error {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    let text = if is_socket { "a server is there already" } else { "there is a file that is no socket" };
+    let text = if is_socket { "a server is there already" } else { "there is a file that is not a socket" };
     io::Error::new(ErrorKind::AddrInUse, text)
 }
 
 fn locked() -> io::Error {
-    let text = "a server that is no more has left its file there, and the directory cannot be locked in order to \
-                remove it: another server may be about to start; if not, remove the file";
+    let text = "a server that has ended left its file there, and the file was not removed, because the directory \
+                cannot be locked: another server may be about to start; if not, remove the file";
     io::Error::new(ErrorKind::AddrInUse, text)
 }

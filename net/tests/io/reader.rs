@@ -254,7 +254,7 @@ fn too_few_bytes_are_in_the_error() {
         assert_eq!(reader.read_exact(0).await.unwrap(), b"");
         assert_eq!(reader.read_exact(4).await.unwrap(), b"abcd");
         let error = reader.read_exact(5).await.unwrap_err();
-        assert_eq!(error.to_string(), "the stream has ended after 3 of 5 bytes");
+        assert_eq!(error.to_string(), "the stream ended after 3 of 5 bytes");
         match error {
             ReadError::Incomplete { expected, partial } => {
                 assert_eq!((expected, &partial[..]), (5, &b"efg"[..]));
