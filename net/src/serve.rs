@@ -9,9 +9,9 @@
 //!   burns a core; one that waits for the next report may wait for ever.
 //! - *The listener is no listener* (`EBADF`, `EINVAL`, `ENOTSOCK`, `EOPNOTSUPP`). That does not pass.
 //!
-//! What follows. The server skips a bad connection. When something has run out, it pauses: until one of its
-//! own connections ends, which frees a descriptor, or for 25 ms, in case another part of the program frees
-//! one. A broken listener ends the server and its handlers.
+//! What follows. The server skips a bad connection. When something has run out, it pauses until one of its
+//! own connections ends, which frees a descriptor. The pause is 25 ms at most, because another part of the
+//! program may free one. A broken listener ends the server and its handlers.
 //!
 //! ```text
 //!            ┌──────── accept ◄────────────────────────────┐

@@ -10,10 +10,10 @@
 //! What follows. The flag is never set here. An operation that blocks, blocks a thread. There is one thread
 //! for the input and one for each of the outputs. They are started at the first use, and all loops of the
 //! process share them. Two other ways were not taken. Opening `/proc/self/fd/0` anew gives an object of our
-//! own, but only on Linux, not for sockets, and not when the terminal belongs to another user; and a file is
-//! then read from its beginning again. Waiting with `epoll` and then reading blocks the loop if another
-//! program reads first. A thread works in all of these cases. It costs some ten microseconds per transfer,
-//! which is nothing to a terminal and little for 64 KiB.
+//! own, but only on Linux. It fails for sockets and for a terminal of another user, and it reads a file from
+//! the beginning again. Waiting with `epoll` and then reading blocks the loop if another program reads
+//! first. A thread works in all of these cases. It costs some ten microseconds per transfer, which is
+//! nothing to a terminal and little for 64 KiB.
 //!
 //! Contract, input. Nothing is read before a task asks for it, and then at most 64 KiB. If that task goes
 //! away, the next read gets the bytes, also on another loop: nothing is lost. A read that blocks holds up
@@ -31,7 +31,7 @@
 //! threads.
 //!
 //! The buffers of the standard library are used as well. But while a read of ours waits, `std::io::stdin()`
-//! is locked, and while a write of ours waits, `println!` waits, too.
+//! is locked. While a write of ours waits, `println!` waits, too.
 //!
 //! | method | cancel safe |
 //! |---|---|

@@ -6,7 +6,7 @@
 //!   Use a buffer one byte longer than the longest datagram that is allowed: a datagram that fills it was too
 //!   long. None is longer than 65,507 bytes over IPv4.
 //! - *An empty datagram is a datagram.* `Ok(0)` is not an end, because UDP has none.
-//! - *Nobody there is an error of the next call.* If no socket listens at the peer, a connected socket gets
+//! - *An absent peer is an error of the next call.* If no socket listens at the peer, a connected socket gets
 //!   `ConnectionRefused` from one of its next calls, which may be a receive. It gets it once for each
 //!   refusal, and can be used as before. A socket that is not connected gets no such error (on Linux).
 //! - *A connected socket hears its peer only*, and drops what others send.

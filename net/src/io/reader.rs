@@ -183,7 +183,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
     }
 
-    /// As [`read_until`](Reader::read_until), for the separator that ends first.
+    /// As [`read_until`](Reader::read_until) with several separators: the one that ends first counts.
     ///
     /// # Errors
     ///
