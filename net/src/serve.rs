@@ -7,7 +7,7 @@
 //! - *Something has run out*: descriptors (`EMFILE`, `ENFILE`) or memory (`ENOBUFS`, `ENOMEM`). The
 //!   connection stays in the kernel's queue, so the listener stays ready. A server that tries again at once
 //!   burns a core; one that waits for the next report may wait for ever.
-//! - *The listener is no listener* (`EBADF`, `EINVAL`, `ENOTSOCK`, `EOPNOTSUPP`). That does not pass.
+//! - *The listener is broken* (`EBADF`, `EINVAL`, `ENOTSOCK`, `EOPNOTSUPP`). Waiting does not help.
 //!
 //! What follows. The server skips a bad connection. When something has run out, it pauses until one of its
 //! own connections ends, which frees a descriptor. The pause is 25 ms at most, because another part of the

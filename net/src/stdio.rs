@@ -21,8 +21,8 @@
 //!
 //! Contract, output. What `write` has returned is with the kernel, in order, after what `print!` left in the
 //! buffer of the standard library. A write whose future is dropped may happen or not, even after the
-//! program's last output. [`AsyncWrite`](futures_io::AsyncWrite) has no other way than to return at once and
-//! to write later: flush it.
+//! program's last output. [`AsyncWrite`](futures_io::AsyncWrite) returns at once and writes later, because
+//! the trait allows nothing else: flush it.
 //!
 //! Under [`virtual_time`](roundel::Builder::virtual_time), the clock stands still while a write waits, as for
 //! every job. It goes on while a read waits, as with sockets.
