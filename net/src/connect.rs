@@ -1,15 +1,16 @@
-//! Connecting to whichever address answers first.
+//! Connecting to the address that answers first.
 //!
-//! Facts. A connection is begun without waiting; when the socket becomes writable, it is there or has failed.
-//! But readiness is a hint: a socket that was reported is connected only if it has no error *and* has a peer.
-//! A host may have many addresses, of which some lead nowhere.
+//! Facts. `connect` returns before the connection is established. When the socket becomes writable, the
+//! connection is established or has failed. But readiness is a hint: a socket that was reported is connected
+//! only if it has no error *and* has a peer. A host may have many addresses, and some of them may lead
+//! nowhere.
 //!
-//! What follows. The attempts of a [`Schedule`] run side by side within one future, each nothing but a socket
-//! that is asked when the task is woken. The first that is there is returned and the others are closed. With
-//! one address there is no timer at all.
+//! What follows. The attempts of a [`Schedule`] run side by side within one future. Each is only a socket
+//! that is checked when the task is woken. The first one that connects is returned, and the others are
+//! closed. With one address there is no timer at all.
 //!
-//! Contract. Dropping the future closes all attempts and stops the lookup from being waited for. An error
-//! names the target and what became of each attempt.
+//! Contract. Dropping the future closes all attempts and stops waiting for the lookup. An error names the
+//! target and says how each attempt failed.
 //!
 //! What it does not know: why the addresses are in this order.
 
@@ -27,28 +28,46 @@ use std::time::Instant;
 use roundel::source::Direction;
 use roundel::time::{self, Sleep};
 
+use crate::kernel::{self, explain};
 use crate::names::ToAddrs;
+use crate::socket::TcpSocket;
 use crate::stream::ByteStream;
 use crate::tcp::TcpStream;
 use schedule::{Schedule, Step};
 
-pub(crate) async fn connect(to: impl ToAddrs) -> io::Result<TcpStream> {
-    let target = to.target()?;
-    let name = target.to_string();
-    let mut race = Race::new(Schedule::new(target.resolve().await?));
-    match poll_fn(|cx| race.poll(cx)).await {
-        Some(stream) => Ok(stream),
-        None => Err(ConnectError { target: name, attempts: race.failed }.into()),
+impl TcpStream {
+    /// Connects to the first of the addresses that answers.
+    ///
+    /// # Errors
+    ///
+    /// Names the target and says how each attempt failed: a [`ConnectError`].
+    pub async fn connect(to: impl ToAddrs) -> io::Result<TcpStream> {
+        let target = to.target()?;
+        let name = target.to_string();
+        let mut race = Race::new(Schedule::new(target.resolve().await?));
+        match poll_fn(|cx| race.poll(cx)).await {
+            Some(stream) => Ok(stream),
+            None => Err(ConnectError { target: name, attempts: race.failed }.into()),
+        }
     }
 }
 
-/// Waits until a connection that was begun is there.
-pub(crate) async fn established(stream: TcpStream) -> io::Result<TcpStream> {
-    stream.source().io(Direction::Write, check).await?;
-    Ok(stream)
+impl TcpSocket {
+    /// Connects.
+    ///
+    /// # Errors
+    ///
+    /// Names the address: `ConnectionRefused` if no socket listens there.
+    pub async fn connect(self, address: SocketAddr) -> io::Result<TcpStream> {
+        let failed = |error: io::Error| explain("connect to", address, &error);
+        kernel::begin_connect(self.get_ref(), &address.into()).map_err(failed)?;
+        let stream = ByteStream::new_plain(mio::net::TcpStream::from_std(self.into_inner().into()))?;
+        stream.source().io(Direction::Write, check).await.map_err(failed)?;
+        Ok(stream)
+    }
 }
 
-/// Whether the connection is there; `WouldBlock` while it is neither there nor has failed.
+/// Whether the connection is established. `WouldBlock` while it is neither established nor has failed.
 fn check(io: &mio::net::TcpStream) -> io::Result<()> {
     match io.take_error()? {
         Some(error) => Err(error),
@@ -61,11 +80,12 @@ fn check(io: &mio::net::TcpStream) -> io::Result<()> {
     }
 }
 
-/// The attempts that run, and those that have failed.
+/// The attempts that are running, and those that have failed.
 struct Race {
     schedule: Schedule,
     running: Vec<(SocketAddr, TcpStream)>,
     failed: Vec<(SocketAddr, io::Error)>,
+    /// Wakes the task for the next attempt. `None` until the race waits for that time.
     alarm: Option<Sleep>,
 }
 
@@ -74,7 +94,7 @@ impl Race {
         Race { schedule, running: Vec::new(), failed: Vec::new(), alarm: None }
     }
 
-    /// The winner; `None` if all have failed.
+    /// Ready with the first connection; `None` if all attempts have failed.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<TcpStream>> {
         loop {
             if let Some(stream) = self.winner(cx) {
@@ -89,7 +109,7 @@ impl Race {
         }
     }
 
-    /// One that is there, after those that have failed meanwhile were sorted out.
+    /// The first attempt that has connected. Attempts that have failed move to `failed`.
     fn winner(&mut self, cx: &mut Context<'_>) -> Option<TcpStream> {
         let mut index = 0;
         while let Some((_, stream)) = self.running.get(index) {
@@ -118,7 +138,7 @@ impl Race {
         self.schedule.failed();
     }
 
-    /// Ready when the next attempt is to be begun.
+    /// Ready when it is time for the next attempt.
     fn poll_alarm(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
         let alarm = self.alarm.get_or_insert_with(|| time::sleep_until(at));
         ready!(Pin::new(alarm).poll(cx));
@@ -127,8 +147,8 @@ impl Race {
     }
 }
 
-/// Sends the first packet; the kernel goes on by itself. If a signal came between, nobody says what became of
-/// that socket: it is closed, and another one is taken.
+/// Sends the first packet; the kernel does the rest in the background. If a signal interrupts that, it is
+/// unknown whether the socket connects, so it is closed and a new one is taken.
 fn begin(address: SocketAddr) -> io::Result<TcpStream> {
     loop {
         match mio::net::TcpStream::connect(address) {
@@ -138,15 +158,15 @@ fn begin(address: SocketAddr) -> io::Result<TcpStream> {
     }
 }
 
-/// Why no address of a target could be connected to. It is inside of the [`io::Error`] that
-/// [`TcpStream::connect`] returns.
+/// Why none of a target's addresses could be connected to. The [`io::Error`] of [`TcpStream::connect`]
+/// contains it.
 ///
 /// ```
 /// use roundel_net::{ConnectError, TcpStream};
 ///
 /// # #[cfg(not(miri))]
 /// roundel::run(async {
-///     // Nobody listens on a port that was free a moment ago.
+///     // No program listens on a port that was free a moment ago.
 ///     let free = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
 ///     let error = TcpStream::connect(free).await.unwrap_err();
 ///     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
@@ -164,13 +184,13 @@ pub struct ConnectError {
 }
 
 impl ConnectError {
-    /// What became of each attempt, in the order in which they failed.
+    /// How each attempt failed, in the order in which they failed.
     #[must_use]
     pub fn attempts(&self) -> &[(SocketAddr, io::Error)] {
         &self.attempts
     }
 
-    /// The kind that all attempts share, or else that of the last.
+    /// The kind of the last attempt's error.
     #[must_use]
     pub fn kind(&self) -> io::ErrorKind {
         self.attempts.last().map_or(io::ErrorKind::InvalidInput, |(_, error)| error.kind())

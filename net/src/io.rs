@@ -1,7 +1,7 @@
-//! What one does with streams of bytes: copy them, cut them into lines, lend them buffers.
+//! What programs do with streams of bytes: copy them, cut them into lines, and lend them buffers.
 //!
-//! It works on anything that implements [`futures_io::AsyncRead`] and [`futures_io::AsyncWrite`], the streams of this
-//! crate among them, by value or by reference. Each file below has a header of its own.
+//! It works on anything that implements [`futures_io::AsyncRead`] and [`futures_io::AsyncWrite`], by value or
+//! by reference. The streams of this crate do. Each file below has a header of its own.
 
 mod both;
 mod buffers;

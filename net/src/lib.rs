@@ -1,7 +1,7 @@
-//! Sockets for [`roundel`]: TCP, UDP, Unix sockets, pipes, names, and how to serve.
+//! Sockets for [`roundel`]: TCP, UDP, Unix sockets, pipes, the standard streams, host names, and servers.
 //!
-//! It uses nothing that any user of `roundel` could not use: [`roundel::source::Source`] for waiting, `spawn`, `time`,
-//! and `blocking` for names. A new kind of I/O object needs no change in the runtime.
+//! This crate uses only what every user of `roundel` can use: [`roundel::source::Source`] to wait, `spawn`,
+//! `time`, and `blocking` to look up names. So a new kind of I/O object needs no change in the runtime.
 
 #![forbid(unsafe_code)]
 
@@ -12,6 +12,7 @@ pub mod stdio;
 pub mod testing;
 
 mod connect;
+mod kernel;
 mod names;
 mod socket;
 mod stream;

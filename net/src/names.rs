@@ -1,24 +1,24 @@
 //! From a name to addresses.
 //!
-//! Facts. The system's resolver blocks: it reads files, and waits for servers for seconds. An address written out
-//! needs no resolver.
+//! Facts. The system's resolver blocks: it reads files, and may wait for a server for seconds. An address in
+//! digits needs no resolver.
 //!
-//! What follows. A literal address never leaves the loop; a name is looked up in a thread of a pool of its own
-//! ([`roundel::blocking::ThreadPool`]), so that lookups and the program's own jobs do not wait for each other. Dropping the future
-//! takes the lookup back if it has not begun; one that has begun goes on in its thread, and its result is dropped. The
-//! shutdown of a runtime does not wait for it.
+//! What follows. An address in digits is parsed on the loop. A name is looked up by a thread of a separate
+//! pool ([`roundel::blocking::ThreadPool`]), so that lookups and the program's own jobs do not wait for each
+//! other. Dropping the future withdraws a lookup that has not begun. A lookup that has begun goes on in its
+//! thread, and its result is dropped. The shutdown of a runtime does not wait for it.
 //!
-//! At most 16 names are looked up at a time for the loops of one thread; further ones wait their turn. The threads are
+//! At most 16 names are looked up at a time for the loops of one thread; further ones wait. The threads are
 //! started on demand, are called `roundel-names-N`, and end after ten idle seconds.
 //!
-//! Contract. What is written is either understood or refused with a sentence that says how to write it. Nothing is
-//! guessed: `::1:80` might be an address with a port, or a longer address without one, so it is neither.
+//! Contract. A text is either understood, or refused with a sentence that says how to write it. There is no
+//! guessing: `::1:80` might be an address with a port, or a longer address without one, so it is refused.
 //!
 //! | method | cancel safe |
 //! |---|---|
 //! | `resolve`, `lookup_host` | yes: there is nothing to lose |
 //!
-//! What it does not know: what is done with the addresses.
+//! What it does not know: what the addresses are used for.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -29,12 +29,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 use roundel::blocking::ThreadPool;
 use roundel::task::spend_budget;
 
-/// How many names are looked up at a time. A thread that waits for a server costs little, and a slow server should not hold
-/// up a name that is in a file.
+/// How many names are looked up at a time. A waiting thread costs little, and a name that is in a file
+/// should not wait for a slow server.
 const LOOKUPS: usize = 16;
 
 thread_local! {
-    /// The threads for the loops of this thread, and the process that has them: a forked child needs its own.
+    /// The pool for the loops of this thread, and the process that made it. A forked child does not have the
+    /// threads, so it makes its own pool.
     static POOL: RefCell<Option<(u32, ThreadPool)>> = const { RefCell::new(None) };
 }
 
@@ -59,37 +60,39 @@ fn pool() -> ThreadPool {
 /// assert!("localhost".target().is_err(), "a port is missing");
 /// ```
 pub trait ToAddrs {
-    /// Understands it, without asking anybody.
+    /// Parses it. This looks up nothing.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if that is no address and no name with a port.
+    /// `InvalidInput` if this is neither an address nor a name with a port.
     fn target(&self) -> io::Result<Target>;
 }
 
-/// Where to: addresses that are known, or a name to be looked up.
+/// Addresses, or a name that has to be looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// Known.
+    /// The addresses are known.
     Addresses(Vec<SocketAddr>),
-    /// To be looked up.
+    /// A name and a port.
     Name(String, u16),
 }
 
 impl Target {
-    /// The addresses, from a worker thread if a name has to be looked up.
+    /// The addresses. If this is a name, a thread looks it up.
     ///
     /// # Errors
     ///
-    /// Names the name, and says why it was not found.
+    /// Says which name was not found, and why.
     pub async fn resolve(self) -> io::Result<Vec<SocketAddr>> {
         spend_budget().await;
         let (host, port) = match self {
             Target::Addresses(addresses) => return Ok(addresses),
             Target::Name(host, port) => (host, port),
         };
+        // The resolver blocks, so a thread of the pool calls it.
         let name = host.clone();
         let found = pool().run(move || (host.as_str(), port).to_socket_addrs().map(Vec::from_iter)).await;
+        // A lookup that panicked counts as a failed one; so does one that finds no address.
         match found.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(empty) if empty.is_empty() => {
                 Err(LookupError { name, cause: io::Error::new(ErrorKind::NotFound, "it has no address") })
@@ -99,9 +102,21 @@ impl Target {
         }
         .map_err(|error| io::Error::new(error.cause.kind(), error))
     }
+
+    /// The result of the first address for which `attempt` succeeds, or else the last error.
+    pub(crate) async fn first<T>(self, attempt: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
+        let mut failed = None;
+        for address in self.resolve().await? {
+            match attempt(address) {
+                Ok(found) => return Ok(found),
+                Err(error) => failed = Some(error),
+            }
+        }
+        Err(failed.unwrap_or_else(|| ErrorKind::AddrNotAvailable.into()))
+    }
 }
 
-/// A name that was not found, and what the resolver said.
+/// A name that was not found, and the resolver's error.
 #[derive(Debug)]
 struct LookupError {
     name: String,
@@ -113,7 +128,7 @@ impl fmt::Display for LookupError {
         write!(f, "cannot look up {}: {}", self.name, self.cause)?;
         match self.name.is_ascii() {
             true => Ok(()),
-            false => f.write_str(" (most resolvers want such a name in ASCII: its `xn--` form)"),
+            false => f.write_str(" (most resolvers need such a name in ASCII: its `xn--` form)"),
         }
     }
 }
@@ -139,7 +154,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// The addresses of `name`, which has a port: `"localhost:80"` or `("localhost", 80)`.
+/// The addresses of `name`, which includes a port: `"localhost:80"` or `("localhost", 80)`.
 ///
 /// ```
 /// # #[cfg(not(miri))]
@@ -153,7 +168,7 @@ impl fmt::Display for Target {
 ///
 /// # Errors
 ///
-/// Names the name, and says why it was not found.
+/// Says which name was not found, and why.
 pub async fn lookup_host(name: impl ToAddrs) -> io::Result<Vec<SocketAddr>> {
     name.target()?.resolve().await
 }
@@ -168,7 +183,7 @@ impl ToAddrs for str {
     }
 }
 
-/// `HOST:PORT`, where a host with colons stands in brackets.
+/// Splits `HOST:PORT`, where a host with colons is in brackets.
 fn split(text: &str) -> Result<(&str, u16), &'static str> {
     let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, rest)) => (host, rest.strip_prefix(':').ok_or(PORTLESS)?),
@@ -180,7 +195,7 @@ fn split(text: &str) -> Result<(&str, u16), &'static str> {
     }
     match (text.starts_with('['), host.contains(':')) {
         (false, true) => Err(BRACKETLESS),
-        (true, false) => Err("only an IPv6 address stands in brackets"),
+        (true, false) => Err("only an IPv6 address is written in brackets"),
         _ => Ok((host, port.parse().map_err(|_| "a port is at most 65535")?)),
     }
 }
@@ -192,21 +207,22 @@ fn named(host: &str, port: u16) -> Result<Target, &'static str> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(Target::Addresses(vec![SocketAddr::new(address, port)]));
     }
-    // With `%` it is an address of one network card, whose name only the resolver can translate.
+    // With `%`, this is an address on one network interface. Only the resolver can translate the interface's
+    // name.
     let is_scoped = host.split_once('%').is_some_and(|(host, _)| host.parse::<Ipv6Addr>().is_ok());
     if host.is_empty() {
         Err("it has no host; to listen on all addresses, write 0.0.0.0 or [::]")
     } else if host.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        Err("no host has spaces or control characters in it")
+        Err("a host has no spaces or control characters")
     } else if host.contains(['[', ']', '/', '@']) || host.contains(':') && !is_scoped {
-        Err("that is no host: write a name or an address, without brackets, user or path")
+        Err("this is not a host: write a name or an address, without brackets, user or path")
     } else {
         Ok(Target::Name(host.to_owned(), port))
     }
 }
 
 fn refused(text: &str, why: &str) -> io::Error {
-    io::Error::new(ErrorKind::InvalidInput, format!("`{}` is no address: {why}", text.escape_debug()))
+    io::Error::new(ErrorKind::InvalidInput, format!("`{}` is not an address: {why}", text.escape_debug()))
 }
 
 impl ToAddrs for String {
@@ -352,8 +368,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// Whatever is understood is what the standard library understands, too, and what is written back is
-        /// understood the same.
+        /// An address is understood as the standard library understands it, and the printed form of a target
+        /// is understood as the same target.
         #[test]
         fn no_text_is_a_panic(text in "\\PC*|[\\[\\]:%.0-9a-f ]{0,20}|[a-z\u{fc}.]{0,9}:[0-9]{0,6}") {
             match text.as_str().target() {

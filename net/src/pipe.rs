@@ -1,18 +1,19 @@
 //! Pipes: one end writes, the other reads.
 //!
-//! Facts. The reader learns of the end when the last writer has closed, and a writer learns by an error
-//! (`BrokenPipe`) when the last reader has. Whether an end is non-blocking is a property that all descriptors
-//! share which were duplicated from it: in this process, and in those that have inherited it. A write of at most
-//! `PIPE_BUF` bytes (4,096 on Linux) is not mingled with those of others.
+//! Facts. The reader reads the end when the last writer has closed. A writer gets an error (`BrokenPipe`)
+//! when the last reader has closed. All duplicates of a descriptor share whether it is non-blocking: those in
+//! this process, and those that other processes have inherited. A write of at most `PIPE_BUF` bytes (4,096 on
+//! Linux) is not mixed with the writes of others.
 //!
-//! What follows. An end is made non-blocking when it is taken over, and blocking when it is given away. Do not take
-//! over what others use, too: for the standard streams there is [`stdio`](crate::stdio).
+//! What follows. An end is made non-blocking when it is taken over, and blocking when it is given away. Do
+//! not take over an end that another process uses, too: for the standard streams there is
+//! [`stdio`](crate::stdio).
 //!
-//! A named pipe is opened with the standard library and taken over. Its reader reads the end whenever there is no
-//! writer; who opens it for reading *and* writing is a writer himself, and never does.
+//! A named pipe is opened with the standard library and taken over. Its reader reads the end whenever there
+//! is no writer. To avoid that, open it for reading *and* writing: then the reader is itself a writer.
 //!
-//! What is not promised. That a write into a pipe which nobody reads raises no `SIGPIPE`: there is no flag for pipes
-//! that would prevent it. Rust programs have the signal ignored, unless they change that.
+//! What is not promised. A write into a pipe without a reader may raise `SIGPIPE`, because pipes have no flag
+//! that prevents it. Rust programs ignore the signal, unless they change that.
 //!
 //! Cancel safe: as all streams of bytes; see [`ByteStream`].
 //!
@@ -48,7 +49,7 @@ pub type Sender = ByteStream<mio::unix::pipe::Sender>;
 ///
 /// # Errors
 ///
-/// What the system says.
+/// The error of the system call.
 ///
 /// # Panics
 ///
@@ -79,7 +80,8 @@ impl Receiver {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if that is no pipe, or is not open for reading; else what the system says.
+    /// `InvalidInput` if the descriptor is no pipe, or is not open for reading; else the error of the system
+    /// call.
     ///
     /// # Panics
     ///
@@ -95,7 +97,7 @@ impl Receiver {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn into_owned_fd(self) -> io::Result<OwnedFd> {
         let receiver = self.into_inner();
         receiver.set_nonblocking(false)?;
@@ -108,7 +110,8 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if that is no pipe, or is not open for writing; else what the system says.
+    /// `InvalidInput` if the descriptor is no pipe, or is not open for writing; else the error of the system
+    /// call.
     ///
     /// # Panics
     ///
@@ -124,7 +127,7 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn into_owned_fd(self) -> io::Result<OwnedFd> {
         let sender = self.into_inner();
         sender.set_nonblocking(false)?;
@@ -132,7 +135,8 @@ impl Sender {
     }
 }
 
-/// Accepts only pipes that are open for what is `wanted`. A named pipe that is open for both directions can be either end.
+/// Accepts only a pipe that is open for what is `wanted`. A named pipe that is open for both directions can
+/// be either end.
 fn expect_pipe(fd: OwnedFd, other: OFlags, wanted: &str) -> io::Result<OwnedFd> {
     use std::os::unix::fs::FileTypeExt;
     let file = std::fs::File::from(fd);
@@ -142,14 +146,14 @@ fn expect_pipe(fd: OwnedFd, other: OFlags, wanted: &str) -> io::Result<OwnedFd> 
     }
     if fcntl_getfl(&file)? & OFlags::ACCMODE == other {
         return refused(format!(
-            "the descriptor is an end of a pipe, but is not open for {wanted}: give the other end"
+            "the descriptor is an end of a pipe, but is not open for {wanted}: use the other end"
         ));
     }
     Ok(file.into())
 }
 
 impl Transport for mio::unix::pipe::Sender {
-    /// Only a close can tell the reader: drop the sender.
+    /// Does nothing, because only dropping the sender can tell the reader.
     fn close_writing(&self) -> io::Result<()> {
         Ok(())
     }

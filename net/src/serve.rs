@@ -1,33 +1,34 @@
-//! Serving: a loop of accepts that nothing knocks over.
+//! Serving: a loop of accepts that keeps running whatever goes wrong.
 //!
 //! Facts. `accept` fails for three kinds of reasons.
 //!
-//! - *One connection is bad*: it was gone before it was accepted (`ECONNABORTED`, `EPROTO`), or the network has an
-//!   error to tell that belongs to it. The next one may be good.
-//! - *Something is lacking*: descriptors (`EMFILE`, `ENFILE`) or memory (`ENOBUFS`, `ENOMEM`). The connection stays
-//!   in the kernel's queue, so the listener stays ready: who tries again at once burns a core, and who waits for
-//!   the next report may wait for ever.
-//! - *The listener is no listener* (`EBADF`, `EINVAL`, `ENOTSOCK`, `EOPNOTSUPP`). That does not pass.
+//! - *One connection is bad*: it was gone before it was accepted (`ECONNABORTED`, `EPROTO`), or the network
+//!   reports an error that belongs to it. The next one may be good.
+//! - *Something has run out*: descriptors (`EMFILE`, `ENFILE`) or memory (`ENOBUFS`, `ENOMEM`). The
+//!   connection stays in the kernel's queue, so the listener stays ready. A server that tries again at once
+//!   burns a core; one that waits for the next report may wait for ever.
+//! - *The listener is broken* (`EBADF`, `EINVAL`, `ENOTSOCK`, `EOPNOTSUPP`). Waiting does not help.
 //!
-//! What follows. The first kind is passed over. The second is waited out: until one of our own connections ends, which
-//! frees a descriptor, or for 25 ms, in case somebody else frees one. The third ends the server, and its handlers.
+//! What follows. The server skips a bad connection. When something has run out, it pauses until one of its
+//! own connections ends, which frees a descriptor. The pause is 25 ms at most, because another part of the
+//! program may free one. A broken listener ends the server and its handlers.
 //!
 //! ```text
 //!            ┌──────── accept ◄────────────────────────────┐
 //!   until ──►│           │ connection ──► task(handler)    │ a handler ends,
-//!     │      │           │ full, or lacking ──► wait ──────┘ or PAUSE is over
+//!     │      │           │ full, or run out ──► wait ──────┘ or PAUSE is over
 //!     ▼      └───────────┘
 //!   listener closed ──► handlers end by themselves ──► Served
 //!                             │ grace is over
 //!                             └──► they are cancelled ──► Served
 //! ```
 //!
-//! Invariants. A handler is a task of its own, so that its panic or error touches no other. A descriptor is closed
-//! before the end of its handler is told. When the server is over or dropped, no handler of it is left; when it is over,
-//! no cleanup of one either.
+//! Invariants. Each handler is a task of its own, so its panic or error affects no other. A handler's
+//! descriptor is closed before the server learns that the handler has ended. When the server is over or
+//! dropped, none of its handlers is left. When it is over, none of their cleanups is left either.
 //!
-//! Idle connections. Nobody keeps a timer per connection: now and then, all connections are asked whether bytes
-//! have moved since last time (`serve/crowd.rs`).
+//! Idle connections. There is no timer per connection. At intervals, the server asks each connection whether
+//! bytes have moved since the last time (`serve/connections.rs`).
 //!
 //! | future | cancel safe |
 //! |---|---|
@@ -35,7 +36,8 @@
 //!
 //! What it does not know: protocols.
 
-mod crowd;
+mod accept;
+mod connections;
 
 use std::fmt;
 use std::future::{IntoFuture, Pending};
@@ -49,19 +51,20 @@ use roundel::time::{self, Sleep};
 use roundel::{JoinError, JoinHandle};
 use rustix::io::Errno;
 
-pub use crowd::{Accept, Outcome, Served};
-use crowd::{Crowd, Rounds};
+pub use accept::{Accept, Outcome};
+pub use connections::Served;
+use connections::{Connections, IdleCheck};
 
-/// How long to wait for a descriptor that somebody else may free. A client waits for at most this; and forty tries a
-/// second are a ten-thousandth of a core.
+/// How long to wait for a descriptor that another part of the program may free. No client waits longer than this, and
+/// forty tries a second take a ten-thousandth of a core.
 const PAUSE: Duration = Duration::from_millis(25);
-/// After so many connections in a row, the others get their turn, even if the listener knows no budget.
+/// After this many connections in a row, the server yields to other tasks, even if the listener spends no budget.
 const BATCH: u32 = 128;
-/// After so many bad connections without a good one, something else is the matter, and it is waited out, too.
+/// After this many bad connections without a good one, something else is wrong, and the server pauses for that, too.
 const BAD: u32 = 100;
-/// How long handlers may go on after the end was asked for.
+/// How long handlers may go on after `until` is done, unless the program sets another time.
 const GRACE: Duration = Duration::from_secs(10);
-/// At most one complaint in this time.
+/// The shortest time between two reports of trouble.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// Accepts connections and runs `handler` for each, as a task of its own, until the future given to
@@ -110,13 +113,13 @@ where
         idle_timeout: None,
         grace: GRACE,
         report: Box::new(|trouble| {
-            // Not `eprintln`, which panics if nobody reads it.
+            // `eprintln` would panic if standard error is closed.
             let _ = writeln!(io::stderr(), "{trouble}");
         }),
     }
 }
 
-/// A server that has not begun: await it. See [`serve`].
+/// A server that has not started: await it. See [`serve`].
 #[must_use = "a server does nothing unless awaited"]
 pub struct Serve<L, H, U = Pending<()>> {
     listener: L,
@@ -130,10 +133,10 @@ pub struct Serve<L, H, U = Pending<()>> {
 
 type Report = Box<dyn FnMut(&Trouble)>;
 
-/// Why no connection is accepted at present.
+/// Why the server accepts no connections at present.
 #[derive(Debug)]
 pub struct Trouble {
-    /// What the system says.
+    /// The error of `accept`.
     pub error: io::Error,
     /// How many connections are open.
     pub connections: usize,
@@ -147,20 +150,21 @@ impl fmt::Display for Trouble {
 }
 
 impl<L, H, U> Serve<L, H, U> {
-    /// Serves at most this many connections at once. More wait in the kernel's queue.
+    /// Serves at most this many connections at once. Further ones wait in the kernel's queue.
     ///
     /// # Panics
     ///
     /// If it is zero.
     #[track_caller]
     pub fn max_connections(mut self, most: usize) -> Self {
-        assert!(most > 0, "`max_connections` was given zero: then nobody would ever be served");
+        assert!(most > 0, "`max_connections` was given zero: the server could never accept a connection");
         self.max_connections = most;
         self
     }
 
-    /// Cancels the handler of a connection on which no byte has moved for this long, in either direction; at most an
-    /// eighth (or two milliseconds) later. Without this, or with `None`, a connection may be idle for ever.
+    /// Cancels the handler of a connection on which no byte has moved for this long, in either direction. The handler
+    /// is cancelled at most an eighth of the time (or two milliseconds) late. Without this, or with `None`, a connection
+    /// may be idle for ever.
     ///
     /// # Panics
     ///
@@ -169,27 +173,26 @@ impl<L, H, U> Serve<L, H, U> {
     pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.idle_timeout = timeout.into();
         let is_zero = self.idle_timeout.is_some_and(|timeout| timeout.is_zero());
-        assert!(!is_zero, "`idle_timeout` was given zero: then every connection would be idle at once");
+        assert!(!is_zero, "`idle_timeout` was given zero: every connection would be idle at once");
         self
     }
 
-    /// Serves until this future is done: then no more connections are accepted (the listener is closed), and the handlers
-    /// may end by themselves for the time of [`grace`](Serve::grace). For a program, take
-    /// [`roundel::signal::shutdown`].
+    /// Serves until this future is done. Then the server closes the listener, and the handlers have the time of
+    /// [`grace`](Serve::grace) to end by themselves. A program usually gives [`roundel::signal::shutdown`] here.
     pub fn until<V: Future>(self, until: V) -> Serve<L, H, V> {
         let Serve { listener, handler, max_connections, idle_timeout, grace, report, .. } = self;
         Serve { listener, handler, until, max_connections, idle_timeout, grace, report }
     }
 
-    /// How long the handlers may go on after the end was asked for; then they are cancelled. Ten seconds unless
-    /// said otherwise.
+    /// How long the handlers may go on after [`until`](Serve::until) is done; then they are cancelled. The default is
+    /// ten seconds.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
-    /// Whom to tell that no connection can be accepted at present; at most once a second. Unless said otherwise,
-    /// a line is written to the standard error.
+    /// Calls `report` when no connection can be accepted at present, at most once a second. By default, the server
+    /// writes a line to standard error.
     pub fn on_trouble(mut self, report: impl FnMut(&Trouble) + 'static) -> Self {
         self.report = Box::new(report);
         self
@@ -207,57 +210,62 @@ where
     type IntoFuture = Serving<L, H, U>;
 
     fn into_future(self) -> Serving<L, H, U> {
-        let rounds = self.idle_timeout.map(Rounds::of);
+        let check = self.idle_timeout.map(IdleCheck::new);
         Serving {
             listener: Some(self.listener),
             handler: Rc::new(self.handler),
             until: Box::pin(self.until),
-            crowd: Rc::new(Crowd::new(rounds)),
+            connections: Rc::new(Connections::new(check)),
             max_connections: self.max_connections,
             bad: 0,
             pause: None,
-            round: rounds.map(|rounds| rounds.period),
-            next_round: None,
+            check_period: check.map(|check| check.period),
+            next_check: None,
             grace: self.grace,
-            stage: Stage::Open,
+            state: ServerState::Accepting,
             failed: None,
             report: self.report,
-            complained: None,
+            reported: None,
         }
     }
 }
 
-/// See [`serve`].
+/// A server that runs. See [`serve`].
 pub struct Serving<L, H, U> {
-    /// `None` from the moment when no more are accepted.
+    /// `None` once the server accepts no more: dropping the listener closes it.
     listener: Option<L>,
     handler: Rc<H>,
     until: Pin<Box<U>>,
-    crowd: Rc<Crowd>,
+    connections: Rc<Connections>,
     max_connections: usize,
-    /// How many bad connections have come in a row.
+    /// How many bad connections have come in a row. A good one and a pause set it to zero.
     bad: u32,
-    /// Something is lacking: until when we do not try.
+    /// Set while something has run out: the server does not accept until the timer fires or a connection ends.
     pause: Option<Timer>,
-    /// How often to ask who is idle.
-    round: Option<Duration>,
-    next_round: Option<Timer>,
+    /// The time between two checks for idle connections. `None` if there is no idle timeout.
+    check_period: Option<Duration>,
+    /// The timer of the next check, made when it is first polled.
+    next_check: Option<Timer>,
     grace: Duration,
-    stage: Stage,
-    /// The error that has ended it.
+    state: ServerState,
+    /// The error that has ended the server. Set when it begins to end, returned when it is over.
     failed: Option<io::Error>,
     report: Report,
-    complained: Option<Instant>,
+    /// When `report` was last called.
+    reported: Option<Instant>,
 }
 
 type Timer = Pin<Box<Sleep>>;
 
-enum Stage {
-    Open,
-    /// The handlers end by themselves, until the timer says that this was long enough.
+/// A server goes through these in order. An error of the listener skips `Draining`.
+enum ServerState {
+    /// It accepts connections.
+    Accepting,
+    /// The listener is closed. The handlers may end by themselves until the timer fires.
     Draining(Timer),
-    /// They have been cancelled; some may have cleanups to do.
+    /// The handlers have been cancelled. These are still to end, because they may have cleanups to do.
     Ending(Vec<JoinHandle<()>>),
+    /// It has returned its result and must not be polled again.
     Over,
 }
 
@@ -268,16 +276,19 @@ where
     F: Future<Output: Outcome> + 'static,
     U: Future,
 {
-    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Accepts connections. Ready when the server has to end: with an error if the listener is broken.
+    fn poll_accepting(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The end comes first, so that new connections cannot put it off.
         if self.until.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
-        self.poll_rounds(cx);
+        self.poll_idle_check(cx);
+        // Accept while there is room and a connection, but not for ever.
         for _ in 0..BATCH {
             ready!(self.poll_room(cx));
             let Some(listener) = &self.listener else { return Poll::Ready(Ok(())) };
             match ready!(listener.poll_stream(cx)) {
-                Ok(stream) => self.take_in(stream),
+                Ok(stream) => self.handle(stream),
                 Err(error) => match Verdict::on(&error) {
                     Verdict::GoOn if self.bad < BAD => self.bad += 1,
                     Verdict::GoOn | Verdict::Wait => self.begin_pause(error),
@@ -285,73 +296,77 @@ where
                 },
             }
         }
+        // The batch is full, and more may wait: other tasks run first.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Ready when there is room for one more: we have not too many, and nothing is known to be lacking.
+    /// Ready when there is room for one more: no pause is under way, and the limit is not reached.
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(pause) = &mut self.pause {
-            // A handler that has ended has freed a descriptor.
-            if !self.crowd.has_shrunk() && pause.as_mut().poll(cx).is_pending() {
-                self.crowd.tell_when_one_ends(cx.waker());
+            // A connection that has ended has freed a descriptor.
+            if !self.connections.has_one_ended() && pause.as_mut().poll(cx).is_pending() {
+                self.connections.wake_when_one_ends(cx.waker());
                 return Poll::Pending;
             }
             self.pause = None;
         }
-        if self.crowd.len() < self.max_connections {
+        if self.connections.len() < self.max_connections {
             return Poll::Ready(());
         }
-        self.crowd.tell_when_one_ends(cx.waker());
+        self.connections.wake_when_one_ends(cx.waker());
         Poll::Pending
     }
 
-    fn take_in(&mut self, stream: L::Stream) {
+    fn handle(&mut self, stream: L::Stream) {
         self.bad = 0;
-        self.crowd.take_in::<L, H, F>(stream, Rc::clone(&self.handler));
+        self.connections.add::<L, H, F>(stream, Rc::clone(&self.handler));
     }
 
     fn begin_pause(&mut self, error: io::Error) {
         self.bad = 0;
-        self.crowd.forget_shrinking();
+        self.connections.forget_ended();
         self.pause = Some(Box::pin(time::sleep(PAUSE)));
         let now = time::now();
-        if self.complained.is_none_or(|last| now.saturating_duration_since(last) >= QUIET) {
-            self.complained = Some(now);
-            (self.report)(&Trouble { error, connections: self.crowd.len() });
+        if self.reported.is_none_or(|last| now.saturating_duration_since(last) >= QUIET) {
+            self.reported = Some(now);
+            (self.report)(&Trouble { error, connections: self.connections.len() });
         }
     }
 }
 
 impl<L, H, U> Serving<L, H, U> {
-    /// Asks now and then who has been idle.
-    fn poll_rounds(&mut self, cx: &mut Context<'_>) {
-        let Some(period) = self.round else { return };
+    /// Checks for idle connections each time the period is over.
+    fn poll_idle_check(&mut self, cx: &mut Context<'_>) {
+        let Some(period) = self.check_period else { return };
         loop {
-            let timer = self.next_round.get_or_insert_with(|| Box::pin(time::sleep(period)));
+            let timer = self.next_check.get_or_insert_with(|| Box::pin(time::sleep(period)));
             if timer.as_mut().poll(cx).is_pending() {
                 return;
             }
-            self.next_round = None;
-            self.crowd.dismiss_idle();
+            self.next_check = None;
+            self.connections.cancel_idle();
         }
     }
 
-    fn poll_draining(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when no handler is left.
+    fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            match &mut self.stage {
-                Stage::Draining(limit) => {
-                    if self.crowd.len() > 0 && limit.as_mut().poll(cx).is_pending() {
-                        self.crowd.tell_when_one_ends(cx.waker());
+            match &mut self.state {
+                // Wait for the handlers until the grace period is over.
+                ServerState::Draining(limit) => {
+                    if self.connections.len() > 0 && limit.as_mut().poll(cx).is_pending() {
+                        self.connections.wake_when_one_ends(cx.waker());
                         return Poll::Pending;
                     }
-                    self.stage = Stage::Ending(self.crowd.cut_off());
+                    self.state = ServerState::Ending(self.connections.cut_off());
                 }
-                Stage::Ending(handles) => {
+                // A cancelled handler has ended when its cleanups have.
+                ServerState::Ending(handles) => {
                     handles.retain_mut(|handle| poll_handle(handle, cx).is_pending());
                     return if handles.is_empty() { Poll::Ready(()) } else { Poll::Pending };
                 }
-                Stage::Open | Stage::Over => return Poll::Ready(()),
+                ServerState::Accepting | ServerState::Over => return Poll::Ready(()),
             }
         }
     }
@@ -372,52 +387,58 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Served>> {
         let server = &mut *self;
-        if let Stage::Over = server.stage {
+        if let ServerState::Over = server.state {
             panic!("a server was polled again after it had ended");
         }
-        if let Stage::Open = server.stage {
-            let ended = ready!(server.poll_open(cx));
+        // Accept until the end is asked for or the listener fails.
+        if let ServerState::Accepting = server.state {
+            let ended = ready!(server.poll_accepting(cx));
             server.listener = None;
-            server.stage = match &ended {
-                Ok(()) => Stage::Draining(Box::pin(time::sleep(server.grace))),
-                Err(_) => Stage::Ending(server.crowd.cut_off()),
+            // An orderly end gives the handlers time; an error does not.
+            server.state = match &ended {
+                Ok(()) => ServerState::Draining(Box::pin(time::sleep(server.grace))),
+                Err(_) => ServerState::Ending(server.connections.cut_off()),
             };
             server.failed = ended.err();
         }
-        if let Stage::Draining(_) = server.stage {
-            server.poll_rounds(cx);
+        // Wait for the handlers. Idle ones are still cancelled early.
+        if let ServerState::Draining(_) = server.state {
+            server.poll_idle_check(cx);
         }
-        ready!(server.poll_draining(cx));
-        server.stage = Stage::Over;
+        ready!(server.poll_ending(cx));
+        server.state = ServerState::Over;
         Poll::Ready(match server.failed.take() {
-            None => Ok(server.crowd.served()),
+            None => Ok(server.connections.served()),
             Some(error) => Err(error),
         })
     }
 }
 
-// Nothing in it is pinned but what is in a box.
+// What is pinned inside is in boxes.
 impl<L, H, U> Unpin for Serving<L, H, U> {}
 
 impl<L, H, U> Drop for Serving<L, H, U> {
     fn drop(&mut self) {
         self.listener = None;
-        self.crowd.dismiss_all();
+        self.connections.cancel_all();
     }
 }
 
-/// What to make of an error of `accept`.
+/// What to do after an error of `accept`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
+    /// Accept the next one: only this connection is bad.
     GoOn,
+    /// Pause: something has run out.
     Wait,
+    /// End the server: the listener is broken.
     GiveUp,
 }
 
 impl Verdict {
     fn on(error: &io::Error) -> Verdict {
         match Errno::from_io_error(error) {
-            // It belongs to a connection that was accepted just now, or to the network it came from.
+            // These belong to the connection being accepted, or to the network that it came from.
             Some(
                 Errno::CONNABORTED
                 | Errno::PROTO
@@ -431,7 +452,7 @@ impl Verdict {
                 | Errno::PERM, // a firewall
             ) => Verdict::GoOn,
             Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP) => Verdict::GiveUp,
-            // EMFILE, ENFILE, ENOBUFS, ENOMEM; and whatever we have not thought of must not become a busy loop.
+            // EMFILE, ENFILE, ENOBUFS, ENOMEM. Any other error pauses, too, so that it cannot become a busy loop.
             _ => Verdict::Wait,
         }
     }
@@ -445,7 +466,7 @@ impl<L: fmt::Debug, H, U> fmt::Debug for Serve<L, H, U> {
 
 impl<L: fmt::Debug, H, U> fmt::Debug for Serving<L, H, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let connections = self.crowd.len();
+        let connections = self.connections.len();
         f.debug_struct("Serving")
             .field("listener", &self.listener)
             .field("connections", &connections)

@@ -1,36 +1,34 @@
 //! A TCP socket before it is a connection or a listener: where the options are set.
 //!
-//! Facts. Some options have to be set before `bind`, some before `connect` or `listen`, and an accepted
-//! connection inherits most of them from its listener. A `connect` that does not block says "in progress" and
-//! goes on in the background; if a signal interrupts it, it goes on all the same.
+//! Facts. Some options must be set before `bind`, some before `connect` or `listen`. An accepted connection
+//! inherits most of them from its listener.
 //!
-//! What follows. A [`TcpSocket`] is a socket that is neither yet. The options that people set have methods here; all
-//! others are reached through [`TcpSocket::options`].
+//! What follows. A [`TcpSocket`] is neither a connection nor a listener yet. The options that programs often
+//! set have methods here; [`TcpSocket::options`] gives access to all others. `TcpSocket::listen` is in
+//! `tcp.rs` and `TcpSocket::connect` in `connect.rs`, beside what they return.
 //!
 //! | option | set it before |
 //! |---|---|
 //! | `reuse_address`, `reuse_port`, `only_v6`, `bind_device` | `bind` |
-//! | `recv_buffer_size`, `send_buffer_size` | `connect` or `listen`: the window is agreed upon then |
-//! | all others | any time; a listener's are those of the connections it accepts |
+//! | `recv_buffer_size`, `send_buffer_size` | `connect` or `listen`, because the window is agreed upon then |
+//! | all others | any time; a connection has those of the listener that accepted it |
 //!
-//! Contract. `bind`, `listen` and `connect` name the address in their errors, and keep the kind. To `listen` without `bind` is
-//! to listen on all addresses, at a port that the system chooses.
+//! Contract. `bind`, `listen` and `connect` name the address in their errors, and keep the kind. To `listen`
+//! without `bind` is to listen on all addresses, at a port that the system chooses.
 //!
 //! | method | cancel safe |
 //! |---|---|
 //! | `connect` | yes: the attempt is given up, and the socket closed |
 //!
-//! What it does not know: names.
+//! What it does not know: names, connections, listeners.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rustix::io::Errno;
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
-use crate::stream::ByteStream;
-use crate::tcp::{TcpListener, TcpStream};
+use crate::kernel::{self, explain};
 
 /// A TCP socket that will connect or listen.
 ///
@@ -58,7 +56,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// What the system says, for example that there are too many open files.
+    /// The error of the system call, for example that there are too many open files.
     pub fn new_v4() -> io::Result<TcpSocket> {
         TcpSocket::new(Domain::IPV4)
     }
@@ -82,17 +80,15 @@ impl TcpSocket {
     }
 
     fn new(domain: Domain) -> io::Result<TcpSocket> {
-        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_nonblocking(true)?;
-        Ok(TcpSocket { socket })
+        Ok(TcpSocket { socket: kernel::open(domain, Type::STREAM, Some(Protocol::TCP))? })
     }
 
-    /// Takes over a socket that is neither connected nor listening, whatever the standard library believes it
-    /// to be: from another library, or from the process that started this one.
+    /// Takes over a socket that neither is connected nor listens, although its type in the standard library
+    /// says so. It may come from another library, or from the process that started this one.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<TcpSocket> {
         stream.set_nonblocking(true)?;
         Ok(TcpSocket { socket: stream.into() })
@@ -102,50 +98,25 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// Names the address: `AddrInUse` if somebody has it already, `PermissionDenied` for a port that only the
+    /// Names the address: `AddrInUse` if another socket has it, `PermissionDenied` for a port that only the
     /// administrator may use, `AddrNotAvailable` if it is not an address of this machine.
     pub fn bind(&self, address: SocketAddr) -> io::Result<()> {
         self.socket.bind(&address.into()).map_err(|error| explain("bind", address, &error))
     }
 
-    /// Begins to listen; the kernel keeps up to `backlog` connections until they are accepted (and no more than
-    /// its own limit, `somaxconn` on Linux).
-    ///
-    /// # Errors
-    ///
-    /// Names the address: `AddrInUse` if another socket listens there, which on some systems `bind` does not notice.
-    ///
-    /// # Panics
-    ///
-    /// Outside a loop.
-    #[track_caller]
-    pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
-        if let Err(error) = self.socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX)) {
-            return Err(match self.local_addr() {
-                Ok(address) => explain("listen on", address, &error),
-                Err(_) => error,
-            });
-        }
-        TcpListener::new(mio::net::TcpListener::from_std(self.socket.into()))
+    pub(crate) fn get_ref(&self) -> &Socket {
+        &self.socket
     }
 
-    /// Connects.
-    ///
-    /// # Errors
-    ///
-    /// Names the address: `ConnectionRefused` if nobody listens there.
-    pub async fn connect(self, address: SocketAddr) -> io::Result<TcpStream> {
-        let failed = |error: io::Error| explain("connect to", address, &error);
-        begin(&self.socket, &address.into()).map_err(failed)?;
-        let stream = ByteStream::new_plain(mio::net::TcpStream::from_std(self.socket.into()))?;
-        crate::connect::established(stream).await.map_err(failed)
+    pub(crate) fn into_inner(self) -> Socket {
+        self.socket
     }
 
     /// Our own address, once it is bound.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()?.as_socket().ok_or_else(|| ErrorKind::InvalidInput.into())
     }
@@ -154,7 +125,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// What the system says, as of all options.
+    /// The error of the system call, as for all options.
     pub fn set_reuse_address(&self, reuse: bool) -> io::Result<()> {
         self.socket.set_reuse_address(reuse)
     }
@@ -163,21 +134,21 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn reuse_address(&self) -> io::Result<bool> {
         self.socket.reuse_address()
     }
 
-    /// Whether several sockets may listen on one port. Linux deals out the connections among them by a hash of the
-    /// addresses, so that several loops, each with a thread and a listener of its own, share the work; on macOS
-    /// and FreeBSD the last one gets them all.
+    /// Whether several sockets may listen on one port. Linux distributes the connections among them by a
+    /// hash of the addresses. So several loops share the work, each with its own thread and listener. On
+    /// macOS and FreeBSD, the last socket gets all connections.
     ///
-    /// Each of them has to set it, before `bind`. A connection that waits in the queue of a listener that is closed
-    /// is reset: it is not handed to the others.
+    /// Each socket must set it before `bind`. When a listener is closed, the connections in its queue are
+    /// reset; the other listeners do not get them.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn set_reuse_port(&self, reuse: bool) -> io::Result<()> {
         self.socket.set_reuse_port(reuse)
     }
@@ -186,17 +157,17 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn reuse_port(&self) -> io::Result<bool> {
         self.socket.reuse_port()
     }
 
-    /// Whether a socket for IPv6 is for that only. If not, it serves IPv4, too, whose addresses look like
-    /// `::ffff:127.0.0.1`. What holds without a word is a setting of the system.
+    /// Whether a socket for IPv6 refuses IPv4. If not, IPv4 addresses look like `::ffff:127.0.0.1`. The
+    /// default is a setting of the system.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn set_only_v6(&self, only: bool) -> io::Result<()> {
         self.socket.set_only_v6(only)
     }
@@ -205,16 +176,17 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn only_v6(&self) -> io::Result<bool> {
         self.socket.only_v6()
     }
 
-    /// After which silence the kernel asks the peer whether it still lives; `None`: it never does.
+    /// How long the connection must be silent before the kernel asks whether the peer is still there.
+    /// `None`: it never asks.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn set_keepalive(&self, after: Option<Duration>) -> io::Result<()> {
         match after {
             None => self.socket.set_keepalive(false),
@@ -222,32 +194,32 @@ impl TcpSocket {
         }
     }
 
-    /// Whether the kernel ever asks. See [`set_keepalive`](TcpSocket::set_keepalive).
+    /// Whether keepalive is on. See [`set_keepalive`](TcpSocket::set_keepalive).
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn keepalive(&self) -> io::Result<bool> {
         self.socket.keepalive()
     }
 
-    /// How the kernel goes on asking a peer that does not answer: after each `interval` again, and when it has
-    /// asked in vain so many times, the connection fails with `TimedOut`. Turns keepalive on.
+    /// How the kernel goes on asking a peer that does not answer. It asks again after each `interval`; after
+    /// this many `times` without an answer, the connection fails with `TimedOut`. Turns keepalive on.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn set_keepalive_retries(&self, interval: Duration, times: u32) -> io::Result<()> {
         let settings = TcpKeepalive::new().with_interval(interval).with_retries(times);
         self.socket.set_tcp_keepalive(&settings)
     }
 
-    /// How long what was sent may stay unacknowledged before the connection fails with `TimedOut`; `None`: as
-    /// long as the system likes, which is minutes.
+    /// How long sent bytes may stay unacknowledged before the connection fails with `TimedOut`. `None` is
+    /// the system's default, which is minutes.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.socket.set_tcp_user_timeout(timeout)
@@ -257,17 +229,17 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub fn user_timeout(&self) -> io::Result<Option<Duration>> {
         self.socket.tcp_user_timeout()
     }
 
-    /// Whether small writes are sent at once. See [`TcpStream`] for why one wants that.
+    /// Whether small writes are sent at once. See [`TcpStream`](crate::TcpStream::set_nodelay).
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.socket.set_tcp_nodelay(nodelay)
     }
@@ -276,20 +248,21 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn nodelay(&self) -> io::Result<bool> {
         self.socket.tcp_nodelay()
     }
 
-    /// What closing does with bytes that are not sent yet. `None`: the kernel goes on sending. Zero: they are
-    /// thrown away, and the connection is reset. Any other time, in whole seconds, rounded up, makes `close` *block
-    /// the loop* until they are sent; there is a better way: shut down writing, and read until the peer closes.
+    /// What closing does with bytes that are not sent yet. `None`: the kernel goes on sending. Zero: they
+    /// are discarded, and the connection is reset. Any other time makes `close` *block the loop* until they
+    /// are sent; it is rounded up to whole seconds. A better way is to shut down writing and to read until
+    /// the peer closes.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        // Cut down to whole seconds, half a second would be zero.
+        // The kernel counts whole seconds. Rounded down, half a second would be zero, which means a reset.
         let up = |time: Duration| {
             Duration::from_secs(time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)))
         };
@@ -300,17 +273,17 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn linger(&self) -> io::Result<Option<Duration>> {
         self.socket.linger()
     }
 
-    /// How many bytes the kernel keeps for us until we read them. Linux takes it twice, for its own accounts.
-    /// Without a word, the kernel finds out by itself what is good.
+    /// How many bytes the kernel keeps for us until we read them. Linux doubles the number, to have room for
+    /// its own data. By default, the kernel adapts the size.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn set_recv_buffer_size(&self, bytes: usize) -> io::Result<()> {
         self.socket.set_recv_buffer_size(bytes)
     }
@@ -319,17 +292,17 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn recv_buffer_size(&self) -> io::Result<usize> {
         self.socket.recv_buffer_size()
     }
 
-    /// How many bytes the kernel takes from us before the peer has acknowledged them. As with
+    /// How many bytes the kernel takes from us before the peer has acknowledged them. See
     /// [`set_recv_buffer_size`](TcpSocket::set_recv_buffer_size).
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn set_send_buffer_size(&self, bytes: usize) -> io::Result<()> {
         self.socket.set_send_buffer_size(bytes)
     }
@@ -338,16 +311,16 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn send_buffer_size(&self) -> io::Result<usize> {
         self.socket.send_buffer_size()
     }
 
-    /// Through how many routers a packet may go.
+    /// How many routers a packet may pass.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn set_ttl(&self, hops: u32) -> io::Result<()> {
         if self.is_v6()? { self.socket.set_unicast_hops_v6(hops) } else { self.socket.set_ttl_v4(hops) }
     }
@@ -356,16 +329,16 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn ttl(&self) -> io::Result<u32> {
         if self.is_v6()? { self.socket.unicast_hops_v6() } else { self.socket.ttl_v4() }
     }
 
-    /// The type of service that routers may look at (for IPv6: the traffic class).
+    /// The type of service, which routers may use (for IPv6: the traffic class).
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn set_tos(&self, tos: u32) -> io::Result<()> {
         if self.is_v6()? { self.socket.set_tclass_v6(tos) } else { self.socket.set_tos_v4(tos) }
     }
@@ -374,7 +347,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn tos(&self) -> io::Result<u32> {
         if self.is_v6()? { self.socket.tclass_v6() } else { self.socket.tos_v4() }
     }
@@ -383,7 +356,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// What the system says: `PermissionDenied` where that is reserved.
+    /// The error of the system call: `PermissionDenied` if the program may not choose an interface.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub fn bind_device(&self, interface: Option<&str>) -> io::Result<()> {
         self.socket.bind_device(interface.map(str::as_bytes))
@@ -393,27 +366,9 @@ impl TcpSocket {
         Ok(self.socket.local_addr()?.is_ipv6())
     }
 
-    /// Every option there is.
+    /// All options, through `socket2`.
     #[must_use]
     pub fn options(&self) -> SockRef<'_> {
         SockRef::from(&self.socket)
     }
-}
-
-/// Begins to connect; the end comes as a report that the socket is writable.
-fn begin(socket: &Socket, to: &SockAddr) -> io::Result<()> {
-    loop {
-        let Err(error) = socket.connect(to) else { return Ok(()) };
-        match Errno::from_io_error(&error) {
-            // Asked again, the kernel says what became of it: `ALREADY` or `ISCONN`, if it goes on.
-            Some(Errno::INTR) => {}
-            Some(Errno::INPROGRESS | Errno::ALREADY | Errno::ISCONN) => return Ok(()),
-            _ => return Err(error),
-        }
-    }
-}
-
-/// The same error, with what was tried and where.
-fn explain(tried: &str, address: SocketAddr, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("cannot {tried} {address}: {error}"))
 }

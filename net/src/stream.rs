@@ -1,25 +1,27 @@
 //! A stream of bytes, whatever it runs over: TCP, a Unix socket, one end of a pipe.
 //!
-//! Facts. A read gives between one byte and as many as asked for; none at all means the end. A write takes
-//! between one byte and all of them. A read over TCP that came back with less than it had room for has emptied the
-//! socket, and a write that took less than it was given has filled it: the next try would block, and there
-//! is no need to ask. But a read from a Unix socket ends where the peer has sent a descriptor along, and a read from a
-//! pipe may end where a packet does: there only `WouldBlock` tells that it is empty.
+//! Facts. A read gives between one byte and as many as asked for; zero bytes mean the end. A write takes
+//! between one byte and all of them. A short read over TCP, one that did not fill its buffer, has emptied the
+//! socket. A short write has filled it. The next try would block, so there is no need to ask. But a read from
+//! a Unix socket ends where the peer has sent a descriptor along, and a read from a pipe may end where a
+//! packet does. There, only `WouldBlock` says that nothing is left.
 //!
-//! What follows. Each operation is tried at once and waits only for what the kernel has said is not there.
-//! Everything works on `&self`, so one task may read while another writes, and nothing has to be split.
-//! Nothing is buffered here: what `write` has returned is with the kernel, what was not read is still there.
+//! What follows. Each operation is tried at once, and waits only if the kernel has said that it would block.
+//! Everything works on `&self`, so one task may read while another writes, and a stream never has to be
+//! split. This type buffers nothing: what `write` has returned is with the kernel, and what was not read is
+//! still there.
 //!
-//! An idle connection need not hold a buffer. Either wait with [`readable`](ByteStream::readable) and then
-//! use [`try_read`](ByteStream::try_read); or take the buffer from a pool that all connections share, at the
-//! moment when there is something to put into it: [`read_chunk`](ByteStream::read_chunk).
+//! An idle connection need not hold a buffer. There are two ways. Wait with
+//! [`readable`](ByteStream::readable) and then use [`try_read`](ByteStream::try_read). Or use
+//! [`read_chunk`](ByteStream::read_chunk), which takes a buffer from a pile that all connections share, and
+//! only once there are bytes to put into it.
 //!
 //! | method | cancel safe |
 //! |---|---|
 //! | `readable`, `writable`, `read`, `read_vectored`, `read_chunk`, `peek`, `write`, `write_vectored` | yes: it was done and returned, or it was not done |
 //! | `read_to_end` | yes: what was read is in the vector |
-//! | `read_exact` | no: what was read is in the buffer, but nobody knows how much |
-//! | `write_all` | no: nobody knows how much was written |
+//! | `read_exact` | no: what was read is in the buffer, but the caller cannot tell how much |
+//! | `write_all` | no: the caller cannot tell how much was written |
 //!
 //! What it does not know: addresses, and what the bytes mean.
 
@@ -39,47 +41,47 @@ use crate::io::{Buffers, Chunk};
 
 /// A non-blocking stream of bytes on the running loop. Programs call it [`TcpStream`](crate::TcpStream),
 /// [`UnixStream`](crate::UnixStream), [`pipe::Sender`](crate::pipe::Sender) or
-/// [`pipe::Receiver`](crate::pipe::Receiver); what all of those can do is here.
+/// [`pipe::Receiver`](crate::pipe::Receiver); this type has what they have in common.
 ///
 /// All methods take `&self`. Dropping the stream closes it.
 pub struct ByteStream<S: mio::event::Source> {
     source: Source<S>,
-    /// Set at each transfer, for somebody who looks for streams that are idle.
+    /// Set at each transfer, never cleared here: a server that looks for idle streams clears it. `None` if nothing does.
     busy: Option<Rc<Cell<bool>>>,
-    /// Whether a short read says that there is nothing more to read.
+    /// Whether a short read means that the socket is empty: true for TCP, false for Unix sockets and pipes.
     short_is_all: bool,
 }
 
-/// What the operating system calls differently for each kind of stream.
+/// The operations for which each kind of stream has a system call of its own.
 pub trait Transport: mio::event::Source {
-    /// Tells the peer that nothing more will be written: it reads the end after the last byte.
+    /// Tells the peer that nothing more will be written. The peer reads the end after the last byte.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     fn close_writing(&self) -> io::Result<()>;
 
-    /// Writes several buffers with one system call, and without a signal if nobody reads.
+    /// Writes several buffers with one system call. If the peer is gone, this raises no signal.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     fn send_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize>;
 }
 
-/// What [`ByteStream::read_to_end`] adds at most for one piece of a poll's budget.
+/// How much [`ByteStream::read_to_end`] reads at most for each operation of a poll's budget.
 const STRETCH: u64 = 1 << 16;
-/// More buffers no system takes at once.
+/// No system takes more buffers at once.
 const IOV_MAX: usize = 1024;
 
 impl<S: mio::event::Source> ByteStream<S> {
-    /// Registers what must be non-blocking already.
+    /// Registers a stream, which must be non-blocking already.
     #[track_caller]
     pub(crate) fn new(io: S) -> io::Result<ByteStream<S>> {
         Ok(ByteStream { source: Source::new(io)?, busy: None, short_is_all: false })
     }
 
-    /// As [`new`](ByteStream::new), for what has been emptied by a read that is short.
+    /// As [`new`](ByteStream::new), for a stream that a short read has emptied.
     #[track_caller]
     pub(crate) fn new_plain(io: S) -> io::Result<ByteStream<S>> {
         Ok(ByteStream { source: Source::new(io)?, busy: None, short_is_all: true })
@@ -93,22 +95,22 @@ impl<S: mio::event::Source> ByteStream<S> {
         self.source.into_inner()
     }
 
-    /// From now on `busy` is set whenever bytes have been read or written. For those who implement
+    /// From now on, the stream sets `busy` whenever bytes have been read or written. Use it to implement
     /// [`Accept`](crate::serve::Accept).
     pub fn watch(&mut self, busy: Rc<Cell<bool>>) {
         self.busy = Some(busy);
     }
 
-    /// Waits until reading is worth a try. Nothing is held meanwhile but this future.
+    /// Waits until there may be something to read. Only this future is held meanwhile, no buffer.
     ///
     /// # Errors
     ///
-    /// Only if the loop of this stream is gone. What is wrong with the stream is said by the read.
+    /// Only if the loop of this stream is gone. The read reports what is wrong with the stream.
     pub async fn readable(&self) -> io::Result<()> {
         self.source.readable().await
     }
 
-    /// Waits until writing is worth a try.
+    /// Waits until there may be room to write.
     ///
     /// # Errors
     ///
@@ -117,27 +119,27 @@ impl<S: mio::event::Source> ByteStream<S> {
         self.source.writable().await
     }
 
-    /// Says what a transfer tells about the next one.
+    /// Tells the source whether the next transfer would block.
     #[inline(always)]
-    fn note(&self, direction: Direction, moved: usize, wanted: usize) {
+    fn after_transfer(&self, direction: Direction, moved: usize, wanted: usize) {
         if moved < wanted && (self.short_is_all || direction == Direction::Write) {
             self.source.fell_short(direction);
         }
-        self.stir();
+        self.mark_busy();
     }
 
-    /// Bytes have moved.
+    /// Records that bytes have moved.
     #[inline(always)]
-    fn stir(&self) {
+    fn mark_busy(&self) {
         if let Some(busy) = &self.busy {
             busy.set(true);
         }
     }
 
-    /// After a try that went past the loop.
-    fn noted(&self, direction: Direction, wanted: usize, tried: io::Result<usize>) -> io::Result<usize> {
+    /// Tells the source about a transfer that it did not make itself.
+    fn after_try(&self, direction: Direction, wanted: usize, tried: io::Result<usize>) -> io::Result<usize> {
         match &tried {
-            Ok(moved) => self.note(direction, *moved, wanted),
+            Ok(moved) => self.after_transfer(direction, *moved, wanted),
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.source.would_block(direction),
             Err(_) => {}
         }
@@ -149,36 +151,36 @@ impl<S: mio::event::Source> ByteStream<S>
 where
     for<'a> &'a S: Read,
 {
-    /// Reads some bytes; none (`Ok(0)`) at the end.
+    /// Reads some bytes. Returns zero at the end.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     #[inline]
     pub fn read<'a>(&'a self, buffer: &'a mut [u8]) -> impl Future<Output = io::Result<usize>> + use<'a, S> {
         self.source.io(Reading, move |mut io| {
             let count = io.read(buffer)?;
-            self.note(Direction::Read, count, buffer.len());
+            self.after_transfer(Direction::Read, count, buffer.len());
             Ok(count)
         })
     }
 
-    /// Reads some bytes into several buffers, in their order.
+    /// Reads some bytes and fills several buffers in order.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub async fn read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let most = buffers.len().min(IOV_MAX);
         let buffers = &mut buffers[..most];
         let wanted = buffers.iter().map(|buffer| buffer.len()).sum();
         let count = self.source.io(Reading, |mut io| io.read_vectored(buffers)).await?;
-        self.note(Direction::Read, count, wanted);
+        self.after_transfer(Direction::Read, count, wanted);
         Ok(count)
     }
 
-    /// Reads into a buffer that is taken from `buffers` only when there is something to read. An empty chunk
-    /// is the end.
+    /// Reads into a buffer from `buffers`, which is taken only when there is something to read. An empty
+    /// chunk is the end.
     ///
     /// ```
     /// # #[cfg(not(miri))]
@@ -196,7 +198,7 @@ where
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     #[inline]
     pub fn read_chunk<'a>(
         &'a self,
@@ -204,7 +206,7 @@ where
     ) -> impl Future<Output = io::Result<Chunk<'a>>> + use<'a, S> {
         self.source.io(Reading, move |mut io| {
             let chunk = buffers.fill(|buffer| io.read(buffer))?;
-            self.note(Direction::Read, chunk.len(), buffers.size());
+            self.after_transfer(Direction::Read, chunk.len(), buffers.size());
             Ok(chunk)
         })
     }
@@ -213,7 +215,7 @@ where
     ///
     /// # Errors
     ///
-    /// `UnexpectedEof` if the stream ends before; then the buffer begins with what there was.
+    /// `UnexpectedEof` if the stream ends too early; then the buffer begins with the bytes that came.
     pub async fn read_exact(&self, mut buffer: &mut [u8]) -> io::Result<()> {
         spend_budget().await;
         while !buffer.is_empty() {
@@ -225,21 +227,22 @@ where
         Ok(())
     }
 
-    /// Reads until the end. Returns how much that was. There is no limit: for what strangers send, see
-    /// [`io::Lines`](crate::io::Lines).
+    /// Reads until the end, and returns how many bytes that were. There is no limit. For input from
+    /// strangers, use [`io::Reader`](crate::io::Reader), which has one.
     ///
     /// # Errors
     ///
-    /// What the system says; what was read before is in the vector.
+    /// The error of the system call; what was read before is in the vector.
     pub async fn read_to_end(&self, bytes: &mut Vec<u8>) -> io::Result<usize> {
         let before = bytes.len();
         loop {
+            // Each try reads a bounded stretch, so that an endless stream spends its budget.
             let read = |io: &S| {
                 let had = bytes.len();
                 let read = io.take(STRETCH).read_to_end(bytes);
-                // What was read before a `WouldBlock` is in the vector, too.
+                // Also before a `WouldBlock`, bytes may have been read.
                 if bytes.len() > had {
-                    self.stir();
+                    self.mark_busy();
                 }
                 read
             };
@@ -253,10 +256,10 @@ where
     ///
     /// # Errors
     ///
-    /// `WouldBlock` if there is nothing to read; else what the system says.
+    /// `WouldBlock` if there is nothing to read; else the error of the system call.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let tried = self.source.get_ref().read(buffer);
-        self.noted(Direction::Read, buffer.len(), tried)
+        self.after_try(Direction::Read, buffer.len(), tried)
     }
 }
 
@@ -264,53 +267,54 @@ impl<S: Transport> ByteStream<S>
 where
     for<'a> &'a S: Write,
 {
-    /// Writes some of the bytes, and says how many.
+    /// Writes some of the bytes, and returns how many.
     ///
     /// # Errors
     ///
-    /// What the system says: `BrokenPipe` or `ConnectionReset` when nobody will read them.
+    /// The error of the system call: `BrokenPipe` or `ConnectionReset` if the peer is gone.
     #[inline]
     pub fn write<'a>(&'a self, bytes: &'a [u8]) -> impl Future<Output = io::Result<usize>> + use<'a, S> {
         self.source.io(Writing, move |mut io| {
             let count = io.write(bytes)?;
-            self.note(Direction::Write, count, bytes.len());
+            self.after_transfer(Direction::Write, count, bytes.len());
             Ok(count)
         })
     }
 
-    /// Writes some of the bytes of several buffers, in their order.
+    /// Writes some of the bytes of several buffers, in order.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub async fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         let buffers = &buffers[..buffers.len().min(IOV_MAX)];
         let wanted = buffers.iter().map(|buffer| buffer.len()).sum();
         let count = self.source.io(Writing, |io| io.send_vectored(buffers)).await?;
-        self.note(Direction::Write, count, wanted);
+        self.after_transfer(Direction::Write, count, wanted);
         Ok(count)
     }
 
-    /// Writes all of the bytes. It waits while the peer is slow: that is what keeps memory flat.
+    /// Writes all of the bytes. It waits while the peer is slow, so unsent bytes do not pile up in memory.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     #[inline]
     pub fn write_all<'a>(&'a self, mut bytes: &'a [u8]) -> impl Future<Output = io::Result<()>> + use<'a, S> {
         let is_nothing = bytes.is_empty();
         let mut writing = self.source.io(Writing, move |mut io| {
             let count = io.write(bytes)?;
-            self.note(Direction::Write, count, count);
+            self.after_transfer(Direction::Write, count, count);
             bytes = &bytes[count..];
             match count {
                 0 => Err(ErrorKind::WriteZero.into()),
                 _ if bytes.is_empty() => Ok(()),
-                // It is full. The kernel has noted that we wait for room, as if it had said so.
+                // A short write: the socket is full, and the kernel will report room as after a
+                // `WouldBlock`.
                 _ => Err(ErrorKind::WouldBlock.into()),
             }
         });
-        // For nothing, room is not waited for.
+        // Zero bytes need no room, so they do not wait for it.
         poll_fn(move |cx| if is_nothing { poll_budget(cx).map(Ok) } else { Pin::new(&mut writing).poll(cx) })
     }
 
@@ -318,10 +322,10 @@ where
     ///
     /// # Errors
     ///
-    /// `WouldBlock` if there is no room; else what the system says.
+    /// `WouldBlock` if there is no room; else the error of the system call.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         let tried = self.source.get_ref().write(bytes);
-        self.noted(Direction::Write, bytes.len(), tried)
+        self.after_try(Direction::Write, bytes.len(), tried)
     }
 }
 
@@ -332,7 +336,7 @@ where
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let read = self.source.poll_io(cx, Direction::Read, |mut io| io.read(buffer));
         read.map_ok(|count| {
-            self.note(Direction::Read, count, buffer.len());
+            self.after_transfer(Direction::Read, count, buffer.len());
             count
         })
     }
@@ -354,7 +358,7 @@ where
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = self.source.poll_io(cx, Direction::Write, |mut io| io.write(bytes));
         written.map_ok(|count| {
-            self.note(Direction::Write, count, bytes.len());
+            self.after_transfer(Direction::Write, count, bytes.len());
             count
         })
     }
@@ -363,7 +367,7 @@ where
         Poll::Ready(Ok(())) // What is written is with the kernel.
     }
 
-    /// The peer reads the end. Reading goes on; dropping the stream closes all of it.
+    /// The peer reads the end. This side can still read. Dropping the stream closes all of it.
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(self.source.get_ref().close_writing())
     }

@@ -1,32 +1,36 @@
 //! TCP.
 //!
-//! Facts that surprise, each with a test of its name in `tests/tcp.rs`.
+//! Facts that surprise. Each has a test of its name in `tests/tcp.rs`.
 //!
-//! - *Nagle.* A small write waits until what was written before has been acknowledged, and the peer may delay
-//!   that by 40 ms. It does not concern who writes once per answer; it does concern two small writes in a row.
-//!   [`TcpStream::set_nodelay`] turns it off.
-//! - *Closing with unread bytes resets.* If bytes have arrived that were not read, a close sends no orderly end
-//!   but a reset, and the peer may lose even what was sent to it before. Read to the end before dropping.
-//! - *Closing is not delivering.* A close returns at once, and the kernel goes on sending in the background. To know
-//!   that the peer has everything, shut down writing and read until the peer closes, too.
-//! - *Linger.* `SO_LINGER` with a time makes `close` block (the whole loop!) until everything is sent; with
-//!   zero it throws away what is not sent and resets. Both are rarely what one wants.
-//! - *Ephemeral ports.* Who closes first keeps the pair of addresses in `TIME_WAIT` for a minute. A client that
-//!   connects and closes 28,000 times in a minute to one address has no port left: `EADDRNOTAVAIL`. To bind a
-//!   port whose old connections are in `TIME_WAIT`, `SO_REUSEADDR` has to be set: [`TcpListener::bind`] does.
-//! - *A dead peer is silent.* Without a timeout or keepalive, a read from a peer whose cable was pulled waits for ever.
+//! - *Nagle.* A small write waits until everything written before has been acknowledged, and the peer may
+//!   delay that by 40 ms. A program that writes once per answer does not notice. One that makes two small
+//!   writes in a row does. [`TcpStream::set_nodelay`] turns it off.
+//! - *Closing with unread bytes resets.* If bytes have arrived that were not read, a close sends a reset
+//!   instead of an orderly end, and the peer may lose even what was sent to it before. Read to the end before
+//!   dropping the stream.
+//! - *Closing is not delivering.* A close returns at once, and the kernel goes on sending in the background.
+//!   To know that the peer has everything, shut down writing and read until the peer closes, too.
+//! - *Linger.* `SO_LINGER` with a time makes `close` block (the whole loop!) until everything is sent. With
+//!   zero, `close` discards what is not sent and resets. Programs rarely want either.
+//! - *Ephemeral ports.* The side that closes first keeps the pair of addresses in `TIME_WAIT` for a minute. A
+//!   client that connects and closes 28,000 times in a minute to one address has no port left:
+//!   `EADDRNOTAVAIL`. Binding a port whose old connections are in `TIME_WAIT` needs `SO_REUSEADDR`;
+//!   [`TcpListener::bind`] sets it.
+//! - *A dead peer is silent.* Without a timeout or keepalive, a read from a peer whose cable was pulled waits
+//!   for ever.
 //!
 //! Invariant. A write to a peer that is gone gives an error, never a `SIGPIPE`.
 //!
 //! | method | cancel safe |
 //! |---|---|
-//! | `TcpListener::accept`, `Incoming::next` | yes: a connection that was not returned is the next to be |
+//! | `TcpListener::accept`, `Incoming::next` | yes: a connection that was not returned is the next one returned |
 //! | `TcpStream::peek` | yes |
-//! | `TcpStream::connect`, `TcpListener::bind` | yes: what was begun is given up |
+//! | `TcpStream::connect`, `TcpListener::bind` | yes: the attempt is given up |
 //!
-//! What it does not know: names ([`names`](crate::lookup_host)), and what is served.
+//! `TcpStream::connect` is in `connect.rs`. What it does not know: names ([`names`](crate::lookup_host)), and
+//! what is served.
 
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -35,11 +39,12 @@ use futures_core::Stream;
 use roundel::source::{Direction, Source};
 use socket2::SockRef;
 
+use crate::kernel::{self, BACKLOG, explain};
 use crate::names::{Target, ToAddrs};
 use crate::socket::TcpSocket;
 use crate::stream::{ByteStream, Transport};
 
-/// A TCP connection. What it shares with other streams is with [`ByteStream`].
+/// A TCP connection. [`ByteStream`] has the methods that all streams share.
 ///
 /// ```
 /// use roundel_net::{TcpListener, TcpStream};
@@ -60,20 +65,11 @@ use crate::stream::{ByteStream, Transport};
 pub type TcpStream = ByteStream<mio::net::TcpStream>;
 
 impl TcpStream {
-    /// Connects to the first of the addresses that answers.
-    ///
-    /// # Errors
-    ///
-    /// Names the target and what became of each attempt.
-    pub async fn connect(to: impl ToAddrs) -> io::Result<TcpStream> {
-        crate::connect::connect(to).await
-    }
-
     /// Takes over a stream of the standard library.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     ///
     /// # Panics
     ///
@@ -88,18 +84,18 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn into_std(self) -> io::Result<std::net::TcpStream> {
         let stream = std::net::TcpStream::from(self.into_inner());
         stream.set_nonblocking(false)?;
         Ok(stream)
     }
 
-    /// Reads some bytes and leaves them where they are.
+    /// Reads some bytes without consuming them: the next read returns them again.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.source().io(Direction::Read, |io| io.peek(buffer)).await
     }
@@ -108,7 +104,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// What the system says: `NotConnected` if the peer is gone already.
+    /// The error of the system call: `NotConnected` if the peer is gone already.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.source().get_ref().shutdown(how)
     }
@@ -117,7 +113,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.source().get_ref().set_nodelay(nodelay)
     }
@@ -126,7 +122,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn nodelay(&self) -> io::Result<bool> {
         self.source().get_ref().nodelay()
     }
@@ -135,7 +131,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// What the system says: `NotConnected` if it is gone already.
+    /// The error of the system call: `NotConnected` if it is gone already.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.source().get_ref().peer_addr()
     }
@@ -144,12 +140,12 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.source().get_ref().local_addr()
     }
 
-    /// Every other option there is: through `socket2`.
+    /// All other options, through `socket2`.
     #[must_use]
     pub fn options(&self) -> SockRef<'_> {
         SockRef::from(self.source().get_ref())
@@ -158,51 +154,60 @@ impl TcpStream {
 
 impl Transport for mio::net::TcpStream {
     fn close_writing(&self) -> io::Result<()> {
-        match self.shutdown(Shutdown::Write) {
-            // The peer has gone first. It knows that nothing more will come.
-            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(()),
-            result => result,
-        }
+        kernel::close_writing(&SockRef::from(self))
     }
 
     fn send_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        send_vectored(&SockRef::from(self), buffers)
+        kernel::send_vectored(&SockRef::from(self), buffers)
     }
 }
 
-/// As the standard library's `write` does it for a single buffer: without a `SIGPIPE`.
-pub(crate) fn send_vectored(socket: &SockRef<'_>, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-    socket.send_vectored_with_flags(buffers, NO_SIGNAL)
+impl TcpSocket {
+    /// Begins to listen. The kernel keeps up to `backlog` connections until they are accepted, and no more than its own
+    /// limit (`somaxconn` on Linux).
+    ///
+    /// # Errors
+    ///
+    /// Names the address: `AddrInUse` if another socket listens there, which on some systems `bind` does not notice.
+    ///
+    /// # Panics
+    ///
+    /// Outside a loop.
+    #[track_caller]
+    pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
+        if let Err(error) = kernel::listen(self.get_ref(), backlog) {
+            return Err(match self.local_addr() {
+                Ok(address) => explain("listen on", address, &error),
+                Err(_) => error,
+            });
+        }
+        TcpListener::new(mio::net::TcpListener::from_std(self.into_inner().into()))
+    }
 }
 
-/// Apple's systems have no such flag; there the socket itself is told, by those who make it.
-#[cfg(not(target_vendor = "apple"))]
-const NO_SIGNAL: i32 = rustix::net::SendFlags::NOSIGNAL.bits().cast_signed();
-#[cfg(target_vendor = "apple")]
-const NO_SIGNAL: i32 = 0;
-
-/// Where TCP connections come in.
+/// A socket that accepts TCP connections.
 ///
-/// Any number of tasks may accept; to serve in earnest, see [`serve`](crate::serve()).
+/// Any number of tasks may accept. For a server, use [`serve`](crate::serve()).
 #[derive(Debug)]
 pub struct TcpListener {
     source: Source<mio::net::TcpListener>,
 }
 
 impl TcpListener {
-    /// Listens on the first of the addresses on which that is possible. `SO_REUSEADDR` is set, so that a server
-    /// can be started again at once. Port 0 is any free port: see [`local_addr`](TcpListener::local_addr).
+    /// Listens on the first of the addresses that can be bound. `SO_REUSEADDR` is set, so that a server can
+    /// be restarted at once. Port 0 is any free port: see [`local_addr`](TcpListener::local_addr).
     ///
     /// # Errors
     ///
-    /// Names the address: `AddrInUse` if somebody listens there already, `PermissionDenied` for a port that only the
-    /// administrator may use.
+    /// Names the address: `AddrInUse` if another socket listens there, `PermissionDenied` for a port that
+    /// only the administrator may use.
     pub async fn bind(at: impl ToAddrs) -> io::Result<TcpListener> {
         TcpListener::bind_first(at.target()?, false).await
     }
 
-    /// As [`bind`](TcpListener::bind), but others who do the same may listen on the same port (`SO_REUSEPORT`), and the
-    /// kernel deals out the connections among them: one loop per core, without a herd at every accept.
+    /// As [`bind`](TcpListener::bind), but other listeners made in this way may share the port
+    /// (`SO_REUSEPORT`). The kernel distributes the connections among them. So one loop per core can serve,
+    /// and a connection wakes only one of them.
     ///
     /// # Errors
     ///
@@ -212,14 +217,7 @@ impl TcpListener {
     }
 
     async fn bind_first(at: Target, shared: bool) -> io::Result<TcpListener> {
-        let mut failed = None;
-        for address in at.resolve().await? {
-            match TcpListener::bind_one(address, shared) {
-                Ok(listener) => return Ok(listener),
-                Err(error) => failed = Some(error),
-            }
-        }
-        Err(failed.unwrap_or_else(|| ErrorKind::AddrNotAvailable.into()))
+        at.first(|address| TcpListener::bind_one(address, shared)).await
     }
 
     fn bind_one(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
@@ -241,7 +239,7 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     ///
     /// # Panics
     ///
@@ -256,25 +254,25 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn into_std(self) -> io::Result<std::net::TcpListener> {
         let listener = std::net::TcpListener::from(self.source.into_inner());
         listener.set_nonblocking(false)?;
         Ok(listener)
     }
 
-    /// Waits for a connection. Cancel safe: one that was not returned is the next to be.
+    /// Waits for a connection. Cancel safe: a connection that was not returned is the next one returned.
     ///
     /// # Errors
     ///
-    /// What the system says. Most errors concern one connection, or a lack that may pass: see
-    /// [`serve`](crate::serve()) for what to make of which.
+    /// The error of the system call. Most errors concern one connection, or something that has run out for a
+    /// while. [`serve`](crate::serve()) says what to do about each.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let (stream, peer) = self.source.io(Direction::Read, mio::net::TcpListener::accept).await?;
         Ok((ByteStream::new_plain(stream)?, peer))
     }
 
-    /// One try of [`accept`](TcpListener::accept), for those who implement a `poll` of their own.
+    /// One try of [`accept`](TcpListener::accept), for a `poll` function of your own.
     ///
     /// # Errors
     ///
@@ -290,24 +288,21 @@ impl TcpListener {
         Incoming { listener: self }
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.source.get_ref().local_addr()
     }
 
-    /// Every option there is: through `socket2`.
+    /// All options, through `socket2`.
     #[must_use]
     pub fn options(&self) -> SockRef<'_> {
         SockRef::from(self.source.get_ref())
     }
 }
-
-/// How many connections the kernel keeps until they are accepted. It has a limit of its own (`somaxconn`).
-pub(crate) const BACKLOG: u32 = 4096;
 
 /// See [`TcpListener::incoming`].
 #[derive(Debug)]

@@ -1,14 +1,15 @@
-//! Streams without a kernel, for tests of what is built on streams.
+//! Streams without a kernel, for tests of code that uses streams.
 //!
-//! Facts. A protocol that works over loopback may still fail on a real network: there a message arrives in pieces, a
-//! write takes half of what it is given, and anything may have to wait. Over loopback that almost never happens.
+//! Facts. A protocol that works over loopback may still fail on a real network. There, a message arrives in
+//! pieces, a write takes half of its bytes, and anything may have to wait. Over loopback that hardly ever
+//! happens.
 //!
-//! What follows. [`duplex`] is a connection within the process: bounded, so that a writer that is not read from has to
-//! wait; each direction is closed by itself. [`Evil`] makes the worst of any stream: small pieces, and needless waiting,
-//! all from a seed, so that what went wrong once goes wrong again. On a loop with virtual time, a hang shows at once.
+//! What follows. [`duplex`] is a connection within the process. It is bounded, so a writer has to wait if its
+//! bytes are not read, and each direction is closed by itself. [`Evil`] wraps any stream and makes it
+//! misbehave: small pieces and needless waits, all from a seed, so that a failure can be repeated. On a loop
+//! with virtual time, a hang shows at once.
 //!
-//! Contract. Bytes are neither lost nor changed nor swapped. At most one task at a time waits for each direction of an
-//! end.
+//! Contract. Bytes are not lost, changed or reordered. In each direction, at most one task waits at each end.
 //!
 //! | method | cancel safe |
 //! |---|---|
@@ -27,8 +28,8 @@ use std::task::{Context, Poll, Waker, ready};
 use futures_io::{AsyncRead, AsyncWrite};
 use roundel::task::poll_budget;
 
-/// Two ends of a connection: what is written to one is read from the other. In each direction, up to `capacity` bytes
-/// are on the way.
+/// The two ends of a connection: bytes written to one end are read from the other. Each direction holds up
+/// to `capacity` bytes.
 ///
 /// ```
 /// use roundel_net::{io, testing};
@@ -52,37 +53,41 @@ use roundel::task::poll_budget;
 #[track_caller]
 pub fn duplex(capacity: usize) -> (Duplex, Duplex) {
     assert!(capacity > 0, "`duplex(0)`: nothing could ever be written");
-    let way = || Rc::new(Way { capacity, state: RefCell::default() });
+    let way = || Rc::new(OneWay { capacity, state: RefCell::default() });
     let (there, back) = (way(), way());
     (Duplex { out: Rc::clone(&there), into: Rc::clone(&back) }, Duplex { out: back, into: there })
 }
 
 /// One end of a [`duplex`]. Dropping it closes both directions.
 pub struct Duplex {
-    out: Rc<Way>,
-    into: Rc<Way>,
+    out: Rc<OneWay>,
+    into: Rc<OneWay>,
 }
 
-struct Way {
+/// One direction of a [`duplex`].
+struct OneWay {
     capacity: usize,
-    state: RefCell<State>,
+    state: RefCell<OneWayState>,
 }
 
 #[derive(Default)]
-struct State {
+struct OneWayState {
     bytes: VecDeque<u8>,
-    /// Nothing more will be written.
+    /// Set when the writer closes. What is on the way can still be read.
     closed: bool,
-    /// Nobody will read.
+    /// Set when the reader is dropped. From then on, writing fails.
     unread: bool,
-    /// Neither: the connection is broken.
+    /// Set by [`Duplex::reset`]. From then on, reading and writing fail. None of the three is ever cleared.
     reset: bool,
+    /// The task that waits for bytes.
     reader: Option<Waker>,
+    /// The task that waits for room.
     writer: Option<Waker>,
 }
 
 impl Duplex {
-    /// Writes no more: the other end reads the end, after what is on the way. Reading here goes on.
+    /// Closes this end's writing. The other end reads what is on the way, and then the end. This end can
+    /// still read.
     pub fn close(&self) {
         self.out.change(|state| state.closed = true);
     }
@@ -105,9 +110,9 @@ impl Duplex {
     }
 }
 
-impl Way {
-    /// Changes the state, and wakes whoever waits for a change.
-    fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+impl OneWay {
+    /// Changes the state, and wakes the tasks that wait for a change.
+    fn change<R>(&self, change: impl FnOnce(&mut OneWayState) -> R) -> R {
         let (result, wakers) = {
             let mut state = self.state.borrow_mut();
             let result = change(&mut state);
@@ -117,8 +122,9 @@ impl Way {
         result
     }
 
-    /// Leaves a waker. It is cloned before, and the old one is dropped after the borrow.
-    fn wait(&self, cx: &Context<'_>, place: impl FnOnce(&mut State) -> &mut Option<Waker>) {
+    /// Leaves a waker. The clone comes before the borrow and the drop of the old waker after it, because
+    /// both are foreign code.
+    fn wait(&self, cx: &Context<'_>, place: impl FnOnce(&mut OneWayState) -> &mut Option<Waker>) {
         let waker = cx.waker().clone();
         let old = place(&mut self.state.borrow_mut()).replace(waker);
         drop(old);
@@ -134,6 +140,7 @@ impl Way {
             self.wait(cx, |state| &mut state.reader);
             return Poll::Pending;
         }
+        // The borrow ends before `change`, which borrows again and wakes.
         drop(state);
         Poll::Ready(self.change(|state| state.bytes.read(buffer)))
     }
@@ -151,6 +158,7 @@ impl Way {
             self.wait(cx, |state| &mut state.writer);
             return Poll::Pending;
         }
+        // The borrow ends before `change`, which borrows again and wakes.
         drop(state);
         let count = room.min(bytes.len());
         self.change(|state| state.bytes.extend(&bytes[..count]));
@@ -212,8 +220,8 @@ impl fmt::Debug for Duplex {
     }
 }
 
-/// A stream that makes trouble, though none that is forbidden: it says `Pending` without need (and wakes at once), reads
-/// and writes a few bytes where it could do many.
+/// A stream that misbehaves as badly as the traits allow. It returns `Pending` without need (and wakes at
+/// once), and reads and writes a few bytes where many would be possible.
 ///
 /// ```
 /// use roundel_net::{io::Reader, testing::Evil};
@@ -235,7 +243,7 @@ pub struct Evil<S> {
 }
 
 impl<S> Evil<S> {
-    /// The same seed makes the same trouble.
+    /// The same seed makes the same pieces and waits.
     pub fn new(inner: S, seed: u64) -> Evil<S> {
         Evil { inner, dice: seed }
     }
@@ -254,7 +262,7 @@ impl<S> Evil<S> {
         (mixed ^ (mixed >> 31)) % sides
     }
 
-    /// One time out of three, something has to wait.
+    /// Returns `Pending` one time out of three.
     fn poll_trouble(&mut self, cx: &Context<'_>) -> Poll<()> {
         if self.roll(3) == 0 {
             cx.waker().wake_by_ref();
@@ -263,7 +271,7 @@ impl<S> Evil<S> {
         Poll::Ready(())
     }
 
-    /// How many of `length` bytes: often one, seldom all.
+    /// How many of `length` bytes to move: one, a few, or all.
     fn piece(&mut self, length: usize) -> usize {
         match self.roll(4) {
             0 => length.min(1),

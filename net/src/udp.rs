@@ -1,25 +1,26 @@
 //! UDP: datagrams, each of which arrives whole, or not at all, or twice.
 //!
-//! Facts that surprise, each with a test of its name in `tests/udp.rs`.
+//! Facts that surprise. Each has a test of its name in `tests/udp.rs`.
 //!
-//! - *A datagram that is longer than the buffer is cut*, and the rest is gone; the system says nothing of it. Give
-//!   one byte more than the longest that is allowed: whoever fills it was too long. None is longer than 65,507
-//!   bytes over IPv4.
-//! - *An empty datagram is a datagram.* `Ok(0)` is no end: there is none.
-//! - *Nobody there is an error of the next call.* A connected socket whose peer does not listen gets
-//!   `ConnectionRefused` from one of its next calls, which may be a receive; once for each refusal. The
-//!   socket is as good as before. A socket that is not connected is not told (on Linux).
+//! - *A datagram that is longer than the buffer is cut*, and the rest is gone; the system does not report it.
+//!   Use a buffer one byte longer than the longest datagram that is allowed: a datagram that fills it was too
+//!   long. None is longer than 65,507 bytes over IPv4.
+//! - *An empty datagram is a datagram.* `Ok(0)` is not an end, because UDP has none.
+//! - *An absent peer is an error of the next call.* If no socket listens at the peer, a connected socket gets
+//!   `ConnectionRefused` from one of its next calls, which may be a receive. It gets it once for each
+//!   refusal, and can be used as before. A socket that is not connected gets no such error (on Linux).
 //! - *A connected socket hears its peer only*, and drops what others send.
-//! - *Broadcasting has to be allowed first*, or it is `PermissionDenied`.
-//! - *The kernel may be out of room for what is sent* (`ENOBUFS`): that is an error of that datagram, returned as it
-//!   is. Where it can tell in advance that there will be room, the send waits for it.
+//! - *Broadcasting has to be allowed first*; otherwise it is `PermissionDenied`.
+//! - *The kernel may be out of room for what is sent* (`ENOBUFS`). The send of that datagram then returns
+//!   this error. If the kernel can tell in advance that there will be room, the send waits for it.
 //!
-//! What follows. Each call moves one datagram. Errors are returned and nothing more: the socket goes on.
+//! What follows. Each call moves one datagram. An error is returned and has no other effect: the socket can
+//! be used as before.
 //!
 //! | method | cancel safe |
 //! |---|---|
 //! | `send`, `send_to`, `recv`, `recv_from`, `peek`, `peek_from`, `readable`, `writable` | yes: it was done and returned, or it was not done |
-//! | `bind`, `connect` | yes: a name that is being looked up is forgotten |
+//! | `bind`, `connect` | yes: the lookup of a name is given up |
 //!
 //! What it does not know: what was lost on the way.
 
@@ -30,6 +31,7 @@ use std::task::{Context, Poll};
 use roundel::source::{Direction, Source};
 use socket2::SockRef;
 
+use crate::kernel::explain;
 use crate::names::ToAddrs;
 
 /// A socket for datagrams. All methods take `&self`: any number of tasks may send and receive.
@@ -54,24 +56,16 @@ pub struct UdpSocket {
 }
 
 impl UdpSocket {
-    /// Takes the first of the addresses that can be had. Port 0 is any free port.
+    /// Binds the first of the addresses that can be bound. Port 0 is any free port.
     ///
     /// # Errors
     ///
-    /// Names the address: `AddrInUse` if somebody has it already, `PermissionDenied` for a port that only the
+    /// Names the address: `AddrInUse` if another socket has it, `PermissionDenied` for a port that only the
     /// administrator may use.
     pub async fn bind(at: impl ToAddrs) -> io::Result<UdpSocket> {
-        let mut failed = None;
-        for address in at.target()?.resolve().await? {
-            match mio::net::UdpSocket::bind(address) {
-                Ok(socket) => return UdpSocket::new(socket),
-                Err(error) => {
-                    let text = format!("cannot bind {address}: {error}");
-                    failed = Some(io::Error::new(error.kind(), text));
-                }
-            }
-        }
-        Err(failed.unwrap_or_else(|| ErrorKind::AddrNotAvailable.into()))
+        let bind =
+            |address| mio::net::UdpSocket::bind(address).map_err(|error| explain("bind", address, &error));
+        UdpSocket::new(at.target()?.first(bind).await?)
     }
 
     #[track_caller]
@@ -83,7 +77,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     ///
     /// # Panics
     ///
@@ -98,44 +92,38 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn into_std(self) -> io::Result<std::net::UdpSocket> {
         let socket = std::net::UdpSocket::from(std::os::fd::OwnedFd::from(self.source.into_inner()));
         socket.set_nonblocking(false)?;
         Ok(socket)
     }
 
-    /// Chooses the peer of [`send`](UdpSocket::send) and [`recv`](UdpSocket::recv): the first of the addresses to
-    /// which there is a way. Nothing is sent. May be called again, with another peer.
+    /// Chooses the peer of [`send`](UdpSocket::send) and [`recv`](UdpSocket::recv): the first of the
+    /// addresses to which there is a route. This sends nothing. It may be called again with another peer.
     ///
     /// # Errors
     ///
-    /// Names the address, if there is no way to it.
+    /// Names the address if there is no route to it.
     pub async fn connect(&self, to: impl ToAddrs) -> io::Result<()> {
-        let mut failed = None;
-        for address in to.target()?.resolve().await? {
-            match self.source.get_ref().connect(address) {
-                Ok(()) => return Ok(()),
-                Err(error) => {
-                    let text = format!("cannot connect to {address}: {error}");
-                    failed = Some(io::Error::new(error.kind(), text));
-                }
-            }
-        }
-        Err(failed.unwrap_or_else(|| ErrorKind::AddrNotAvailable.into()))
+        let connect = |address| {
+            let connected = self.source.get_ref().connect(address);
+            connected.map_err(|error| explain("connect to", address, &error))
+        };
+        to.target()?.first(connect).await
     }
 
     /// Sends one datagram to the peer that was chosen with [`connect`](UdpSocket::connect).
     ///
     /// # Errors
     ///
-    /// What the system says: `ConnectionRefused` if the peer did not listen a moment ago, an error about the message
-    /// size (`EMSGSIZE`) if it does not fit into one datagram, `NotConnected` (or `EDESTADDRREQ`) without a peer.
+    /// The error of the system call: `ConnectionRefused` if an earlier datagram was refused, `EMSGSIZE` if
+    /// the bytes do not fit into one datagram, `NotConnected` (or `EDESTADDRREQ`) without a peer.
     pub async fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         self.source.io(Direction::Write, |io| io.send(bytes)).await
     }
 
-    /// Sends one datagram. The address is one, not a name: look that up once, with
+    /// Sends one datagram. This takes an address and no name: look up a name once, with
     /// [`lookup_host`](crate::lookup_host), and not for each datagram.
     ///
     /// # Errors
@@ -149,12 +137,12 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// What the system says: `ConnectionRefused` if a peer refused what was sent to it.
+    /// The error of the system call: `ConnectionRefused` if the peer refused an earlier datagram.
     pub async fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.source.io(Direction::Read, |io| io.recv(buffer)).await
     }
 
-    /// Receives one datagram, and says who has sent it.
+    /// Receives one datagram, and returns the address of its sender.
     ///
     /// # Errors
     ///
@@ -163,7 +151,7 @@ impl UdpSocket {
         self.source.io(Direction::Read, |io| io.recv_from(buffer)).await
     }
 
-    /// As [`recv`](UdpSocket::recv), but the datagram stays where it is, whole.
+    /// As [`recv`](UdpSocket::recv), but the whole datagram stays in the queue.
     ///
     /// # Errors
     ///
@@ -172,7 +160,7 @@ impl UdpSocket {
         self.source.io(Direction::Read, |io| io.peek(buffer)).await
     }
 
-    /// As [`recv_from`](UdpSocket::recv_from), but the datagram stays where it is, whole.
+    /// As [`recv_from`](UdpSocket::recv_from), but the whole datagram stays in the queue.
     ///
     /// # Errors
     ///
@@ -181,8 +169,8 @@ impl UdpSocket {
         self.source.io(Direction::Read, |io| io.peek_from(buffer)).await
     }
 
-    /// Waits until receiving is worth a try. (It may still find nothing: a datagram with a wrong checksum is
-    /// noticed only then.)
+    /// Waits until there may be a datagram to receive. (There may still be none, because the kernel checks a
+    /// datagram's checksum only when it is received.)
     ///
     /// # Errors
     ///
@@ -191,7 +179,7 @@ impl UdpSocket {
         self.source.readable().await
     }
 
-    /// Waits until sending is worth a try.
+    /// Waits until there may be room to send.
     ///
     /// # Errors
     ///
@@ -206,7 +194,7 @@ impl UdpSocket {
     ///
     /// `WouldBlock` if there is no room; else as `send`.
     pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.noted(Direction::Write, self.source.get_ref().send(bytes))
+        self.after_try(Direction::Write, self.source.get_ref().send(bytes))
     }
 
     /// [`send_to`](UdpSocket::send_to), without waiting.
@@ -215,7 +203,7 @@ impl UdpSocket {
     ///
     /// `WouldBlock` if there is no room; else as `send_to`.
     pub fn try_send_to(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
-        self.noted(Direction::Write, self.source.get_ref().send_to(bytes, to))
+        self.after_try(Direction::Write, self.source.get_ref().send_to(bytes, to))
     }
 
     /// [`recv`](UdpSocket::recv), without waiting.
@@ -224,7 +212,7 @@ impl UdpSocket {
     ///
     /// `WouldBlock` if there is nothing; else as `recv`.
     pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.noted(Direction::Read, self.source.get_ref().recv(buffer))
+        self.after_try(Direction::Read, self.source.get_ref().recv(buffer))
     }
 
     /// [`recv_from`](UdpSocket::recv_from), without waiting.
@@ -233,18 +221,18 @@ impl UdpSocket {
     ///
     /// `WouldBlock` if there is nothing; else as `recv_from`.
     pub fn try_recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.noted(Direction::Read, self.source.get_ref().recv_from(buffer))
+        self.after_try(Direction::Read, self.source.get_ref().recv_from(buffer))
     }
 
-    /// After a try that went past the loop.
-    fn noted<T>(&self, direction: Direction, tried: io::Result<T>) -> io::Result<T> {
+    /// Tells the source about a call that it did not make itself.
+    fn after_try<T>(&self, direction: Direction, tried: io::Result<T>) -> io::Result<T> {
         if tried.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
             self.source.would_block(direction);
         }
         tried
     }
 
-    /// One try of [`send_to`](UdpSocket::send_to), for those who implement a `poll` of their own.
+    /// One try of [`send_to`](UdpSocket::send_to), for a `poll` function of your own.
     ///
     /// # Errors
     ///
@@ -258,7 +246,7 @@ impl UdpSocket {
         self.source.poll_io(cx, Direction::Write, |io| io.send_to(bytes, to))
     }
 
-    /// One try of [`recv_from`](UdpSocket::recv_from), for those who implement a `poll` of their own.
+    /// One try of [`recv_from`](UdpSocket::recv_from), for a `poll` function of your own.
     ///
     /// # Errors
     ///
@@ -271,11 +259,11 @@ impl UdpSocket {
         self.source.poll_io(cx, Direction::Read, |io| io.recv_from(buffer))
     }
 
-    /// Whether it may send to everybody in a network.
+    /// Whether it may send broadcasts.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn set_broadcast(&self, allowed: bool) -> io::Result<()> {
         self.source.get_ref().set_broadcast(allowed)
     }
@@ -284,16 +272,16 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn broadcast(&self) -> io::Result<bool> {
         self.source.get_ref().broadcast()
     }
 
-    /// Through how many routers a datagram may go. For multicasts, that is another number.
+    /// How many routers a datagram may pass. Multicasts have a number of their own.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn set_ttl(&self, hops: u32) -> io::Result<()> {
         self.source.get_ref().set_ttl(hops)
     }
@@ -302,25 +290,26 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn ttl(&self) -> io::Result<u32> {
         self.source.get_ref().ttl()
     }
 
-    /// Receives what is sent to a group. `interface` is the address of the network interface; all zero: any.
+    /// Receives what is sent to a group. `interface` is the address of the network interface; all zeros mean
+    /// any.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn join_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
         self.source.get_ref().join_multicast_v4(&group, &interface)
     }
 
-    /// Receives what is sent to a group. `interface` is the number of the network interface; zero: any.
+    /// Receives what is sent to a group. `interface` is the number of the network interface; zero means any.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn join_multicast_v6(&self, group: Ipv6Addr, interface: u32) -> io::Result<()> {
         self.source.get_ref().join_multicast_v6(&group, interface)
     }
@@ -329,7 +318,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn leave_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
         self.source.get_ref().leave_multicast_v4(&group, &interface)
     }
@@ -338,25 +327,25 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn leave_multicast_v6(&self, group: Ipv6Addr, interface: u32) -> io::Result<()> {
         self.source.get_ref().leave_multicast_v6(&group, interface)
     }
 
-    /// Whether what we send to a group comes back to the members on this machine.
+    /// Whether members of a group on this machine receive what we send to it.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn set_multicast_loop_v4(&self, back: bool) -> io::Result<()> {
         self.source.get_ref().set_multicast_loop_v4(back)
     }
 
-    /// Through how many routers a multicast may go: one, that is none, unless set.
+    /// How many routers a multicast may pass, plus one. The default is one: it stays in the local network.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn set_multicast_ttl_v4(&self, hops: u32) -> io::Result<()> {
         self.source.get_ref().set_multicast_ttl_v4(hops)
     }
@@ -365,7 +354,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.source.get_ref().local_addr()
     }
@@ -374,12 +363,12 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// What the system says: `NotConnected` if there is none.
+    /// The error of the system call: `NotConnected` if there is none.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.source.get_ref().peer_addr()
     }
 
-    /// Every other option there is: through `socket2`.
+    /// All other options, through `socket2`.
     #[must_use]
     pub fn options(&self) -> SockRef<'_> {
         SockRef::from(self.source.get_ref())

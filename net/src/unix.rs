@@ -1,35 +1,39 @@
 //! Unix sockets: connections and datagrams within this machine, whose addresses are files.
 //!
-//! Facts. `bind` makes a file of a special kind, which stays when the socket is gone: the next `bind` says that the
-//! address is in use, although nobody listens. A file with nobody behind it refuses connections. Whoever removes the
-//! file of a living server makes it unreachable for ever, and it never learns of that.
+//! Facts. `bind` makes a file of a special kind, which stays when the socket is gone. The next `bind` then
+//! says that the address is in use, although no socket listens. Such an abandoned file refuses connections. A
+//! program that removes the file of a running server makes the server unreachable for ever, and the server
+//! never learns of it.
 //!
-//! What follows. [`UnixListener::bind`] takes over a file that refuses connections, and no other: a server that was
-//! killed can start again, and a second one beside it gets `AddrInUse`. When a listener is dropped, it takes its own
-//! file with it, if that is still its own. See `unix/place.rs` for how two that start at once do not fall over each
-//! other. A [`UnixDatagram`] does neither.
+//! What follows. [`UnixListener::bind`] takes over a file that refuses connections, and no other. So a server
+//! that was killed can start again, and a second one beside it gets `AddrInUse`. A dropped listener removes
+//! its file, unless another server has put its own there. `unix/socket_file.rs` explains how two servers can
+//! start at the same time. A [`UnixDatagram`] neither takes over a file nor removes one.
 //!
-//! Facts. When the line of connections not yet accepted is full, TCP lets the client wait; a non-blocking `connect`
-//! on a Unix socket says `EAGAIN` on Linux, and nothing reports when there is room.
+//! Facts. When the kernel's queue of connections is full, TCP lets the client wait. A non-blocking `connect`
+//! on a Unix socket says `EAGAIN` on Linux instead, and nothing reports when there is room.
 //!
-//! What follows. [`UnixStream::connect`] tries again, after a pause that grows from one to 64 milliseconds, for as
-//! long as it is awaited: as a blocking `connect` does. Give it a [`timeout`](roundel::time::timeout). (Elsewhere a
-//! full line is `ConnectionRefused`, which cannot be told from nobody there.)
+//! What follows. [`UnixStream::connect`] tries again, after a pause that grows from one to 64 milliseconds,
+//! for as long as it is awaited. A blocking `connect` waits, too. Give it a
+//! [`timeout`](roundel::time::timeout). (Other systems report a full queue as `ConnectionRefused`, like a
+//! server that is gone.)
 //!
-//! On Linux and Android a path that begins with a zero byte is no file but a name, gone with its socket.
+//! On Linux and Android, a path that begins with a zero byte is not a file but a name. The name disappears
+//! with its socket.
 //!
 //! Invariant. A write to a peer that is gone gives an error, never a `SIGPIPE`.
 //!
 //! | method | cancel safe |
 //! |---|---|
-//! | `UnixListener::accept`, `UnixIncoming::next` | yes: a connection that was not returned is the next to be |
+//! | `UnixListener::accept`, `UnixIncoming::next` | yes: a connection that was not returned is the next one returned |
 //! | `UnixStream::connect` | yes: the attempt is given up |
 //! | all of `UnixDatagram` | yes: it was done and returned, or it was not done |
 //!
 //! What it does not know: what is served.
 
 mod datagram;
-mod place;
+mod pauses;
+mod socket_file;
 
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -38,43 +42,43 @@ use std::os::unix::net::{self as std_net, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures_core::Stream;
 use roundel::source::{Direction, Source};
 use roundel::task::spend_budget;
-use roundel::time::sleep;
-use rustix::io::Errno;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 pub use datagram::UnixDatagram;
 
+use crate::kernel::{self, explain};
 use crate::stream::{ByteStream, Transport};
-use place::Place;
+use pauses::Pauses;
+use socket_file::SocketFile;
 
-/// A connection within this machine. What it shares with other streams is with [`ByteStream`].
+/// A connection within this machine. [`ByteStream`] has the methods that all streams share.
 pub type UnixStream = ByteStream<mio::net::UnixStream>;
 
 impl UnixStream {
-    /// Connects to the server at `path`, waiting while it has too many connections to accept.
+    /// Connects to the server at `path`. It waits while the server's queue of connections is full.
     ///
     /// # Errors
     ///
-    /// Names the path: `NotFound` if there is no such file, `ConnectionRefused` if nobody listens.
+    /// Names the path: `NotFound` if there is no such file, `ConnectionRefused` if no server listens.
     pub async fn connect(path: impl AsRef<Path>) -> io::Result<UnixStream> {
         spend_budget().await;
         let path = path.as_ref();
-        let failed = |error: io::Error| explain("connect to", path, &error);
+        let failed = |error: io::Error| explain("connect to", path.display(), &error);
         let address = SockAddr::unix(path).map_err(failed)?;
+        // Each attempt takes a new socket.
         let mut pauses = Pauses::default();
         loop {
-            let socket = socket(Type::STREAM)?;
-            match begin(&socket, &address) {
+            let socket = kernel::open(Domain::UNIX, Type::STREAM, None)?;
+            match kernel::begin_connect(&socket, &address) {
                 Ok(()) => return adopt(socket),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(failed(error)),
             }
-            // A descriptor less is needed meanwhile.
+            // The queue is full. Close the socket, because a pause needs no descriptor.
             drop(socket);
             pauses.next().await;
         }
@@ -84,7 +88,7 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     ///
     /// # Panics
     ///
@@ -101,7 +105,7 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     ///
     /// # Panics
     ///
@@ -116,7 +120,7 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn into_std(self) -> io::Result<std_net::UnixStream> {
         let stream = std_net::UnixStream::from(self.into_inner());
         stream.set_nonblocking(false)?;
@@ -127,16 +131,16 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.source().get_ref().shutdown(how)
     }
 
-    /// Our own address; for who has connected, it is unnamed.
+    /// Our own address. On the connecting side, it is unnamed.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.source().get_ref().local_addr()
     }
@@ -145,16 +149,17 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.source().get_ref().peer_addr()
     }
 
-    /// Who the peer was when it connected or began to listen: the kernel vouches for it.
+    /// The process, user and group that the peer had when it connected or began to listen. The kernel
+    /// guarantees that this is true.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub fn peer_credentials(&self) -> io::Result<Credentials> {
         let found = rustix::net::sockopt::socket_peercred(&*self.options())?;
@@ -162,14 +167,14 @@ impl UnixStream {
         Ok(Credentials { process: found.pid.as_raw_nonzero().get(), user, group })
     }
 
-    /// Every other option there is: through `socket2`.
+    /// All other options, through `socket2`.
     #[must_use]
     pub fn options(&self) -> SockRef<'_> {
         SockRef::from(self.source().get_ref())
     }
 }
 
-/// Who is at the other end of a [`UnixStream`].
+/// The process, user and group at the other end of a [`UnixStream`].
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Credentials {
@@ -183,19 +188,15 @@ pub struct Credentials {
 
 impl Transport for mio::net::UnixStream {
     fn close_writing(&self) -> io::Result<()> {
-        match self.shutdown(Shutdown::Write) {
-            // The peer has gone first. It knows that nothing more will come.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
-            result => result,
-        }
+        kernel::close_writing(&SockRef::from(self))
     }
 
     fn send_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        crate::tcp::send_vectored(&SockRef::from(self), buffers)
+        kernel::send_vectored(&SockRef::from(self), buffers)
     }
 }
 
-/// Where connections within this machine come in. Any number of tasks may accept.
+/// A socket that accepts connections within this machine. Any number of tasks may accept.
 ///
 /// ```
 /// use roundel_net::{UnixListener, UnixStream};
@@ -218,19 +219,21 @@ impl Transport for mio::net::UnixStream {
 /// ```
 #[derive(Debug)]
 pub struct UnixListener {
-    /// Left first: whoever looks for the file finds none, or one with somebody behind it.
-    place: Option<Place>,
+    /// Named first and so dropped first: the file goes before the socket, so a client never finds a file that
+    /// refuses it. `None` if there is no file, or it is not ours to remove.
+    file: Option<SocketFile>,
     source: Source<mio::net::UnixListener>,
 }
 
 impl UnixListener {
-    /// Listens at `path`, with a backlog as long as the system allows. A file that a server which is no more has
-    /// left there is removed; the new one is removed when the listener is dropped.
+    /// Listens at `path`. The queue of connections may hold 4,096, if the system allows that many. If a
+    /// server that has ended left its file there, that file is removed. The new file is removed when the
+    /// listener is dropped.
     ///
     /// # Errors
     ///
-    /// Names the path: `AddrInUse` if a server listens there, or if the file is no socket; `InvalidInput` if it is
-    /// too long (108 bytes on Linux, 104 elsewhere).
+    /// Names the path: `AddrInUse` if a server listens there, or if the file is no socket; `InvalidInput` if
+    /// the path is too long (108 bytes on Linux, 104 elsewhere).
     ///
     /// # Panics
     ///
@@ -238,23 +241,23 @@ impl UnixListener {
     #[track_caller]
     pub fn bind(path: impl AsRef<Path>) -> io::Result<UnixListener> {
         let path = path.as_ref();
-        let failed = |error: io::Error| explain("listen on", path, &error);
+        let failed = |error: io::Error| explain("listen on", path.display(), &error);
         let address = SockAddr::unix(path).map_err(failed)?;
-        let socket = socket(Type::STREAM)?;
-        let place = Place::take(&socket, path, &address, crate::tcp::BACKLOG).map_err(failed)?;
-        UnixListener::new(mio::net::UnixListener::from_std(OwnedFd::from(socket).into()), place)
+        let socket = kernel::open(Domain::UNIX, Type::STREAM, None)?;
+        let file = SocketFile::listen(&socket, path, &address, kernel::BACKLOG).map_err(failed)?;
+        UnixListener::new(mio::net::UnixListener::from_std(OwnedFd::from(socket).into()), file)
     }
 
     #[track_caller]
-    fn new(listener: mio::net::UnixListener, place: Option<Place>) -> io::Result<UnixListener> {
-        Ok(UnixListener { place, source: Source::new(listener)? })
+    fn new(listener: mio::net::UnixListener, file: Option<SocketFile>) -> io::Result<UnixListener> {
+        Ok(UnixListener { file, source: Source::new(listener)? })
     }
 
     /// Takes over a listener of the standard library. Its file is left alone.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     ///
     /// # Panics
     ///
@@ -265,32 +268,33 @@ impl UnixListener {
         UnixListener::new(mio::net::UnixListener::from_std(listener), None)
     }
 
-    /// Gives the listener to the standard library, blocking again. Its file is from now on the caller's to remove.
+    /// Gives the listener to the standard library, blocking again. From now on, the caller has to remove its
+    /// file.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn into_std(self) -> io::Result<std_net::UnixListener> {
-        let UnixListener { place, source } = self;
-        if let Some(place) = place {
-            place.forget();
+        let UnixListener { file, source } = self;
+        if let Some(file) = file {
+            file.keep();
         }
         let listener = std_net::UnixListener::from(OwnedFd::from(source.into_inner()));
         listener.set_nonblocking(false)?;
         Ok(listener)
     }
 
-    /// Waits for a connection. Cancel safe: one that was not returned is the next to be.
+    /// Waits for a connection. Cancel safe: a connection that was not returned is the next one returned.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub async fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
         let (stream, peer) = self.source.io(Direction::Read, mio::net::UnixListener::accept).await?;
         Ok((ByteStream::new(stream)?, peer))
     }
 
-    /// One try of [`accept`](UnixListener::accept), for those who implement a `poll` of their own.
+    /// One try of [`accept`](UnixListener::accept), for a `poll` function of your own.
     ///
     /// # Errors
     ///
@@ -305,16 +309,16 @@ impl UnixListener {
         UnixIncoming { listener: self }
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.source.get_ref().local_addr()
     }
 
-    /// Every option there is: through `socket2`.
+    /// All options, through `socket2`.
     #[must_use]
     pub fn options(&self) -> SockRef<'_> {
         SockRef::from(self.source.get_ref())
@@ -347,46 +351,7 @@ impl Stream for UnixIncoming<'_> {
     }
 }
 
-/// The pauses between attempts of which nothing reports when they are worth it.
-struct Pauses(Duration);
-
-impl Default for Pauses {
-    fn default() -> Pauses {
-        Pauses(Duration::from_millis(1))
-    }
-}
-
-impl Pauses {
-    async fn next(&mut self) {
-        sleep(self.0).await;
-        self.0 = (self.0 * 2).min(Duration::from_millis(64));
-    }
-}
-
-fn socket(kind: Type) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::UNIX, kind, None)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
-}
-
 #[track_caller]
 fn adopt(socket: Socket) -> io::Result<UnixStream> {
     ByteStream::new(mio::net::UnixStream::from_std(OwnedFd::from(socket).into()))
-}
-
-/// Connects. Within a machine that is done at once, or it fails.
-fn begin(socket: &Socket, to: &SockAddr) -> io::Result<()> {
-    loop {
-        let Err(error) = socket.connect(to) else { return Ok(()) };
-        match Errno::from_io_error(&error) {
-            Some(Errno::INTR) => {}
-            Some(Errno::INPROGRESS | Errno::ALREADY | Errno::ISCONN) => return Ok(()),
-            _ => return Err(error),
-        }
-    }
-}
-
-/// The same error, with what was tried and where.
-fn explain(tried: &str, path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("cannot {tried} {}: {error}", path.display()))
 }

@@ -1,8 +1,8 @@
-//! What needs a process of its own, or starts others: hazards 36, 40, 41, 42.
+//! Tests that need a separate process, or start others: hazards 36, 40, 41, 42.
 //!
-//! They are in one file, because between its birth and its first word a child has copies of all descriptors of its
-//! parent, also of those that other tests have just closed: a stream has not ended then, and a port is not free. On a
-//! virtual clock that would be too late for ever.
+//! They are in one file, because a new child has copies of all descriptors of its parent until it runs its
+//! program. That includes descriptors that other tests have just closed. Meanwhile such a stream has not
+//! ended, and its port is not free. On a virtual clock, a test cannot wait for that.
 
 #![forbid(unsafe_code)]
 #![cfg(all(unix, not(miri)))]
@@ -22,20 +22,21 @@ use roundel_net::{TcpListener, TcpStream, UnixDatagram, UnixListener, UnixStream
 
 use common::{alone, has, is_alone, noise, path, really, rerun, settle, tcp};
 
-/// In one batch of reports, the task of the first closes the second, and a new connection gets its number.
+/// Within one batch of reports, the task of the first stream closes the second, and a new connection gets
+/// its descriptor number.
 #[test]
-fn hazard_36_a_report_for_a_stream_that_is_another_now() {
-    const NAME: &str = "hazard_36_a_report_for_a_stream_that_is_another_now";
+fn hazard_36_a_report_for_a_reused_descriptor_number() {
+    const NAME: &str = "hazard_36_a_report_for_a_reused_descriptor_number";
     alone(NAME, || {
         really(async |_| {
             for _ in 0..20 {
-                a_number_changes_hands().await;
+                a_descriptor_number_is_reused().await;
             }
         });
     });
 }
 
-async fn a_number_changes_hands() {
+async fn a_descriptor_number_is_reused() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     let pair = async || {
@@ -43,7 +44,8 @@ async fn a_number_changes_hands() {
         (listener.accept().await.unwrap().0, client)
     };
     let ((one, one_peer), (two, two_peer)) = (pair().await, pair().await);
-    // The third is accepted by the kernel already, and gets the number of `two` when that is closed.
+    // The kernel has already established the third connection. It gets the number of `two` when `two` is
+    // closed.
     let waiting = std::net::TcpStream::connect(at).unwrap();
     let number = two.options().as_raw_fd();
     let replaced = spawn(async move {
@@ -64,7 +66,7 @@ async fn a_number_changes_hands() {
     assert_eq!(fresh.read(&mut [0; 10]).await.unwrap(), 3);
 }
 
-/// The usual client that has said everything: `printf question | nc -N`.
+/// The usual client that has sent everything: `printf question | nc -N`.
 #[test]
 fn hazard_40_a_client_that_closes_its_half_gets_the_whole_reply() {
     let name = "hazard_40_a_client_that_closes_its_half_gets_the_whole_reply";
@@ -93,7 +95,7 @@ fn hazard_40_a_client_that_closes_its_half_gets_the_whole_reply() {
     });
 }
 
-/// The signal is caught here, so that it can be counted; a pipe shows that it would be.
+/// The signal is caught, so that it can be counted. A pipe shows that the test would notice it.
 #[test]
 fn hazard_41_no_socket_raises_sigpipe() {
     alone("hazard_41_no_socket_raises_sigpipe", || {
@@ -127,7 +129,7 @@ fn hazard_41_no_socket_raises_sigpipe() {
             let (sender, receiver) = pipe().unwrap();
             drop(receiver);
             assert_eq!(sender.write(b"x").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
-            assert!(raised.load(SeqCst), "this test would not have noticed");
+            assert!(raised.load(SeqCst), "this test would not notice the signal");
         });
     });
 }
@@ -161,7 +163,7 @@ fn hazard_42_a_child_inherits_no_descriptor_of_ours() {
 
 const PLACE: &str = "ROUNDEL_TEST_PLACE";
 
-/// A server that is killed leaves its file, and is started again; a second one beside it is refused.
+/// A killed server leaves its file and can start again. A second server beside it is refused.
 #[test]
 fn a_server_that_was_killed_can_start_again() {
     const NAME: &str = "a_server_that_was_killed_can_start_again";
@@ -170,7 +172,8 @@ fn a_server_that_was_killed_can_start_again() {
         return really(async |_| {
             let listener = UnixListener::bind(&path).unwrap();
             loop {
-                // Who only wants to know whether we live does not listen.
+                // A program that only checks whether the server runs closes at once, and this write may
+                // fail.
                 let _ = listener.accept().await.unwrap().0.write_all(b"served").await;
             }
         });
@@ -193,13 +196,13 @@ fn a_server_that_was_killed_can_start_again() {
         });
         server.kill().unwrap();
         server.wait().unwrap();
-        assert!(path.0.exists(), "it had no time to remove it");
+        assert!(path.0.exists(), "a killed server cannot remove its file");
     }
 }
 
-/// A child gets an end that is as children expect it.
+/// A child gets an end that blocks, as children expect.
 #[test]
-fn an_end_for_a_child() {
+fn a_child_gets_an_end_of_a_pipe() {
     really(async |_| {
         let (sender, receiver) = pipe().unwrap();
         let theirs = Stdio::from(sender.into_owned_fd().unwrap());

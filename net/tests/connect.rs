@@ -1,9 +1,9 @@
-//! Connecting: which address wins, when, and what is left of the others; hazard 50.
+//! Connecting: which address wins, when, and what is left of the other attempts; hazard 50.
 //!
-//! A *black hole* is a listener whose backlog is full: the kernel drops what comes, and an attempt to connect neither
-//! succeeds nor fails. A *closed* address is bound, but nobody listens: it refuses. With virtual time the quarter of a
-//! second between two attempts is exact, and takes no time: a connection over loopback is there as soon as the loop
-//! looks, or never.
+//! A *black hole* is a listener whose backlog is full: the kernel drops what comes, and an attempt to connect
+//! neither succeeds nor fails. A *closed* address is bound, but no socket listens there: it refuses. With
+//! virtual time, the quarter of a second between two attempts is exact, and takes no real time. A connection
+//! over loopback is established as soon as the loop looks, or never.
 
 #![forbid(unsafe_code)]
 #![cfg(all(unix, not(miri)))]
@@ -36,14 +36,15 @@ use common::{alone, watchdog};
 
 const DELAY: Duration = Duration::from_millis(250);
 
-/// Somebody who listens.
+/// A listener, and its address.
 fn open(host: &str) -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind((host, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
 }
 
-/// An address where nobody listens, and nobody can as long as this is kept: the port is bound.
+/// An address without a listener. While this is kept, no other program can listen there, because the port is
+/// bound.
 struct Closed {
     address: SocketAddr,
     _socket: Socket,
@@ -56,7 +57,7 @@ fn closed() -> Closed {
     Closed { address: socket.local_addr().unwrap().as_socket().unwrap(), _socket: socket }
 }
 
-/// The sockets have to be kept.
+/// A black hole, for as long as its sockets are kept.
 struct Hole {
     address: SocketAddr,
     _sockets: (Socket, Vec<Socket>),
@@ -80,13 +81,13 @@ fn hole(host: &str) -> Hole {
     Hole { address: address.as_socket().unwrap(), _sockets: (listener, clients) }
 }
 
-/// On virtual time, without a limit in it: the clock has nowhere to jump to but to what `body` waits for.
+/// Runs `body` on virtual time without a time limit. The clock can jump only to what `body` waits for.
 fn virtually<T>(body: impl Future<Output = T>) -> T {
     let _watchdog = watchdog();
     Runtime::builder().virtual_time(true).build().unwrap().block_on(body)
 }
 
-/// Connects, and says after which time, and whereto.
+/// Connects, and returns how long that took, and the peer's address.
 async fn outcome(to: &[SocketAddr]) -> (Duration, SocketAddr) {
     let start = now();
     let stream = TcpStream::connect(to).await.unwrap();
@@ -94,8 +95,8 @@ async fn outcome(to: &[SocketAddr]) -> (Duration, SocketAddr) {
     (now() - start, stream.peer_addr().unwrap())
 }
 
-/// That a connection is made after this time, and there. A kernel under load may be late to answer, and then the clock
-/// jumps on without it; so there are five tries.
+/// Checks how long a connection takes, and which address wins. A kernel under load may answer late, and then
+/// the clock jumps on without the answer. So there are five tries.
 async fn leads(to: &[SocketAddr], after: Duration, there: SocketAddr) {
     for attempt in 1.. {
         let outcome = outcome(to).await;
@@ -106,7 +107,7 @@ async fn leads(to: &[SocketAddr], after: Duration, there: SocketAddr) {
 }
 
 #[test]
-fn one_that_refuses_costs_no_time() {
+fn a_refusal_costs_no_time() {
     let (_listener, address) = open("127.0.0.1");
     let (one, other) = (closed(), closed());
     virtually(async {
@@ -140,7 +141,7 @@ fn a_broken_family_costs_one_attempt() {
 }
 
 #[test]
-fn an_attempt_goes_on_when_the_next_is_begun() {
+fn an_attempt_goes_on_when_the_next_begins() {
     let (one, other) = (hole("127.0.0.1"), hole("127.0.0.1"));
     virtually(async {
         let both = [one.address, other.address];
@@ -151,7 +152,7 @@ fn an_attempt_goes_on_when_the_next_is_begun() {
 }
 
 #[test]
-fn one_that_fails_late_does_not_take_another_with_it() {
+fn a_late_failure_does_not_end_another_attempt() {
     let _watchdog = watchdog();
     run(async {
         let (dying, slow) = (hole("127.0.0.1"), hole("127.0.0.1"));
@@ -160,7 +161,8 @@ fn one_that_fails_late_does_not_take_another_with_it() {
         while source::count() < 2 {
             roundel::time::sleep(DELAY / 10).await;
         }
-        // The kernel sends each first packet again after a second. Then one is refused, and there is room for the other.
+        // The kernel sends each first packet again after a second. Then one attempt is refused, and there is
+        // room for the other.
         drop(dying);
         slow._sockets.0.accept().unwrap();
         slow._sockets.0.accept().unwrap();
@@ -168,7 +170,7 @@ fn one_that_fails_late_does_not_take_another_with_it() {
     });
 }
 
-/// How often somebody began to wait for a timer while `body` ran.
+/// How many waits for a timer began while `body` ran.
 fn sleeps(body: impl Future<Output = ()>) -> usize {
     let _watchdog = watchdog();
     let count = Rc::<Cell<usize>>::default();
@@ -192,7 +194,7 @@ fn one_address_needs_no_timer() {
         }
     };
     assert_eq!(sleeps(once(vec![hole.address])), 0);
-    assert_eq!(sleeps(once(vec![hole.address, address])), 1, "so there is something to count");
+    assert_eq!(sleeps(once(vec![hole.address, address])), 1, "so this test can count timers");
 }
 
 #[test]
@@ -222,7 +224,7 @@ fn an_error_names_the_target_and_every_attempt() {
     });
 }
 
-/// What the system said.
+/// The error of the system for such an attempt.
 fn error_of(error: &io::Error) -> &io::Error {
     error.source().unwrap().downcast_ref().unwrap()
 }
@@ -230,7 +232,7 @@ fn error_of(error: &io::Error) -> &io::Error {
 #[test]
 fn a_name_that_is_not_found_is_named() {
     virtually(async {
-        // Too long for any resolver to ask anybody.
+        // A name so long that a resolver refuses it without asking a server.
         for name in ["a".repeat(300), "\u{fc}".repeat(200)] {
             let error = TcpStream::connect((name.as_str(), 80)).await.unwrap_err();
             assert!(error.to_string().starts_with(&format!("cannot look up {name}: ")), "{error}");
@@ -273,14 +275,14 @@ fn a_literal_address_never_leaves_the_loop() {
             TcpStream::connect(address).await.unwrap();
             assert_eq!(threads(), before, "an address needs no thread");
             lookup_host("localhost:1").await.unwrap();
-            assert!(threads() > before, "so a thread would have been seen");
+            assert!(threads() > before, "so this test would have seen a thread");
         });
     });
 }
 
-/// A name is looked up although all threads for jobs are busy.
+/// A lookup runs although all threads for jobs are busy.
 #[test]
-fn lookups_and_jobs_have_room_of_their_own() {
+fn lookups_and_jobs_have_separate_threads() {
     let runtime = roundel::Runtime::builder().max_blocking_threads(1).build().unwrap();
     let _watchdog = watchdog();
     runtime.block_on(async {
@@ -295,10 +297,11 @@ fn lookups_and_jobs_have_room_of_their_own() {
 }
 
 #[test]
-fn readiness_without_a_connection_is_no_success() {
+fn readiness_without_a_connection_is_not_success() {
     let hole = hole("127.0.0.1");
     run(async {
-        // A new socket counts as ready, so the first poll asks one that is not connected; then it is polled for no reason.
+        // A new socket counts as ready, so the first poll finds one that is not connected. The second poll
+        // has no cause at all.
         let socket = TcpSocket::for_address(hole.address).unwrap();
         let (mut one, mut other) =
             (pin!(socket.connect(hole.address)), pin!(TcpStream::connect(hole.address)));
@@ -310,7 +313,7 @@ fn readiness_without_a_connection_is_no_success() {
 }
 
 #[test]
-fn cancelled_anywhere_it_leaves_nothing() {
+fn cancelled_at_any_await_it_leaves_nothing() {
     let (_listener, address) = open("127.0.0.1");
     let hole = hole("127.0.0.1");
     virtually(async {
@@ -350,7 +353,7 @@ fn hazard_50_cancelled_connects_leave_no_descriptor() {
                 let result = timeout(DELAY, TcpStream::connect([hole.address, hole.address])).await;
                 assert!(result.is_err());
             }
-            // Cancelled when the connection is there, and nobody has looked.
+            // Cancelled when the connection is established, but before the future is polled.
             for _ in 0..MANY {
                 let mut connecting = pin!(TcpStream::connect([hole.address, address]));
                 let mut cx = Context::from_waker(Waker::noop());
@@ -374,12 +377,13 @@ fn hazard_50_cancelled_lookups_leave_nothing() {
                 let mut looking = pin!(lookup_host("localhost:1"));
                 let _ = looking.as_mut().poll(&mut Context::from_waker(Waker::noop()));
                 if round % 7 == 0 {
-                    roundel::yield_now().await; // Some have begun, or are done, and are dropped with their result.
+                    roundel::yield_now().await; // Some lookups have begun, or are done and dropped with their result.
                 }
             }
             let mut connecting = pin!(TcpStream::connect("localhost:1"));
             let _ = connecting.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-            // The pool serves lookups in order: when this one is done, no other waits any more.
+            // The pool does lookups in order. When this one is done, none of the earlier ones waits any
+            // more.
             lookup_host("localhost:1").await.unwrap();
             assert!(threads() < 1000, "{} threads", threads());
             let settled = (0..1000).any(|_| {
@@ -393,8 +397,8 @@ fn hazard_50_cancelled_lookups_leave_nothing() {
 }
 
 #[test]
-fn without_descriptors_it_says_so() {
-    alone("without_descriptors_it_says_so", || {
+fn without_descriptors_the_error_says_so() {
+    alone("without_descriptors_the_error_says_so", || {
         let (listener, address) = open("127.0.0.1");
         run(async {
             let all: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).take(1 << 20).collect();

@@ -1,4 +1,4 @@
-//! What a review found: each of these tests failed when it was written.
+//! Faults that a review found. Each of these tests failed when it was written.
 
 #![forbid(unsafe_code)]
 #![cfg(all(unix, not(miri)))]
@@ -17,17 +17,17 @@ use roundel_net::{TcpSocket, UnixDatagram, UnixListener, UnixStream, pipe, serve
 
 use common::{path, virtually};
 
-/// The kernel takes no more buffers at once than this.
+/// The kernel takes no more buffers at once.
 const IOV_MAX: usize = 1024;
 
-/// More buffers than the kernel takes at once: those that were left out do not make a read "short".
+/// With more buffers than the kernel takes at once, some stay empty. That does not make the read "short".
 #[test]
-fn hazard_33_a_read_into_very_many_buffers_is_no_short_read() {
+fn hazard_33_a_read_into_very_many_buffers_is_not_short() {
     virtually(async |_| {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let mut bytes = vec![0; IOV_MAX + 10];
         theirs.write_all(&bytes).await.unwrap();
-        // The first look at the kernel reports what there is; it is not to help.
+        // The loop takes the first report before the read, so that the report cannot help.
         time::sleep(Duration::from_millis(1)).await;
         let mut buffers: Vec<_> = bytes.chunks_mut(1).map(IoSliceMut::new).collect();
         assert_eq!(ours.read_vectored(&mut buffers).await.unwrap(), IOV_MAX);
@@ -36,7 +36,7 @@ fn hazard_33_a_read_into_very_many_buffers_is_no_short_read() {
 }
 
 #[test]
-fn hazard_33_a_write_of_very_many_buffers_is_no_short_write() {
+fn hazard_33_a_write_of_very_many_buffers_is_not_short() {
     virtually(async |_| {
         let bytes = [7; IOV_MAX + 10];
         let buffers: Vec<_> = bytes.chunks(1).map(IoSlice::new).collect();
@@ -51,10 +51,10 @@ fn hazard_33_a_write_of_very_many_buffers_is_no_short_write() {
     });
 }
 
-/// A Unix socket reads no farther than a descriptor that was sent along with the bytes, wanted or not.
+/// A read from a Unix socket ends at a descriptor that was sent along with the bytes, wanted or not.
 #[cfg(target_os = "linux")]
 #[test]
-fn hazard_33_a_descriptor_that_nobody_asked_for_makes_a_read_short_that_is_not_the_last() {
+fn hazard_33_a_read_that_an_unwanted_descriptor_cut_short_is_not_the_last() {
     use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
     virtually(async |_| {
         let (ours, theirs) = UnixStream::pair().unwrap();
@@ -74,7 +74,7 @@ fn hazard_33_a_descriptor_that_nobody_asked_for_makes_a_read_short_that_is_not_t
     });
 }
 
-/// A pipe whose writer has asked for packets gives one at a time.
+/// A pipe whose writer has asked for packets gives one packet per read.
 #[cfg(target_os = "linux")]
 #[test]
 fn hazard_33_a_pipe_of_packets_is_read_to_the_last_of_them() {
@@ -113,9 +113,9 @@ fn bytes_that_read_to_end_reads_count_as_moving() {
     });
 }
 
-/// While the server waits for its handlers to end, an idle connection is as idle as before.
+/// While the server waits for its handlers to end, it still cancels idle connections.
 #[test]
-fn an_idle_connection_is_dismissed_also_after_the_end_was_asked_for() {
+fn an_idle_connection_is_cancelled_also_after_the_end_was_asked_for() {
     virtually(async |_| {
         let path = path();
         let listener = UnixListener::bind(&path).unwrap();
@@ -135,9 +135,9 @@ fn an_idle_connection_is_dismissed_also_after_the_end_was_asked_for() {
     });
 }
 
-/// A handler that was dismissed for being idle may have a cleanup to do: the server is not over before.
+/// A handler that was cancelled as idle may have a cleanup to do. The server waits for it.
 #[test]
-fn the_cleanup_of_an_idle_handler_is_waited_for() {
+fn the_cleanup_of_an_idle_handler_is_awaited() {
     virtually(async |_| {
         let path = path();
         let listener = UnixListener::bind(&path).unwrap();
@@ -173,9 +173,9 @@ fn a_linger_of_less_than_a_second_is_not_zero() {
     });
 }
 
-/// Whom a socket is connected to, and who has no room, does not matter to others.
+/// `send_to` does not wait for room at the socket's own peer, or at any other receiver.
 #[test]
-fn a_datagram_for_somebody_does_not_wait_for_somebody_else() {
+fn a_datagram_for_one_socket_does_not_wait_for_another() {
     virtually(async |_| {
         let (full, other) = (path(), path());
         let (_full, other_end) = (UnixDatagram::bind(&full).unwrap(), UnixDatagram::bind(&other).unwrap());
@@ -188,9 +188,9 @@ fn a_datagram_for_somebody_does_not_wait_for_somebody_else() {
     });
 }
 
-/// Nothing to write is written at once, whether there is room or not.
+/// Writing zero bytes is done at once, with or without room.
 #[test]
-fn to_write_nothing_needs_no_room() {
+fn writing_zero_bytes_needs_no_room() {
     virtually(async |_| {
         let (ours, _theirs) = UnixStream::pair().unwrap();
         while time::timeout(Duration::from_secs(1), ours.write(&[0; 10_000])).await.is_ok() {}

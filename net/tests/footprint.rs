@@ -1,7 +1,8 @@
-//! What connections cost, and what is left of them: bytes on the heap, tasks and registered sources (hazard 53).
+//! What connections cost, and what is left of them: bytes on the heap, tasks and registered sources (hazard
+//! 53).
 //!
-//! The memory of a process is not it: what is given back to the allocator is not given back to the system, for a single
-//! block that is still in use keeps all that is below. So this counts what the allocator is asked for.
+//! The memory of the process would be the wrong measure. The allocator does not give freed memory back to the
+//! system while a single block above it is in use. So these tests count what is allocated and freed.
 
 #![forbid(unsafe_code)]
 #![cfg(all(target_os = "linux", not(miri)))]
@@ -31,7 +32,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 #[global_allocator]
 static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// The heap is everybody's: one test at a time.
+/// All tests share the heap, so they run one at a time.
 static TURN: Mutex<()> = Mutex::new(());
 
 /// Bytes in use.
@@ -50,7 +51,7 @@ async fn echo(stream: TcpStream, buffers: Buffers) -> std::io::Result<()> {
     }
 }
 
-/// Clients that have been heard, in a thread of their own, each of which is one descriptor and nothing on the heap.
+/// Clients that have had an answer, in a separate thread. Each is one descriptor and nothing on the heap.
 fn connect(address: SocketAddr, count: usize) -> Vec<std::net::TcpStream> {
     let mut clients = Vec::with_capacity(count);
     clients.resize_with(count, || std::net::TcpStream::connect(address).unwrap());
@@ -67,7 +68,7 @@ fn reset(clients: Vec<std::net::TcpStream>) {
     }
 }
 
-/// What there is of it at present.
+/// The present counts.
 fn census() -> (usize, usize) {
     (task::count(), source::count())
 }
@@ -76,7 +77,7 @@ fn census() -> (usize, usize) {
 fn hazard_53_connections_leave_neither_memory_nor_tasks_nor_sources() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let _watchdog = common::watchdog();
-    // Both ends are in this process, which may have few descriptors.
+    // Both ends are in this process, whose limit of descriptors may be low.
     let count = if cfg!(debug_assertions) { 200 } else { 400 };
     let (first, second) = roundel::run(async move {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -94,7 +95,7 @@ fn hazard_53_connections_leave_neither_memory_nor_tasks_nor_sources() {
             }
             (bytes, heap())
         };
-        // In the first wave the tables grow, and stay as they are.
+        // In the first wave the tables grow, and they keep that size.
         wave().await;
         let (first, second) = (wave().await, wave().await);
         for _ in 0..if cfg!(debug_assertions) { 5 } else { 30 } {
@@ -107,16 +108,17 @@ fn hazard_53_connections_leave_neither_memory_nor_tasks_nor_sources() {
         (second, last)
     });
     let (grown, held) = (second.1.abs_diff(first.1), (second.0 - second.1) / count);
-    // Tables grow with the largest crowd that was ready at once, which differs. What every connection leaves would be more.
+    // Tables grow with the largest number of tasks that were ready at once, which differs. Bytes left by
+    // every connection would be more.
     let waves = if cfg!(debug_assertions) { 5 } else { 30 };
-    assert!(grown < waves * count * 8, "{grown} bytes more or less after waves that were all alike");
+    assert!(grown < waves * count * 8, "{grown} bytes of difference after equal waves");
     assert!(held <= if cfg!(debug_assertions) { 2_000 } else { 1_000 }, "{held} bytes for each");
 }
 
 const MANY: usize = if cfg!(debug_assertions) { 20_000 } else { 500_000 };
 
-/// Starts many tasks and waits until each has done `body`, which is given its number.
-async fn crowd(body: impl AsyncFn(usize) + Clone + 'static) {
+/// Starts many tasks and waits until each has run `body` with its number.
+async fn many_tasks(body: impl AsyncFn(usize) + Clone + 'static) {
     let start = |number| {
         let body = body.clone();
         spawn(async move { body(number).await })
@@ -131,7 +133,8 @@ async fn crowd(body: impl AsyncFn(usize) + Clone + 'static) {
 /// The most bytes in use while the many tasks ran.
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
-/// Runs many tasks and lets the loop wait. Then nearly all of the memory that they needed must be free again.
+/// Runs many tasks and lets the loop wait. Nearly all of the memory that they needed must then be free
+/// again.
 fn leaves_nothing(name: &str, body: impl AsyncFnOnce()) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let _watchdog = common::watchdog();
@@ -139,7 +142,8 @@ fn leaves_nothing(name: &str, body: impl AsyncFnOnce()) {
         let before = heap();
         PEAK.store(0, Relaxed);
         body().await;
-        // The first of these sleeps may take a slot at the far end of the table, which keeps the table large.
+        // The first of these sleeps may take a slot at the far end of the table. That keeps the table large
+        // until it ends.
         for _ in 0..3 {
             time::sleep(Duration::from_millis(1)).await;
         }
@@ -154,7 +158,7 @@ fn leaves_nothing(name: &str, body: impl AsyncFnOnce()) {
 #[test]
 fn hazard_64_sleepers_leave_no_tables() {
     leaves_nothing("sleepers", async || {
-        crowd(async |_| {
+        many_tasks(async |_| {
             time::sleep(Duration::from_millis(5)).await;
             PEAK.fetch_max(heap(), Relaxed);
         })
@@ -168,14 +172,14 @@ fn hazard_64_sleepers_leave_no_tables() {
             PEAK.fetch_max(heap(), Relaxed);
             open.set();
         });
-        crowd(async move |_| time::timeout(Duration::from_secs(3600), wait.wait()).await.unwrap()).await;
+        many_tasks(async move |_| time::timeout(Duration::from_secs(3600), wait.wait()).await.unwrap()).await;
         opens.await.unwrap();
     });
-    // One timer outlives the others, at the far end of the table.
+    // One timer, at the far end of the table, outlives the others.
     leaves_nothing("sleepers and a sleep that goes on", async || {
         let long = Rc::new(RefCell::new(None));
         let kept = Rc::clone(&long);
-        crowd(async move |number| {
+        many_tasks(async move |number| {
             if number % 10_000 == 9_999 {
                 let mut sleep = time::sleep(Duration::from_secs(3600));
                 let pending = poll_fn(|cx| Poll::Ready(Pin::new(&mut sleep).poll(cx).is_pending())).await;
@@ -203,14 +207,14 @@ fn hazard_64_waiters_leave_no_tables() {
             notify.notify_all();
             notify
         });
-        crowd(async move |_| waiting.notified().await).await;
+        many_tasks(async move |_| waiting.notified().await).await;
         // Keep it alive, so that its memory is counted.
         std::mem::forget(opens.await.unwrap());
     });
     let semaphore = Rc::new(roundel::sync::Semaphore::new(1));
     let kept = Rc::clone(&semaphore);
     leaves_nothing("waiters at a semaphore", async || {
-        crowd(async move |_| {
+        many_tasks(async move |_| {
             let _permit = semaphore.acquire().await.unwrap();
             PEAK.fetch_max(heap(), Relaxed);
         })
@@ -254,7 +258,7 @@ fn hazard_64_wakes_from_another_thread_leave_no_tables() {
             let wakers: Vec<Waker> = std::mem::take(&mut *theirs.lock().unwrap());
             unblock(move || wakers.into_iter().for_each(Waker::wake)).await.unwrap();
         });
-        crowd(async move |_| {
+        many_tasks(async move |_| {
             let mut first = true;
             poll_fn(|cx| {
                 if !std::mem::take(&mut first) {
@@ -273,7 +277,7 @@ fn hazard_64_wakes_from_another_thread_leave_no_tables() {
 #[test]
 fn hazard_64_names_and_words_leave_no_tables() {
     leaves_nothing("tasks with names", async || {
-        crowd(async |number| {
+        many_tasks(async |number| {
             let named = roundel::spawn_named(format!("task {number}"), roundel::yield_now());
             PEAK.fetch_max(heap(), Relaxed);
             named.await.unwrap();
@@ -290,7 +294,7 @@ fn hazard_64_names_and_words_leave_no_tables() {
             writer.write_all(b"x").await.unwrap();
             drop(writer);
         });
-        crowd(async move |_| {
+        many_tasks(async move |_| {
             poll_fn(|cx| Pin::new(&mut &*reader).poll_read(cx, &mut [0])).await.unwrap();
         })
         .await;
@@ -345,6 +349,6 @@ fn a_message_costs_no_allocation() {
         server.cancel();
         allocations
     });
-    // The harness, on its own thread, may just now have something to say.
+    // The harness may allocate a little on its own thread.
     assert!(allocations < 100, "{allocations} allocations for 1,000 messages");
 }

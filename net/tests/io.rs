@@ -1,8 +1,8 @@
-//! What is done with streams: hazards 22, 33, 40 and 54, and the same results however the bytes arrive.
+//! What programs do with streams: hazards 22, 33, 40 and 54, and the same results however the bytes arrive.
 //!
-//! Most of it runs without a kernel, on the streams of `roundel_net::testing`: bounded, so that a writer has to wait, and
-//! evil, so that nothing comes in one piece. Time is virtual: a hang shows at once. What the results should be is
-//! computed beside, from all of the bytes at once.
+//! Most of it runs without a kernel, on the streams of `roundel_net::testing`. They are bounded, so that a
+//! writer has to wait, and evil, so that nothing comes in one piece. Time is virtual, so a hang shows at
+//! once. An oracle computes the expected results from all of the bytes at once.
 
 #![forbid(unsafe_code)]
 #![cfg(all(unix, not(miri)))]
@@ -28,13 +28,13 @@ use roundel::time::timeout;
 use roundel::{Runtime, run};
 use roundel_net::{TcpListener, TcpStream};
 
-/// How often each property is tried.
+/// How many random cases each property is tried with.
 fn cases() -> ProptestConfig {
     let cases = if cfg!(debug_assertions) { 60 } else { 1000 };
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// On virtual time; a hang is a panic.
+/// Runs `body` on virtual time. A hang is a panic.
 fn virtually<T>(body: impl Future<Output = T>) -> T {
     let _watchdog = common::watchdog();
     let runtime = Runtime::builder().virtual_time(true).build().unwrap();
@@ -42,7 +42,7 @@ fn virtually<T>(body: impl Future<Output = T>) -> T {
     runtime.block_on(async { timeout(limit, body).await }).expect("a hang: nothing can go on")
 }
 
-/// On the real clock, for what goes through the kernel.
+/// Runs `body` on the real clock, for bytes that go through the kernel.
 fn really<T>(body: impl Future<Output = T>) -> T {
     let _watchdog = common::watchdog();
     run(body)
@@ -114,14 +114,14 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for Lazy<W> {
     }
 }
 
-/// What a program sees of a stream: all of it, or what there was before an error.
+/// What a program reads from a stream: all of it, or the bytes before an error, and the error.
 async fn all_of(stream: impl AsyncRead) -> (Vec<u8>, Option<io::ErrorKind>) {
     let mut bytes = Vec::new();
     let result = roundel_net::io::copy(stream, &mut bytes).await;
     (bytes, result.err().map(|error| error.kind()))
 }
 
-/// Bytes of which no two stretches are alike.
+/// Bytes in which no two stretches are alike.
 fn numbered(count: usize) -> Vec<u8> {
     (0..count as u32)
         .flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes())

@@ -1,4 +1,4 @@
-//! Pipes: taken over and given away, named, and all that streams can do.
+//! Pipes: taken over and given away, named pipes, and everything that streams can do.
 
 #![forbid(unsafe_code)]
 #![cfg(all(unix, not(miri)))]
@@ -21,7 +21,7 @@ fn is_blocking(fd: impl AsFd) -> bool {
 }
 
 #[test]
-fn the_end_is_when_the_last_sender_is_gone() {
+fn the_end_comes_when_the_last_sender_is_gone() {
     virtually(async |_| {
         let (sender, receiver) = pipe().unwrap();
         sender.write_vectored(&[IoSlice::new(b"a"), IoSlice::new(b"bc")]).await.unwrap();
@@ -36,7 +36,7 @@ fn the_end_is_when_the_last_sender_is_gone() {
 }
 
 #[test]
-fn hazard_34_a_sender_learns_that_nobody_reads() {
+fn hazard_34_a_sender_learns_that_the_reader_is_gone() {
     virtually(async |_| {
         let (sender, receiver) = pipe().unwrap();
         let writing = spawn(async move {
@@ -90,7 +90,7 @@ fn ends_are_taken_over_and_given_away() {
 }
 
 #[test]
-fn what_is_no_pipe_is_refused() {
+fn a_descriptor_that_is_not_a_pipe_is_refused() {
     virtually(async |_| {
         let not_pipes = || -> [OwnedFd; 2] {
             let socket = UnixStream::pair().unwrap().0.into_std().unwrap();
@@ -150,7 +150,8 @@ mod named {
 
     use super::common::{path, virtually, watchdog};
 
-    /// Who opens a named pipe for both never reads the end; who opens it for writing without waiting has to find a reader.
+    /// A reader that opens a named pipe for both directions never reads the end. A writer that opens it
+    /// without waiting needs a reader.
     #[test]
     fn a_named_pipe() {
         let _watchdog = watchdog();

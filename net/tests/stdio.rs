@@ -1,8 +1,9 @@
-//! The standard streams, whatever they are: hazards 38 and 39.
+//! The standard streams, whatever they are connected to: hazards 38 and 39.
 //!
-//! The harness has the standard streams of this process. So each test runs this program again, as the child that it
-//! wants: `child` is a test that does nothing unless a variable says which of the programs below it shall be. What the
-//! harness of the child prints is between the lines that the program prints; `said` finds those.
+//! The test harness uses the standard streams of this process. So each test runs this program again as a
+//! child. `child` is a test that does nothing, unless a variable names one of the programs below it. The
+//! program prints a line at its beginning and one at its end. `said` returns what is between them, because
+//! the child's harness prints something, too.
 
 #![forbid(unsafe_code)]
 #![cfg(all(unix, not(miri)))]
@@ -32,7 +33,7 @@ const PROGRAM: &str = "ROUNDEL_TEST_PROGRAM";
 const BEGIN: &[u8] = b"\n--begin--\n";
 const END: &[u8] = b"\n--end--\n";
 
-/// Not a test, but the children of the tests.
+/// This is not a test. It runs the program of a child.
 #[test]
 fn child() {
     let Ok(program) = std::env::var(PROGRAM) else { return };
@@ -45,7 +46,7 @@ fn child() {
             "one read" => one_read().await,
             "abandon" => abandon().await,
             "print" => print().await,
-            "behind" => behind().await,
+            "write later" => write_later().await,
             "ticks" => ticks().await,
             "for ever" => for_ever().await,
             "two loops" => two_loops().await,
@@ -53,7 +54,7 @@ fn child() {
             other => panic!("no such program: {other}"),
         }
     });
-    // The harness of the child has nothing to add.
+    // The child's harness must print no more.
     std::process::exit(0);
 }
 
@@ -65,7 +66,7 @@ async fn cat() {
     stdout().write_all(END).await.unwrap();
 }
 
-/// Reads are dropped all the time, and sizes do not fit.
+/// Many reads are dropped, and the sizes of reads and writes differ.
 async fn cat_slowly() {
     let (input, output) = (stdin(), stdout());
     let mut buffer = [0; 1000];
@@ -79,7 +80,7 @@ async fn cat_slowly() {
     output.write_all(END).await.unwrap();
 }
 
-/// What is not read is for whoever comes after us.
+/// Reads once. The rest of the input stays for other processes.
 async fn one_read() {
     let mut buffer = [0; 6];
     let count = stdin().read(&mut buffer).await.unwrap();
@@ -94,7 +95,7 @@ async fn abandon() {
     stdout().write_all(END).await.unwrap();
 }
 
-/// The standard library and we take turns.
+/// The standard library and this crate write in turn.
 async fn print() {
     for number in 0..100 {
         print!("{number} ");
@@ -105,8 +106,8 @@ async fn print() {
     stdout().write_all(END).await.unwrap();
 }
 
-/// Through the trait, which writes behind.
-async fn behind() {
+/// Writes through the trait, which returns before the bytes are written.
+async fn write_later() {
     let mut output = stdout();
     let bytes = noise(1, 500_000);
     let mut at = 0;
@@ -117,7 +118,7 @@ async fn behind() {
     output.write_all(END).await.unwrap();
 }
 
-/// Nobody writes, and the loop goes on.
+/// No input comes, and the loop goes on.
 async fn ticks() {
     let reading = spawn(async { stdin().read(&mut [0; 10]).await });
     for _ in 0..20 {
@@ -128,14 +129,14 @@ async fn ticks() {
     assert_eq!(reading.await.unwrap().unwrap(), 4);
 }
 
-/// Writes until nobody reads.
+/// Writes until the reader is gone.
 async fn for_ever() {
     let line = [b"roundel\n".as_slice(); 100].concat();
     let error = loop {
         if let Err(error) = stdout().write_all(&line).await {
             break error;
         }
-        // What `println!` does, without the panic.
+        // Does what `println!` does, without the panic.
         if let Err(error) = io::stdout().lock().write_all(&line) {
             break error;
         }
@@ -144,7 +145,7 @@ async fn for_ever() {
     eprintln!("it was a broken pipe");
 }
 
-/// What a read of one loop was given too late is there for the next loop.
+/// When a read comes too late for one loop, the next loop gets its bytes.
 async fn two_loops() {
     let first = std::thread::spawn(|| {
         Runtime::new().unwrap().block_on(async {
@@ -162,7 +163,7 @@ async fn two_loops() {
     stdout().write_all(END).await.unwrap();
 }
 
-/// On a virtual clock a read that waits is no reason to stop it, as with sockets.
+/// A read that waits does not stop a virtual clock, as with sockets.
 async fn an_hour() {
     let hour = std::thread::spawn(|| {
         let runtime = Runtime::builder().virtual_time(true).build().unwrap();
@@ -183,7 +184,7 @@ fn program(name: &str) -> Command {
     command
 }
 
-/// What the program has said between its marks.
+/// The output of the program between its two lines.
 fn said(output: &[u8]) -> &[u8] {
     let find = |mark: &[u8]| output.windows(mark.len()).position(|part| part == mark);
     let text = || String::from_utf8_lossy(&output[..output.len().min(3000)]).into_owned();
@@ -196,25 +197,26 @@ fn is_blocking(fd: impl AsFd) -> bool {
     !fcntl_getfl(fd).unwrap().contains(OFlags::NONBLOCK)
 }
 
-/// Runs a program to its end, with the standard input that is given, of which a copy must be as it was.
+/// Runs a program to its end with this standard input. Afterwards, the descriptor must be blocking as
+/// before.
 fn run(name: &str, input: impl Into<OwnedFd>) -> Vec<u8> {
     let _watchdog = watchdog();
     let input = input.into();
     let copy = input.try_clone().unwrap();
     let output = program(name).stdin(input).stderr(Stdio::inherit()).output().unwrap();
     assert!(output.status.success(), "{name}: {}", output.status);
-    assert!(is_blocking(copy), "the flag is left behind");
+    assert!(is_blocking(copy), "the flag is still set");
     said(&output.stdout).to_vec()
 }
 
-/// A file with this in it, to be read.
+/// A file with these bytes, open for reading.
 fn file(bytes: &[u8]) -> File {
     let path = path();
     std::fs::write(&path, bytes).unwrap();
     File::open(&path).unwrap()
 }
 
-/// Gives the bytes to whoever reads, from a thread.
+/// A thread that writes the bytes.
 fn pour(bytes: &[u8], mut into: impl Write + Send + 'static) {
     let bytes = bytes.to_vec();
     std::thread::spawn(move || into.write_all(&bytes));
@@ -252,7 +254,7 @@ fn hazard_38_the_input_is_a_socket() {
     assert!(run("cat", listener.accept().unwrap().0) == bytes);
 }
 
-/// Both ends of a terminal of one's own.
+/// Both ends of a new terminal.
 fn terminal() -> (File, File) {
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&ours).unwrap();
@@ -267,7 +269,7 @@ fn terminal() -> (File, File) {
     (File::from(ours), theirs)
 }
 
-/// A terminal gives lines, and can end several times; we stop at the first end.
+/// A terminal gives lines, and can end several times. The program stops at the first end.
 #[test]
 fn hazard_38_the_input_is_a_terminal() {
     let (mut ours, theirs) = terminal();
@@ -313,8 +315,8 @@ fn hazard_38_the_output_is_closed() {
     assert!(shell.env(PROGRAM, "cat").stdin(Stdio::null()).status().unwrap().success());
 }
 
-/// The program has a terminal for all three, as from a shell, and both are asked while it runs, after it has ended,
-/// and after it was killed.
+/// The program has a terminal for all three streams, as from a shell. The flags are checked while it runs,
+/// after it has ended, and after it was killed.
 #[test]
 fn hazard_39_the_flags_of_a_terminal_are_untouched() {
     let _watchdog = watchdog();
@@ -329,7 +331,7 @@ fn hazard_39_the_flags_of_a_terminal_are_untouched() {
     assert_eq!(fcntl_getfl(&theirs).unwrap(), before);
     let mut child = start("cat");
     ours.write_all(b"something\n").unwrap();
-    // Once as the echo of the terminal, once as the copy.
+    // The text comes twice: as the echo of the terminal, and as the copy.
     read_until(&mut ours, b"something");
     read_until(&mut ours, b"something");
     child.kill().unwrap();
@@ -346,7 +348,7 @@ fn read_until(from: &mut impl Read, mark: &[u8]) {
     }
 }
 
-/// `(yes & our program) | head`: two writers share a pipe. Nobody's write may fail with `EAGAIN`.
+/// `(yes & our program) | head`: two writers share a pipe. No write may fail with `EAGAIN`.
 #[test]
 fn hazard_39_a_sibling_writes_to_the_same_pipe() {
     let _watchdog = watchdog();
@@ -361,7 +363,7 @@ fn hazard_39_a_sibling_writes_to_the_same_pipe() {
     let mut child = program("for ever").stdout(writer).stderr(log).spawn().unwrap();
     let mut reader = BufReader::new(reader);
     let (mut line, mut theirs, mut ours) = (String::new(), 0, 0);
-    // The pipe is full most of the time: that is when a non-blocking write would fail.
+    // The pipe is full most of the time. A non-blocking write would fail then.
     while theirs < 2000 || ours < 2000 {
         line.clear();
         reader.read_line(&mut line).unwrap();
@@ -377,9 +379,9 @@ fn hazard_39_a_sibling_writes_to_the_same_pipe() {
     assert!(!text.contains("temporarily unavailable"), "{text}");
 }
 
-/// Somebody else has set the flag; we wait nevertheless, and leave it as it is.
+/// Another process has set the flag. Reads and writes wait nevertheless, and leave the flag as it is.
 #[test]
-fn hazard_39_somebody_else_has_set_the_flag() {
+fn hazard_39_another_process_has_set_the_flag() {
     let _watchdog = watchdog();
     let bytes = noise(5, 400_000);
     let (reader, mut writer) = io::pipe().unwrap();
@@ -398,7 +400,7 @@ fn hazard_39_somebody_else_has_set_the_flag() {
     });
     let got = read_slowly(answers);
     assert!(!is_blocking(&copy));
-    // If the child has failed, nobody reads any more, and the thread must not wait for that.
+    // If the child has failed, the pipe has no reader, and the thread must not wait for one.
     drop(copy);
     expect_success(child);
     assert!(said(&got) == bytes);
@@ -443,7 +445,7 @@ fn a_read_that_waits_does_not_hold_up_the_loop() {
 }
 
 #[test]
-fn what_a_loop_was_given_too_late_is_there_for_the_next() {
+fn what_came_too_late_for_a_loop_is_there_for_the_next() {
     let _watchdog = watchdog();
     let (reader, mut writer) = io::pipe().unwrap();
     let mut child = program("two loops").stdin(reader).stdout(Stdio::piped()).spawn().unwrap();
@@ -453,9 +455,10 @@ fn what_a_loop_was_given_too_late_is_there_for_the_next() {
     expect_success(child);
 }
 
-/// Six bytes were asked for, but the thread reads what there is: who shares the input with others has to know.
+/// The program asked for six bytes, but the thread reads what there is. A program that shares its input has
+/// to know that.
 #[test]
-fn a_terminal_gives_a_line_at_a_time_so_the_rest_is_for_others() {
+fn a_terminal_gives_a_line_at_a_time_and_keeps_the_rest() {
     let (mut ours, theirs) = terminal();
     let copy = theirs.try_clone().unwrap();
     ours.write_all(b"first\nsecond\n").unwrap();
@@ -475,6 +478,6 @@ fn we_and_print_keep_the_order() {
 }
 
 #[test]
-fn what_was_written_behind_is_there_after_a_flush() {
-    assert!(run("behind", File::open("/dev/null").unwrap()) == noise(1, 500_000));
+fn what_was_written_later_is_there_after_a_flush() {
+    assert!(run("write later", File::open("/dev/null").unwrap()) == noise(1, 500_000));
 }

@@ -1,8 +1,9 @@
-//! What the kernel says rarely: interruptions (hazard 31), connections that were given up before they were accepted
-//! (hazard 30), no memory for a datagram (hazard 55).
+//! What the kernel reports rarely: interruptions (hazard 31), connections that were given up before they were
+//! accepted (hazard 30), no memory for a datagram (hazard 55).
 //!
-//! A program cannot make that happen on purpose. `strace` can: it answers a call in place of the kernel. Where it is
-//! missing, these tests say so and pass. It begins after some calls, since the program has to be loaded first. Each runs itself again under `strace`, in a process of its own.
+//! A program cannot cause that on purpose, but `strace` can answer a call in place of the kernel. Without
+//! `strace`, these tests say so and pass. Each test runs itself again under `strace`, in a separate process.
+//! The faults begin after some calls, because the program has to be loaded first.
 
 #![forbid(unsafe_code)]
 #![cfg(all(target_os = "linux", not(miri)))]
@@ -22,7 +23,7 @@ use rustix::io::Errno;
 
 use common::{is_alone, noise, path, really, tcp, trace, watchdog};
 
-/// Runs `body` under `strace`, which answers as it is told.
+/// Runs `body` under `strace`, which injects these faults.
 fn injected(name: &str, which: &str, how: &str, least: usize, body: impl AsyncFn()) {
     if is_alone(name) {
         return really(async |_| body().await);
@@ -34,7 +35,7 @@ fn injected(name: &str, which: &str, how: &str, least: usize, body: impl AsyncFn
     assert!(count >= least, "only {count} calls were answered by strace");
 }
 
-/// Much there and back, through reads and writes of all kinds.
+/// Sends many bytes in both directions, through all kinds of reads and writes.
 async fn talk<S: Transport + 'static>(ours: ByteStream<S>, theirs: ByteStream<S>)
 where
     for<'a> &'a S: std::io::Read + std::io::Write,
@@ -127,7 +128,7 @@ fn hazard_31_connecting_and_accepting_are_interrupted() {
     });
 }
 
-/// The error is the caller's, of whichever kind; the next one is accepted as if nothing had been.
+/// The caller gets the error, whatever its kind. The next connection is accepted as usual.
 fn refused(name: &str, error: &str, code: Errno) {
     injected(name, "accept4", &format!("error={error}:when=1+2"), 10, async || {
         let listener = Rc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());

@@ -1,9 +1,9 @@
-//! One script for every kind of stream: TCP, Unix sockets, pipes. The other end is the oracle: it is the standard
-//! library's, blocking, on threads of its own.
+//! One script for every kind of stream: TCP, Unix sockets, pipes. The other end is the oracle: a blocking
+//! stream of the standard library, on its own threads.
 //!
-//! A script is a seed. Both sides write and read pieces of random sizes at random moments, each side in all the ways
-//! it has, and end whenever they have said what they had to say, one before the other. What counts is that each side
-//! reads exactly what the other one has written, then the end, and that nobody hangs.
+//! A script follows from a seed. Both sides write and read pieces of random sizes at random moments, with all
+//! methods that they have. Each side ends when it has written everything, one before the other. Each side
+//! must read exactly what the other one has written, then the end, and neither may hang.
 
 #![forbid(unsafe_code)]
 #![cfg(all(unix, not(miri)))]
@@ -29,13 +29,13 @@ use common::{Random, noise, watchdog_of};
 /// How many conversations of each kind.
 const SCRIPTS: u64 = if cfg!(debug_assertions) { 100 } else { 300 };
 
-/// What one side says: most say little, some say much.
+/// What one side writes: mostly little, sometimes much.
 fn words(seed: u64, random: &mut Random) -> Vec<u8> {
     let most = [0, 1, 100, 20_000, 300_000][random.below(5)];
     noise(seed, random.below(most + 1))
 }
 
-/// Writes some of `bytes`, in any of the ways there are.
+/// Writes some of `bytes`, with a random method.
 async fn write_some<S>(stream: &ByteStream<S>, bytes: &[u8], random: &mut Random) -> io::Result<usize>
 where
     S: Transport,
@@ -60,7 +60,7 @@ where
     }
 }
 
-/// Reads some bytes, in any of the ways there are. `None`: nothing came, and that is not the end.
+/// Reads some bytes, with a random method. `None`: nothing came, and this is not the end.
 async fn read_some<S>(
     stream: &ByteStream<S>,
     got: &mut Vec<u8>,
@@ -140,7 +140,7 @@ where
     got
 }
 
-/// The oracle speaks.
+/// The oracle writes.
 fn speak_blocking(mut stream: impl Write, bytes: &[u8], mut random: Random) {
     let mut at = 0;
     while at < bytes.len() {
@@ -152,7 +152,7 @@ fn speak_blocking(mut stream: impl Write, bytes: &[u8], mut random: Random) {
     }
 }
 
-/// The oracle listens.
+/// The oracle reads.
 fn listen_blocking(mut stream: impl Read, mut random: Random) -> Vec<u8> {
     let (mut got, mut buffer) = (Vec::new(), vec![0; 70_000]);
     loop {
@@ -170,7 +170,7 @@ fn randoms(seed: u64) -> [Random; 4] {
     [1, 2, 3, 4].map(|part| Random::new(seed * 4 + part))
 }
 
-/// One conversation: `writer` and `reader` are ours; what theirs do is on threads.
+/// One conversation: `writer` and `reader` are ours; the oracle's two run on threads.
 fn converse<W, R>(
     seed: u64,
     ours: impl FnOnce() -> (Rc<ByteStream<W>>, Rc<ByteStream<R>>),
@@ -201,8 +201,8 @@ fn converse<W, R>(
         got
     });
     speaker.join().unwrap();
-    assert!(listener.join().unwrap() == their_expected, "seed {seed}: what we said was not what they heard");
-    assert!(got == expected, "seed {seed}: what they said was not what we heard");
+    assert!(listener.join().unwrap() == their_expected, "seed {seed}: the oracle did not read what we wrote");
+    assert!(got == expected, "seed {seed}: we did not read what the oracle wrote");
 }
 
 #[test]

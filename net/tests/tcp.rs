@@ -1,4 +1,4 @@
-//! TCP: what surprises about it, and what must not happen: hazards 32 to 35, 40, 43.
+//! TCP: its surprises, and the faults that must not happen: hazards 32 to 35, 40, 43.
 //!
 //! Each of the facts in the header of `src/tcp.rs` has a test of its name in `facts`.
 
@@ -51,7 +51,8 @@ fn a_byte_at_a_time() {
     });
 }
 
-/// What is on its way is what the kernel holds, however slow the reader is, and however much is written.
+/// Only as many bytes are on the way as the kernel holds, however slow the reader is and however much is
+/// written.
 #[test]
 fn five_megabytes_through_a_slow_reader_and_flat_memory() {
     const TOTAL: usize = 5 << 20;
@@ -90,7 +91,7 @@ fn five_megabytes_through_a_slow_reader_and_flat_memory() {
         }
         writer.await.unwrap();
         assert_eq!(at, TOTAL);
-        assert!(most.get() < TOTAL / 5, "{} bytes were on their way", most.get());
+        assert!(most.get() < TOTAL / 5, "{} bytes were on the way", most.get());
     });
 }
 
@@ -108,7 +109,7 @@ fn a_reader_that_is_dropped_in_the_middle_loses_nothing() {
         });
         let (mut got, mut buffer, mut cut) = (Vec::new(), [0; 1000], 0);
         loop {
-            // Whoever is ready first wins; the other one is dropped.
+            // The first one that is ready wins. The other one is dropped.
             match time::timeout(Duration::ZERO, server.read(&mut buffer)).await {
                 Ok(read) => match read.unwrap() {
                     0 => break,
@@ -127,7 +128,7 @@ fn a_reader_that_is_dropped_in_the_middle_loses_nothing() {
 }
 
 #[test]
-fn peeking_takes_nothing() {
+fn peeking_consumes_nothing() {
     really(async |_| {
         let (server, client) = tcp().await;
         client.write_all(b"hello").await.unwrap();
@@ -141,7 +142,7 @@ fn peeking_takes_nothing() {
 }
 
 #[test]
-fn half_a_close_each_way() {
+fn each_direction_is_closed_by_itself() {
     really(async |_| {
         let (server, client) = tcp().await;
         client.write_all(b"question").await.unwrap();
@@ -150,7 +151,7 @@ fn half_a_close_each_way() {
         server.read_to_end(&mut asked).await.unwrap();
         assert_eq!(asked, b"question");
         assert_eq!(server.read(&mut [0]).await.unwrap(), 0, "the end stays the end");
-        // The way back is open, for much more than a buffer.
+        // The opposite direction is still open, for much more than a buffer.
         let answer = noise(4, 3_000_000);
         let expected = answer.clone();
         let answering = spawn(async move {

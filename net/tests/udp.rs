@@ -1,4 +1,4 @@
-//! UDP: the facts that surprise, by the names they have in the header of `src/udp.rs`, and the rest.
+//! UDP: the facts that surprise, by the names that they have in the header of `src/udp.rs`, and the rest.
 //!
 //! Between two sockets of this machine a datagram arrives at once, unless the receiver has too many unread.
 
@@ -25,7 +25,7 @@ async fn bind() -> (UdpSocket, SocketAddr) {
     (socket, address)
 }
 
-/// Two that are connected with each other.
+/// Two sockets that are connected to each other.
 async fn pair() -> (UdpSocket, UdpSocket) {
     let ((one, one_address), (other, other_address)) = (bind().await, bind().await);
     one.connect(other_address).await.unwrap();
@@ -40,14 +40,14 @@ fn a_datagram_that_is_longer_than_the_buffer_is_cut() {
         one.send(b"hello").await.unwrap();
         one.send(b"next").await.unwrap();
         let mut buffer = [0; 3];
-        // To look at it does not cut it.
+        // Peeking does not cut it.
         assert_eq!(other.peek(&mut buffer).await.unwrap(), 3);
         let mut longer = [0; 10];
         assert_eq!(other.peek(&mut longer).await.unwrap(), 5);
         assert_eq!(other.recv(&mut buffer).await.unwrap(), 3);
         assert_eq!(&buffer, b"hel");
         assert_eq!(other.recv(&mut longer).await.unwrap(), 4, "the rest is gone");
-        // The longest there is, with a byte to spare, and one that is longer.
+        // The longest datagram, with a byte to spare, and a longer one.
         let most = vec![7; 65_507];
         assert_eq!(one.send(&most).await.unwrap(), most.len());
         assert_eq!(other.recv(&mut vec![0; 65_508]).await.unwrap(), most.len());
@@ -68,48 +68,49 @@ fn an_empty_datagram_is_a_datagram() {
     });
 }
 
-/// Also hazard 34: the error wakes one who only receives.
+/// Also hazard 34: the error wakes a task that only receives.
 #[test]
-fn nobody_there_is_an_error_of_the_next_call() {
+fn an_absent_peer_is_an_error_of_the_next_call() {
     really(async |_| {
         let (ours, _) = bind().await;
-        let (there, nobody) = bind().await;
+        let (there, absent) = bind().await;
         drop(there);
-        ours.connect(nobody).await.unwrap();
+        ours.connect(absent).await.unwrap();
         let ours = Rc::new(ours);
         let receiver = Rc::clone(&ours);
         let receiving = spawn(async move { receiver.recv(&mut [0]).await });
         settle().await;
-        ours.send(b"anybody?").await.unwrap();
+        ours.send(b"question").await.unwrap();
         assert_eq!(receiving.await.unwrap().unwrap_err().kind(), ErrorKind::ConnectionRefused);
         for _ in 0..3 {
-            assert_eq!(ours.send(b"anybody?").await.unwrap(), 8, "the last refusal is over");
+            assert_eq!(ours.send(b"question").await.unwrap(), 8, "the last refusal is over");
             assert_eq!(ours.recv(&mut [0]).await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
             assert_eq!(ours.try_recv(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock, "once for each");
         }
-        ours.send(b"anybody?").await.unwrap();
+        ours.send(b"question").await.unwrap();
         assert_eq!(ours.send(b"hello?").await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
-        // Somebody comes, and all is well.
-        let there = UdpSocket::bind(nobody).await.unwrap();
+        // When a socket listens there again, datagrams arrive.
+        let there = UdpSocket::bind(absent).await.unwrap();
         ours.send(b"hello").await.unwrap();
         assert_eq!(there.recv(&mut [0; 10]).await.unwrap(), 5);
-        // Who is not connected is not told.
+        // A socket that is not connected gets no error.
         let (free, _) = bind().await;
         drop(there);
-        free.send_to(b"anybody?", nobody).await.unwrap();
+        free.send_to(b"question", absent).await.unwrap();
         assert_eq!(free.try_recv(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
     });
 }
 
-/// An error report makes a source ready for ever, but not a receiver that finds nothing.
+/// After an error, the kernel reports the source as ready for ever. A receiver that finds nothing must wait
+/// all the same.
 #[test]
-fn hazard_35_a_refusal_is_no_reason_to_spin() {
+fn hazard_35_a_refusal_does_not_make_the_loop_spin() {
     really(async |log| {
         let (ours, _) = bind().await;
-        let (there, nobody) = bind().await;
+        let (there, absent) = bind().await;
         drop(there);
-        ours.connect(nobody).await.unwrap();
-        ours.send(b"anybody?").await.unwrap();
+        ours.connect(absent).await.unwrap();
+        ours.send(b"question").await.unwrap();
         assert_eq!(ours.recv(&mut [0]).await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
         let receiving = spawn(async move { ours.recv(&mut [0]).await });
         settle().await;
@@ -130,7 +131,7 @@ fn a_connected_socket_hears_its_peer_only() {
         let (count, from) = other.recv_from(&mut buffer).await.unwrap();
         assert_eq!((&buffer[..count], from), (b"peer".as_slice(), one.local_addr().unwrap()));
         assert_eq!(other.peer_addr().unwrap(), from);
-        // It may choose another.
+        // It may choose another peer.
         other.connect(stranger.local_addr().unwrap()).await.unwrap();
         stranger.send_to(b"stranger", other.local_addr().unwrap()).await.unwrap();
         assert_eq!(other.recv(&mut buffer).await.unwrap(), 8);
@@ -142,14 +143,14 @@ fn broadcasting_has_to_be_allowed_first() {
     really(async |_| {
         let socket = UdpSocket::bind("0.0.0.0:0").await.unwrap();
         assert!(!socket.broadcast().unwrap());
-        let everybody = SocketAddr::from((Ipv4Addr::BROADCAST, 9));
-        let error = socket.send_to(b"x", everybody).await.unwrap_err();
-        // Where there is no network at all, that is said instead.
+        let broadcast = SocketAddr::from((Ipv4Addr::BROADCAST, 9));
+        let error = socket.send_to(b"x", broadcast).await.unwrap_err();
+        // Without any network, the error is another one.
         let expected = [ErrorKind::PermissionDenied, ErrorKind::NetworkUnreachable];
         assert!(expected.contains(&error.kind()), "{error}");
         socket.set_broadcast(true).unwrap();
         assert!(socket.broadcast().unwrap());
-        if let Err(error) = socket.send_to(b"x", everybody).await {
+        if let Err(error) = socket.send_to(b"x", broadcast).await {
             assert_ne!(error.kind(), ErrorKind::PermissionDenied);
         }
     });
@@ -172,7 +173,7 @@ fn an_error_names_the_address() {
 }
 
 #[test]
-fn what_is_tried_does_not_wait() {
+fn a_try_does_not_wait() {
     really(async |_| {
         let (one, other) = pair().await;
         let (from, to) = (one.local_addr().unwrap(), other.local_addr().unwrap());
@@ -181,7 +182,7 @@ fn what_is_tried_does_not_wait() {
         assert_eq!(one.try_send(b"a").unwrap(), 1);
         other.readable().await.unwrap();
         assert_eq!(other.try_recv_from(&mut buffer).unwrap(), (1, from));
-        // What was tried past the loop is known to it: this waits for the next.
+        // The loop knows what the tries have taken, so this waits for the next datagram.
         assert_eq!(other.try_recv_from(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
         assert!(time::timeout(Duration::from_millis(1), other.readable()).await.is_err());
         let (free, _) = bind().await;
@@ -205,7 +206,7 @@ fn a_receive_that_is_dropped_loses_nothing() {
                 async move { other.recv(&mut [0; 2]).await }
             });
             yield_now().await;
-            // It waits, and the report that would have been for it is for the next.
+            // It waits. When it is dropped, the next receive gets the report.
             waited.cancel();
             one.send(&number.to_le_bytes()).await.unwrap();
             other.recv(&mut buffer).await.unwrap();
@@ -214,7 +215,7 @@ fn a_receive_that_is_dropped_loses_nothing() {
     });
 }
 
-/// Any number of tasks receive, each datagram goes to one of them.
+/// Any number of tasks may receive. Each datagram goes to one of them.
 #[test]
 fn hazard_32_several_tasks_receive() {
     really(async |_| {
@@ -270,7 +271,7 @@ fn options_are_set() {
     });
 }
 
-/// A group on the loopback interface, where that can be.
+/// A group on the loopback interface, where the system allows that.
 #[test]
 fn a_multicast_comes_back() {
     really(async |_| {

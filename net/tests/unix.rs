@@ -1,4 +1,4 @@
-//! Unix sockets: whose file it is, a full line, and all that TCP can do, too.
+//! Unix sockets: whose file it is, a full queue, and everything that TCP streams can do.
 
 #![forbid(unsafe_code)]
 #![cfg(all(unix, not(miri)))]
@@ -27,8 +27,8 @@ fn expect<T>(result: io::Result<T>, kind: ErrorKind, says: &str) {
     assert!(error.to_string().contains(says), "{error}");
 }
 
-/// A file of a listener that is no more.
-fn dead(path: &Path) {
+/// Leaves the file of a listener that is closed.
+fn abandon(path: &Path) {
     drop(std_net::UnixListener::bind(path).unwrap());
     assert!(path.0.exists());
 }
@@ -58,7 +58,7 @@ fn a_client_and_a_server() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_kernel_vouches_for_the_peer() {
+fn the_kernel_says_which_process_the_peer_is() {
     virtually(async |_| {
         let (one, _other) = UnixStream::pair().unwrap();
         let peer = one.peer_credentials().unwrap();
@@ -77,7 +77,7 @@ fn the_file_goes_with_its_listener() {
         drop(listener);
         assert!(!path.0.exists());
         expect(UnixStream::connect(&path).await, ErrorKind::NotFound, "cannot connect to /");
-        // Not with one that was given away, or that is not ours.
+        // The file stays if the listener was given away, or is not ours.
         let listener = UnixListener::bind(&path).unwrap().into_std().unwrap();
         assert!(!is_non_blocking(&listener));
         let listener = UnixListener::from_std(listener).unwrap();
@@ -95,7 +95,7 @@ fn a_listener_does_not_remove_the_file_of_another() {
     virtually(async |_| {
         let path = path();
         let listener = UnixListener::bind(&path).unwrap();
-        // Somebody with other manners.
+        // A server that removes files of others.
         std::fs::remove_file(&path).unwrap();
         let other = std_net::UnixListener::bind(&path).unwrap();
         drop(listener);
@@ -106,10 +106,10 @@ fn a_listener_does_not_remove_the_file_of_another() {
 }
 
 #[test]
-fn the_file_of_a_dead_server_is_taken_over() {
+fn an_abandoned_file_is_taken_over() {
     virtually(async |_| {
         let path = path();
-        dead(&path);
+        abandon(&path);
         expect(UnixStream::connect(&path).await, ErrorKind::ConnectionRefused, "cannot connect to /");
         let listener = UnixListener::bind(&path).unwrap();
         UnixStream::connect(&path).await.unwrap();
@@ -118,7 +118,7 @@ fn the_file_of_a_dead_server_is_taken_over() {
 }
 
 #[test]
-fn the_file_of_a_living_server_is_not() {
+fn the_file_of_a_running_server_is_not_taken_over() {
     virtually(async |_| {
         let path = path();
         let listener = UnixListener::bind(&path).unwrap();
@@ -126,7 +126,7 @@ fn the_file_of_a_living_server_is_not() {
         expect(UnixListener::bind(&path), ErrorKind::AddrInUse, "a server is there already");
         assert_eq!(std::fs::metadata(&path).unwrap().ino(), file);
         UnixStream::connect(&path).await.unwrap();
-        // Nor that of one whose line is full: it lives.
+        // Nor is the file of a server whose queue is full, because it runs.
         drop(listener);
         let busy = full(&path);
         expect(UnixListener::bind(&path), ErrorKind::AddrInUse, "a server is there already");
@@ -135,33 +135,33 @@ fn the_file_of_a_living_server_is_not() {
 }
 
 #[test]
-fn a_file_that_is_no_socket_is_not_touched() {
+fn a_file_that_is_not_a_socket_is_left_alone() {
     virtually(async |_| {
         let path = path();
         std::fs::write(&path, "precious").unwrap();
-        expect(UnixListener::bind(&path), ErrorKind::AddrInUse, "no socket");
+        expect(UnixListener::bind(&path), ErrorKind::AddrInUse, "not a socket");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
-        // Nor one behind a link, to which nobody listens.
+        // Nor is a link to an abandoned file.
         std::fs::remove_file(&path).unwrap();
         let (other, link) = (common::path(), common::path());
-        dead(&other);
+        abandon(&other);
         std::os::unix::fs::symlink(&other.0, &link.0).unwrap();
-        expect(UnixListener::bind(&link), ErrorKind::AddrInUse, "no socket");
+        expect(UnixListener::bind(&link), ErrorKind::AddrInUse, "not a socket");
         assert!(other.0.exists());
     });
 }
 
 #[test]
-fn a_folder_that_another_has_locked() {
+fn a_directory_that_another_program_has_locked() {
     really(async |_| {
         let folder = path();
         std::fs::create_dir(&folder).unwrap();
         let path = Path(folder.0.join("socket"));
-        dead(&path);
+        abandon(&path);
         let lock = std::fs::File::open(&folder).unwrap();
         lock.lock().unwrap();
         expect(UnixListener::bind(&path), ErrorKind::AddrInUse, "another server may be about to start");
-        // A fresh file needs no lock.
+        // A new file needs no lock.
         let fresh = Path(folder.0.join("fresh"));
         drop(UnixListener::bind(&fresh).unwrap());
         drop(lock);
@@ -171,7 +171,7 @@ fn a_folder_that_another_has_locked() {
 }
 
 #[test]
-fn paths_that_cannot_be() {
+fn impossible_paths() {
     virtually(async |_| {
         let long = format!("/tmp/{}", "x".repeat(200));
         expect(UnixListener::bind(&long), ErrorKind::InvalidInput, "cannot listen on /tmp/xxx");
@@ -186,7 +186,7 @@ fn paths_that_cannot_be() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_name_that_is_no_file() {
+fn a_name_that_is_not_a_file() {
     virtually(async |_| {
         let name = format!("\0{}", path().0.display());
         let listener = UnixListener::bind(&name).unwrap();
@@ -199,14 +199,14 @@ fn a_name_that_is_no_file() {
     });
 }
 
-/// Many start at once where a dead server's file is: one gets the place, all others get an error, and the one is
-/// reached by everybody from then on.
+/// Many servers start at once where an abandoned file is. One gets the file and all others get an error.
+/// From then on, every client reaches that server.
 #[test]
-fn of_many_that_start_at_once_one_gets_the_place() {
+fn of_many_servers_that_start_at_once_one_gets_the_file() {
     let _watchdog = watchdog();
     for _ in 0..if cfg!(debug_assertions) { 30 } else { 300 } {
         let path = Arc::new(path());
-        dead(&path);
+        abandon(&path);
         let gate = Arc::new(Barrier::new(8));
         let start = |_| {
             let (path, gate) = (Arc::clone(&path), Arc::clone(&gate));
@@ -214,7 +214,7 @@ fn of_many_that_start_at_once_one_gets_the_place() {
                 let runtime = Runtime::new().unwrap();
                 gate.wait();
                 let listener = runtime.block_on(async { UnixListener::bind(&*path) });
-                // All have tried before one leaves.
+                // All have tried before the first one leaves.
                 gate.wait();
                 let serves = match &listener {
                     Ok(_) => std_net::UnixStream::connect(&*path).is_ok(),
@@ -232,7 +232,7 @@ fn of_many_that_start_at_once_one_gets_the_place() {
     }
 }
 
-/// A listener whose line is full, and those who stand in it.
+/// A listener whose queue is full, and the clients in it.
 fn full(path: &Path) -> (std_net::UnixListener, Vec<socket2::Socket>) {
     let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
     let address = socket2::SockAddr::unix(path).unwrap();
@@ -249,11 +249,11 @@ fn full(path: &Path) -> (std_net::UnixListener, Vec<socket2::Socket>) {
     }
 }
 
-/// On Linux there is no report when there is room, so it is asked for again and again; on a virtual clock that takes
-/// no time, and is counted.
+/// Linux does not report when there is room, so `connect` tries again and again. On a virtual clock that
+/// takes no real time, and the test counts the tries.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_line_is_waited_for() {
+fn connect_waits_while_the_queue_is_full() {
     virtually(async |log| {
         let path = path();
         let (listener, waiting) = full(&path);
@@ -307,7 +307,7 @@ fn several_tasks_accept_and_each_connection_is_accepted_once() {
     });
 }
 
-/// Unix sockets tell the end and the reset in their own way: unread bytes are a reset here, too.
+/// The end and the reset of Unix sockets: closing with unread bytes is a reset here, too.
 #[test]
 fn hazard_40_closing_with_unread_bytes_resets() {
     virtually(async |_| {
@@ -320,7 +320,7 @@ fn hazard_40_closing_with_unread_bytes_resets() {
 }
 
 #[test]
-fn hazard_34_a_close_wakes_one_who_only_writes() {
+fn hazard_34_a_close_wakes_a_task_that_only_writes() {
     virtually(async |_| {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let writer = spawn(async move {
@@ -366,13 +366,13 @@ fn five_megabytes_through_a_slow_reader_and_flat_memory() {
         }
         writer.await.unwrap();
         assert_eq!(read, TOTAL);
-        assert!(most < TOTAL / 4, "{most} bytes were on their way");
+        assert!(most < TOTAL / 4, "{most} bytes were on the way");
     });
 }
 
-/// What was tried without waiting is known to those who wait: they do not look again and again.
+/// The source learns from a try without waiting. So tasks that wait do not poll again and again.
 #[test]
-fn what_is_tried_does_not_wait() {
+fn a_try_does_not_wait() {
     virtually(async |_| {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let hour = Duration::from_secs(3600 / 2);
@@ -401,7 +401,7 @@ fn streams_of_the_standard_library_come_and_go() {
     });
 }
 
-// Datagrams.
+// The tests of datagrams.
 
 #[test]
 fn datagrams_by_name() {
@@ -445,9 +445,9 @@ fn a_datagram_that_is_longer_than_the_buffer_is_cut() {
     });
 }
 
-/// Both ways to send wait for a receiver that is slow; nothing is lost or overtaken.
+/// Both ways to send wait for a slow receiver. Nothing is lost or overtaken.
 #[test]
-fn a_receiver_that_is_full_is_waited_for() {
+fn a_send_waits_while_the_receiver_is_full() {
     virtually(async |_| {
         let there = path();
         let theirs = UnixDatagram::bind(&there).unwrap();

@@ -1,14 +1,16 @@
-//! In which order a host's addresses are tried, and when the next one is begun. (RFC 8305, "happy eyeballs".)
+//! The order in which a host's addresses are tried, and when the next attempt begins (RFC 8305, "happy
+//! eyeballs").
 //!
-//! Facts. A host has several addresses, often of both families, and some of them may lead nowhere: a packet
-//! that nobody answers is sent again and again, for two minutes. An attempt that works takes a fraction of a
-//! second. The system's resolver has sorted the addresses: the first is the best.
+//! Facts. A host has several addresses, often of both families, and some of them may lead nowhere. The kernel
+//! repeats a packet that gets no answer again and again, for two minutes. An attempt that works takes a
+//! fraction of a second. The system's resolver has sorted the addresses: the first is the best.
 //!
-//! What follows. The families alternate, so that one that is broken costs one attempt and not all of them.
-//! The next attempt begins a quarter of a second after the last one, or as soon as one has failed; those that
-//! were begun go on.
+//! What follows. The families alternate, so a broken family costs one attempt and not all of them. The next
+//! attempt begins a quarter of a second after the last one, or as soon as one has failed. Earlier attempts go
+//! on.
 //!
-//! Contract. Each address is given out once. As long as one is left, it is known when it will be begun.
+//! Contract. Each address is given out once. As long as one is left, the schedule knows when its attempt
+//! begins.
 //!
 //! What it does not know: sockets, and what the time is.
 
@@ -16,15 +18,15 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// What RFC 8305 recommends: longer than most answers take, shorter than people notice.
+/// RFC 8305 recommends this: it is longer than most answers take, and too short to be noticed.
 pub(super) const DELAY: Duration = Duration::from_millis(250);
 
-/// Which attempts are to be begun, and when.
+/// Which attempts still have to begin, and when.
 #[derive(Debug)]
 pub(super) struct Schedule {
     waiting: VecDeque<SocketAddr>,
     running: usize,
-    /// `None`: at once.
+    /// When the next attempt begins. `None`: at once, because none was begun yet or one has failed.
     next_at: Option<Instant>,
 }
 
@@ -32,9 +34,9 @@ pub(super) struct Schedule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Begin(SocketAddr),
-    /// For one of those that run; until then, if another one is to be begun then.
+    /// Wait for a running attempt; with a time, at most until then, when another one begins.
     Wait(Option<Instant>),
-    /// All have failed.
+    /// All attempts have failed.
     Over,
 }
 
@@ -56,21 +58,24 @@ impl Schedule {
         Step::Begin(address)
     }
 
-    /// One of those that run has failed.
+    /// A running attempt has failed.
     pub(super) fn failed(&mut self) {
         self.running -= 1;
         self.next_at = None;
     }
 }
 
-/// In turn one of each family, beginning with that of the first; within a family in the order given.
+/// Takes one address of each family in turn, beginning with the family of the first. Each family keeps its
+/// order.
 fn alternate(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
     if addresses.len() < 2 {
         return addresses.into();
     }
+    // Split the addresses by family; each list keeps its order.
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<_>, Vec<_>) =
         addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
+    // Then take one of each in turn, until a round adds none.
     let (mut first, mut second) = (first.into_iter(), second.into_iter());
     let mut mixed = VecDeque::new();
     loop {
@@ -129,12 +134,12 @@ mod tests {
         let soon = start + DELAY + DELAY / 2;
         assert_eq!(schedule.next(soon), Step::Wait(Some(start + 2 * DELAY)));
         schedule.failed();
-        assert_eq!(schedule.next(soon), begin(3), "one has failed: at once");
-        assert_eq!(schedule.next(soon), Step::Wait(Some(soon + DELAY)), "counted from the last begin");
+        assert_eq!(schedule.next(soon), begin(3), "one has failed, so the next begins at once");
+        assert_eq!(schedule.next(soon), Step::Wait(Some(soon + DELAY)), "counted from the last beginning");
     }
 
-    /// What happens at a host: for each address, in the order of the schedule, when its attempt fails after it
-    /// was begun (in ms). Computed without a queue or a state, from the words of the RFC.
+    /// When each attempt begins, in ms. `fails_after` says how long each attempt runs until it fails, in the
+    /// order of the schedule. This is computed from the words of the RFC, without a queue or a state.
     fn naive(fails_after: &[u64]) -> Vec<u64> {
         let delay = DELAY.as_millis() as u64;
         let mut begun: Vec<u64> = Vec::new();
@@ -150,12 +155,13 @@ mod tests {
         begun
     }
 
-    /// The same from the schedule, with the clock turned by hand.
+    /// The same from the schedule, with a clock that the test turns.
     fn simulated(families: &[bool], fails_after: &[u64]) -> Vec<u64> {
         let (start, mut now) = (Instant::now(), 0);
         let mut schedule = Schedule::new(addresses(families));
         let (mut begun, mut failing) = (Vec::new(), Vec::new());
         loop {
+            // Begin all attempts that are due at this time.
             let until = match schedule.next(start + Duration::from_millis(now)) {
                 Step::Begin(_) => {
                     failing.push(now + fails_after[begun.len()]);
@@ -165,6 +171,7 @@ mod tests {
                 Step::Wait(until) => until.map(|at| (at - start).as_millis() as u64),
                 Step::Over => return begun,
             };
+            // Turn the clock to the next failure or the next attempt, whichever is earlier.
             let failure = failing.iter().copied().min().expect("a schedule that waits has something running");
             now = failure.min(until.unwrap_or(u64::MAX));
             if now == failure {
@@ -179,8 +186,8 @@ mod tests {
 
         #[test]
         fn as_the_rfc_says(hosts in proptest::collection::vec((any::<bool>(), 0u64..1_000), 0..7)) {
-            // Sums of different powers of two, apart from multiples of the delay: no two things happen at once, so
-            // the order is not a matter of taste.
+            // The times are sums of different powers of two, plus multiples of the delay. So no two things
+            // happen at once, and there is only one right order.
             let (families, times): (Vec<_>, Vec<_>) = hosts.into_iter().unzip();
             let times: Vec<u64> =
                 times.iter().enumerate().map(|(index, time)| time / 100 * 250 + (1 << index)).collect();

@@ -1,24 +1,25 @@
-//! What a proxy does: everything that `a` says goes to `b`, and everything that `b` says to `a`.
+//! What a proxy does: it copies from `a` to `b` and from `b` to `a`.
 //!
-//! Facts. Each direction of a connection ends by itself: a client may say that it is done and still wait for the
-//! answer. Errors are not like that: a stream that cannot be read is broken altogether (it was reset, or its peer
-//! was not heard of for too long), while one that takes no more may still have something to say (a server that has
-//! read enough and answers).
+//! Facts. Each direction of a connection ends by itself: a client may say that it is done and still wait for
+//! the answer. Errors differ. A stream that cannot be read is broken altogether, because it was reset or its
+//! peer was silent for too long. A stream that takes no more may still have something to say: a server that
+//! has read enough may answer.
 //!
-//! Contract. When one side ends, everything is written to the other side, which then has its writing closed; the
-//! opposite direction goes on. When a side *cannot be read*, what was read before is delivered, and the error is
-//! returned. When a side *takes no more*, nothing more is read for it, but what it says is delivered until it
-//! ends; then its error is returned. The first error counts. After an error nobody has been told that all was
-//! well: the writing of the other side is not closed. Dropping the streams does that; to pass on a reset instead,
-//! set `SO_LINGER` to zero before.
+//! Contract. When one side ends, all its bytes are written to the other side, whose writing is then closed;
+//! the opposite direction goes on. When a side *cannot be read*, what was read before is delivered, and the
+//! error is returned. When a side *takes no more*, nothing more is read for it. What it says is delivered
+//! until it ends; then the write error is returned. The first error counts.
 //!
-//! A buffer is held by a direction only while bytes are under way in it, as in `copy`.
+//! After an error, the writing of the other side is not closed, because that would tell its peer that all was
+//! well. Dropping the streams closes them. To pass on a reset instead, set `SO_LINGER` to zero before.
+//!
+//! Each direction holds a buffer only while bytes are in it, as in `copy`.
 //!
 //! | function | cancel safe |
 //! |---|---|
 //! | `copy_bidirectional`, `copy_bidirectional_with` | no: what was read and not yet written is lost, up to one buffer for each direction |
 //!
-//! What it does not know: time. A proxy whose clients may vanish sets a timeout, or keepalive.
+//! What it does not know: time. A proxy whose clients may disappear sets a timeout, or keepalive.
 
 use std::error::Error;
 use std::fmt;
@@ -32,14 +33,14 @@ use futures_io::{AsyncRead, AsyncWrite};
 use super::buffers::Buffers;
 use super::copy::{Failure, Flow};
 
-/// Copies both ways until both directions have ended. Returns how many bytes went from `a` to `b`, and from `b` to
-/// `a`.
+/// Copies in both directions until both have ended. Returns how many bytes went from `a` to `b`, and from
+/// `b` to `a`.
 ///
 /// ```
 /// use roundel_net::{io, testing::duplex};
 ///
 /// roundel::run(async {
-///     // In place of `TcpStream`s.
+///     // A program would use `TcpStream`s.
 ///     let ((client, a), (b, server)) = (duplex(64), duplex(64));
 ///     let proxy = roundel::spawn(io::copy_bidirectional(a, b));
 ///
@@ -60,7 +61,7 @@ use super::copy::{Failure, Flow};
 ///
 /// # Errors
 ///
-/// The first of either stream, of the same kind, as a [`BothError`].
+/// The first error of either stream, as a [`BothError`] of the same kind.
 pub async fn copy_bidirectional<A, B>(a: A, b: B) -> io::Result<(u64, u64)>
 where
     A: AsyncRead + AsyncWrite,
@@ -69,7 +70,7 @@ where
     copy_through(a, b, None).await
 }
 
-/// [`copy_bidirectional`] with buffers from a pile that many copies share.
+/// As [`copy_bidirectional`], with buffers from a pile that many copies share.
 ///
 /// # Errors
 ///
@@ -88,7 +89,7 @@ where
     B: AsyncRead + AsyncWrite,
 {
     let (mut a, mut b) = (pin!(a), pin!(b));
-    let mut both = Both { there: Way::new(buffers), back: Way::new(buffers), failed: None };
+    let mut both = Both { there: OneWay::new(buffers), back: OneWay::new(buffers), failed: None };
     let ended = poll_fn(|cx| both.poll(cx, a.as_mut(), b.as_mut())).await;
     let copied = (both.there.flow.written, both.back.flow.written);
     match ended {
@@ -100,9 +101,9 @@ where
 type Failed = (&'static str, io::Error);
 
 struct Both {
-    there: Way,
-    back: Way,
-    /// Somebody takes no more, and the other direction is still under way.
+    there: OneWay,
+    back: OneWay,
+    /// The first write that failed. It is returned when the other direction has ended, too.
     failed: Option<Failed>,
 }
 
@@ -117,17 +118,20 @@ impl Both {
         A: AsyncRead + AsyncWrite,
         B: AsyncRead + AsyncWrite,
     {
+        // Both directions are polled each time, because either stream may be ready.
         let there = self.there.poll(cx, a.as_mut(), b.as_mut());
-        self.note(there, "reading from a", "writing to b")?;
+        self.keep_write_error(there, "reading from a", "writing to b")?;
         let back = self.back.poll(cx, b, a);
-        self.note(back, "reading from b", "writing to a")?;
+        self.keep_write_error(back, "reading from b", "writing to a")?;
         if !(self.there.is_over() && self.back.is_over()) {
             return Poll::Pending;
         }
         Poll::Ready(self.failed.take().map_or(Ok(()), Err))
     }
 
-    fn note(
+    /// Keeps the error of a write, so that the other direction goes on. Returns the error of a read, which ends both, or
+    /// the one that was kept before.
+    fn keep_write_error(
         &mut self,
         polled: Poll<Result<(), Failure>>,
         reading: &'static str,
@@ -145,25 +149,28 @@ impl Both {
 }
 
 /// One direction, and how far it has come.
-struct Way {
+struct OneWay {
     flow: Flow,
-    stage: Stage,
+    progress: Progress,
 }
 
 #[derive(PartialEq, Eq)]
-enum Stage {
-    Flowing,
+enum Progress {
+    /// Bytes are copied until the reader ends.
+    Copying,
+    /// The reader has ended and all is written: the writer is being closed.
     Closing,
+    /// The writer is closed, or one of the two has failed.
     Over,
 }
 
-impl Way {
-    fn new(buffers: Option<&Buffers>) -> Way {
-        Way { flow: Flow::new(buffers), stage: Stage::Flowing }
+impl OneWay {
+    fn new(buffers: Option<&Buffers>) -> OneWay {
+        OneWay { flow: Flow::new(buffers), progress: Progress::Copying }
     }
 
     fn is_over(&self) -> bool {
-        self.stage == Stage::Over
+        self.progress == Progress::Over
     }
 
     fn poll<R: AsyncRead, W: AsyncWrite>(
@@ -172,23 +179,25 @@ impl Way {
         reader: Pin<&mut R>,
         mut writer: Pin<&mut W>,
     ) -> Poll<Result<(), Failure>> {
-        if self.stage == Stage::Flowing {
+        // When the copy ends, its buffer goes back, also if it failed.
+        if self.progress == Progress::Copying {
             let flowed = ready!(self.flow.poll(cx, reader, writer.as_mut()));
-            self.stage = if flowed.is_ok() { Stage::Closing } else { Stage::Over };
+            self.progress = if flowed.is_ok() { Progress::Closing } else { Progress::Over };
             self.flow.give_back();
             flowed?;
         }
-        if self.stage == Stage::Closing {
+        // Only a reader that ended without an error gets the writer closed.
+        if self.progress == Progress::Closing {
             let closed = ready!(writer.poll_close(cx));
-            self.stage = Stage::Over;
+            self.progress = Progress::Over;
             closed.map_err(Failure::Writing)?;
         }
         Poll::Ready(Ok(()))
     }
 }
 
-/// Which stream failed, how, and how much had been copied by then. It is inside of the [`io::Error`] that
-/// [`copy_bidirectional`] returns.
+/// Which stream failed, how, and how much had been copied by then. The [`io::Error`] of
+/// [`copy_bidirectional`] contains it.
 #[derive(Debug)]
 pub struct BothError {
     what: &'static str,

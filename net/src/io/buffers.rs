@@ -1,12 +1,12 @@
-//! Buffers that are lent to whoever has something to put into them.
+//! Buffers that are lent to a stream while it has bytes to put into them.
 //!
-//! Facts. Of ten thousand connections, a handful has data at any moment; on one thread, a handler that does not
-//! have to wait for its peer needs its buffer only within one poll. Ten thousand buffers of 16 KiB would be 160 MB
-//! of nothing.
+//! Facts. Of ten thousand connections, only a handful have data at any moment. On one thread, a handler that
+//! does not have to wait for its peer needs its buffer only within one poll. Ten thousand buffers of 16 KiB
+//! would be 160 MB, nearly all of them unused.
 //!
-//! What follows. A pile of buffers that the connections of a loop share. One is taken when bytes are there, and
-//! comes back when its [`Chunk`] is dropped. So there are as many as handlers that are stuck with bytes in hand,
-//! and no more; a few spare ones are kept.
+//! What follows. The connections of a loop share a pile of buffers. A stream takes one when there are bytes
+//! to read, and the buffer comes back when its [`Chunk`] is dropped. So there are as many buffers as handlers
+//! that hold bytes while they wait, plus a few spare ones.
 //!
 //! Invariant. While bytes are read into a buffer, the pile is not borrowed (4).
 
@@ -25,7 +25,8 @@ pub struct Buffers {
 
 struct Pile {
     size: usize,
-    /// Nearly always there is one buffer in use at a time: this one.
+    /// The buffer that was put back last. Nearly always one buffer is in use at a time, and this is it. `None` while it
+    /// is in use.
     top: Cell<Option<Box<[u8]>>>,
     spare: RefCell<Vec<Box<[u8]>>>,
 }
@@ -53,13 +54,13 @@ impl Pile {
     }
 }
 
-/// A message of most protocols fits; and a thousand of them, stuck with slow readers, are 16 MiB.
+/// The messages of most protocols fit. A thousand such buffers, held for slow readers, take 16 MiB.
 pub(super) const SIZE: usize = 16 << 10;
-/// Enough for a burst; the rest is given back to the system.
+/// How many spare buffers are kept. That is enough for a burst; others are freed.
 const SPARE: usize = 32;
 
 impl Buffers {
-    /// Buffers of `size` bytes, none of which exists yet.
+    /// A pile of buffers of `size` bytes. It is empty: a buffer is made when one is needed.
     ///
     /// # Panics
     ///
@@ -67,20 +68,17 @@ impl Buffers {
     #[must_use]
     #[track_caller]
     pub fn new(size: usize) -> Buffers {
-        assert!(
-            size > 0,
-            "`Buffers::new` was given a size of zero: nothing could be read into such a buffer"
-        );
+        assert!(size > 0, "`Buffers::new` was given a size of zero: such a buffer has no room for bytes");
         Buffers { pile: Rc::new(Pile { size, top: Cell::default(), spare: RefCell::default() }) }
     }
 
-    /// How many bytes fit into one.
+    /// How many bytes fit into one buffer.
     #[must_use]
     pub fn size(&self) -> usize {
         self.pile.size
     }
 
-    /// How many lie ready to be used.
+    /// How many buffers are in the pile.
     #[must_use]
     pub fn spare(&self) -> usize {
         let top = self.pile.top.take();
@@ -89,7 +87,7 @@ impl Buffers {
         count
     }
 
-    /// Takes a buffer and has `read` put bytes into it. If that fails, the buffer goes back.
+    /// Takes a buffer and lets `read` put bytes into it. If that fails, the buffer goes back.
     #[inline]
     pub(crate) fn fill(&self, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<Chunk<'_>> {
         let mut bytes = self.take();
@@ -108,14 +106,14 @@ impl Buffers {
         top.unwrap_or_else(|| self.pile.make())
     }
 
-    /// Takes back what was taken.
+    /// Puts back a buffer that was taken.
     #[inline]
     pub(super) fn put(&self, bytes: Box<[u8]>) {
         self.pile.put(bytes);
     }
 }
 
-/// 16 KiB each.
+/// Each buffer has 16 KiB.
 impl Default for Buffers {
     fn default() -> Buffers {
         Buffers::new(SIZE)
@@ -130,7 +128,7 @@ impl fmt::Debug for Buffers {
 
 /// Bytes that were read, in a buffer that goes back to its pile when this is dropped.
 pub struct Chunk<'a> {
-    /// Always there, until it goes back.
+    /// `None` only within `drop`, which puts it back.
     bytes: Option<Box<[u8]>>,
     filled: usize,
     pile: &'a Pile,
@@ -193,7 +191,7 @@ mod tests {
             let taken: Vec<Chunk<'_>> = (0..count).map(|_| read(&buffers)).collect();
             assert_eq!(buffers.spare(), 0, "all of them are in use");
             drop(taken);
-            // The one on top is not counted among the few.
+            // The buffer on top comes in addition to the spare ones.
             assert_eq!(buffers.spare(), count.min(SPARE + 1));
         }
     }

@@ -1,15 +1,16 @@
-//! From one stream to another until the first one ends.
+//! Copying from one stream to another until the first one ends.
 //!
-//! Facts. A read that finds nothing has left the buffer alone: nobody needs one while waiting for bytes. A writer
-//! may keep what it was given (a compressor, a cipher) until it is flushed.
+//! Facts. A read that finds nothing leaves the buffer untouched, so a task that waits for bytes needs none. A
+//! writer may keep what it was given (a compressor, a cipher) until it is flushed.
 //!
-//! What follows. A buffer is taken for each poll, and given back when there is nothing to read: ten thousand idle
-//! copies that share their [`Buffers`] hold none. While the writer is stuck, nothing is read, so the sender is
-//! held back in turn; one buffer is all that is ever under way. When there is nothing more to read for now, the
-//! writer is flushed.
+//! What follows. Each poll takes a buffer, and gives it back when there is nothing to read. So ten thousand
+//! idle copies that share their [`Buffers`] hold none. While the writer is stuck, nothing is read, which in
+//! turn slows down the sender; at most one buffer is on the way. When there is nothing more to read for now,
+//! the writer is flushed.
 //!
-//! Contract. Whatever was read is written, and flushed, before the copy says that it has ended or that the reader
-//! has failed. The writer is not closed. A copy gives way after some rounds, also between streams that never wait.
+//! Contract. What was read is written and flushed before the copy reports the end, or an error of the reader.
+//! The writer is not closed. After some rounds, a copy lets other tasks run, also between streams that never
+//! wait.
 //!
 //! | function | cancel safe |
 //! |---|---|
@@ -28,10 +29,10 @@ use roundel::task::poll_budget;
 use super::buffers::Buffers;
 use super::lent::Lent;
 
-/// Copies all bytes from `reader` to `writer`, and returns how many that were.
+/// Copies all bytes from `reader` to `writer`, and returns how many there were.
 ///
-/// Each time bytes arrive, a buffer is allocated, and it is freed when they are gone: see
-/// [`copy_with`] for something that does this often.
+/// Each time bytes arrive, this allocates a buffer, and frees it when they are written. A program that
+/// copies often uses [`copy_with`].
 ///
 /// ```
 /// use roundel_net::io;
@@ -51,12 +52,12 @@ use super::lent::Lent;
 ///
 /// # Errors
 ///
-/// The reader's, after everything before it has been written; or the writer's.
+/// The reader's error, after everything read before has been written; or the writer's error.
 pub async fn copy<R: AsyncRead, W: AsyncWrite>(reader: R, writer: W) -> io::Result<u64> {
     copy_through(reader, writer, None).await
 }
 
-/// [`copy`] with buffers from a pile that many copies share.
+/// As [`copy`], with buffers from a pile that many copies share.
 ///
 /// # Errors
 ///
@@ -82,22 +83,23 @@ async fn copy_through<R: AsyncRead, W: AsyncWrite>(
     }
 }
 
-/// How many reads before others get their turn: two flows, of two operations each, must both find room in the
-/// budget of one poll.
+/// How many reads one poll makes before other tasks run. The budget of one poll must be enough for two
+/// flows, which spend two operations per read.
 const ROUNDS: usize = 16;
 
 /// Bytes on their way from one stream to another.
 pub(super) struct Flow {
+    /// The pile from which buffers come. `None`: each one is allocated.
     buffers: Option<Buffers>,
-    /// What is in hand.
+    /// The buffer in hand. `None` while the reader has nothing.
     chunk: Option<Lent>,
     /// How much of it is written already.
     sent: usize,
     /// How much was written in all.
     pub(super) written: u64,
-    /// Something was written after the last flush.
+    /// Set by a write, cleared by a flush.
     unflushed: bool,
-    /// How reading came to its end.
+    /// Set when the reader ends or fails. From then on, nothing is read. Taken when the flow is over.
     ended: Option<io::Result<()>>,
 }
 
@@ -113,7 +115,8 @@ impl Flow {
         Flow { buffers, chunk: None, sent: 0, written: 0, unflushed: false, ended: None }
     }
 
-    /// Ready when the reader has ended and everything is written and flushed; and not to be polled after that.
+    /// Ready when the reader has ended and everything is written and flushed. It must not be polled after
+    /// that.
     pub(super) fn poll<R: AsyncRead, W: AsyncWrite>(
         &mut self,
         cx: &mut Context<'_>,
@@ -122,7 +125,9 @@ impl Flow {
     ) -> Poll<Result<(), Failure>> {
         ready!(poll_budget(cx));
         for _ in 0..ROUNDS {
+            // Write first: nothing is read while the writer is stuck.
             ready!(self.poll_write(cx, writer.as_mut())).map_err(Failure::Writing)?;
+            // Read the next bytes. If there are none yet, flush, because the writer may hold some back.
             if self.ended.is_none() {
                 match self.poll_read(cx, reader.as_mut()) {
                     Poll::Ready(()) => continue,
@@ -132,22 +137,24 @@ impl Flow {
                     }
                 }
             }
+            // The reader has ended and all is written. Its error counts before that of the flush.
             let flushed = ready!(self.poll_flush(cx, writer));
             return Poll::Ready(match self.ended.take() {
                 Some(Err(error)) => Err(Failure::Reading(error)),
                 _ => flushed.map_err(Failure::Writing),
             });
         }
+        // Both streams are always ready. Other tasks run before the next rounds.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Gives up what it holds.
+    /// Gives back the buffer in hand.
     pub(super) fn give_back(&mut self) {
         self.chunk = None;
     }
 
-    /// Reads into the buffer in hand, or another one; it goes back if there is nothing to be put into it.
+    /// Reads into the buffer in hand, or into a new one. If there is nothing to read, the buffer goes back.
     fn poll_read<R: AsyncRead>(&mut self, cx: &mut Context<'_>, reader: Pin<&mut R>) -> Poll<()> {
         let mut chunk = self.chunk.take().unwrap_or_else(|| Lent::new(self.buffers.as_ref()));
         match ready!(reader.poll_read(cx, chunk.room())) {
@@ -161,13 +168,14 @@ impl Flow {
         Poll::Ready(())
     }
 
-    /// Writes all that is in hand.
+    /// Writes everything in the buffer in hand.
     fn poll_write<W: AsyncWrite>(
         &mut self,
         cx: &mut Context<'_>,
         mut writer: Pin<&mut W>,
     ) -> Poll<io::Result<()>> {
         let Some(chunk) = &mut self.chunk else { return Poll::Ready(Ok(())) };
+        // A write may take only a part, and wait before the rest.
         while self.sent < chunk.len() {
             let count = ready!(writer.as_mut().poll_write(cx, &chunk[self.sent..]))?;
             if count == 0 {
@@ -177,6 +185,7 @@ impl Flow {
             self.sent += count;
             self.written += count as u64;
         }
+        // The buffer stays in hand: the next read fills it again.
         chunk.set_filled(0);
         self.sent = 0;
         Poll::Ready(Ok(()))

@@ -1,47 +1,48 @@
 //! Why a piece of a stream could not be read.
 //!
-//! Contract. No error loses bytes: what was read is in the error, or still in the reader; each variant says which.
-//! With `?` it becomes an [`io::Error`] of a fitting kind that carries it.
+//! Contract. No error loses bytes: what was read is in the error, or still in the reader, and each variant
+//! says which. `?` turns it into an [`io::Error`] of a fitting kind that contains it.
 //!
-//! What it does not know: who read, and what for.
+//! What it does not know: what the pieces are for.
 
 use std::error::Error;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::str::Utf8Error;
 
-/// What went wrong when a [`Reader`](super::Reader) was to read a piece.
+/// Why a [`Reader`](super::Reader) could not read a piece.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ReadError {
     /// The stream has failed. What was read before is still in the reader.
     Io(io::Error),
-    /// The piece is longer than the reader's limit. The bytes are still in the reader, until the next piece is asked
-    /// for: then all of the long one is skipped.
+    /// The piece is longer than the reader's limit. Its bytes stay in the reader until the next piece is
+    /// read; then all of the long one is skipped.
     LimitExceeded {
         /// The longest that a piece may be.
         limit: usize,
-        /// The beginning of the piece, as long as the limit; empty if it was known beforehand that it is too long.
+        /// The beginning of the piece, as long as the limit. It is empty if nothing had to be read to know
+        /// that the piece is too long.
         partial: Vec<u8>,
     },
     /// The stream has ended in the middle of the piece.
     Incomplete {
         /// How many bytes were asked for.
         expected: usize,
-        /// Those that there were. They are no longer in the reader.
+        /// The bytes that came. They are no longer in the reader.
         partial: Vec<u8>,
     },
     /// A line is not text.
     NotUtf8 {
         /// The line without its end. It is no longer in the reader.
         line: Vec<u8>,
-        /// Where it is wrong.
+        /// Where it is not text.
         cause: Utf8Error,
     },
 }
 
 impl ReadError {
-    /// What it is called among the errors of the standard library.
+    /// The kind that the standard library has for such errors.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -57,13 +58,10 @@ impl fmt::Display for ReadError {
         match self {
             ReadError::Io(error) => error.fmt(f),
             ReadError::LimitExceeded { limit, .. } => {
-                write!(
-                    f,
-                    "the stream has a piece of more than {limit} bytes, which is the limit of its reader"
-                )
+                write!(f, "a piece of the stream is longer than {limit} bytes, the limit of its reader")
             }
             ReadError::Incomplete { expected, partial } => {
-                write!(f, "the stream has ended after {} of {expected} bytes", partial.len())
+                write!(f, "the stream ended after {} of {expected} bytes", partial.len())
             }
             ReadError::NotUtf8 { cause, .. } => write!(f, "a line is not text: {cause}"),
         }

@@ -1,8 +1,9 @@
-//! A buffer that is kept from one poll to the next, while bytes in it are under way.
+//! A buffer that is kept from one poll to the next while there are bytes in it.
 //!
-//! Facts. A [`Chunk`](super::Chunk) borrows its pile, and so cannot lie beside it in a struct.
+//! Facts. A [`Chunk`](super::Chunk) borrows its pile, so a struct cannot hold both.
 //!
-//! Contract. The buffer goes back when this is dropped, unless it had to grow, or there is no pile: then it is freed.
+//! Contract. When this is dropped, the buffer goes back to its pile. If it had to grow, or there is no pile,
+//! it is freed.
 //!
 //! What it does not know: what is done with the bytes.
 
@@ -17,13 +18,13 @@ pub(super) struct Lent {
 }
 
 impl Lent {
-    /// From a pile; or a new one, if there is no pile.
+    /// A buffer from the pile, or a new one if there is no pile.
     pub(super) fn new(home: Option<&Buffers>) -> Lent {
         let bytes = home.map_or_else(|| vec![0; SIZE].into(), Buffers::take);
         Lent { bytes, filled: 0, home: home.cloned() }
     }
 
-    /// All of the buffer, whatever is in it.
+    /// The whole buffer, filled or not.
     pub(super) fn room(&mut self) -> &mut [u8] {
         &mut self.bytes
     }
@@ -32,9 +33,9 @@ impl Lent {
         self.bytes.len()
     }
 
-    /// Says how many bytes are in it now.
+    /// Sets how many bytes are in it now.
     pub(super) fn set_filled(&mut self, filled: usize) {
-        assert!(filled <= self.bytes.len(), "a reader said that it read more than it had room for");
+        assert!(filled <= self.bytes.len(), "a reader returned more bytes than it had room for");
         self.filled = filled;
     }
 

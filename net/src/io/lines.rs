@@ -1,6 +1,7 @@
 //! A stream of lines.
 //!
-//! Contract. That of [`Reader::read_line`], as a [`Stream`] whose items own their text.
+//! Contract. The lines are those of [`Reader::read_line`], but each item owns its text, so the items make a
+//! [`Stream`].
 //!
 //! | method | cancel safe |
 //! |---|---|
@@ -18,22 +19,41 @@ use futures_io::AsyncRead;
 use super::error::ReadError;
 use super::reader::{Reader, line};
 
-/// The lines of a stream, without their ends: see [`Reader::lines`].
+impl<R: AsyncRead + Unpin> Reader<R> {
+    /// The lines that follow, as a stream. `next().await` gives one.
+    ///
+    /// ```
+    /// # #[cfg(not(miri))]
+    /// roundel::run(async {
+    ///     let mut reader = roundel_net::io::Reader::new(&b"one\r\ntwo\n\nfour"[..]);
+    ///     let mut lines = reader.lines();
+    ///     let mut found = Vec::new();
+    ///     while let Some(line) = lines.next().await {
+    ///         found.push(line?);
+    ///     }
+    ///     assert_eq!(found, ["one", "two", "", "four"]);
+    ///     std::io::Result::Ok(())
+    /// })
+    /// .unwrap();
+    /// ```
+    pub fn lines(&mut self) -> Lines<'_, R> {
+        Lines { reader: self, scanned: 0 }
+    }
+}
+
+/// The lines of a stream, without their ends. See [`Reader::lines`].
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct Lines<'a, R> {
     reader: &'a mut Reader<R>,
+    /// How many of the buffered bytes have been searched in vain for the end of this line.
     scanned: usize,
 }
 
-impl<'a, R: AsyncRead + Unpin> Lines<'a, R> {
-    pub(super) fn new(reader: &'a mut Reader<R>) -> Lines<'a, R> {
-        Lines { reader, scanned: 0 }
-    }
-
+impl<R: AsyncRead + Unpin> Lines<'_, R> {
     /// The next line; `None` at the end.
     ///
-    /// After an error about one line, the next call goes on with the line behind it.
+    /// After an error about one line, the next call returns the line after it.
     pub async fn next(&mut self) -> Option<Result<String, ReadError>> {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }

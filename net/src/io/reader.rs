@@ -1,13 +1,14 @@
-//! Cutting a stream into pieces: lines, records that end with a separator, so and so many bytes.
+//! Cutting a stream into pieces: lines, records that end with a separator, or a given number of bytes.
 //!
-//! Facts. A read gives any number of bytes: half a line, or three lines and a half. A separator may be cut in two.
-//! Who sends may be hostile, and never send one.
+//! Facts. A read gives any number of bytes: half a line, or three and a half lines. A separator may be split
+//! between two reads. The sender may be hostile, and never send a separator.
 //!
-//! What follows. A buffer between the stream and its user, in which an unfinished piece waits for its rest. It
-//! grows with the piece, and not beyond the limit. While nothing is buffered and nothing is there to be read, the
-//! buffer goes back to where it was taken from.
+//! What follows. Between the stream and its user is a buffer, in which an unfinished piece waits for its
+//! rest. The buffer grows with the piece, but not beyond the limit. While nothing is buffered and nothing can
+//! be read, it is back in its pile.
 //!
-//! Contract. The pieces are the same however the bytes arrive. A call looks at each byte once. A piece that is longer than the limit is an error, and the next call goes on behind it.
+//! Contract. The pieces are the same however the bytes arrive. A call looks at each byte once. A piece longer
+//! than the limit is an error, and the next call goes on after that piece.
 //!
 //! | method | cancel safe |
 //! |---|---|
@@ -28,7 +29,6 @@ use roundel::task::{poll_budget, spend_budget};
 use super::buffers::Buffers;
 use super::error::ReadError;
 use super::lent::Lent;
-use super::lines::Lines;
 
 /// Reads pieces of a stream. It may own the stream, or borrow it:
 ///
@@ -53,20 +53,22 @@ pub struct Reader<R> {
     inner: R,
     limit: usize,
     buffers: Buffers,
+    /// The buffer. `None` while nothing is buffered, if the last read found nothing.
     chunk: Option<Lent>,
-    /// What is in the chunk and was not given out yet.
+    /// The part of the chunk that was read and not given out yet.
     unread: Range<usize>,
-    /// A piece was too long: what lies before the next one of these is still a part of it.
+    /// Set when a piece is too long: the separators that end it. The next piece begins after the first of them. Cleared
+    /// when one is found, and by every method that reads on within the long piece.
     skipping: Option<Vec<Box<[u8]>>>,
 }
 
-/// That of asyncio.
+/// The same limit as in asyncio.
 const LIMIT: usize = 64 << 10;
-/// What is taken at first. Most lines are shorter.
+/// The size of the first buffer. Most lines are shorter.
 const SMALL: usize = 4 << 10;
 
 impl<R> Reader<R> {
-    /// With a limit of 64 KiB, and a buffer of its own, of 4 KiB while pieces are short.
+    /// A reader with a limit of 64 KiB and a buffer of its own, which has 4 KiB while pieces are short.
     pub fn new(inner: R) -> Reader<R> {
         let buffers = Buffers::new(SMALL);
         Reader { inner, limit: LIMIT, buffers, chunk: None, unread: 0..0, skipping: None }
@@ -80,7 +82,7 @@ impl<R> Reader<R> {
     #[track_caller]
     #[must_use]
     pub fn with_limit(mut self, limit: usize) -> Reader<R> {
-        assert!(limit > 0, "`Reader::with_limit(0)`: no piece would be short enough");
+        assert!(limit > 0, "`Reader::with_limit(0)`: every piece would be too long");
         self.limit = limit;
         self
     }
@@ -98,14 +100,14 @@ impl<R> Reader<R> {
         self.limit
     }
 
-    /// What was read from the stream and not given out yet.
+    /// The bytes that were read from the stream and not given out yet.
     #[must_use]
     pub fn buffered(&self) -> &[u8] {
         self.bytes(self.unread.clone())
     }
 
-    /// How much memory its buffer has: none before it has read, and no more than the limit and one byte, or the size
-    /// of one of its [`Buffers`].
+    /// The size of its buffer. It is zero before the first read, and at most the limit plus one byte, or the
+    /// size of one of its [`Buffers`].
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.chunk.as_ref().map_or(0, Lent::size)
@@ -124,7 +126,8 @@ impl<R> Reader<R> {
         self.give(count);
     }
 
-    /// The stream. What is read from it directly comes after what is [`buffered`](Reader::buffered).
+    /// The stream. Bytes that are read from it directly come after those that are
+    /// [`buffered`](Reader::buffered).
     #[must_use]
     pub fn get_ref(&self) -> &R {
         &self.inner
@@ -136,7 +139,7 @@ impl<R> Reader<R> {
         &mut self.inner
     }
 
-    /// The stream, and what was read from it and not given out.
+    /// The stream, and the bytes that were read from it and not given out.
     #[must_use]
     pub fn into_parts(self) -> (R, Vec<u8>) {
         let rest = self.buffered().to_vec();
@@ -155,8 +158,8 @@ impl<R> Reader<R> {
 }
 
 impl<R: AsyncRead + Unpin> Reader<R> {
-    /// The next piece, with the separator that ends it. At the end of the stream: the rest, without one, if there is
-    /// any; then `None`.
+    /// The next piece, with the separator that ends it. At the end of the stream: the rest without a
+    /// separator, if there is any; then `None`.
     ///
     /// # Errors
     ///
@@ -180,7 +183,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
     }
 
-    /// [`read_until`](Reader::read_until) whichever separator ends first.
+    /// As [`read_until`](Reader::read_until) with several separators: the one that ends first counts.
     ///
     /// # Errors
     ///
@@ -188,7 +191,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     ///
     /// # Panics
     ///
-    /// If one of them is empty, or there is none.
+    /// If a separator is empty, or there is none.
     #[track_caller]
     pub fn read_until_any(
         &mut self,
@@ -217,38 +220,19 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
     }
 
-    /// The lines that follow, as a stream, and with `next().await`.
-    ///
-    /// ```
-    /// # #[cfg(not(miri))]
-    /// roundel::run(async {
-    ///     let mut reader = roundel_net::io::Reader::new(&b"one\r\ntwo\n\nfour"[..]);
-    ///     let mut lines = reader.lines();
-    ///     let mut found = Vec::new();
-    ///     while let Some(line) = lines.next().await {
-    ///         found.push(line?);
-    ///     }
-    ///     assert_eq!(found, ["one", "two", "", "four"]);
-    ///     std::io::Result::Ok(())
-    /// })
-    /// .unwrap();
-    /// ```
-    pub fn lines(&mut self) -> Lines<'_, R> {
-        Lines::new(self)
-    }
-
     /// The next `count` bytes.
     ///
     /// # Errors
     ///
-    /// [`ReadError::Incomplete`] if the stream ends before; [`ReadError::LimitExceeded`], at once, if `count` is more
-    /// than the limit: it often comes from a stranger.
+    /// [`ReadError::Incomplete`] if the stream ends too early. [`ReadError::LimitExceeded`], at once, if
+    /// `count` is more than the limit, because `count` often comes from a stranger.
     pub async fn read_exact(&mut self, count: usize) -> Result<&[u8], ReadError> {
         if count > self.limit {
             return Err(ReadError::LimitExceeded { limit: self.limit, partial: Vec::new() });
         }
         self.skipping = None;
         spend_budget().await;
+        // Read until enough is buffered. If the stream ends first, the error gives out what there is.
         while self.unread.len() < count {
             if poll_fn(|cx| self.poll_fill(cx)).await? == 0 {
                 let partial = self.buffered().to_vec();
@@ -260,17 +244,17 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         Ok(self.bytes(place))
     }
 
-    /// Some bytes: those that are buffered, or else from the stream. None (`Ok(0)`) at the end.
+    /// Some bytes: those that are buffered, or else bytes from the stream. Returns zero at the end.
     ///
     /// # Errors
     ///
-    /// The stream's.
+    /// The stream's error.
     pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         poll_fn(|cx| Pin::new(&mut *self).poll_read(cx, buffer)).await
     }
 
-    /// Reads some more behind what is [`buffered`](Reader::buffered), for a parser that needs it to go on; says how
-    /// much. None (`Ok(0)`) at the end.
+    /// Reads more bytes and appends them to what is [`buffered`](Reader::buffered), for a parser that needs
+    /// more. Returns how many; zero at the end.
     ///
     /// ```
     /// # #[cfg(not(miri))]
@@ -291,7 +275,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     ///
     /// # Errors
     ///
-    /// [`ReadError::LimitExceeded`] if more than the limit is buffered already; the stream's.
+    /// [`ReadError::LimitExceeded`] if more than the limit is buffered already; or the stream's error.
     pub async fn fill(&mut self) -> Result<usize, ReadError> {
         if self.unread.len() > self.limit {
             return Err(ReadError::LimitExceeded { limit: self.limit, partial: Vec::new() });
@@ -299,8 +283,9 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         Ok(poll_fn(|cx| self.poll_fill(cx)).await?)
     }
 
-    /// Where the next piece is; it has been given out then. `scanned` is how much has been searched in vain, zero at
-    /// first, and the caller's, because only the caller knows that it still looks for the same.
+    /// Gives out the next piece: where it is in the buffer. `scanned` says how many bytes have been searched
+    /// in vain, zero at first. The caller keeps it, because only the caller knows that it still looks for
+    /// the same separators.
     pub(super) fn poll_piece(
         &mut self,
         cx: &mut Context<'_>,
@@ -308,18 +293,22 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         scanned: &mut usize,
     ) -> Poll<Result<Option<Range<usize>>, ReadError>> {
         ready!(poll_budget(cx));
+        // A piece that was too long ends before the next one begins.
         ready!(self.poll_skip(cx))?;
         loop {
+            // The limit holds also when the separator is buffered already.
             let there = self.buffered();
             let allowed = &there[..there.len().min(self.limit)];
             if let Some(end) = find(allowed, separators, *scanned) {
                 return Poll::Ready(Ok(Some(self.give(end))));
             }
+            // Too long: the caller gets the beginning, and the next call skips the rest.
             if there.len() > self.limit {
                 let error = ReadError::LimitExceeded { limit: self.limit, partial: allowed.to_vec() };
                 self.skipping = Some(separators.iter().map(|separator| Box::from(*separator)).collect());
                 return Poll::Ready(Err(error));
             }
+            // Read more. What was searched is not searched again. At the end, the rest is the last piece.
             *scanned = there.len();
             if ready!(self.poll_fill(cx))? == 0 {
                 let rest = self.unread.len();
@@ -328,10 +317,10 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
     }
 
-    /// Throws away what remains of a piece that was too long.
+    /// Discards what remains of a piece that was too long.
     fn poll_skip(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(separators) = &self.skipping {
-            // The last bytes may be the beginning of a separator.
+            // The last bytes may be the beginning of a separator, so they are kept until more is read.
             let uncertain = separators.iter().map(|separator| separator.len() - 1).max().unwrap_or(0);
             if let Some(end) = find(self.buffered(), separators, 0) {
                 self.skipping = None;
@@ -347,25 +336,27 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads behind what is buffered.
+    /// Reads more bytes and appends them to the buffer.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        // For each time, because one piece may need many, and the stream may be one that never waits.
+        // Each read spends budget, because one piece may need many reads, and some streams never wait.
         ready!(poll_budget(cx));
         let mut chunk = self.chunk.take().unwrap_or_else(|| Lent::new(Some(&self.buffers)));
         self.make_room(&mut chunk);
+        // While the stream is polled, which is foreign code, the chunk is a local.
         let end = self.unread.end;
         let read = Pin::new(&mut self.inner).poll_read(cx, &mut chunk.room()[end..]);
         if let Poll::Ready(Ok(count)) = read {
             chunk.set_filled(end + count);
             self.unread.end = end + count;
         }
+        // A chunk with nothing in it goes back to its pile.
         if !self.unread.is_empty() {
             self.chunk = Some(chunk);
         }
         read
     }
 
-    /// By moving what is unread to the front; if there is nothing before it, by growing.
+    /// Makes room by moving what is unread to the front. If it is at the front already, the buffer grows.
     fn make_room(&mut self, chunk: &mut Lent) {
         if self.unread.is_empty() {
             self.unread = 0..0;
@@ -377,15 +368,15 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             chunk.room().copy_within(self.unread.clone(), 0);
             self.unread = 0..self.unread.len();
         } else {
-            // One more than allowed, to see whether there is more. Beyond that only to skip to a separator that is
-            // itself longer than the limit.
+            // One byte more than the limit shows whether a piece is too long. The buffer grows beyond that
+            // only to skip to a separator that is itself longer than the limit.
             let size = chunk.size();
             chunk.grow((2 * size).min(self.limit.saturating_add(1)).max(size + 1));
         }
     }
 }
 
-/// Where the first of the separators ends, if not before `scanned`.
+/// Where the first separator ends. The bytes before `scanned` were searched before.
 fn find(bytes: &[u8], separators: &[impl AsRef<[u8]>], scanned: usize) -> Option<usize> {
     separators.iter().filter_map(|separator| find_one(bytes, separator.as_ref(), scanned)).min()
 }
@@ -394,7 +385,8 @@ fn find_one(bytes: &[u8], separator: &[u8], scanned: usize) -> Option<usize> {
     let last = *separator.last()?;
     let mut at = scanned;
     while at < bytes.len() {
-        // The standard library's fast search for a byte is to be had only so. It cannot fail: nothing is read.
+        // Only `skip_until` gives access to the standard library's fast search for a byte. It cannot fail,
+        // because it reads from a slice.
         at += (&bytes[at..]).skip_until(last).unwrap_or(0);
         if bytes[..at].ends_with(separator) {
             return Some(at);
@@ -445,7 +437,7 @@ impl<R: AsyncRead + Unpin> AsyncBufRead for Reader<R> {
     }
 }
 
-/// Writing goes past it: so what is read behind a first line can be proxied both ways.
+/// Writing goes directly to the stream. So a proxy can read a first line and then copy the rest both ways.
 impl<R: AsyncWrite + Unpin> AsyncWrite for Reader<R> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.inner).poll_write(cx, bytes)

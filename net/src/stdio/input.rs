@@ -1,15 +1,15 @@
-//! Standard input: one thread that reads when it is asked to.
+//! Standard input: one thread that reads when a task asks it to.
 //!
 //! ```text
-//!  reader (any loop)                        the thread `roundel-stdin`
-//!  nothing there: wanted, wait   ──────►    read(0), as long as that takes
-//!  take what is there            ◄──────    put it there, wake all who wait
+//!  a task (on any loop)                     the thread `roundel-stdin`
+//!  finds nothing: asks, waits    ──────►    read(0), as long as that takes
+//!  takes what was found          ◄──────    stores it, wakes all that wait
 //! ```
 //!
-//! Invariant. The thread reads only while nothing is there, so nothing is ever overwritten. No waker is called while
-//! the lock is held.
+//! Invariant. The thread reads only while nothing is stored, so it never overwrites anything. No waker is
+//! called while the lock is held.
 //!
-//! What it does not know: who reads.
+//! What it does not know: what is read.
 
 use std::future::poll_fn;
 use std::io::{self, Read};
@@ -22,13 +22,12 @@ use futures_io::AsyncRead;
 use roundel::task::poll_budget;
 use rustix::event::PollFlags;
 
-use super::insist;
+use super::retry::retry;
 
 /// The most that is read at once.
 const MOST: usize = 64 << 10;
 
-/// What the thread and the readers share.
-static SHARED: Mutex<Shared> = Mutex::new(Shared {
+static INPUT: Mutex<Input> = Mutex::new(Input {
     found: None,
     taken: 0,
     buffer: Vec::new(),
@@ -36,26 +35,30 @@ static SHARED: Mutex<Shared> = Mutex::new(Shared {
     wanted: false,
     running: false,
 });
-/// Tells the thread that something is wanted.
+/// Wakes the thread after `wanted` was set.
 static ASKED: Condvar = Condvar::new();
 
-struct Shared {
-    /// What the last read gave, until all of it has been taken.
+/// What the thread and the tasks share.
+struct Input {
+    /// What the last read gave: how many bytes of `buffer`, or an error. `None` once all of it has been taken.
     found: Option<io::Result<usize>>,
-    /// How much of that has been taken.
+    /// How many of those bytes have been taken.
     taken: usize,
     buffer: Vec<u8>,
+    /// The tasks that found nothing.
     waiting: Vec<Waker>,
+    /// Set by a task that found nothing, cleared when the thread has read.
     wanted: bool,
+    /// Set once the thread has been started. It is never cleared, because the thread ends with the process.
     running: bool,
 }
 
-fn shared() -> MutexGuard<'static, Shared> {
-    SHARED.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock() -> MutexGuard<'static, Input> {
+    INPUT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Shared {
-    /// Takes some of what there is, if there is anything.
+impl Input {
+    /// Takes some of what was found, if there is anything.
     fn take(&mut self, into: &mut [u8]) -> Option<io::Result<usize>> {
         let end = match self.found.take()? {
             Ok(end) => end,
@@ -79,18 +82,21 @@ impl Shared {
     }
 }
 
-/// The thread. It ends with the process.
+/// What the thread does. It ends with the process.
 fn serve() {
     loop {
-        let mut state = shared();
+        // Wait until a task asks. It asks only when all has been taken.
+        let mut state = lock();
         while !state.wanted {
             state = ASKED.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        // Read without the lock, because that may take long.
         let mut buffer = std::mem::take(&mut state.buffer);
         drop(state);
         buffer.resize(MOST, 0);
-        let found = insist(io::stdin(), PollFlags::IN, || io::stdin().read(&mut buffer));
-        let mut state = shared();
+        let found = retry(io::stdin(), PollFlags::IN, || io::stdin().read(&mut buffer));
+        // Store it, and wake without the lock.
+        let mut state = lock();
         (state.found, state.taken, state.buffer, state.wanted) = (Some(found), 0, buffer, false);
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
@@ -116,18 +122,18 @@ pub fn stdin() -> Stdin {
     Stdin { _private: () }
 }
 
-/// See [`stdin`]. Any number of these are one and the same.
+/// See [`stdin`]. All of these read the same input.
 #[derive(Debug)]
 pub struct Stdin {
     _private: (),
 }
 
 impl Stdin {
-    /// Reads some bytes; none (`Ok(0)`) at the end. A closed descriptor is at its end.
+    /// Reads some bytes. Returns zero at the end. A closed descriptor is at its end.
     ///
     /// # Errors
     ///
-    /// What the system says, also that there can be no thread to read with.
+    /// The error of the system call; or that the reading thread could not be started.
     pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         poll_fn(|cx| Pin::new(&mut &*self).poll_read(cx, buffer)).await
     }
@@ -139,11 +145,13 @@ impl AsyncRead for &Stdin {
         if into.is_empty() {
             return Poll::Ready(Ok(0));
         }
+        // The waker is cloned before the lock, because cloning runs foreign code.
         let waker = cx.waker().clone();
-        let mut state = shared();
+        let mut state = lock();
         if let Some(found) = state.take(into) {
             return Poll::Ready(found);
         }
+        // Nothing is stored: ask the thread, and wait.
         state.start()?;
         state.wanted = true;
         if !state.waiting.iter().any(|other| other.will_wake(&waker)) {

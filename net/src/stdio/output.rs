@@ -1,12 +1,12 @@
 //! Standard output and standard error: each has one thread that writes.
 //!
-//! Facts. The standard library buffers the output, not the errors, and writes what is left in the buffer at the end of
-//! the process, unless a thread is just writing.
+//! Facts. The standard library buffers the output, not the errors. At the end of the process it writes what
+//! is left in the buffer, unless a thread is just then writing.
 //!
-//! What follows. A write is a job for the thread: the bytes, copied, through the standard library and its buffer, and
-//! then a flush. Jobs are done in the order in which they were given.
+//! What follows. A write is a job for the thread: it writes a copy of the bytes through the standard library
+//! and its buffer, and then flushes. The thread does the jobs in the order in which they were given.
 //!
-//! What it does not know: who writes.
+//! What it does not know: what is written.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -19,9 +19,9 @@ use roundel::JoinError;
 use roundel::blocking::{ThreadPool, Unblock};
 use rustix::event::PollFlags;
 
-use super::insist;
+use super::retry::retry;
 
-/// The most that one job writes: a bound for the copy.
+/// The most that one job writes. It bounds the copy.
 const MOST: usize = 64 << 10;
 
 static STDOUT: LazyLock<ThreadPool> = LazyLock::new(|| ThreadPool::new(1).named("roundel-stdout"));
@@ -50,8 +50,8 @@ pub fn stderr() -> Output {
 #[derive(Debug)]
 pub struct Output {
     which: Which,
-    /// What [`AsyncWrite`] has given to the thread and not heard of yet.
-    behind: Option<Unblock<io::Result<usize>>>,
+    /// The job of the last [`AsyncWrite::poll_write`]. Taken by the next write or flush, once the job is done.
+    pending: Option<Unblock<io::Result<usize>>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -62,14 +62,14 @@ enum Which {
 
 impl Output {
     fn new(which: Which) -> Output {
-        Output { which, behind: None }
+        Output { which, pending: None }
     }
 
-    /// Writes some of the bytes (64 KiB at most), and says how many: they are with the kernel.
+    /// Writes some of the bytes, 64 KiB at most, and returns how many. They are then with the kernel.
     ///
     /// # Errors
     ///
-    /// What the system says: `BrokenPipe` if nobody reads any more.
+    /// The error of the system call: `BrokenPipe` if the reader has closed.
     pub async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.which.submit(bytes).await.unwrap_or_else(lost)
     }
@@ -86,10 +86,11 @@ impl Output {
         Ok(())
     }
 
-    fn poll_behind(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(job) = &mut self.behind {
+    /// Ready when the pending job is done, with its error if it failed.
+    fn poll_pending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(job) = &mut self.pending {
             let done = ready!(Pin::new(job).poll(cx));
-            self.behind = None;
+            self.pending = None;
             done.unwrap_or_else(lost)?;
         }
         Poll::Ready(Ok(()))
@@ -106,14 +107,14 @@ impl Which {
     }
 }
 
-/// The job: what is in the buffer, then all of the bytes. `of` is whose descriptor that is.
+/// The job: writes what is in the buffer, then all of the bytes. `of` has the descriptor to wait for.
 fn write_out(of: impl AsFd, mut to: impl Write, mut bytes: &[u8]) -> io::Result<usize> {
     let count = bytes.len();
     while !bytes.is_empty() {
-        let written = insist(&of, PollFlags::OUT, || to.write(bytes))?;
+        let written = retry(&of, PollFlags::OUT, || to.write(bytes))?;
         bytes = &bytes[written..];
     }
-    insist(&of, PollFlags::OUT, || to.flush())?;
+    retry(&of, PollFlags::OUT, || to.flush())?;
     Ok(count)
 }
 
@@ -124,24 +125,24 @@ fn lost(error: JoinError) -> io::Result<usize> {
 impl AsyncWrite for Output {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let output = self.get_mut();
-        ready!(output.poll_behind(cx))?;
-        output.behind = Some(output.which.submit(bytes));
+        ready!(output.poll_pending(cx))?;
+        output.pending = Some(output.which.submit(bytes));
         Poll::Ready(Ok(bytes.len().min(MOST)))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().poll_behind(cx)
+        self.get_mut().poll_pending(cx)
     }
 
-    /// Flushes; the descriptor, which others use, too, stays open.
+    /// Flushes. The descriptor stays open, because other parts of the program use it, too.
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().poll_behind(cx)
+        self.get_mut().poll_pending(cx)
     }
 }
 
 impl Drop for Output {
     fn drop(&mut self) {
-        if let Some(job) = self.behind.take() {
+        if let Some(job) = self.pending.take() {
             job.detach();
         }
     }

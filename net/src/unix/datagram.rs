@@ -1,16 +1,18 @@
 //! Datagrams within this machine.
 //!
-//! Facts. They are not lost and do not overtake each other: a sender waits while the receiver has too many unread.
-//! But a datagram that is longer than the buffer is cut, as with UDP, and an empty one is a datagram. A socket
-//! without a name can send, but nobody can answer it.
+//! Facts. None are lost, and none overtake others: a sender waits while the receiver has too many unread. But
+//! a datagram that is longer than the buffer is cut, as with UDP, and an empty one is a datagram. A socket
+//! without a name can send, but cannot get an answer.
+//!
+//! A sender waits for room in the *receiver*. The kernel reports that room only to a socket that is connected
+//! to the receiver.
+//!
+//! What follows. [`send`](UnixDatagram::send) is woken when there is room. [`send_to`](UnixDatagram::send_to)
+//! tries again after a pause that grows from one to 64 milliseconds. Where that matters, connect one socket
+//! per receiver.
 //!
 //! Contract. As with UDP, each call moves one datagram, and all of them are cancel safe. The file that
-//! [`bind`](UnixDatagram::bind) makes stays; it is the caller's to remove.
-//!
-//! Facts. A sender waits for room in the *receiver*, of which the kernel tells only a socket that is connected to it.
-//!
-//! What follows. [`send`](UnixDatagram::send) is woken when there is room; [`send_to`](UnixDatagram::send_to) tries
-//! again after a pause that grows from one to 64 milliseconds. Connect one socket per receiver where that matters.
+//! [`bind`](UnixDatagram::bind) makes stays; the caller has to remove it.
 //!
 //! What it does not know: files.
 
@@ -23,9 +25,10 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use roundel::source::{Direction, Source};
-use socket2::{SockRef, Type};
+use socket2::{Domain, SockRef, Type};
 
-use super::{Pauses, explain};
+use super::pauses::Pauses;
+use crate::kernel::{self, explain};
 
 /// A socket for datagrams within this machine.
 ///
@@ -60,9 +63,9 @@ impl UnixDatagram {
     #[track_caller]
     pub fn bind(path: impl AsRef<Path>) -> io::Result<UnixDatagram> {
         let path = path.as_ref();
-        let socket = super::socket(Type::DGRAM)?;
+        let socket = kernel::open(Domain::UNIX, Type::DGRAM, None)?;
         let bound = socket2::SockAddr::unix(path).and_then(|address| socket.bind(&address));
-        bound.map_err(|error| explain("bind", path, &error))?;
+        bound.map_err(|error| explain("bind", path.display(), &error))?;
         UnixDatagram::adopt(OwnedFd::from(socket).into())
     }
 
@@ -70,7 +73,7 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     ///
     /// # Panics
     ///
@@ -80,11 +83,11 @@ impl UnixDatagram {
         UnixDatagram::adopt(std_net::UnixDatagram::unbound()?)
     }
 
-    /// Two sockets that are connected with each other.
+    /// Two sockets that are connected to each other.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     ///
     /// # Panics
     ///
@@ -99,7 +102,7 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     ///
     /// # Panics
     ///
@@ -119,7 +122,7 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn into_std(self) -> io::Result<std_net::UnixDatagram> {
         let socket = std_net::UnixDatagram::from(OwnedFd::from(self.source.into_inner()));
         socket.set_nonblocking(false)?;
@@ -130,45 +133,49 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// Names the path: `NotFound` if there is no such file, `ConnectionRefused` if nobody is behind it.
+    /// Names the path: `NotFound` if there is no such file, `ConnectionRefused` if no socket is bound to it.
     pub fn connect(&self, path: impl AsRef<Path>) -> io::Result<()> {
         let path = path.as_ref();
         let connected = self.source.get_ref().connect(path);
-        connected.map_err(|error| explain("connect to", path, &error))
+        connected.map_err(|error| explain("connect to", path.display(), &error))
     }
 
-    /// Sends one datagram to the peer, waiting while that has too many unread.
+    /// Sends one datagram to the peer. It waits while the peer has too many unread.
     ///
     /// # Errors
     ///
-    /// What the system says: `ConnectionRefused` or `ConnectionReset` if the peer is gone, `NotConnected` if none
+    /// The error of the system call: `ConnectionRefused` or `ConnectionReset` if the peer is gone, `NotConnected` if none
     /// was chosen.
     pub async fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         self.source.io(Direction::Write, |io| io.send(bytes)).await
     }
 
-    /// Sends one datagram to the socket at `path`, trying again while that has too many unread.
+    /// Sends one datagram to the socket at `path`. It tries again while that socket has too many unread.
     ///
     /// # Errors
     ///
-    /// What the system says: `NotFound` if there is no such file, `ConnectionRefused` if nobody is behind it.
+    /// The error of the system call: `NotFound` if there is no such file, `ConnectionRefused` if no socket
+    /// is bound to it.
     pub async fn send_to(&self, bytes: &[u8], path: impl AsRef<Path>) -> io::Result<usize> {
         let path = path.as_ref();
         let mut pauses = Pauses::default();
+        // Without room, an attempt is `None` and not `WouldBlock`, which would mark this socket as not writable.
         let attempt = |io: &mio::net::UnixDatagram| match io.send_to(bytes, path) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
             sent => sent.map(Some),
         };
         loop {
+            // Poll once, which spends the budget as every operation does.
             let mut sending = self.source.io(Direction::Write, attempt);
             let sent = match poll_fn(|cx| Poll::Ready(Pin::new(&mut sending).poll(cx))).await {
                 Poll::Ready(sent) => sent,
-                // It would wait for the peer of `send`, who does not matter here; or it is somebody else's turn.
+                // The socket waits for room at the peer of `send`, which does not matter here; or the budget is spent.
                 Poll::Pending => {
                     give_way().await;
                     attempt(self.source.get_ref())
                 }
             };
+            // The kernel does not report when the receiver has room, so pause and try again.
             match sent {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Ok(None) => pauses.next().await,
@@ -181,16 +188,16 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub async fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.source.io(Direction::Read, |io| io.recv(buffer)).await
     }
 
-    /// Receives one datagram, and says who has sent it.
+    /// Receives one datagram, and returns the address of its sender.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.source.io(Direction::Read, |io| io.recv_from(buffer)).await
     }
@@ -199,7 +206,7 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system call.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.source.get_ref().local_addr()
     }
@@ -208,20 +215,21 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// What the system says: `NotConnected` if there is none.
+    /// The error of the system call: `NotConnected` if there is none.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.source.get_ref().peer_addr()
     }
 
-    /// Every option there is: through `socket2`.
+    /// All options, through `socket2`.
     #[must_use]
     pub fn options(&self) -> SockRef<'_> {
         SockRef::from(self.source.get_ref())
     }
 }
 
-/// Lets the others have their turn.
+/// Lets other tasks run once.
 async fn give_way() {
+    // Set at the first poll.
     let mut is_back = false;
     let wait = poll_fn(|cx| {
         if std::mem::replace(&mut is_back, true) {

@@ -1,7 +1,7 @@
-//! Connecting when the system says no: errors that one cannot bring about without a broken network.
+//! Connecting when the kernel reports an error that a test cannot cause without a broken network.
 //!
-//! `strace` answers in the kernel's place. Each test runs itself again under it, in a process of its own; where it is
-//! missing, the test says so and has tested nothing.
+//! `strace` answers in place of the kernel. Each test runs itself again under it, in a separate process.
+//! Without `strace`, the test says so and tests nothing.
 
 use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
@@ -14,13 +14,13 @@ use super::common::{is_alone, rerun};
 use super::{DELAY, hole, open, outcome, virtually};
 
 /// Runs `body` in a process whose call number `when` of `connect` fails with `errno`.
-fn refused_by_the_system(name: &str, errno: &str, when: &str, body: impl AsyncFn()) {
+fn with_connect_failing(name: &str, errno: &str, when: &str, body: impl AsyncFn()) {
     if is_alone(name) {
         return virtually(body());
     }
     let works = Command::new("strace").args(["-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
     if !works.is_ok_and(|status| status.success()) {
-        // Not by `eprintln`, which the harness would keep to itself.
+        // The harness would not show the output of `eprintln`.
         let message =
             format!("SKIPPED: there is no strace, or it may not trace; {name} has tested nothing\n");
         io::stderr().write_all(message.as_bytes()).unwrap();
@@ -42,9 +42,9 @@ fn addresses() -> ((std::net::TcpListener, std::net::TcpListener), [SocketAddr; 
 }
 
 #[test]
-fn hazard_31_an_interrupted_connect_is_begun_anew() {
-    refused_by_the_system(
-        "faults::hazard_31_an_interrupted_connect_is_begun_anew",
+fn hazard_31_an_interrupted_connect_begins_again() {
+    with_connect_failing(
+        "faults::hazard_31_an_interrupted_connect_begins_again",
         "EINTR",
         "1..3",
         async || {
@@ -55,22 +55,17 @@ fn hazard_31_an_interrupted_connect_is_begun_anew() {
 }
 
 #[test]
-fn a_network_that_is_not_there_costs_no_time() {
-    refused_by_the_system(
-        "faults::a_network_that_is_not_there_costs_no_time",
-        "ENETUNREACH",
-        "1",
-        async || {
-            let (_listeners, addresses) = addresses();
-            assert_eq!(outcome(&addresses).await, (std::time::Duration::ZERO, addresses[1]));
-        },
-    );
+fn an_unreachable_network_costs_no_time() {
+    with_connect_failing("faults::an_unreachable_network_costs_no_time", "ENETUNREACH", "1", async || {
+        let (_listeners, addresses) = addresses();
+        assert_eq!(outcome(&addresses).await, (std::time::Duration::ZERO, addresses[1]));
+    });
 }
 
 #[test]
-fn without_a_port_of_our_own_it_says_so() {
-    let name = "faults::without_a_port_of_our_own_it_says_so";
-    refused_by_the_system(name, "EADDRNOTAVAIL", "1+", async || {
+fn without_a_free_port_the_error_says_so() {
+    let name = "faults::without_a_free_port_the_error_says_so";
+    with_connect_failing(name, "EADDRNOTAVAIL", "1+", async || {
         let addresses: [SocketAddr; 2] = ["127.0.0.1:1".parse().unwrap(), "[::1]:1".parse().unwrap()];
         let error = TcpStream::connect(addresses).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
@@ -80,11 +75,11 @@ fn without_a_port_of_our_own_it_says_so() {
     });
 }
 
-/// The first attempts go nowhere; the fifth call (there are four to fill the backlog) is refused by the system.
+/// The first attempts get no answer. The fifth call of `connect` fails; the first four fill the backlog.
 #[test]
-fn one_that_cannot_be_begun_leaves_the_others_alone() {
-    let name = "faults::one_that_cannot_be_begun_leaves_the_others_alone";
-    refused_by_the_system(name, "ENETUNREACH", "6", async || {
+fn an_attempt_that_cannot_begin_does_not_disturb_the_others() {
+    let name = "faults::an_attempt_that_cannot_begin_does_not_disturb_the_others";
+    with_connect_failing(name, "ENETUNREACH", "6", async || {
         let (_listeners, addresses) = addresses();
         let hole = hole("127.0.0.1");
         let all = [hole.address, addresses[0], addresses[1]];

@@ -1,4 +1,5 @@
-//! `io::copy_bidirectional`: a proxy that passes on half a goodbye (hazard 40), and delivers what can be delivered.
+//! `io::copy_bidirectional`: a proxy that closes each direction by itself (hazard 40), and delivers
+//! everything that can be delivered.
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, Write};
@@ -27,7 +28,7 @@ fn proxied(capacity: usize) -> Proxied {
     (client, spawn(copy_bidirectional(a, b)), server)
 }
 
-/// What a copy says that went wrong.
+/// The error of a copy, as text.
 fn failure(result: io::Result<(u64, u64)>) -> (ErrorKind, (u64, u64), String) {
     let error = result.unwrap_err();
     let (kind, text) = (error.kind(), error.to_string());
@@ -36,7 +37,7 @@ fn failure(result: io::Result<(u64, u64)>) -> (ErrorKind, (u64, u64), String) {
     (kind, both.copied(), text)
 }
 
-/// Says all of its bytes, then that this was all; meanwhile hears what there is to hear.
+/// Writes all of its bytes and closes its writing. Meanwhile, it reads what comes.
 async fn talk<S>(stream: S, says: Vec<u8>, seed: u64) -> Vec<u8>
 where
     S: Fn() -> Rc<Duplex>,
@@ -56,7 +57,7 @@ proptest! {
     #![proptest_config(super::cases())]
 
     #[test]
-    fn each_hears_what_the_other_says(there in 0usize..3000, back in 0usize..3000, pipe in 1usize..100, seed: u64) {
+    fn each_side_reads_what_the_other_writes(there in 0usize..3000, back in 0usize..3000, pipe in 1usize..100, seed: u64) {
         virtually(async {
             let ((client, a), (b, server)) = (duplex(pipe), duplex(pipe));
             let (client, server) = (Rc::new(client), Rc::new(server));
@@ -72,14 +73,14 @@ proptest! {
     }
 }
 
-/// Over TCP: one half closes and the other goes on for a while.
+/// Over TCP: one direction is closed and the other one goes on for a while.
 async fn half_close(client_first: bool) {
     let ((client, a), (b, server)) = (tcp().await, tcp().await);
     let proxy = spawn(copy_bidirectional(a, b));
     let (first, second) = if client_first { (client, server) } else { (server, client) };
     first.write_all(b"that is all").await.unwrap();
     first.shutdown(Shutdown::Write).unwrap();
-    assert_eq!(all_of(&second).await, (b"that is all".to_vec(), None), "it hears the end");
+    assert_eq!(all_of(&second).await, (b"that is all".to_vec(), None), "it reads the end");
     let long = numbered(500_000);
     let answering = spawn(async move {
         for part in long.chunks(50_000) {
@@ -96,19 +97,19 @@ async fn half_close(client_first: bool) {
 }
 
 #[test]
-fn hazard_40_half_a_goodbye_is_passed_on() {
+fn hazard_40_a_half_close_is_passed_on() {
     really(async {
         half_close(true).await;
         half_close(false).await;
     });
 }
 
-/// The same with a program that others have written.
+/// The same with a client from another project.
 #[test]
-fn hazard_40_nc_hears_the_answer_to_its_last_word() {
+fn hazard_40_nc_gets_the_answer_after_closing_its_half() {
     let help = Command::new("nc").arg("-h").output();
     if !help.is_ok_and(|help| String::from_utf8_lossy(&help.stderr).contains("-N")) {
-        // Not by `eprintln`, which the harness would keep to itself.
+        // The harness would not show the output of `eprintln`.
         io::stderr()
             .write_all(b"SKIPPED: there is no nc with -N; hazard 40 was not tested with it\n")
             .unwrap();
@@ -131,7 +132,7 @@ fn hazard_40_nc_hears_the_answer_to_its_last_word() {
 }
 
 #[test]
-fn hazard_40_an_end_without_a_word() {
+fn hazard_40_a_connection_may_end_without_bytes() {
     really(async {
         let ((client, a), (b, server)) = (tcp().await, tcp().await);
         let proxy = spawn(async move { copy_bidirectional(&a, &b).await });
@@ -162,7 +163,7 @@ fn a_reset_is_an_error_after_what_came_before_it() {
 }
 
 #[test]
-fn an_error_of_reading_ends_both_directions() {
+fn a_read_error_ends_both_directions() {
     virtually(async {
         let (client, proxy, server) = proxied(100);
         copy(&b"to the server"[..], &client).await.unwrap();
@@ -177,7 +178,7 @@ fn an_error_of_reading_ends_both_directions() {
 }
 
 #[test]
-fn nobody_is_told_that_all_was_well_when_it_was_not() {
+fn an_error_does_not_look_like_an_orderly_end() {
     virtually(async {
         let ((_client, a), (b, server)) = (duplex(100), duplex(100));
         let mut script = vec![Err(ErrorKind::TimedOut.into()), Ok(3)];
@@ -188,15 +189,15 @@ fn nobody_is_told_that_all_was_well_when_it_was_not() {
         let mut reader = roundel_net::io::Reader::new(&server);
         reader.read_exact(3).await.unwrap();
         let waits = roundel::time::timeout(Duration::from_secs(1), reader.fill()).await;
-        assert!(waits.is_err(), "an end that is no end would be taken for one");
+        assert!(waits.is_err(), "the error looks like an orderly end");
         drop(a);
     });
 }
 
 #[test]
-fn who_takes_no_more_may_still_answer() {
+fn a_side_that_takes_no_more_may_still_answer() {
     virtually(async {
-        // A server that refuses a long upload, and says why; a client that goes on sending.
+        // A server refuses a long upload and says why. The client goes on sending.
         let answer = RefCell::new(vec![Ok(0), Ok(7)]);
         let waits = RefCell::new(20);
         let server = Scripted {
@@ -227,7 +228,7 @@ fn who_takes_no_more_may_still_answer() {
 }
 
 #[test]
-fn who_takes_no_more_has_no_buffer_kept_for_it() {
+fn a_side_that_takes_no_more_holds_no_buffer() {
     virtually(async {
         let buffers = Buffers::default();
         let silent = Scripted {
@@ -237,11 +238,15 @@ fn who_takes_no_more_has_no_buffer_kept_for_it() {
         let (client, a) = duplex(50);
         let shared = buffers.clone();
         let proxy = spawn(async move { copy_bidirectional_with(a, silent, &shared).await });
-        copy(&b"nobody wants it"[..], &client).await.unwrap();
+        copy(&b"unwanted"[..], &client).await.unwrap();
         settle().await;
         assert!(!proxy.is_finished(), "there may be an answer");
         proxy.cancel();
-        assert_eq!(buffers.spare(), 1, "it held one, while another was needed to listen for that answer");
+        assert_eq!(
+            buffers.spare(),
+            1,
+            "the failed direction gave its buffer back before the other one took it"
+        );
     });
 }
 
@@ -272,7 +277,8 @@ fn a_flood_does_not_keep_the_other_direction_waiting() {
     });
 }
 
-/// Over the kernel, where both directions share the budget of one poll: the flood must not use it up every time.
+/// Through the kernel. Both directions share the budget of one poll, and the flood must not use all of it
+/// every time.
 #[test]
 fn a_flood_over_tcp_does_not_keep_the_other_direction_waiting() {
     really(async {
@@ -300,7 +306,7 @@ fn ten_thousand_idle_proxies_hold_no_buffer() {
             all.push((client, spawn(async move { copy_bidirectional_with(a, b, &shared).await }), server));
         }
         settle().await;
-        assert_eq!(buffers.spare(), 1, "of all those directions, none holds one");
+        assert_eq!(buffers.spare(), 1, "no direction holds a buffer");
         for (client, _, server) in &all {
             copy(&b"ping"[..], client).await.unwrap();
             copy(&b"pong!"[..], server).await.unwrap();
@@ -316,9 +322,9 @@ fn ten_thousand_idle_proxies_hold_no_buffer() {
     });
 }
 
-/// By value, by reference, and behind one; and different kinds on the two sides.
+/// It takes streams by value and by reference, and different kinds on the two sides.
 #[test]
-fn it_takes_any_streams() {
+fn it_accepts_all_kinds_of_streams() {
     fn takes(_: impl AsyncRead + AsyncWrite) {}
     really(async {
         let ((client, mut a), (b, server)) = (tcp().await, duplex(10));

@@ -1,4 +1,5 @@
-//! `io::copy`: everything arrives, nothing is held while nothing is under way, and who is slow holds back who is fast.
+//! `io::copy`: everything arrives, no buffer is held while nothing is on the way, and a slow reader holds
+//! back a fast writer.
 
 use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
@@ -58,13 +59,13 @@ fn a_thousand_idle_copies_hold_no_buffer() {
             ends.push((writer, reader, copying));
         }
         settle().await;
-        assert_eq!(buffers.spare(), 1, "the same one was offered to all of them");
+        assert_eq!(buffers.spare(), 1, "all copies have used the same buffer");
         for (writer, ..) in &ends {
             copy(&b"message"[..], writer).await.unwrap();
         }
         settle().await;
         assert!(ends.iter().all(|(_, reader, _)| reader.waiting() == 7));
-        assert_eq!(buffers.spare(), 1, "and the same one has carried all messages");
+        assert_eq!(buffers.spare(), 1, "the same buffer has carried all messages");
         for (writer, reader, copying) in ends {
             drop(writer);
             assert_eq!(copying.await.unwrap().unwrap(), 7);
@@ -97,7 +98,7 @@ fn hazard_22_a_stuck_writer_holds_back_the_reader() {
     });
 }
 
-/// Writes until nothing more goes, also when everybody else had their turn.
+/// Writes until there is no room, also after all other tasks have run.
 async fn fill(stream: &TcpStream) -> usize {
     let (mut total, mut tries) = (0, 0);
     while tries < 50 {
@@ -124,9 +125,9 @@ fn hazard_22_backpressure_reaches_the_peer() {
         let buffers = Buffers::default();
         let shared = buffers.clone();
         let copying = spawn(async move { copy_with(&from, &to, &shared).await });
-        // This comes back only because the client is held back; without that, it would go on for ever.
+        // This returns only because the client is held back. Otherwise it would write for ever.
         let sent = fill(&client).await;
-        assert_eq!(buffers.spare(), 0, "one buffer is held, and that is all that is held");
+        assert_eq!(buffers.spare(), 0, "the copy holds the only buffer");
         drop(client);
         let (received, error) = all_of(&stuck).await;
         assert_eq!((received.len(), error), (sent, None));
@@ -144,7 +145,7 @@ fn hazard_33_the_end_may_come_with_the_last_bytes() {
             client.shutdown(Shutdown::Write).unwrap();
             assert_eq!(all_of(&server).await, (b"all".to_vec(), None));
         }
-        // While the reader waits already.
+        // The same while the copy already waits for bytes.
         let (client, server) = tcp().await;
         let reading = spawn(async move { all_of(&server).await });
         settle().await;
@@ -190,7 +191,7 @@ fn a_writer_that_takes_nothing_is_an_error() {
 }
 
 #[test]
-fn a_copy_that_never_waits_gives_way() {
+fn a_copy_that_never_waits_lets_others_run() {
     virtually(async {
         let endless = |_: &mut Context<'_>, buffer: &mut [u8]| Poll::Ready(Ok(buffer.len()));
         let swallowed = Rc::<RefCell<u64>>::default();
@@ -203,7 +204,7 @@ fn a_copy_that_never_waits_gives_way() {
         for _ in 0..10 {
             let before = *swallowed.borrow();
             roundel::yield_now().await;
-            assert!(*swallowed.borrow() > before, "it goes on, and so do we");
+            assert!(*swallowed.borrow() > before, "the copy goes on, and so does this task");
         }
         copying.cancel();
     });
@@ -240,7 +241,7 @@ fn read_chunk_takes_a_buffer_only_for_bytes() {
             drop(ours);
             assert_eq!(task.await.unwrap(), 5 * 7);
         }
-        assert_eq!(buffers.spare(), 1, "no message has had a buffer made for it");
+        assert_eq!(buffers.spare(), 1, "no message needed a new buffer");
     });
 }
 

@@ -21,7 +21,7 @@ use super::{Scripted, all_of, numbered, really, virtually};
 /// A piece, or (too long) the beginning of one.
 type Piece = Result<Vec<u8>, Vec<u8>>;
 
-/// Cuts all of the bytes at once: a piece ends where one of the separators does first.
+/// The oracle: cuts all of the bytes at once. A piece ends where the first separator ends.
 fn naive(bytes: &[u8], separators: &[&[u8]], limit: usize) -> Vec<Piece> {
     let (mut pieces, mut rest) = (Vec::new(), bytes);
     while !rest.is_empty() {
@@ -33,7 +33,7 @@ fn naive(bytes: &[u8], separators: &[&[u8]], limit: usize) -> Vec<Piece> {
     pieces
 }
 
-/// The same by the reader, which is asked on after each error.
+/// The same pieces from the reader. After each error, it is asked for the next piece.
 async fn pieces(mut reader: Reader<impl futures_io::AsyncRead + Unpin>, separators: &[&[u8]]) -> Vec<Piece> {
     let mut pieces = Vec::new();
     loop {
@@ -100,7 +100,7 @@ proptest! {
         });
     }
 
-    /// Whatever a stranger sends: no panic, and no more memory than was allowed.
+    /// Whatever a stranger sends, there is no panic, and no more memory is used than allowed.
     #[test]
     fn hazard_54_garbage_costs_no_memory(
         bytes in proptest::collection::vec(any::<u8>(), 0..20_000),
@@ -147,7 +147,7 @@ fn hazard_54_a_line_without_end_costs_no_memory() {
 }
 
 #[test]
-fn lines_end_in_both_ways() {
+fn lines_end_in_two_ways() {
     virtually(async {
         let mut reader = Reader::new(&b"one\r\ntwo\n\r\n\nthr\ree\r\r\nlast\r"[..]);
         for line in ["one", "two", "", "", "thr\ree\r", "last\r"] {
@@ -159,7 +159,7 @@ fn lines_end_in_both_ways() {
 }
 
 #[test]
-fn a_line_that_is_no_text_is_given_back() {
+fn a_line_that_is_not_text_is_given_back() {
     virtually(async {
         let mut reader = Reader::new(&b"good\nb\xffd\r\ngood again"[..]);
         assert_eq!(reader.read_line().await.unwrap(), Some("good"));
@@ -185,7 +185,7 @@ fn a_long_line_is_one_error_and_no_line() {
             error => panic!("{error}"),
         }
         assert!(reader.buffered().starts_with(b"much too"), "nothing is lost yet");
-        assert_eq!(reader.read_line().await.unwrap(), Some("GET /"), "no rest that looks like a line");
+        assert_eq!(reader.read_line().await.unwrap(), Some("GET /"), "the rest of the long line is no line");
         let mut lines = reader.lines();
         assert_eq!(lines.next().await.unwrap().unwrap(), "end");
         assert!(lines.next().await.is_none());
@@ -193,7 +193,7 @@ fn a_long_line_is_one_error_and_no_line() {
 }
 
 #[test]
-fn one_may_read_on_within_a_long_piece() {
+fn reading_can_go_on_within_a_long_piece() {
     virtually(async {
         let mut reader = Reader::new(&b"much too long\nnext\n"[..]).with_limit(6);
         reader.read_line().await.unwrap_err();
@@ -235,7 +235,7 @@ fn a_separator_may_be_longer_than_the_limit() {
 }
 
 #[test]
-fn what_is_skipped_ends_at_any_of_the_separators() {
+fn skipping_ends_at_any_of_the_separators() {
     virtually(async {
         for seed in 0..100 {
             let bytes = &b"much too long THE END\nok\nmuch too long\nok"[..];
@@ -254,7 +254,7 @@ fn too_few_bytes_are_in_the_error() {
         assert_eq!(reader.read_exact(0).await.unwrap(), b"");
         assert_eq!(reader.read_exact(4).await.unwrap(), b"abcd");
         let error = reader.read_exact(5).await.unwrap_err();
-        assert_eq!(error.to_string(), "the stream has ended after 3 of 5 bytes");
+        assert_eq!(error.to_string(), "the stream ended after 3 of 5 bytes");
         match error {
             ReadError::Incomplete { expected, partial } => {
                 assert_eq!((expected, &partial[..]), (5, &b"efg"[..]));
@@ -307,13 +307,13 @@ fn errors_become_those_of_the_standard_library() {
             assert_eq!(error.kind(), kind);
             assert!(
                 error.get_ref().unwrap().downcast_ref::<ReadError>().is_some(),
-                "it can be had back: {error}"
+                "the original error can be taken out: {error}"
             );
         }
         assert_eq!(first_line(b"12ab\n", 2).await.unwrap(), "ab");
         let error = ReadError::from(io::Error::from_raw_os_error(9));
         assert!(error.source().is_none());
-        assert_eq!(io::Error::from(error).raw_os_error(), Some(9), "one of the system stays as it is");
+        assert_eq!(io::Error::from(error).raw_os_error(), Some(9), "an error of the system stays as it is");
     });
 }
 
@@ -331,7 +331,7 @@ fn fed(bytes: &'static [u8]) -> Duplex {
 }
 
 #[test]
-fn cancelled_anywhere_they_lose_nothing() {
+fn cancelled_at_any_await_they_lose_nothing() {
     const TEXT: &[u8] = b"first line\r\nsecond line\nthird";
     virtually(async {
         let places = at_every_await(async |cut| {
@@ -349,7 +349,7 @@ fn cancelled_anywhere_they_lose_nothing() {
         let places = at_every_await(async |cut| {
             let mut reader = Reader::new(fed(TEXT));
             if cut.run(reader.read_until(b"\r\n")).await.is_none() {
-                // Another separator now: what was searched before does not count.
+                // This uses another separator, so all bytes are searched again.
                 assert_eq!(reader.read_until(b" ").await.unwrap(), Some(&b"first "[..]));
                 assert_eq!(reader.read_until(b"\r\n").await.unwrap(), Some(&b"line\r\n"[..]));
             }
@@ -361,7 +361,7 @@ fn cancelled_anywhere_they_lose_nothing() {
 }
 
 #[test]
-fn cancelled_anywhere_lines_and_exact_counts_lose_nothing() {
+fn cancelled_at_any_await_lines_and_exact_counts_lose_nothing() {
     const TEXT: &[u8] = b"first line\r\nsecond line\nthird";
     virtually(async {
         let places = at_every_await(async |cut| {
@@ -372,7 +372,7 @@ fn cancelled_anywhere_lines_and_exact_counts_lose_nothing() {
                 line = Some(lines.next().await);
             }
             assert_eq!(line.unwrap().unwrap().unwrap(), "first line");
-            // A new stream of lines goes on where the old one was dropped.
+            // A new stream of lines continues where the old one was dropped.
             let line = cut.run(reader.lines().next()).await;
             let line = match line {
                 Some(line) => line,
@@ -419,7 +419,7 @@ fn skipping_may_be_cancelled_too() {
 }
 
 #[test]
-fn what_comes_behind_a_first_line_can_be_proxied() {
+fn what_comes_after_a_first_line_can_be_proxied() {
     virtually(async {
         let ((client, a), (b, server)) = (duplex(100), duplex(100));
         let proxy = spawn(async move {
@@ -458,7 +458,7 @@ fn a_thousand_idle_readers_hold_no_buffer() {
             peers.push((ours, task));
         }
         settle().await;
-        assert_eq!(buffers.spare(), 1, "the same one was offered to all");
+        assert_eq!(buffers.spare(), 1, "all readers have used the same buffer");
         for (ours, _) in &peers {
             ours.write_all(b"a line\na line\n").await.unwrap();
         }
@@ -491,7 +491,7 @@ fn a_parser_may_fill_and_consume_up_to_the_limit() {
     });
 }
 
-/// As other crates see it.
+/// Through the traits, as other crates use it.
 #[test]
 fn it_is_a_buffered_reader() {
     virtually(async {
@@ -514,7 +514,7 @@ fn it_is_a_buffered_reader() {
 }
 
 #[test]
-fn what_was_read_ahead_can_be_had() {
+fn what_was_read_ahead_can_be_taken_out() {
     virtually(async {
         let mut reader = Reader::new(&b"line\nrest of it"[..]);
         assert_eq!((reader.buffered(), reader.capacity()), (&b""[..], 0));

@@ -1,4 +1,4 @@
-//! The facts that surprise, by the names they have in `src/tcp.rs`.
+//! The facts that surprise, by the names that they have in `src/tcp.rs`.
 
 use std::io::{ErrorKind, Read};
 use std::net::Shutdown;
@@ -13,7 +13,7 @@ use super::common::{noise, really, settle, tcp, watchdog};
 fn nagle() {
     really(async |_| {
         let (_server, client) = tcp().await;
-        assert!(!client.nodelay().unwrap(), "it is on unless it is turned off");
+        assert!(!client.nodelay().unwrap(), "Nagle's algorithm is on by default");
         client.set_nodelay(true).unwrap();
         assert!(client.nodelay().unwrap());
     });
@@ -29,7 +29,7 @@ fn hazard_40_closing_with_unread_bytes_resets() {
         drop(server);
         let error = client.read(&mut [0]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-        // Whoever reads to the end first closes in an orderly way.
+        // A side that reads to the end first closes in an orderly way.
         let (server, client) = tcp().await;
         client.write_all(b"read").await.unwrap();
         server.read_exact(&mut [0; 4]).await.unwrap();
@@ -38,7 +38,7 @@ fn hazard_40_closing_with_unread_bytes_resets() {
     });
 }
 
-/// A close returns while nothing has been read, and all of it arrives nevertheless.
+/// A close returns before the peer has read anything, and all of it arrives nevertheless.
 #[test]
 fn closing_is_not_delivering() {
     really(async |_| {
@@ -56,9 +56,10 @@ fn closing_is_not_delivering() {
     });
 }
 
-/// The other half of it: whoever wants to know shuts down writing, and reads until the peer has closed.
+/// The other half of it: to know that all was delivered, shut down writing and read until the peer has
+/// closed.
 #[test]
-fn to_know_is_to_wait_for_the_peer_to_close() {
+fn delivery_is_known_when_the_peer_has_closed() {
     really(async |_| {
         let (server, client) = tcp().await;
         let reader = spawn(async move {
@@ -85,7 +86,8 @@ fn linger_of_zero_resets() {
     });
 }
 
-/// The one who closes first keeps the addresses, so a server that has done so could not be started again.
+/// The side that closes first keeps the addresses. So a server that did could not be started again without
+/// `SO_REUSEADDR`.
 #[test]
 fn ephemeral_ports_and_time_wait() {
     really(async |_| {
@@ -104,7 +106,7 @@ fn ephemeral_ports_and_time_wait() {
     });
 }
 
-/// On a virtual clock an hour passes because nothing else can happen.
+/// On a virtual clock, an hour passes because nothing else can happen.
 #[test]
 fn a_dead_peer_is_silent() {
     let _watchdog = watchdog();

@@ -1,4 +1,4 @@
-//! Hazards 32 to 35, through the public streams. (Those that need a process of their own are in `children.rs`.)
+//! Hazards 32 to 35, through the public streams. (Tests that need a separate process are in `children.rs`.)
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -24,7 +24,8 @@ fn hazard_32_two_tasks_read_one_stream() {
                 spawn(async move {
                     let (mut random, mut got) = (Random::new(number), Vec::new());
                     loop {
-                        // Sometimes exactly as much as there is, which says nothing about what is left.
+                        // Sometimes this reads exactly as much as there is. That says nothing about what is
+                        // left.
                         let mut buffer = vec![0; [1, 64, 640, 1000][random.below(4)]];
                         match server.read(&mut buffer).await.unwrap() {
                             0 => return got,
@@ -57,7 +58,7 @@ fn hazard_33_data_and_the_end_in_one_report() {
         for _ in 0..50 {
             let (server, client) = tcp().await;
             let mut buffer = [0; 100];
-            // It has waited before, so that what comes is a report.
+            // The reader waits first, so that it is woken by a report.
             assert!(time::timeout(Duration::ZERO, server.read(&mut buffer)).await.is_err());
             client.write_all(b"last").await.unwrap();
             drop(client);
@@ -91,7 +92,7 @@ fn hazard_34_a_reset_wakes_reader_and_writer() {
         assert!(!reader.is_finished() && !writer.is_finished());
         reset(client);
         let (read, wrote) = (reader.await.unwrap(), writer.await.unwrap());
-        // The kernel tells the error once; whoever comes second learns that it is over.
+        // The kernel returns the error once. The second call learns only that the connection is over.
         let expected = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
         assert!(expected.contains(&wrote.kind()), "{wrote}");
         assert!(read.as_ref().map_or_else(|error| expected.contains(&error.kind()), |count| *count == 0));
@@ -100,7 +101,7 @@ fn hazard_34_a_reset_wakes_reader_and_writer() {
 }
 
 #[test]
-fn hazard_34_a_reset_is_noticed_by_one_who_only_writes() {
+fn hazard_34_a_task_that_only_writes_notices_a_reset() {
     really(async |_| {
         let (server, client) = tcp().await;
         let writer = spawn(async move {
@@ -116,12 +117,12 @@ fn hazard_34_a_reset_is_noticed_by_one_who_only_writes() {
     });
 }
 
-/// The peer has closed its half: that must not look like room to write.
+/// The peer has closed its half. That must not look like room to write.
 #[test]
-fn hazard_35_a_half_closed_peer_is_no_reason_to_spin() {
+fn hazard_35_a_half_closed_peer_does_not_make_the_loop_spin() {
     really(async |log| {
         let (server, client) = tcp().await;
-        // So that they are full soon, whatever the system would like.
+        // Small buffers are full soon, whatever the system's default is.
         server.options().set_send_buffer_size(100_000).unwrap();
         client.options().set_recv_buffer_size(100_000).unwrap();
         client.shutdown(Shutdown::Write).unwrap();
@@ -150,9 +151,9 @@ fn hazard_35_a_half_closed_peer_is_no_reason_to_spin() {
     });
 }
 
-/// The trait's reads and writes take part in all this: they are the same operations.
+/// The reads and writes of the traits are the same operations.
 #[test]
-fn the_traits_say_the_same_as_the_methods() {
+fn the_traits_do_the_same_as_the_methods() {
     use futures_io::{AsyncRead, AsyncWrite};
     use std::pin::Pin;
     really(async |_| {

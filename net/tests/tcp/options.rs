@@ -1,4 +1,4 @@
-//! The options of a socket, and what errors say.
+//! The options of a socket, and the texts of its errors.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ fn expect<T>(result: io::Result<T>, kind: ErrorKind, begin: &str) {
 }
 
 #[test]
-fn what_is_set_is_what_is_said() {
+fn options_can_be_read_back() {
     for socket in [TcpSocket::new_v4().unwrap(), TcpSocket::new_v6().unwrap()] {
         for on in [true, false] {
             socket.set_reuse_address(on).unwrap();
@@ -48,7 +48,7 @@ fn what_is_set_is_what_is_said() {
 }
 
 #[test]
-fn keepalive_is_passed_on_to_what_is_accepted() {
+fn accepted_connections_inherit_keepalive() {
     really(async |_| {
         let socket = TcpSocket::new_v4().unwrap();
         assert!(!socket.keepalive().unwrap());
@@ -74,7 +74,7 @@ fn keepalive_is_passed_on_to_what_is_accepted() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn what_linux_has_besides() {
+fn options_that_only_linux_has() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_user_timeout(Some(Duration::from_millis(1234))).unwrap();
     assert_eq!(socket.user_timeout().unwrap(), Some(Duration::from_millis(1234)));
@@ -95,7 +95,7 @@ fn an_error_names_the_address_and_keeps_its_kind() {
         let elsewhere = "192.0.2.1:0".parse().unwrap();
         let bound = TcpSocket::new_v4().unwrap().bind(elsewhere);
         expect(bound, ErrorKind::AddrNotAvailable, "cannot bind 192.0.2.1:0: ");
-        // Two may bind one address that both want to reuse, but only one may listen.
+        // Two sockets may bind one address if both set `SO_REUSEADDR`, but only one may listen.
         let sockets = [(); 2].map(|()| TcpSocket::new_v4().unwrap());
         sockets.iter().for_each(|socket| socket.set_reuse_address(true).unwrap());
         let [one, other] = sockets;
@@ -109,7 +109,7 @@ fn an_error_names_the_address_and_keeps_its_kind() {
 }
 
 #[test]
-fn to_listen_without_bind_is_to_listen_everywhere() {
+fn listening_without_bind_is_listening_everywhere() {
     really(async |_| {
         let listener = TcpSocket::new_v4().unwrap().listen(8).unwrap();
         let at = listener.local_addr().unwrap();
@@ -132,7 +132,7 @@ fn our_own_address_can_be_chosen_before_connecting() {
 }
 
 #[test]
-fn a_socket_of_somebody_else_is_taken_over() {
+fn a_foreign_socket_is_taken_over() {
     really(async |_| {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         let socket = TcpSocket::from_std(socket.into()).unwrap();
@@ -144,13 +144,13 @@ fn a_socket_of_somebody_else_is_taken_over() {
 }
 
 #[test]
-fn nobody_listens() {
+fn an_address_without_a_listener_refuses() {
     really(async |_| {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(loopback()).unwrap();
-        // It is bound, so that nobody else gets it, but does not listen.
-        let nobody = socket.local_addr().unwrap();
-        let connected = TcpSocket::new_v4().unwrap().connect(nobody).await;
-        expect(connected, ErrorKind::ConnectionRefused, &format!("cannot connect to {nobody}: "));
+        // The socket is bound, so that no other program gets the address, but it does not listen.
+        let absent = socket.local_addr().unwrap();
+        let connected = TcpSocket::new_v4().unwrap().connect(absent).await;
+        expect(connected, ErrorKind::ConnectionRefused, &format!("cannot connect to {absent}: "));
     });
 }

@@ -1,4 +1,4 @@
-//! Hazard 43: a herd that is called for each connection. Linux deals them out instead.
+//! Hazard 43: a connection wakes all loops that share a port. Linux gives it to one of them instead.
 
 use roundel::Runtime;
 use roundel::group::gather;
@@ -6,7 +6,8 @@ use roundel_net::{TcpListener, TcpSocket, TcpStream};
 
 use super::common::watchdog;
 
-/// Several loops, each with a thread and a listener of its own, share a port; together they accept everything once.
+/// Several loops, each with its own thread and listener, share a port. Together they accept each connection
+/// once.
 #[test]
 fn hazard_43_loops_that_share_a_port_all_get_connections() {
     const CLIENTS: usize = 300;
@@ -34,15 +35,15 @@ fn hazard_43_loops_that_share_a_port_all_get_connections() {
             })
             .collect();
         drop(ready);
-        (0..4).for_each(|_| listening.recv().expect("all of them listen"));
-        // It only held the port: from now on the four share it.
+        (0..4).for_each(|_| listening.recv().expect("all four listen"));
+        // This listener only held the port. From now on, the four share it.
         drop(listener);
         let clients = gather((0..CLIENTS).map(|_| async move {
             let client = TcpStream::connect(at).await.unwrap();
-            assert_eq!(client.read(&mut [0]).await.unwrap(), 1, "somebody has accepted it");
+            assert_eq!(client.read(&mut [0]).await.unwrap(), 1, "a loop has accepted it");
         }));
         clients.await;
-        // Whoever gets one of these ends, and the next one goes to the others.
+        // The loop that gets this connection ends, and the next one goes to another loop.
         while workers.iter().any(|worker| !worker.is_finished()) {
             if let Ok(client) = TcpStream::connect(at).await {
                 let _ = client.write_all(b"stop").await;
@@ -55,7 +56,7 @@ fn hazard_43_loops_that_share_a_port_all_get_connections() {
     });
 }
 
-/// Greets everybody until one says `stop`. How many did not.
+/// Greets each client until one says `stop`. Returns how many did not.
 async fn accept_all(listener: &TcpListener) -> usize {
     let mut served = 0;
     loop {
