@@ -1,0 +1,184 @@
+//! Whether the books are in order: nobody waits for what is there, and nothing is missing.
+
+use std::rc::Rc;
+use std::task::{Context, Waker};
+
+use crate::value::Place;
+use crate::world::{Hold, PERMITS, POOLED, QUEUE, Wait, World};
+
+/// All loops have come to rest, and nothing is kept aside: whoever waits must have a reason.
+pub(crate) fn check_waits(world: &Rc<World>) {
+    check_locks(world);
+    check_signals(world);
+    (0..QUEUE).for_each(|lane| check_lane(world, lane));
+    check_queue(world);
+    check_tasks(world);
+}
+
+fn complain_if(world: &World, wrong: bool, what: &str) {
+    if wrong {
+        world.fault(what.to_owned());
+    }
+}
+
+fn check_locks(world: &World) {
+    for place in 0..2 {
+        let waits = world.waiting(|wait| wait == Wait::Mutex(place)) > 0;
+        let wrong = waits && world.held(Hold::Mutex(place)) == 0;
+        complain_if(world, wrong, &format!("somebody waits for mutex {place}, which nobody holds"));
+        let waits = world.waiting(|wait| wait == Wait::Cell(place)) > 0;
+        let fills = world.held(Hold::Initialises(place)) > 0 && world.cells[place].get().is_none();
+        complain_if(world, waits && !fills, &format!("somebody waits for cell {place}, which nobody fills"));
+    }
+    let (readers, writers) = (world.held(Hold::Reader), world.held(Hold::Writer));
+    let waits = world.waiting(|wait| matches!(wait, Wait::Read | Wait::Write)) > 0;
+    complain_if(world, waits && readers + writers == 0, "somebody waits for the rwlock, which nobody holds");
+    complain_if(world, writers > 1 || (writers > 0 && readers > 0), "the rwlock is held by too many");
+    check_permits(world);
+    let waits = world.waiting(|wait| wait == Wait::Pool) > 0;
+    complain_if(
+        world,
+        waits && world.pool.available() > 0,
+        "somebody waits for the pool, which has something",
+    );
+    complain_if(
+        world,
+        world.waiting(|wait| wait == Wait::Rate) > 0,
+        "somebody waits for the rate limiter after hours",
+    );
+}
+
+fn check_permits(world: &World) {
+    let (available, mut held, mut most) = (world.semaphore.available(), 0, 0);
+    for n in 1..=PERMITS {
+        held += n * world.held(Hold::Permits(n));
+        most = if world.waiting(|wait| wait == Wait::Permits(n)) > 0 { n } else { most };
+    }
+    let all = world.permits.get();
+    let books = format!("{available} permits are free and {held} are held, of {all}");
+    complain_if(world, available + held != all, &books);
+    let open = available < most && !world.semaphore.is_closed();
+    complain_if(world, most > 0 && !open, &format!("somebody waits for {most} permits, and {books}"));
+}
+
+fn check_signals(world: &World) {
+    let jobs = world.pending_jobs.get() > 0 && world.waiting(|wait| wait == Wait::Job) > 0;
+    complain_if(world, jobs, "somebody waits for a job, and there is one");
+    let waits = world.waiting(|wait| wait == Wait::Notified) > 0;
+    let mut notified = Box::pin(world.notify.notified());
+    let permit = notified.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+    complain_if(world, waits && permit, "somebody waits to be notified, and a permit is there");
+    drop(notified);
+    if permit {
+        world.notify.notify_one();
+    }
+    let event = world.event.is_set() && world.waiting(|wait| wait == Wait::Event) > 0;
+    complain_if(world, event, "somebody waits for the event, which is set");
+    if let Some(count) = world.count.try_lock() {
+        let waits = world.waiting(|wait| wait == Wait::Count) > 0;
+        complain_if(world, waits && *count > 0, "somebody waits until there is a count, and there is one");
+    } else {
+        let nobody = world.held(Hold::Counted) == 0;
+        complain_if(world, nobody, "the lock of the count is held by nobody");
+    }
+    for (place, barrier) in world.barriers.iter().enumerate() {
+        let waits = world.waiting(|wait| wait == Wait::Barrier(place));
+        let wrong = waits != barrier.waiting() || waits >= barrier.parties();
+        complain_if(
+            world,
+            wrong,
+            &format!("{waits} wait at barrier {place}, which says {}", barrier.waiting()),
+        );
+    }
+    for (place, token) in world.tokens.iter().enumerate() {
+        let waits = world.waiting(|wait| wait == Wait::Token(place)) > 0;
+        complain_if(world, waits && token.is_cancelled(), "somebody waits for a token that is cancelled");
+    }
+}
+
+fn check_lane(world: &World, lane: usize) {
+    let look = world.look(lane);
+    let sends = world.waiting(|wait| wait == Wait::Send(lane));
+    let receives = world.waiting(|wait| wait == Wait::Receive(lane));
+    let reserved = world.held(Hold::Room(lane));
+    let is_full = look.capacity.is_some_and(|capacity| look.len + reserved >= capacity.max(1));
+    let rendezvous = look.capacity == Some(0) && sends > 0 && receives > 0 && reserved == 0;
+    let open = !look.closed && look.senders > 0 && look.receivers > 0;
+    let ended = look.closed != (look.senders > 0 && look.receivers > 0) || look.closed;
+    let wrong = (receives > 0 && (look.len > 0 || !open))
+        || (sends > 0 && (!open || !(is_full || look.capacity == Some(0))))
+        || rendezvous
+        || !ended
+        || (look.receivers == 0 && look.len > 0)
+        || look.capacity.is_some_and(|capacity| look.len > capacity.max(1));
+    let name = world.lanes[lane].name;
+    let books = format!(
+        "lane {lane}, {name}: {} values, closed: {}, {} senders, {} receivers; {sends} want to send, {receives} to \
+         receive, {reserved} have reserved",
+        look.len, look.closed, look.senders, look.receivers
+    );
+    complain_if(world, wrong, &books);
+}
+
+fn check_queue(world: &World) {
+    let queue = &world.queue;
+    let sends = world.waiting(|wait| wait == Wait::Send(QUEUE));
+    let receives = world.waiting(|wait| wait == Wait::Receive(QUEUE));
+    let joins = world.waiting(|wait| wait == Wait::Work);
+    let is_in = |place: &&Place| matches!(place, Place::Offered(QUEUE) | Place::Sent(QUEUE));
+    let inside = world.values.borrow().iter().filter(is_in).count();
+    let works = world.held(Hold::Works);
+    let is_full = queue.capacity().is_some_and(|capacity| queue.len() >= capacity.max(1));
+    let wrong = (receives > 0 && (!queue.is_empty() || queue.is_closed()))
+        || (sends > 0 && (queue.is_closed() || !(is_full || queue.capacity() == Some(0))))
+        || (joins > 0 && queue.unfinished() == 0)
+        || queue.unfinished() != inside + works;
+    let books = format!(
+        "{queue:?}: {inside} put in, {works} in work; {sends} want to put, {receives} to get, {joins} to join"
+    );
+    complain_if(world, wrong, &books);
+}
+
+fn check_tasks(world: &World) {
+    let waits = world.waits.borrow().clone();
+    for wait in waits {
+        let wrong = match wait {
+            Wait::Join(task) => world.records.borrow()[task].ending.get().is_some(),
+            Wait::Oneshot(number) => !world.open_senders.borrow().contains(&number),
+            Wait::Deserted(number) => !world.open_receivers.borrow().contains(&number),
+            Wait::Broadcast { next } => next < world.told.get(),
+            Wait::Watch { seen } => seen != world.version.get(),
+            Wait::Sleep => true,
+            _ => false,
+        };
+        complain_if(world, wrong, &format!("somebody waits in vain: {wait:?}"));
+    }
+    for record in world.records.borrow().iter() {
+        let wrong = record.cancelled.get() && record.ending.get().is_none();
+        complain_if(world, wrong, &format!("task {} was cancelled, and lives", record.number));
+    }
+}
+
+/// Everything that ran has been dropped: all must be free again.
+pub(crate) fn check_end(world: &World) {
+    let waits = world.waits.borrow().clone();
+    complain_if(world, !waits.is_empty(), &format!("waits were not dropped: {waits:?}"));
+    let holds = world.holds.borrow().clone();
+    complain_if(world, !holds.is_empty(), &format!("holds were not dropped: {holds:?}"));
+    for record in world.records.borrow().iter() {
+        let wrong = record.ending.get().is_none();
+        complain_if(world, wrong, &format!("task {} was not dropped", record.number));
+    }
+    let locks = world.mutexes.iter().all(|mutex| mutex.try_lock().is_some())
+        && world.rwlock.try_write().is_some()
+        && world.count.try_lock().is_some()
+        && world.semaphore.available() == world.permits.get()
+        && world.semaphore.waiting() == 0
+        && world.pool.available() == POOLED
+        && world.pool.waiting() == 0;
+    complain_if(world, !locks, "at the end, something is locked");
+    let lines = world.notify.waiting() + world.jobs.waiting() + world.counted.waiting();
+    complain_if(world, lines > 0, "at the end, somebody stands in line");
+    (0..QUEUE).for_each(|lane| check_lane(world, lane));
+    check_queue(world);
+}
