@@ -265,3 +265,44 @@ fn what_is_in_a_channel_goes_with_its_last_receiver_also_if_some_of_it_panics() 
         }
     }
 }
+
+/// A value, or a waker, whose destructor panics.
+#[derive(Clone)]
+struct Explosive;
+
+impl Wake for Explosive {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for Explosive {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking(), "as planned");
+    }
+}
+
+#[test]
+fn a_broadcast_wakes_its_receivers_also_if_the_oldest_value_panics() {
+    let (sender, _first) = broadcast(1);
+    assert!(sender.send(Some(Explosive)).is_ok());
+    let mut receiver = sender.subscribe();
+    let mut hears = pin!(receiver.recv());
+    let woken = Rc::new(Cell::new(false));
+    let flag = woken.clone();
+    assert!(poll(&mut hears, &waker_that(move || flag.set(true))).is_pending());
+    assert!(catch_unwind(AssertUnwindSafe(|| sender.send(None))).is_err(), "the panic is the sender's");
+    assert!(woken.get(), "the receiver is woken");
+    assert!(poll(&mut hears, Waker::noop()).is_ready());
+}
+
+#[test]
+fn a_receiver_of_a_oneshot_tells_its_sender_that_it_is_gone_also_if_its_waker_panics() {
+    let (mut sender, mut receiver) = oneshot::<u8>();
+    let mut closed = pin!(sender.closed());
+    let woken = Rc::new(Cell::new(false));
+    let flag = woken.clone();
+    assert!(poll(&mut closed, &waker_that(move || flag.set(true))).is_pending());
+    assert!(poll(&mut receiver, &Waker::from(Arc::new(Explosive))).is_pending());
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(receiver))).is_err(), "the panic is the receiver's");
+    assert!(woken.get(), "the sender is woken");
+    assert!(poll(&mut closed, Waker::noop()).is_ready());
+}
