@@ -267,16 +267,17 @@ async fn rate(world: Rc<World>) {
 /// Notes that a value was received; it must have been sent into that lane.
 pub(crate) fn received(world: &World, value: Value, lane: usize) {
     match world.place(value.number) {
-        Place::Offered(from) | Place::Sent(from) if from == lane => {}
+        Place::Offered(from) | Place::Sent(from) | Place::HandedOver(from) if from == lane => {}
         place => world.fault(format!("lane {lane} gave value {}, which was {place:?}", value.number)),
     }
     world.move_value(value.number, Place::Received);
 }
 
-/// A send has said `Ok`.
-pub(crate) fn sent(world: &World, number: usize, lane: usize) {
+/// A send has said `Ok`: the value is where it says, or beyond that.
+pub(crate) fn sent(world: &World, number: usize, to: Place) {
+    let (Place::Sent(lane) | Place::HandedOver(lane)) = to else { unreachable!("a send ends in a lane") };
     match world.place(number) {
-        Place::Offered(_) => world.move_value(number, Place::Sent(lane)),
+        Place::Offered(_) => world.move_value(number, to),
         Place::DroppedUnsent if world.has_receivers(lane) => {
             world.fault(format!("value {number} was sent into lane {lane}, and was dropped meanwhile"));
         }
@@ -284,19 +285,10 @@ pub(crate) fn sent(world: &World, number: usize, lane: usize) {
     }
 }
 
-/// A send into a rendezvous has said `Ok`: somebody must have it.
-fn handed_over(world: &World, number: usize, lane: usize) {
-    if let Place::Offered(_) | Place::DroppedUnsent = world.place(number)
-        && world.has_receivers(lane)
-    {
-        world.fault(format!("value {number} was sent into lane {lane}, and nothing has received it"));
-    }
-}
-
 /// A send has failed.
 pub(crate) fn came_back(world: &World, value: Value, number: usize) {
     let place = world.place(number);
-    if value.number != number || matches!(place, Place::Received | Place::Sent(_)) {
+    if value.number != number || !matches!(place, Place::Offered(_)) {
         world.fault(format!("value {} came back in place of {number}, which was {place:?}", value.number));
     }
     world.move_value(value.number, Place::Held);
@@ -311,8 +303,8 @@ async fn send(world: Rc<World>, lane: usize) {
     let result = sender.send(value).await;
     drop(waits);
     match result {
-        Ok(()) if sender.capacity() == Some(0) => handed_over(&world, number, lane),
-        Ok(()) => sent(&world, number, lane),
+        Ok(()) if sender.capacity() == Some(0) => sent(&world, number, Place::HandedOver(lane)),
+        Ok(()) => sent(&world, number, Place::Sent(lane)),
         Err(Closed(value)) => came_back(&world, value, number),
     }
 }
@@ -334,7 +326,7 @@ async fn reserve(world: Rc<World>, lane: usize, depth: u32) {
     world.move_value(number, Place::Offered(lane));
     drop(held);
     match permit.send(value) {
-        Ok(()) => sent(&world, number, lane),
+        Ok(()) => sent(&world, number, Place::Sent(lane)),
         Err(Closed(value)) => came_back(&world, value, number),
     }
 }
@@ -382,8 +374,8 @@ async fn put(world: Rc<World>) {
     let result = world.queue.put(value).await;
     drop(waits);
     match result {
-        Ok(()) if world.queue.capacity() == Some(0) => handed_over(&world, number, QUEUE),
-        Ok(()) => sent(&world, number, QUEUE),
+        Ok(()) if world.queue.capacity() == Some(0) => sent(&world, number, Place::HandedOver(QUEUE)),
+        Ok(()) => sent(&world, number, Place::Sent(QUEUE)),
         Err(Closed(value)) => came_back(&world, value, number),
     }
 }

@@ -153,6 +153,13 @@ fn check_tasks(world: &World) {
         };
         complain_if(world, wrong, &format!("somebody waits in vain: {wait:?}"));
     }
+    let is_lost = |place: &Place| matches!(place, Place::HandedOver(_));
+    let lost = world.values.borrow().iter().position(is_lost);
+    complain_if(
+        world,
+        lost.is_some(),
+        &format!("value {lost:?} was handed over, and nothing has received it"),
+    );
     for record in world.records.borrow().iter() {
         let wrong = record.cancelled.get() && record.ending.get().is_none();
         complain_if(world, wrong, &format!("task {} was cancelled, and lives", record.number));

@@ -156,7 +156,7 @@ fn try_send(world: &Rc<World>, lane: usize) {
     let number = value.number;
     world.move_value(number, Place::Offered(lane));
     match sender.try_send(value) {
-        Ok(()) => act::sent(world, number, lane),
+        Ok(()) => act::sent(world, number, Place::Sent(lane)),
         Err(TrySendError::Full(value) | TrySendError::Closed(value)) => act::came_back(world, value, number),
     }
 }
@@ -166,7 +166,7 @@ fn try_put(world: &Rc<World>) {
     let number = value.number;
     world.move_value(number, Place::Offered(QUEUE));
     match world.queue.try_put(value) {
-        Ok(()) => act::sent(world, number, QUEUE),
+        Ok(()) => act::sent(world, number, Place::Sent(QUEUE)),
         Err(TrySendError::Full(value) | TrySendError::Closed(value)) => act::came_back(world, value, number),
     }
 }
@@ -208,8 +208,10 @@ fn send_oneshot(world: &Rc<World>) {
 
 fn send_one(world: &Rc<World>, sender: &mut OneSender, value: Value, number: usize) {
     let Some(sender) = sender.sender.take() else { return };
-    if let Err(value) = sender.send(value) {
-        act::came_back(world, value.into_inner(), number);
+    if let Err(value) = sender.send(value)
+        && value.0.number != number
+    {
+        world.fault(format!("oneshot: value {} came back in place of {number}", value.0.number));
     }
 }
 

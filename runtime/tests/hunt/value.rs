@@ -19,6 +19,8 @@ pub(crate) enum Place {
     Offered(usize),
     /// A send into this lane has said `Ok`.
     Sent(usize),
+    /// A send into this rendezvous has said `Ok`: a receiver must have it, or be about to return it.
+    HandedOver(usize),
     Received,
     /// It was dropped with the send that it had been handed to, or by the channel before that send had ended.
     DroppedUnsent,
@@ -48,7 +50,7 @@ impl Drop for Value {
             _ => Place::Dropped,
         };
         world.move_value(self.number, after);
-        if let Place::Sent(lane) = place
+        if let Place::Sent(lane) | Place::HandedOver(lane) = place
             && world.has_receivers(lane)
         {
             world.fault(format!("value {} was sent into lane {lane}, and was dropped there", self.number));
