@@ -130,15 +130,20 @@ impl Sleep {
 
     #[track_caller]
     fn start(&mut self, cx: &mut Context<'_>) {
-        assert!(
-            !self.timers.is_closed(),
-            "a sleep was awaited whose runtime had been dropped: make it on the loop that awaits it"
-        );
+        self.refuse_if_closed();
         if self.deadline != NEVER {
             let key = self.timers.insert(self.deadline, cx.waker().clone());
             self.stage = Stage::Pending(key);
             self.report(key, true);
         }
+    }
+
+    #[track_caller]
+    fn refuse_if_closed(&self) {
+        assert!(
+            !self.timers.is_closed(),
+            "a sleep was awaited whose runtime had been dropped: make it on the loop that awaits it"
+        );
     }
 
     /// Tells the probe that a wait begins or ends.
@@ -167,6 +172,7 @@ impl Future for Sleep {
                     self.report(key, false);
                     return Poll::Ready(());
                 }
+                self.refuse_if_closed();
             }
         }
         Poll::Pending

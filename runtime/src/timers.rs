@@ -113,11 +113,12 @@ impl Timers {
         }
     }
 
-    /// The runtime is gone: nothing fires any more.
+    /// The runtime is gone: nothing fires any more. A timer that is still pending stays so, and tasks of other loops that
+    /// wait for it are woken to hear of it.
     pub(crate) fn close(&self) {
         self.closed.set(true);
-        let heap = self.heap.take();
-        panics::swallow(|| drop(heap));
+        let wakers = self.heap.borrow_mut().take_wakers();
+        wakers.into_iter().for_each(panics::wake);
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -167,6 +168,11 @@ impl Entry {
 }
 
 impl Heap {
+    fn take_wakers(&mut self) -> Vec<Waker> {
+        let timers = self.timers.iter_mut();
+        timers.map(|(_, timer)| std::mem::replace(&mut timer.waker, Waker::noop().clone())).collect()
+    }
+
     fn insert(&mut self, deadline: Nanos, waker: Waker) -> Key {
         debug_assert!(deadline != NEVER);
         let serial = self.serial;
