@@ -75,7 +75,7 @@ fn lock(world: Rc<World>, kind: usize, depth: u32) -> Act {
 
 /// What passes from task to task.
 fn pass(world: Rc<World>, kind: usize, depth: u32) -> Act {
-    let lane = world.dice.below(QUEUE);
+    let lane = world.any_lane();
     match kind {
         13 | 14 => Box::pin(send(world, lane)),
         15 | 16 => Box::pin(receive(world, lane)),

@@ -90,6 +90,8 @@ fn check_signals(world: &World) {
             &format!("{waits} wait at barrier {place}, which says {}", barrier.waiting()),
         );
     }
+    let orphan = world.tokens.windows(2).any(|pair| pair[0].is_cancelled() && !pair[1].is_cancelled());
+    complain_if(world, orphan, "a token is cancelled, and its child is not");
     for (place, token) in world.tokens.iter().enumerate() {
         let waits = world.waiting(|wait| wait == Wait::Token(place)) > 0;
         complain_if(world, waits && token.is_cancelled(), "somebody waits for a token that is cancelled");

@@ -59,7 +59,7 @@ pub(crate) fn anything(world: &Rc<World>) {
 }
 
 fn with_values(world: &Rc<World>, kind: usize) {
-    let lane = world.dice.below(QUEUE);
+    let lane = world.any_lane();
     match kind {
         0 | 1 => try_receive(world, lane),
         2 | 3 => try_send(world, lane),
@@ -107,7 +107,7 @@ fn with_locks(world: &Rc<World>, kind: usize) {
 
 /// What ends something for good; so it happens rarely.
 fn with_ends(world: &Rc<World>, kind: usize) {
-    let lane = &world.lanes[world.dice.below(QUEUE)];
+    let lane = &world.lanes[world.any_lane()];
     match (kind, world.dice.below(24)) {
         (20, 0) => {
             let sender = lane.sender();
@@ -116,10 +116,10 @@ fn with_ends(world: &Rc<World>, kind: usize) {
         (20, 1) if lane.sender.borrow().is_some() => drop(lane.receiver.take()),
         (20, 2) if lane.receiver.borrow().is_some() => drop(lane.sender.take()),
         (20, 3) => world.semaphore.close(),
-        (21, 0..=2) => world.tokens[world.dice.below(3)].cancel(),
-        (22, 0..=1) => drop(world.cells[world.dice.below(2)].set(Value::new(world))),
-        (22, 2) => world.queue.close(),
-        (22, 3..=5) if world.permits.get() < 2 * PERMITS => {
+        (21, 0..=3) => world.tokens[world.dice.below(3)].cancel(),
+        (22, 0..=5) => drop(world.cells[world.dice.below(2)].set(Value::new(world))),
+        (22, 6) => world.queue.close(),
+        (22, 7..=9) if world.permits.get() < 2 * PERMITS => {
             world.permits.set(world.permits.get() + 1);
             world.semaphore.add_permits(1);
         }

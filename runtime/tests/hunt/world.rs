@@ -97,6 +97,8 @@ pub(crate) struct World {
     pub(crate) polls: Cell<u64>,
     /// Which acts this program prefers.
     pub(crate) menu: Vec<usize>,
+    /// Whether all that is sent goes through the same lane.
+    pub(crate) is_narrow: bool,
     pub(crate) runtimes: RefCell<Vec<Runtime>>,
     pub(crate) remotes: RefCell<Vec<Remote>>,
     /// How many runtimes there were: clocks of several loops cannot share a rate limiter.
@@ -189,6 +191,34 @@ impl Drop for OneSender {
     }
 }
 
+/// What acts on the same things, by the numbers in `act` and `combine`.
+const FAMILIES: &[&[usize]] = &[
+    &[13, 14, 15, 16, 17, 18],
+    &[13, 15],
+    &[19, 20, 21],
+    &[0, 1],
+    &[2, 3],
+    &[4],
+    &[5],
+    &[6, 7],
+    &[8, 9],
+    &[10, 11],
+    &[22, 23],
+    &[24, 25],
+    &[26, 34, 36, 38],
+    &[0, 30, 31, 32],
+    &[15, 27, 28, 29],
+    &[33, 34, 37],
+];
+
+/// Acts of one family, or any few.
+fn menu(dice: &Dice) -> Vec<usize> {
+    match dice.one_in(3) {
+        true => (0..2 + dice.below(4)).map(|_| dice.roll() as usize).collect(),
+        false => FAMILIES[dice.below(FAMILIES.len())].to_vec(),
+    }
+}
+
 fn queue(kind: usize) -> Queue<Value> {
     match kind {
         0 => Queue::new(0),
@@ -215,7 +245,8 @@ impl World {
             meddling: Cell::new(0),
             inside: Cell::new(0),
             polls: Cell::new(0),
-            menu: (0..2 + dice.below(4)).map(|_| dice.roll() as usize).collect(),
+            menu: menu(&dice),
+            is_narrow: dice.one_in(2),
             runtimes: RefCell::default(),
             remotes: RefCell::default(),
             built: Cell::new(0),
@@ -301,6 +332,11 @@ impl World {
             return true;
         }
         self.look(lane).receivers > 0
+    }
+
+    /// The lane to use next.
+    pub(crate) fn any_lane(&self) -> usize {
+        if self.is_narrow { 0 } else { self.dice.below(QUEUE) }
     }
 
     pub(crate) fn look(&self, lane: usize) -> Look {
