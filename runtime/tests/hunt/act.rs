@@ -174,6 +174,9 @@ async fn job(world: Rc<World>) {
         let _waits = world.wait(Wait::Notified);
         return world.notify.notified().await;
     }
+    if world.dice.one_in(2) {
+        return meddle::give_job(&world);
+    }
     let _waits = world.wait(Wait::Job);
     loop {
         world.jobs.notified().await;
@@ -205,6 +208,10 @@ async fn count_up(world: Rc<World>, depth: u32) {
 }
 
 async fn wait_for_event(world: Rc<World>) {
+    if world.dice.one_in(4) {
+        world.event.set();
+        return world.event.clear();
+    }
     let _waits = world.wait(Wait::Event);
     world.event.wait().await;
 }
@@ -311,7 +318,7 @@ async fn send(world: Rc<World>, lane: usize) {
 
 async fn reserve(world: Rc<World>, lane: usize, depth: u32) {
     let Some(sender) = world.lanes[lane].sender() else { return };
-    let waits = world.wait(Wait::Send(lane));
+    let waits = world.wait(Wait::Reserve(lane));
     let result = sender.reserve().await;
     drop(waits);
     let Ok(permit) = result else { return };
@@ -428,6 +435,9 @@ impl Drop for OpenReceiver {
 
 /// Waits until the receiver of a oneshot is gone.
 async fn deserted(world: Rc<World>) {
+    if world.dice.one_in(2) {
+        return meddle::send_oneshot(&world);
+    }
     let Some(mut sender) = meddle::take_random(&world, &world.oneshots) else { return };
     let _waits = world.wait(Wait::Deserted(sender.number));
     if let Some(sender) = &mut sender.sender {
@@ -437,6 +447,9 @@ async fn deserted(world: Rc<World>) {
 
 /// Hears a few broadcasts: each, or so many missed.
 async fn hear(world: Rc<World>) {
+    if world.dice.one_in(2) {
+        return meddle::tell(&world);
+    }
     let mut next = world.told.get();
     let mut receiver = world.heard.clone();
     drop(std::mem::replace(&mut receiver, world.broadcast.subscribe()));
@@ -456,6 +469,9 @@ async fn hear(world: Rc<World>) {
 }
 
 async fn watch(world: Rc<World>) {
+    if world.dice.one_in(3) {
+        return meddle::tell(&world);
+    }
     let mut receiver = world.watched.clone();
     drop(receiver.borrow_and_update());
     let seen = world.version.get();

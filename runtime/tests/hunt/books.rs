@@ -100,7 +100,8 @@ fn check_signals(world: &World) {
 
 fn check_lane(world: &World, lane: usize) {
     let look = world.look(lane);
-    let sends = world.waiting(|wait| wait == Wait::Send(lane));
+    let offers = world.waiting(|wait| wait == Wait::Send(lane));
+    let sends = offers + world.waiting(|wait| wait == Wait::Reserve(lane));
     let receives = world.waiting(|wait| wait == Wait::Receive(lane));
     let reserved = world.held(Hold::Room(lane));
     let is_full = look.capacity.is_some_and(|capacity| look.len + reserved >= capacity.max(1));
@@ -110,16 +111,21 @@ fn check_lane(world: &World, lane: usize) {
     let wrong = (receives > 0 && (look.len > 0 || !open))
         || (sends > 0 && (!open || !(is_full || look.capacity == Some(0))))
         || rendezvous
+        || offers != count_values(world, |place| place == Place::Offered(lane))
         || !ended
         || (look.receivers == 0 && look.len > 0)
         || look.capacity.is_some_and(|capacity| look.len > capacity.max(1));
     let name = world.lanes[lane].name;
     let books = format!(
         "lane {lane}, {name}: {} values, closed: {}, {} senders, {} receivers; {sends} want to send, {receives} to \
-         receive, {reserved} have reserved",
+         receive, {reserved} have reserved, {offers} values are not sent",
         look.len, look.closed, look.senders, look.receivers
     );
     complain_if(world, wrong, &books);
+}
+
+fn count_values(world: &World, is: impl Fn(Place) -> bool) -> usize {
+    world.values.borrow().iter().filter(|place| is(**place)).count()
 }
 
 fn check_queue(world: &World) {
@@ -127,14 +133,14 @@ fn check_queue(world: &World) {
     let sends = world.waiting(|wait| wait == Wait::Send(QUEUE));
     let receives = world.waiting(|wait| wait == Wait::Receive(QUEUE));
     let joins = world.waiting(|wait| wait == Wait::Work);
-    let is_in = |place: &&Place| matches!(place, Place::Offered(QUEUE) | Place::Sent(QUEUE));
-    let inside = world.values.borrow().iter().filter(is_in).count();
+    let inside = count_values(world, |place| matches!(place, Place::Offered(QUEUE) | Place::Sent(QUEUE)));
     let works = world.held(Hold::Works);
     let is_full = queue.capacity().is_some_and(|capacity| queue.len() >= capacity.max(1));
     let wrong = (receives > 0 && (!queue.is_empty() || queue.is_closed()))
         || (sends > 0 && (queue.is_closed() || !(is_full || queue.capacity() == Some(0))))
         || (joins > 0 && queue.unfinished() == 0)
-        || queue.unfinished() != inside + works;
+        || queue.unfinished() != inside + works
+        || sends != count_values(world, |place| place == Place::Offered(QUEUE));
     let books = format!(
         "{queue:?}: {inside} put in, {works} in work; {sends} want to put, {receives} to get, {joins} to join"
     );

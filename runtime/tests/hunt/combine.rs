@@ -46,7 +46,7 @@ pub(crate) fn dress(world: &Rc<World>, act: Act, depth: u32) -> Act {
     match dice.below(16) {
         0 | 1 => Box::pin(Odd::new(act, false)),
         2 | 3 => Box::pin(Odd::new(act, true)),
-        4 => {
+        4 | 11 => {
             let cut = Cut::at(dice.below(8));
             Box::pin(async move {
                 let _ = cut.run(act).await;

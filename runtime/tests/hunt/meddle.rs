@@ -91,10 +91,7 @@ fn with_tasks(world: &Rc<World>, kind: usize) {
 
 fn with_locks(world: &Rc<World>, kind: usize) {
     match kind {
-        15 => {
-            world.pending_jobs.set(world.pending_jobs.get() + 1);
-            world.jobs.notify_one();
-        }
+        15 => give_job(world),
         16 if world.dice.one_in(2) => world.event.set(),
         16 => world.event.clear(),
         17 => try_locks(world),
@@ -103,6 +100,11 @@ fn with_locks(world: &Rc<World>, kind: usize) {
         _ if world.dice.one_in(2) => world.counted.notify_all(),
         _ => world.jobs.notify_all(),
     }
+}
+
+pub(crate) fn give_job(world: &World) {
+    world.pending_jobs.set(world.pending_jobs.get() + 1);
+    world.jobs.notify_one();
 }
 
 /// What ends something for good; so it happens rarely.
@@ -123,7 +125,8 @@ fn with_ends(world: &Rc<World>, kind: usize) {
             world.permits.set(world.permits.get() + 1);
             world.semaphore.add_permits(1);
         }
-        (23, 0..=2) => {
+        // Not within a comparison: a cleanup that the runtime waits for might wait for the end of that.
+        (23, 0..=2) if !world.comparing.get() => {
             let runtime = take_random(world, &world.runtimes);
             act::drop_runtime(world, runtime);
         }
@@ -180,7 +183,7 @@ fn try_get(world: &Rc<World>) {
     }
 }
 
-fn tell(world: &Rc<World>) {
+pub(crate) fn tell(world: &Rc<World>) {
     if world.dice.one_in(2) {
         let row = world.told.replace(world.told.get() + 1);
         if world.broadcast.send(Note::new(world, row)).is_err() {
@@ -196,7 +199,7 @@ fn tell(world: &Rc<World>) {
     }
 }
 
-fn send_oneshot(world: &Rc<World>) {
+pub(crate) fn send_oneshot(world: &Rc<World>) {
     let Some(mut sender) = take_random(world, &world.oneshots) else { return };
     if world.dice.one_in(3) {
         return;

@@ -122,17 +122,19 @@ async fn root(world: Rc<World>) {
 fn rest(world: &Rc<World>) {
     world.note(|| "rests".to_owned());
     world.resting.set(true);
-    let mut rounds = 0;
+    let (mut rounds, mut calm) = (0, 0);
     loop {
         drop_aside(world);
-        let before = (world.polls.get(), world.fuel.get());
+        let before = (world.polls.get(), world.moves.get(), world.fuel.get());
         let runtimes = world.runtimes.borrow().len();
         for _ in 0..runtimes {
             rest_one(world);
         }
-        let is_calm = before == (world.polls.get(), world.fuel.get()) && world.aside.borrow().is_empty();
+        let is_calm = before == (world.polls.get(), world.moves.get(), world.fuel.get());
+        calm = if is_calm && world.aside.borrow().is_empty() { calm + 1 } else { 0 };
         rounds += 1;
-        if is_calm || rounds > MOST_ROUNDS {
+        // Twice: what one loop does last may be for one that had its turn before.
+        if calm == 2 || rounds > MOST_ROUNDS {
             break;
         }
     }

@@ -57,6 +57,7 @@ pub(crate) enum Wait {
     Rate,
     Pool,
     Send(usize),
+    Reserve(usize),
     Receive(usize),
     Work,
     Oneshot(u32),
@@ -95,6 +96,10 @@ pub(crate) struct World {
     pub(crate) inside: Cell<u32>,
     /// How often tasks were polled.
     pub(crate) polls: Cell<u64>,
+    /// How often something has changed in the books.
+    pub(crate) moves: Cell<u64>,
+    /// Values are being compared.
+    pub(crate) comparing: Cell<bool>,
     /// Which acts this program prefers.
     pub(crate) menu: Vec<usize>,
     /// Whether all that is sent goes through the same lane.
@@ -245,6 +250,8 @@ impl World {
             meddling: Cell::new(0),
             inside: Cell::new(0),
             polls: Cell::new(0),
+            moves: Cell::new(0),
+            comparing: Cell::new(false),
             menu: menu(&dice),
             is_narrow: dice.one_in(2),
             runtimes: RefCell::default(),
@@ -298,6 +305,10 @@ impl World {
 
     pub(crate) fn faults(&self) -> Vec<String> {
         self.faults.take()
+    }
+
+    fn moved(&self) {
+        self.moves.set(self.moves.get() + 1);
     }
 
     pub(crate) fn note(&self, what: impl FnOnce() -> String) {
@@ -362,6 +373,7 @@ impl World {
     /// Notes that somebody waits, until the guard is dropped.
     pub(crate) fn wait(self: &Rc<Self>, wait: Wait) -> Waiting {
         self.note(|| format!("waits: {wait:?}"));
+        self.moved();
         self.waits.borrow_mut().push(wait);
         Waiting { world: self.clone(), wait }
     }
@@ -373,6 +385,7 @@ impl World {
     /// Notes that somebody has something, until the guard is dropped; complains if there is `limit` of it already.
     pub(crate) fn hold(self: &Rc<Self>, hold: Hold, limit: usize) -> Holding {
         self.note(|| format!("has: {hold:?}"));
+        self.moved();
         if self.held(hold) >= limit {
             self.fault(format!("{hold:?} is held more than {limit} times"));
         }
@@ -407,6 +420,7 @@ pub(crate) struct Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
+        self.world.moved();
         let mut waits = self.world.waits.borrow_mut();
         let place = waits.iter().position(|wait| *wait == self.wait);
         waits.remove(place.expect("it was put in"));
@@ -421,6 +435,7 @@ pub(crate) struct Holding {
 
 impl Drop for Holding {
     fn drop(&mut self) {
+        self.world.moved();
         let mut holds = self.world.holds.borrow_mut();
         let place = holds.iter().position(|hold| *hold == self.hold);
         holds.remove(place.expect("it was put in"));
