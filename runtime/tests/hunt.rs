@@ -8,7 +8,7 @@
 //!
 //! | variable | what it does |
 //! |---|---|
-//! | none | the same fifteen hundred programs each time |
+//! | none | the same twelve hundred programs each time |
 //! | `ROUNDEL_HUNT_SECONDS=n` | new programs until `n` seconds have passed |
 //! | `ROUNDEL_HUNT_SEED=n` | the program of this seed alone, with all that it does |
 //!
@@ -46,7 +46,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant, SystemTime};
 
 /// How many programs are run when nothing else is asked for.
-const PROGRAMS: u64 = if cfg!(miri) { 4 } else { 1_500 };
+const PROGRAMS: u64 = if cfg!(miri) { 4 } else { 1_200 };
 
 /// A program takes a few milliseconds; one that takes this long hangs.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(miri) { 600 } else { 60 });

@@ -1,6 +1,6 @@
 //! What tasks do, one primitive at a time; everything that waits is noted in the books.
 
-use std::future::{poll_fn, ready};
+use std::future::{pending, poll_fn, ready};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
@@ -99,6 +99,7 @@ pub(crate) async fn pause(world: Rc<World>, depth: u32) {
         2 | 3 => yield_now().await,
         4 => sleep(&world, world.dice.below(40)).await,
         5 => meddle::rarely(&world, 1),
+        6 if world.is_sticky && world.dice.one_in(2) => pending().await,
         6 => burn().await,
         _ if depth < DEEPEST => any(&world, depth + 1).await,
         _ => meddle::panic_one_in(&world, 2),
@@ -239,7 +240,7 @@ async fn once(world: Rc<World>, depth: u32) {
 /// What the pool is made of.
 pub(crate) async fn make_pooled() -> Result<Value, ()> {
     let Some(world) = here() else { return Err(()) };
-    let _held = world.hold(Hold::Pooled, POOLED);
+    let _held = world.hold(Hold::MakesPooled, POOLED);
     pause(world.clone(), DEEPEST).await;
     if world.dice.one_in(4) { Err(()) } else { Ok(Value::new(&world)) }
 }

@@ -35,7 +35,8 @@ fn check_locks(world: &World) {
     complain_if(world, waits && readers + writers == 0, "somebody waits for the rwlock, which nobody holds");
     complain_if(world, writers > 1 || (writers > 0 && readers > 0), "the rwlock is held by too many");
     check_permits(world);
-    let waits = world.waiting(|wait| wait == Wait::Pool) > 0;
+    // One that makes what it will get does not stand in line.
+    let waits = world.waiting(|wait| wait == Wait::Pool) > world.held(Hold::MakesPooled);
     complain_if(
         world,
         waits && world.pool.available() > 0,

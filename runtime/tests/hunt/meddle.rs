@@ -39,6 +39,17 @@ pub(crate) fn in_drop(world: &Rc<World>) {
     panic_one_in(world, 60);
 }
 
+/// What a waker does; often it polls what is kept aside, which may be what it wakes.
+pub(crate) fn in_wake(world: &Rc<World>) {
+    if world.meddling.get() < DEEPEST && world.dice.one_in(4) && world.may_begin() {
+        world.meddling.set(world.meddling.get() + 1);
+        let _deeper = Deeper(world.clone());
+        poll_aside(world);
+    } else {
+        rarely(world, 3);
+    }
+}
+
 pub(crate) fn panic_one_in(world: &World, n: usize) {
     if world.fuel.get() > 0 && world.dice.one_in(n) {
         world.note(|| "panics".to_owned());

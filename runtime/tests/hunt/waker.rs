@@ -32,7 +32,7 @@ impl Wake for Meddler {
             self.inner.wake_by_ref();
         }
         // Whatever it does, the wake has to arrive.
-        contain(|| meddle::rarely(&world, 2));
+        contain(|| meddle::in_wake(&world));
         if !first {
             self.inner.wake_by_ref();
         }

@@ -80,6 +80,7 @@ pub(crate) enum Hold {
     Permits(usize),
     Initialises(usize),
     Pooled,
+    MakesPooled,
     Room(usize),
     Works,
 }
@@ -104,6 +105,8 @@ pub(crate) struct World {
     pub(crate) menu: Vec<usize>,
     /// Whether all that is sent goes through the same lane.
     pub(crate) is_narrow: bool,
+    /// Whether some never let go of what they hold, so that what goes wrong in the line for it stays wrong.
+    pub(crate) is_sticky: bool,
     pub(crate) runtimes: RefCell<Vec<Runtime>>,
     pub(crate) remotes: RefCell<Vec<Remote>>,
     /// How many runtimes there were: clocks of several loops cannot share a rate limiter.
@@ -254,6 +257,7 @@ impl World {
             comparing: Cell::new(false),
             menu: menu(&dice),
             is_narrow: dice.one_in(2),
+            is_sticky: dice.one_in(3),
             runtimes: RefCell::default(),
             remotes: RefCell::default(),
             built: Cell::new(0),
