@@ -306,3 +306,45 @@ fn a_receiver_of_a_oneshot_tells_its_sender_that_it_is_gone_also_if_its_waker_pa
     assert!(woken.get(), "the sender is woken");
     assert!(poll(&mut closed, Waker::noop()).is_ready());
 }
+
+/// A value that does something when it is compared, and says when it is dropped.
+struct Compared(Rc<Cell<u32>>);
+
+impl Drop for Compared {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() + 1);
+    }
+}
+
+impl Ord for Compared {
+    fn cmp(&self, _: &Compared) -> std::cmp::Ordering {
+        if let Some(action) = ACTION.take() {
+            action();
+        }
+        std::cmp::Ordering::Equal
+    }
+}
+
+impl PartialOrd for Compared {
+    fn partial_cmp(&self, other: &Compared) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Compared {
+    fn eq(&self, other: &Compared) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Compared {}
+
+#[test]
+fn what_is_in_a_channel_goes_with_its_last_receiver_also_while_values_are_compared() {
+    let (sender, receiver) = priority(3);
+    let dropped = Rc::new(Cell::new(0));
+    assert!(sender.try_send(Compared(dropped.clone())).is_ok());
+    ACTION.set(Some(Box::new(move || drop(receiver))));
+    let _ = sender.try_send(Compared(dropped.clone()));
+    assert_eq!((sender.receivers(), sender.len(), dropped.get()), (0, 0, 2));
+}
