@@ -325,6 +325,7 @@ fn equal_deadlines_end_in_the_order_of_their_sleeps() {
 }
 
 /// A sleep of two seconds that was begun on a loop of its own, after that loop has gone on for `seconds`.
+#[allow(clippy::async_yields_async, reason = "the sleep is carried out of a `block_on`")]
 fn begun_on_another_loop(seconds: u64) -> (Runtime, Pin<Box<time::Sleep>>) {
     let runtime = Runtime::builder().virtual_time(true).build().unwrap();
     let sleep = runtime.block_on(async {

@@ -52,7 +52,7 @@ pub(crate) fn dress(world: &Rc<World>, act: Act, depth: u32) -> Act {
                 let _ = cut.run(act).await;
             })
         }
-        5 => {
+        5 | 12 | 13 => {
             let patience = Duration::from_millis(dice.below(30) as u64);
             Box::pin(async move {
                 let _ = time::timeout(patience, act).await;
@@ -112,7 +112,7 @@ async fn gathered(world: Rc<World>, depth: u32) {
     let acts = few(&world, depth);
     match world.dice.below(4) {
         0 => drop(group::gather(acts).await),
-        1 => drop(group::race(acts).await),
+        1 => group::race(acts).await,
         2 => drop(group::gather_outcomes(acts).await),
         _ => {
             let fails = world.dice.below(3) == 0;

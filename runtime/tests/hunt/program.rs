@@ -95,7 +95,7 @@ fn block_on(world: &World, runtime: &Runtime, root: impl Future<Output = ()>) {
     contain(|| {
         runtime.block_on(async {
             let _ = time::timeout(HOUR, root).await;
-        })
+        });
     });
     world.inside.set(world.inside.get() - 1);
     world.note(|| "leaves".to_owned());
