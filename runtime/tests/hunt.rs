@@ -3,7 +3,7 @@
 //! are dropped in the middle of it.
 //!
 //! Each program is made of the numbers that follow from a seed, so it is the same each time. A program keeps books of
-//! what was sent and received, who waits and who holds what. When its loops have come to rest, nobody may wait for what
+//! what was sent and received, which task waits and which holds what. When its loops have come to rest, no task may wait for what
 //! is there; when all was dropped, nothing may be left.
 //!
 //! | variable | what it does |

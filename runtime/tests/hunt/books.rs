@@ -1,4 +1,4 @@
-//! Whether the books are in order: nobody waits for what is there, and nothing is missing.
+//! Whether the books are in order: no task waits for what is there, and nothing is missing.
 
 use std::rc::Rc;
 use std::task::{Context, Waker};
@@ -6,7 +6,7 @@ use std::task::{Context, Waker};
 use crate::value::Place;
 use crate::world::{Hold, PERMITS, POOLED, QUEUE, Wait, World};
 
-/// All loops have come to rest, and nothing is kept aside: whoever waits must have a reason.
+/// All loops have come to rest, and nothing is kept aside: a task that waits must have a reason.
 pub(crate) fn check_waits(world: &Rc<World>) {
     check_locks(world);
     check_signals(world);
@@ -25,27 +25,23 @@ fn check_locks(world: &World) {
     for place in 0..2 {
         let waits = world.waiting(|wait| wait == Wait::Mutex(place)) > 0;
         let wrong = waits && world.held(Hold::Mutex(place)) == 0;
-        complain_if(world, wrong, &format!("somebody waits for mutex {place}, which nobody holds"));
+        complain_if(world, wrong, &format!("a task waits for mutex {place}, which no task holds"));
         let waits = world.waiting(|wait| wait == Wait::Cell(place)) > 0;
         let fills = world.held(Hold::Initialises(place)) > 0 && world.cells[place].get().is_none();
-        complain_if(world, waits && !fills, &format!("somebody waits for cell {place}, which nobody fills"));
+        complain_if(world, waits && !fills, &format!("a task waits for cell {place}, which no task fills"));
     }
     let (readers, writers) = (world.held(Hold::Reader), world.held(Hold::Writer));
     let waits = world.waiting(|wait| matches!(wait, Wait::Read | Wait::Write)) > 0;
-    complain_if(world, waits && readers + writers == 0, "somebody waits for the rwlock, which nobody holds");
+    complain_if(world, waits && readers + writers == 0, "a task waits for the rwlock, which no task holds");
     complain_if(world, writers > 1 || (writers > 0 && readers > 0), "the rwlock is held by too many");
     check_permits(world);
     // One that makes what it will get does not stand in line.
     let waits = world.waiting(|wait| wait == Wait::Pool) > world.held(Hold::MakesPooled);
-    complain_if(
-        world,
-        waits && world.pool.available() > 0,
-        "somebody waits for the pool, which has something",
-    );
+    complain_if(world, waits && world.pool.available() > 0, "a task waits for the pool, which has something");
     complain_if(
         world,
         world.waiting(|wait| wait == Wait::Rate) > 0,
-        "somebody waits for the rate limiter after hours",
+        "a task waits for the rate limiter after hours",
     );
 }
 
@@ -59,28 +55,28 @@ fn check_permits(world: &World) {
     let books = format!("{available} permits are free and {held} are held, of {all}");
     complain_if(world, available + held != all, &books);
     let open = available < most && !world.semaphore.is_closed();
-    complain_if(world, most > 0 && !open, &format!("somebody waits for {most} permits, and {books}"));
+    complain_if(world, most > 0 && !open, &format!("a task waits for {most} permits, and {books}"));
 }
 
 fn check_signals(world: &World) {
     let jobs = world.pending_jobs.get() > 0 && world.waiting(|wait| wait == Wait::Job) > 0;
-    complain_if(world, jobs, "somebody waits for a job, and there is one");
+    complain_if(world, jobs, "a task waits for a job, and there is one");
     let waits = world.waiting(|wait| wait == Wait::Notified) > 0;
     let mut notified = Box::pin(world.notify.notified());
     let permit = notified.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
-    complain_if(world, waits && permit, "somebody waits to be notified, and a permit is there");
+    complain_if(world, waits && permit, "a task waits to be notified, and a permit is there");
     drop(notified);
     if permit {
         world.notify.notify_one();
     }
     let event = world.event.is_set() && world.waiting(|wait| wait == Wait::Event) > 0;
-    complain_if(world, event, "somebody waits for the event, which is set");
+    complain_if(world, event, "a task waits for the event, which is set");
     if let Some(count) = world.count.try_lock() {
         let waits = world.waiting(|wait| wait == Wait::Count) > 0;
-        complain_if(world, waits && *count > 0, "somebody waits until there is a count, and there is one");
+        complain_if(world, waits && *count > 0, "a task waits until there is a count, and there is one");
     } else {
-        let nobody = world.held(Hold::Counted) == 0;
-        complain_if(world, nobody, "the lock of the count is held by nobody");
+        let free = world.held(Hold::Counted) == 0;
+        complain_if(world, free, "the lock of the count is held by no task");
     }
     for (place, barrier) in world.barriers.iter().enumerate() {
         let waits = world.waiting(|wait| wait == Wait::Barrier(place));
@@ -95,7 +91,7 @@ fn check_signals(world: &World) {
     complain_if(world, orphan, "a token is cancelled, and its child is not");
     for (place, token) in world.tokens.iter().enumerate() {
         let waits = world.waiting(|wait| wait == Wait::Token(place)) > 0;
-        complain_if(world, waits && token.is_cancelled(), "somebody waits for a token that is cancelled");
+        complain_if(world, waits && token.is_cancelled(), "a task waits for a token that is cancelled");
     }
 }
 
@@ -160,7 +156,7 @@ fn check_tasks(world: &World) {
             Wait::Sleep => true,
             _ => false,
         };
-        complain_if(world, wrong, &format!("somebody waits in vain: {wait:?}"));
+        complain_if(world, wrong, &format!("a task waits in vain: {wait:?}"));
     }
     let is_lost = |place: &Place| matches!(place, Place::HandedOver(_));
     let lost = world.values.borrow().iter().position(is_lost);
@@ -194,7 +190,7 @@ pub(crate) fn check_end(world: &World) {
         && world.pool.waiting() == 0;
     complain_if(world, !locks, "at the end, something is locked");
     let lines = world.notify.waiting() + world.jobs.waiting() + world.counted.waiting();
-    complain_if(world, lines > 0, "at the end, somebody stands in line");
+    complain_if(world, lines > 0, "at the end, a task stands in line");
     (0..QUEUE).for_each(|lane| check_lane(world, lane));
     check_queue(world);
 }

@@ -198,7 +198,7 @@ pub(crate) fn tell(world: &Rc<World>) {
     if world.dice.one_in(2) {
         let row = world.told.replace(world.told.get() + 1);
         if world.broadcast.send(Note::new(world, row)).is_err() {
-            world.fault("a broadcast says that nobody listens".to_owned());
+            world.fault("a broadcast says that it has no receiver".to_owned());
         }
         return;
     }
@@ -252,7 +252,7 @@ pub(crate) fn put_aside(world: &World, act: act::Act, over: bool) {
     }
 }
 
-/// Wakes somebody with a waker that was kept for long, or drops it; here or on another thread.
+/// Wakes with a waker that was kept for long, or drops it; here or on another thread.
 fn use_waker(world: &Rc<World>) {
     let Some(waker) = take_random(world, &world.wakers) else { return };
     match world.dice.below(20) {

@@ -28,7 +28,7 @@ pub(crate) enum Ending {
 pub(crate) struct Record {
     pub(crate) number: usize,
     pub(crate) ending: Cell<Option<Ending>>,
-    /// Somebody has cancelled it.
+    /// It was cancelled through its handle.
     pub(crate) cancelled: Cell<bool>,
 }
 
@@ -179,6 +179,6 @@ fn judge(world: &World, record: &Record, result: Result<Output, JoinError>) {
         && error.is_panic()
         && !is_expected(&*error.into_panic())
     {
-        world.fault(format!("task {number} has panicked with something that nobody has planned"));
+        world.fault(format!("task {number} has panicked with something that the program has not planned"));
     }
 }

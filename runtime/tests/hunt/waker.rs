@@ -74,7 +74,7 @@ impl Future for Odd {
     }
 }
 
-/// Polls `act` once, with a waker that wakes nobody, and may meddle.
+/// Polls `act` once, with a waker that wakes nothing, and may meddle.
 pub(crate) fn poll_once(act: &mut Act, meddles: bool) -> bool {
     let odd = if meddles { Meddler::waker(Waker::noop()) } else { Waker::noop().clone() };
     act.as_mut().poll(&mut Context::from_waker(&odd)).is_ready()

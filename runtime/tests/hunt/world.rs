@@ -41,7 +41,7 @@ pub(crate) const QUEUE: usize = 3;
 pub(crate) const PERMITS: usize = 3;
 pub(crate) const POOLED: usize = 2;
 
-/// What somebody waits for.
+/// What a task waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wait {
     Mutex(usize),
@@ -70,7 +70,7 @@ pub(crate) enum Wait {
     Sleep,
 }
 
-/// What somebody has, whom others may have to wait for.
+/// What a task has, so that others may have to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hold {
     Mutex(usize),
@@ -374,7 +374,7 @@ impl World {
         look!(receiver.as_ref().expect("one end is kept"))
     }
 
-    /// Notes that somebody waits, until the guard is dropped.
+    /// Notes that a task waits, until the guard is dropped.
     pub(crate) fn wait(self: &Rc<Self>, wait: Wait) -> Waiting {
         self.note(|| format!("waits: {wait:?}"));
         self.moved();
@@ -386,7 +386,7 @@ impl World {
         self.waits.borrow().iter().filter(|wait| is(**wait)).count()
     }
 
-    /// Notes that somebody has something, until the guard is dropped; complains if there is `limit` of it already.
+    /// Notes that a task has something, until the guard is dropped; complains if there is `limit` of it already.
     pub(crate) fn hold(self: &Rc<Self>, hold: Hold, limit: usize) -> Holding {
         self.note(|| format!("has: {hold:?}"));
         self.moved();
