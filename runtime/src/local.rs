@@ -105,9 +105,11 @@ impl<T: 'static> LocalKey<T> {
         Rc::clone(value).downcast().ok()
     }
 
-    /// Puts a value in, or takes it away; returns what was there.
+    /// Puts a value in, or takes it away; returns what was there. Where no task runs, nothing can keep a value: it comes back.
     fn replace(&'static self, value: Option<Rc<dyn Any>>) -> Option<Rc<dyn Any>> {
-        let executor = &context::current()?.executor;
+        let context = context::current().filter(|context| context.executor.running().is_some());
+        let Some(context) = context else { return value };
+        let executor = &context.executor;
         let mut locals: Vec<_> = executor.locals().map(|locals| locals.0.to_vec()).unwrap_or_default();
         let place = locals.iter().position(|(key, _)| *key == self.address());
         let old = place.map(|place| locals.swap_remove(place).1);

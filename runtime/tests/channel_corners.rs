@@ -265,3 +265,86 @@ fn what_is_in_a_channel_goes_with_its_last_receiver_also_if_some_of_it_panics() 
         }
     }
 }
+
+/// A value, or a waker, whose destructor panics.
+#[derive(Clone)]
+struct Explosive;
+
+impl Wake for Explosive {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for Explosive {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking(), "as planned");
+    }
+}
+
+#[test]
+fn a_broadcast_wakes_its_receivers_also_if_the_oldest_value_panics() {
+    let (sender, _first) = broadcast(1);
+    assert!(sender.send(Some(Explosive)).is_ok());
+    let mut receiver = sender.subscribe();
+    let mut hears = pin!(receiver.recv());
+    let woken = Rc::new(Cell::new(false));
+    let flag = woken.clone();
+    assert!(poll(&mut hears, &waker_that(move || flag.set(true))).is_pending());
+    assert!(catch_unwind(AssertUnwindSafe(|| sender.send(None))).is_err(), "the panic is the sender's");
+    assert!(woken.get(), "the receiver is woken");
+    assert!(poll(&mut hears, Waker::noop()).is_ready());
+}
+
+#[test]
+fn a_receiver_of_a_oneshot_tells_its_sender_that_it_is_gone_also_if_its_waker_panics() {
+    let (mut sender, mut receiver) = oneshot::<u8>();
+    let mut closed = pin!(sender.closed());
+    let woken = Rc::new(Cell::new(false));
+    let flag = woken.clone();
+    assert!(poll(&mut closed, &waker_that(move || flag.set(true))).is_pending());
+    assert!(poll(&mut receiver, &Waker::from(Arc::new(Explosive))).is_pending());
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(receiver))).is_err(), "the panic is the receiver's");
+    assert!(woken.get(), "the sender is woken");
+    assert!(poll(&mut closed, Waker::noop()).is_ready());
+}
+
+/// A value that does something when it is compared, and says when it is dropped.
+struct Compared(Rc<Cell<u32>>);
+
+impl Drop for Compared {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() + 1);
+    }
+}
+
+impl Ord for Compared {
+    fn cmp(&self, _: &Compared) -> std::cmp::Ordering {
+        if let Some(action) = ACTION.take() {
+            action();
+        }
+        std::cmp::Ordering::Equal
+    }
+}
+
+impl PartialOrd for Compared {
+    fn partial_cmp(&self, other: &Compared) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Compared {
+    fn eq(&self, other: &Compared) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Compared {}
+
+#[test]
+fn what_is_in_a_channel_goes_with_its_last_receiver_also_while_values_are_compared() {
+    let (sender, receiver) = priority(3);
+    let dropped = Rc::new(Cell::new(0));
+    assert!(sender.try_send(Compared(dropped.clone())).is_ok());
+    ACTION.set(Some(Box::new(move || drop(receiver))));
+    let _ = sender.try_send(Compared(dropped.clone()));
+    assert_eq!((sender.receivers(), sender.len(), dropped.get()), (0, 0, 2));
+}

@@ -755,3 +755,15 @@ fn every_await_of_a_program_that_runs_two_things_through_its_cut_is_cut() {
         assert_eq!((places, first.get(), second.get()), (6, 3, 3));
     });
 }
+
+roundel::task_local! { static NUMBER: u8; }
+
+#[test]
+fn a_scope_of_a_task_local_keeps_its_value_also_when_it_is_polled_outside_a_loop() {
+    let mut scope: Boxed<Option<u8>> = Box::pin(NUMBER.scope(7, async {
+        yield_now().await;
+        NUMBER.get()
+    }));
+    assert!(poll(&mut scope).is_pending());
+    assert_eq!(virtually(scope), Some(7));
+}

@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::process::{Command, Stdio};
 use std::rc::Rc;
@@ -321,4 +322,42 @@ fn equal_deadlines_end_in_the_order_of_their_sleeps() {
         }
     });
     assert_eq!(*order.borrow(), (0..100).collect::<Vec<_>>());
+}
+
+/// A sleep of two seconds that was begun on a loop of its own, after that loop has gone on for `seconds`.
+#[allow(clippy::async_yields_async, reason = "the sleep is carried out of a `block_on`")]
+fn begun_on_another_loop(seconds: u64) -> (Runtime, Pin<Box<time::Sleep>>) {
+    let runtime = Runtime::builder().virtual_time(true).build().unwrap();
+    let sleep = runtime.block_on(async {
+        let mut sleep = Box::pin(time::sleep(Duration::from_secs(2)));
+        assert!(sleep.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        time::sleep(Duration::from_secs(seconds)).await;
+        sleep
+    });
+    (runtime, sleep)
+}
+
+#[test]
+fn a_task_that_sleeps_on_the_timers_of_another_loop_hears_that_this_is_dropped() {
+    let (other, sleep) = begun_on_another_loop(0);
+    virtually(async {
+        let waits = spawn(sleep);
+        yield_now().await;
+        drop(other);
+        let ended = time::timeout(YEAR, waits).await.expect("the task is woken");
+        let payload = ended.expect_err("two seconds have not passed").into_panic();
+        let said = payload.downcast_ref::<&str>().unwrap();
+        assert!(said.starts_with("a sleep was awaited whose runtime had been dropped"), "{said}");
+    });
+}
+
+#[test]
+fn a_sleep_whose_runtime_is_dropped_does_not_end_early_and_not_later_than_it_should() {
+    let (other, sleep) = begun_on_another_loop(0);
+    drop(other);
+    let awaited = || roundel::run(sleep);
+    assert!(catch_unwind(AssertUnwindSafe(awaited)).is_err(), "two seconds have not passed");
+    let (other, sleep) = begun_on_another_loop(3);
+    drop(other);
+    roundel::run(sleep);
 }

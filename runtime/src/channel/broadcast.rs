@@ -104,8 +104,9 @@ impl<T: Clone> BroadcastSender<T> {
         kept.push_back(value);
         drop(kept);
         shared.sent.set(shared.sent.get() + 1);
-        drop(oldest);
         shared.queue.call_all(());
+        // Last: its destructor may panic, and the receivers must have been woken by then.
+        drop(oldest);
         Ok(shared.receivers.get())
     }
 

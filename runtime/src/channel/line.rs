@@ -37,6 +37,8 @@ pub(crate) struct Line<T> {
     /// Where the sender of a rendezvous waits until its value has been taken: true, or until the channel is closed.
     taken: WaitQueue<(), bool>,
     closed: Cell<bool>,
+    /// Nothing will fetch what comes in: set by `clear`, for good.
+    unwanted: Cell<bool>,
 }
 
 impl<T> Line<T> {
@@ -48,6 +50,7 @@ impl<T> Line<T> {
             values: Permits::new(0, "channel to be received from"),
             taken: WaitQueue::new("channel of no capacity"),
             closed: Cell::new(false),
+            unwanted: Cell::new(false),
         }
     }
 
@@ -74,6 +77,7 @@ impl<T> Line<T> {
 
     /// Drops what is in, because nothing will fetch it.
     pub(crate) fn clear(&self) {
+        self.unwanted.set(true);
         drop_each(std::iter::from_fn(|| self.store.pop()));
     }
 
@@ -116,6 +120,10 @@ impl<T> Line<T> {
         // Given when this is dropped: the value is in also if comparing it with the others panics.
         let _claim = Held { permits: &self.values, n: 1 };
         self.store.push(value);
+        // To compare the values may have dropped the last receiver, which found none of them.
+        if self.unwanted.get() {
+            self.clear();
+        }
     }
 
     #[inline]

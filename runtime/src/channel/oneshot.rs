@@ -189,7 +189,8 @@ impl<T> Drop for OneshotReceiver<T> {
         self.announce(false);
         if !self.shared.closed.get() {
             self.shared.receiver_waits.set(false);
-            drop(self.shared.receiver.take());
+            // Dropped last: its destructor may panic, and the sender must have been woken by then.
+            let _waiter = self.shared.receiver.take();
             self.close();
         }
         // A value that was sent is dropped with the cell: its sender has gone.
