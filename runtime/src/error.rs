@@ -55,7 +55,7 @@ impl JoinError {
         JoinError { task: Some(task), cause: Cause::Panicked(Mutex::new(payload)) }
     }
 
-    /// What the handle of a task says that has no output: of a panic, the panicked is left.
+    /// What the handle of a task without an output says. `panicked` holds the payload, if it panicked.
     pub(crate) fn of(task: TaskId, end: End, panicked: Option<BoxedTask>) -> JoinError {
         if end == End::Returned {
             return JoinError { task: Some(task), cause: Cause::Unfetched };
@@ -83,10 +83,11 @@ impl JoinError {
         JoinError { task: None, cause: Cause::NoThread(error) }
     }
 
-    /// It was dropped before it was done: by its handle, or by the shutdown of its loop.
+    /// It was dropped before it was done, by its handle or by the shutdown of its loop; or the shutdown has dropped its output
+    /// before that was fetched.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        matches!(self.cause, Cause::Cancelled | Cause::NeverRan)
+        matches!(self.cause, Cause::Cancelled | Cause::NeverRan | Cause::Unfetched)
     }
 
     /// It could not begin, because the operating system gave its pool no thread. What the system said is the

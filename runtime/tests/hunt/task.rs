@@ -169,6 +169,10 @@ fn judge(world: &World, record: &Record, result: Result<Output, JoinError>) {
         Ok(output) => output.number == number && ending == Some(Ending::Returned),
         // Also what it drops may have panicked.
         Err(error) if error.is_panic() => ending.is_some(),
+        // The runtime may have been dropped together with the output of a task that had returned.
+        Err(error) if error.to_string().contains("before its output was fetched") => {
+            error.is_cancelled() && ending == Some(Ending::Returned)
+        }
         Err(error) => error.is_cancelled() && ending == Some(Ending::Dropped),
     };
     if !fits {
