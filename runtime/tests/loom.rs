@@ -281,9 +281,14 @@ fn a_loop_that_forgives_waits_for_nobody() {
         let debt = Inbox::owe(&roundel.inbox);
         roundel.inbox.forgive();
         assert!(roundel.inbox.is_quiet() && !roundel.inbox.park_if_owed());
+        // A debt that is made afterwards counts, whatever becomes of the old one.
+        let next = Inbox::owe(&roundel.inbox);
         let post = thread::spawn(move || drop(debt));
-        assert!(roundel.inbox.is_quiet());
+        assert!(!roundel.inbox.is_quiet());
         post.join().unwrap();
+        assert!(!roundel.inbox.is_quiet());
+        drop(next);
+        assert!(roundel.inbox.is_quiet());
     });
 }
 
