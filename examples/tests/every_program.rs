@@ -12,7 +12,7 @@ mod common;
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use rustix::process::Signal;
@@ -30,13 +30,16 @@ const SERVERS: [(&str, &str, &[&str]); 7] = [
     ("delay_server", "--addr", &[]),
 ];
 
-/// Every program that cargo is told of. A new one is tested without being named here.
+/// Every program: those that Cargo finds by itself, and those that the manifest names. A new one is tested without being
+/// named here.
 fn programs() -> Vec<String> {
-    let manifest = format!("{}/Cargo.toml", env!("CARGO_MANIFEST_DIR"));
-    let manifest = std::fs::read_to_string(manifest).unwrap();
-    let parts = manifest.split("[[example]]\nname = \"").skip(1);
-    let names: Vec<String> = parts.map(|part| part.split('"').next().unwrap().to_owned()).collect();
-    assert!(names.len() > 50, "{names:?}");
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let found = std::fs::read_dir(package.join("examples")).unwrap().map(|file| file.unwrap().path());
+    let found = found.map(|file| file.file_stem().unwrap().to_str().unwrap().to_owned());
+    let manifest = std::fs::read_to_string(package.join("Cargo.toml")).unwrap();
+    let named = manifest.split("{ name = \"").skip(1).map(|part| part.split('"').next().unwrap().to_owned());
+    let names: Vec<String> = found.chain(named).collect();
+    assert!(names.len() > 80, "{names:?}");
     names
 }
 

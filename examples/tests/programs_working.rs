@@ -79,7 +79,7 @@ fn who_blocks_is_warned_of_and_who_awaits_is_not() {
     let is_one_warning = |_| {
         let ended = run("blocking_trap", &["warning"]);
         in_order(&ended.text(), &["patient: has awaited", "greedy: has blocked"]);
-        in_order(&ended.complaints, &["\"greedy\" (spawned at examples/programs/blocking_trap.rs:"]);
+        in_order(&ended.complaints, &["\"greedy\" (spawned at examples/examples/blocking_trap.rs:"]);
         ended.complaints.lines().count() == 1
     };
     assert!((0..5).any(is_one_warning));
