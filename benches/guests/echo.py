@@ -43,13 +43,13 @@ async def serve(talk):
     await server.serve_forever()
 
 
-def end_with_whoever_started_it():
+def end_with_the_parent():
     sys.stdin.buffer.read()
     os._exit(0)
 
 
 loop, talk = sys.argv[1:]
-threading.Thread(target=end_with_whoever_started_it, daemon=True).start()
+threading.Thread(target=end_with_the_parent, daemon=True).start()
 if loop == "uvloop":
     from uvloop import run
 else:

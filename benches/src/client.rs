@@ -12,10 +12,11 @@
 //! that was asked is answered, or there is a [`Miss`]: a server that says nothing for as long as one has patience is absent.
 
 mod connection;
+mod patience;
 mod storm;
 mod tape;
+mod words;
 
-use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -23,35 +24,14 @@ use hdrhistogram::Histogram;
 use mio::{Events, Poll, Token};
 
 use crate::faceoff::job::Miss;
-use crate::talk::{Answer, REQUEST, Talk};
 use connection::Connection;
+use patience::{no_poll, patient, poll};
 pub use storm::storm;
-use tape::{PIECE, Tape};
+use tape::PIECE;
+pub use words::Words;
 
 /// Connections that begin at the same time: not more than any listener's queue holds.
 const TOGETHER: usize = 100;
-
-/// What is asked, and what has to be answered.
-#[derive(Debug)]
-pub struct Words {
-    ask: Tape,
-    answer: Tape,
-}
-
-impl Words {
-    /// So many bytes, and the same again.
-    pub fn echo(size: usize) -> Words {
-        Words { ask: Tape::of_length(size), answer: Tape::of_length(size) }
-    }
-
-    /// "Hello, world!" over HTTP.
-    pub fn hello() -> Words {
-        let Answer::Fixed(answer) = Talk::named("hello").answer(REQUEST) else {
-            unreachable!("it says hello")
-        };
-        Words { ask: Tape::new(REQUEST), answer: Tape::new(answer) }
-    }
-}
 
 /// When the next message goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,25 +169,6 @@ impl Client {
             patient(self.heard, self.patience)?;
         }
         Ok(answers)
-    }
-}
-
-fn poll(poll: &mut Poll, events: &mut Events, wait: Option<Duration>) -> Result<(), Miss> {
-    match poll.poll(events, wait) {
-        Err(error) if error.kind() != ErrorKind::Interrupted => Err(no_poll(&error)),
-        _ => Ok(()),
-    }
-}
-
-fn no_poll(error: &std::io::Error) -> Miss {
-    Miss::Wrong(format!("the client cannot wait for events: {error}"))
-}
-
-/// Whether there is a reason to wait any longer.
-fn patient(heard: Instant, patience: Duration) -> Result<(), Miss> {
-    match heard.elapsed() < patience {
-        true => Ok(()),
-        false => Err(Miss::Absent(format!("no answer within {patience:?}"))),
     }
 }
 

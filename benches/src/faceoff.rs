@@ -14,15 +14,18 @@
 //! timed; [`ablations`] are versions of ourselves with one mechanism less.
 
 pub mod ablations;
+pub mod budgets;
 pub mod chapter;
-pub mod counts;
+pub mod counting;
 pub mod figures;
 pub mod groups;
 pub mod job;
 pub mod page;
 pub mod pins;
 pub mod place;
+pub mod plan;
 pub mod progress;
 pub mod report;
+pub mod rounds;
 pub mod servers;
 pub mod tables;

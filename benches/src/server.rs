@@ -146,7 +146,7 @@ pub fn serve(words: &[&str]) -> Result<(), String> {
     }
     let listener = listen().map_err(|error| format!("cannot listen on 127.0.0.1: {error}"))?;
     let address = listener.local_addr().map_err(|error| format!("has no address: {error}"))?;
-    end_with_whoever_started_it();
+    end_with_the_parent();
     println!("{address}");
     contenders::serve(name, listener, Talk::named(talk), hot);
     Ok(())
@@ -161,7 +161,7 @@ fn listen() -> io::Result<TcpListener> {
 }
 
 /// A thread that does nothing but wait for that.
-fn end_with_whoever_started_it() {
+fn end_with_the_parent() {
     thread::spawn(|| {
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
         process::exit(0);
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn guests_echo_and_say_hello_and_end_with_whoever_started_them() {
+    fn guests_echo_and_say_hello_and_end_with_their_parent() {
         for name in guests::NAMES {
             if let Some(why) = guests::missing(name) {
                 println!("SKIPPED {name}: {why}; its server is not tested");

@@ -177,7 +177,7 @@ fn select_takes_either_unless_it_is_biased() {
 // claim("16", "| `try_join!` drops them; tasks go on |")
 // claim("16", "goes on; the runtime owns it")
 #[test]
-fn who_goes_on_depends_on_who_owns() {
+fn the_owner_decides_which_tasks_go_on() {
     run(async {
         let (futures, tasks, set) = (Arc::new(()), Arc::new(()), Arc::new(()));
         drop(tokio::spawn(waits(&tasks)));
@@ -263,7 +263,7 @@ fn a_timeout_drops_the_future() {
 
 // claim("16", "`yield_now`: not at once, no promise of order")
 #[test]
-fn who_yields_waits_for_more_than_those_who_are_ready() {
+fn a_task_that_yields_waits_for_more_than_the_ready_ones() {
     run(async {
         let polls = spawn_busy();
         let yields = tokio::spawn(async move {

@@ -11,7 +11,7 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use benches::faceoff::counts::child::{READ, Reading, STOP};
+use benches::faceoff::counting::child::{READ, Reading, STOP};
 
 fn counts(words: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_counts"));

@@ -184,7 +184,7 @@ fn nothing_is_asked_for_from_anywhere() {
 }
 
 #[test]
-fn it_is_built_for_those_who_do_not_see() {
+fn the_page_works_without_sight() {
     let text = page(&sample());
     let must = [
         "<html lang=\"en\">",

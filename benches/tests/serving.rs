@@ -19,7 +19,7 @@ fn started(name: &str) -> (Child, String) {
 }
 
 #[test]
-fn a_server_ends_with_whoever_started_it() {
+fn a_server_ends_with_its_parent() {
     for name in ["roundel", "tokio", "mio"] {
         let (mut server, address) = started(name);
         let mut stream = TcpStream::connect(address).unwrap();

@@ -3,7 +3,7 @@
 //! Facts. An allocator that counts inflates every timing, and there is one allocator in a program.
 //!
 //! What follows. This program does what `faceoff` does as a child, and nothing else; its words are explained in
-//! `benches/src/faceoff/counts/child.rs`. Calls that take memory are those for new memory and those for more of it.
+//! `benches/src/faceoff/counting/child.rs`. Calls that take memory are those for new memory and those for more of it.
 
 #![forbid(unsafe_code)]
 
@@ -11,7 +11,7 @@ use std::alloc::System;
 use std::env;
 use std::process::ExitCode;
 
-use benches::faceoff::counts::child::{Allocated, child};
+use benches::faceoff::counting::child::{Allocated, child};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 #[global_allocator]

@@ -17,8 +17,8 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
-use crate::client::Words;
 use crate::client::tape::PIECE;
+use crate::client::words::Words;
 use crate::faceoff::job::Miss;
 
 #[derive(Debug)]

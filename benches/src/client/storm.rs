@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Registry, Token};
 
 use crate::client::connection::Connection;
+use crate::client::patience::{no_poll, patient, poll};
 use crate::client::tape::PIECE;
-use crate::client::{Words, no_poll, patient, poll};
+use crate::client::words::Words;
 use crate::faceoff::job::Miss;
 
 /// How long `all` connections took, `at_once` of which were under way at any time.

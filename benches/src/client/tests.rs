@@ -112,7 +112,7 @@ fn a_byte_too_many_is_an_error() {
 }
 
 #[test]
-fn one_who_hangs_up_is_an_error() {
+fn a_server_that_hangs_up_is_an_error() {
     let to = server(|mut stream| {
         let mut message = [0; 64];
         for _ in 0..3 {
@@ -127,7 +127,7 @@ fn one_who_hangs_up_is_an_error() {
 }
 
 #[test]
-fn one_who_is_silent_is_absent() {
+fn a_silent_server_is_absent() {
     let patience = Duration::from_millis(50);
     let absent = Miss::Absent("no answer within 50ms".into());
     let silent = || server(|_stream| thread::sleep(LONG));

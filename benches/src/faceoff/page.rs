@@ -9,13 +9,13 @@
 //! Contract. All text of the report is escaped ([`text`]). The page asks for nothing from anywhere.
 
 pub mod bars;
+pub mod cells;
 pub mod curves;
 pub mod glance;
 pub mod growth;
 pub mod opening;
 pub mod plot;
 pub mod scale;
-pub mod table;
 pub mod text;
 pub mod who;
 
@@ -98,7 +98,7 @@ fn is_memory(row: &Row) -> bool {
 
 fn group_body(report: &Report, group: &str) -> String {
     let rows = report.rows.iter().filter(|row| row.group == group && !is_memory(row));
-    let table = table::table(report, group);
+    let table = cells::table(report, group);
     format!("{}<h3>All figures of {}</h3>\n{table}", cards(rows), escape(group))
 }
 

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn one_core_is_for_nobody() {
+    fn one_core_pins_nothing() {
         assert_eq!(chosen(&[5], |core| vec![core]), None);
         assert_eq!(chosen(&[], |_| Vec::new()), None);
     }

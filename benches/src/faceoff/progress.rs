@@ -149,7 +149,7 @@ mod tests {
     use crate::faceoff::report::Unit;
 
     #[test]
-    fn what_is_left_is_what_was_seen_or_else_the_guess() {
+    fn the_time_left_is_computed_from_past_runs_or_else_from_the_guess() {
         let mut job = Job::new("group", vec![("row".into(), Unit::Count)], vec!["a", "b"]);
         (job.rounds, job.guess) = (3, Duration::from_secs(1));
         let mut progress = Progress::silent();

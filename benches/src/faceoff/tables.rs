@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_tied_is_said_and_nobody_marked() {
+    fn a_tie_is_named_and_no_cell_is_marked() {
         let report = report(&[("roundel", &[10.0, 11.0]), ("tokio", &[11.0, 10.0])]);
         let text = tables(&report, WIDE);
         assert!(text.contains("(tied: roundel, tokio)") && !text.contains('*'), "{text}");
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_wins_where_there_is_no_contest() {
+    fn no_contender_wins_where_there_is_no_contest() {
         let mut report = report(&[("roundel", &[20.0, 20.0]), ("tokio", &[10.0, 10.0])]);
         for group in [CONTROL, ABLATIONS] {
             report.rows[0].group = group.into();

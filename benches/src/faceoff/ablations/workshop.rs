@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs, io};
 
-use crate::faceoff::ablations::{ABLATIONS, Ablation};
+use crate::faceoff::ablations::list::ABLATIONS;
+use crate::faceoff::ablations::patch::{self, Texts};
 
 /// The copy in which nothing is changed.
 pub const UNTOUCHED: &str = "untouched";
@@ -41,16 +42,16 @@ pub fn program(name: &str) -> PathBuf {
     workshop().join("target/release").join(name)
 }
 
-/// Copies, edits and builds all.
+/// Copies, patches and builds all.
 ///
 /// # Errors
 ///
-/// If a file cannot be read or written, an edit does not fit, or Cargo says no.
+/// If a file cannot be read or written, if a patch does not apply, or if Cargo fails.
 pub fn build() -> Result<(), String> {
-    let untouched = Ablation { name: UNTOUCHED, mechanism: "", instead: "", edits: &[], measures: &[] };
-    let all: Vec<&Ablation> = [&untouched].into_iter().chain(ABLATIONS).collect();
-    all.iter().try_for_each(|ablation| copy(ablation))?;
-    write("Cargo.toml", workspace(&all.iter().map(|ablation| ablation.name).collect::<Vec<_>>())?)?;
+    let sources = sources()?;
+    let names: Vec<&str> = [UNTOUCHED].into_iter().chain(ABLATIONS.iter().map(|it| it.name)).collect();
+    names.iter().try_for_each(|name| copy(name, sources.clone()))?;
+    write("Cargo.toml", workspace(&names)?)?;
     write("Cargo.lock", read(&root().join("Cargo.lock"))?)?;
     // What is needed was fetched when this program was built. Only if it was not, the network is asked.
     let built = cargo(&["--offline"]);
@@ -86,15 +87,40 @@ fn workspace(names: &[&str]) -> Result<String, String> {
     Ok(lines.collect())
 }
 
-fn copy(ablation: &Ablation) -> Result<(), String> {
-    let name = ablation.name;
+/// The product's sources, which each copy begins with.
+///
+/// # Errors
+///
+/// If a file cannot be read.
+pub fn sources() -> Result<Texts, String> {
+    let mut texts = Texts::new();
     for folder in ["runtime", "net"] {
         for file in files(&root().join(folder)).map_err(|error| format!("cannot list {folder}/: {error}"))? {
             let path = file.strip_prefix(root()).unwrap_or(&file).to_string_lossy().into_owned();
-            let text = ablation.edited(&path, read(&file)?)?;
-            let text = if path.ends_with("Cargo.toml") { renamed(&text, name, folder) } else { text };
-            write(&format!("{name}/{path}"), text)?;
+            texts.insert(path, read(&file)?);
         }
+    }
+    Ok(texts)
+}
+
+/// Applies the patch of this ablation.
+///
+/// # Errors
+///
+/// If the patch cannot be read, or does not apply.
+pub fn ablate(name: &str, texts: &mut Texts) -> Result<(), String> {
+    let file = format!("benches/ablations/{name}.patch");
+    let changes = patch::parse(&read(&root().join(&file))?);
+    changes.and_then(|changes| patch::apply(&changes, texts)).map_err(|why| format!("{file}: {why}"))
+}
+
+fn copy(name: &str, mut texts: Texts) -> Result<(), String> {
+    if name != UNTOUCHED {
+        ablate(name, &mut texts)?;
+    }
+    for (path, text) in texts {
+        let manifest = path.strip_suffix("/Cargo.toml").map(|folder| renamed(&text, name, folder));
+        write(&format!("{name}/{path}"), manifest.unwrap_or(text))?;
     }
     write(&format!("{name}/program/Cargo.toml"), manifest(name))
 }

@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use crate::client::{Client, Pace, Words};
 use crate::contenders::{compio, guests, monoio_epoll, monoio_uring, roundel, smol, tokio, tokio_local};
-use crate::faceoff::groups::Plan;
 use crate::faceoff::job::{Job, Miss};
 use crate::faceoff::pins::Pinned;
+use crate::faceoff::plan::Plan;
 use crate::faceoff::report::{FLOOR, Unit};
 use crate::faceoff::servers::present;
 use crate::server::Server;
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_looks_at_the_clock_beside_hot_tasks_is_measured() {
+    fn a_contender_that_looks_at_the_clock_beside_hot_tasks_is_measured() {
         let amount = Amount { echoes: 0, sleeps: 3, patience: Duration::from_secs(20), rounds: 1 };
         for who in ["roundel", "tokio", "tokio_local", "smol", "compio"] {
             assert_eq!(lateness(who, 2, amount).map(|late| late.len()), Ok(3), "{who}");
@@ -144,13 +144,13 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_is_absent_and_does_not_hang() {
+    fn one_that_does_not_is_absent_and_does_not_hang() {
         let amount = Amount { echoes: 0, sleeps: 2, patience: Duration::from_millis(50), rounds: 1 };
         assert!(matches!(lateness("monoio", 1, amount), Err(Miss::Absent(_))));
     }
 
     #[test]
-    fn who_was_silent_is_not_asked_again() {
+    fn a_silent_contender_is_not_asked_again() {
         let (asked, silent) = (Rc::new(RefCell::new(0)), Silent::default());
         for _ in 0..2 {
             let asked = Rc::clone(&asked);

@@ -29,9 +29,9 @@ use hdrhistogram::Histogram;
 
 use crate::client::{Client, Outcome, Pace, Words, histogram, storm};
 use crate::contenders::guests;
-use crate::faceoff::groups::Plan;
 use crate::faceoff::job::{Job, Miss};
 use crate::faceoff::pins::Pinned;
+use crate::faceoff::plan::Plan;
 use crate::faceoff::report::{Curve, Unit};
 use crate::faceoff::servers::{PATIENCE, Servers, present};
 use crate::server::{self, Server};
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn everyone_does_all_of_the_same_work() {
+    fn every_contender_does_all_of_the_same_work() {
         for cell in CELLS.iter().filter(|cell| cell.kind != Kind::Storm) {
             assert_eq!(cell.requests % cell.connections as u64, 0, "{}", cell.name());
         }

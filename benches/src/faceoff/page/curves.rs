@@ -6,9 +6,9 @@
 //! What follows. The axis is stretched towards its end: from 90 to 99 is as far as from 99 to 99.9. Times are on a log
 //! scale.
 
+use crate::faceoff::page::cells::scrolling;
 use crate::faceoff::page::plot::{Axis, Line, Plot};
 use crate::faceoff::page::scale::Scale;
-use crate::faceoff::page::table::scrolling;
 use crate::faceoff::page::text::{escape, short};
 use crate::faceoff::page::who;
 use crate::faceoff::report::{Curve, Report, Unit};

@@ -7,9 +7,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::faceoff::page::cells::scrolling;
 use crate::faceoff::page::plot::{Axis, Line, Plot};
 use crate::faceoff::page::scale::Scale;
-use crate::faceoff::page::table::scrolling;
 use crate::faceoff::page::text::{escape, short};
 use crate::faceoff::page::who;
 use crate::faceoff::report::{Report, Row, grouped};

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_looks_like_us() {
+    fn no_contender_looks_like_us() {
         assert_eq!(class(OURS), "k0");
         let strangers = ["Arc wakers", "b", "c", "BTreeMap timers", "j"];
         assert!(strangers.iter().all(|name| class(name) != "k0"));

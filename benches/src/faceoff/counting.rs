@@ -9,10 +9,8 @@
 //! one run, so neither the start nor the looking is in it. [`hello`] builds the smallest program of each contender;
 //! [`budgets`] holds what ours may cost.
 
-pub mod budgets;
 pub mod child;
 pub mod crowd;
-pub mod hello;
 pub mod process;
 pub mod tools;
 

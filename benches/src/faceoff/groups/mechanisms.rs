@@ -14,11 +14,12 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::faceoff::ablations::tools::{Counter, Server, count, count_echo, time};
-use crate::faceoff::ablations::{ABLATIONS, Ablation, Measure, workshop};
-use crate::faceoff::groups::Plan;
+use crate::faceoff::ablations::copies::{Counter, Server, count, count_echo, time};
+use crate::faceoff::ablations::list::ABLATIONS;
+use crate::faceoff::ablations::{Ablation, Measure, workshop};
 use crate::faceoff::job::{Job, Miss, Run};
 use crate::faceoff::place::said;
+use crate::faceoff::plan::Plan;
 use crate::faceoff::report::Unit;
 use crate::faceoff::tables::OURS;
 

@@ -22,8 +22,8 @@ use std::{env, fs, thread};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::faceoff::counts::child::{READ, Reading, STOP, WORD};
-use crate::faceoff::counts::tools::Tool;
+use crate::faceoff::counting::child::{READ, Reading, STOP, WORD};
+use crate::faceoff::counting::tools::Tool;
 use crate::faceoff::job::Miss;
 
 /// Who has said nothing for so long hangs.

@@ -15,18 +15,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{io, thread};
 
-use crate::faceoff::counts::child::Reading;
-use crate::faceoff::counts::crowd::Crowd;
-use crate::faceoff::counts::process::{Process, Program, counting, has};
-use crate::faceoff::counts::tools::Tool;
-use crate::faceoff::counts::{hello, slope};
-use crate::faceoff::groups::Plan;
+use crate::faceoff::counting::child::Reading;
+use crate::faceoff::counting::crowd::Crowd;
+use crate::faceoff::counting::process::{Process, Program, counting, has};
+use crate::faceoff::counting::slope;
+use crate::faceoff::counting::tools::Tool;
+use crate::faceoff::groups::hello;
 use crate::faceoff::job::{Job, Miss};
+use crate::faceoff::plan::Plan;
 use crate::faceoff::report::Unit;
 use crate::faceoff::tables::OURS;
 use crate::server::raise_descriptor_limit;
 
-pub const GROUP: &str = "counts";
+const GROUP: &str = "counts";
 const ALL: [&str; 7] = ["roundel", "tokio", "tokio_local", "smol", "monoio", "monoio_uring", "compio"];
 const SERVERS: [&str; 8] =
     ["roundel", "tokio", "tokio_local", "smol", "monoio", "monoio_uring", "compio", "mio"];
@@ -106,7 +107,7 @@ fn without_tools(plan: &Plan) -> Vec<Job> {
     ]);
     if !plan.quick {
         jobs.extend([held_tasks(plan, "idle", 1_000_000), held_tasks(plan, "sleeping", 1_000_000)]);
-        jobs.extend([held_connections(plan, 10_000), hello::job(plan)]);
+        jobs.extend([held_connections(plan, 10_000), hello::job(plan, GROUP)]);
     }
     jobs
 }

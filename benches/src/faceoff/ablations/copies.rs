@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use crate::faceoff::counts::crowd::Crowd;
+use crate::faceoff::counting::crowd::Crowd;
 
 /// A single connection rests for so long between two messages, so that the loop goes to sleep.
 const REST: Duration = Duration::from_micros(200);

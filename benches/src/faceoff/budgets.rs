@@ -14,11 +14,13 @@ use std::{fmt, fs};
 
 use serde::Deserialize;
 
-use crate::faceoff::counts::process::root;
-use crate::faceoff::groups::{Plan, counts};
-use crate::faceoff::job::{Job, run_all};
+use crate::faceoff::counting::process::root;
+use crate::faceoff::groups::counted;
+use crate::faceoff::job::Job;
+use crate::faceoff::plan::Plan;
 use crate::faceoff::progress::Progress;
 use crate::faceoff::report::{Report, Unit};
+use crate::faceoff::rounds::run_all;
 use crate::faceoff::tables::OURS;
 
 /// Below what is shown of a figure, nothing is a difference.
@@ -109,7 +111,7 @@ fn file() -> PathBuf {
 
 /// The jobs that measure a row that is budgeted, for us alone.
 fn jobs(budgets: &[Budget], left_out: &mut Vec<String>) -> Vec<Job> {
-    let mut jobs = counts::counts(&Plan { alone: true, ..Plan::new(false) }, left_out);
+    let mut jobs = counted::counts(&Plan { alone: true, ..Plan::new(false) }, left_out);
     jobs.retain(|job| job.rows.iter().any(|row| budgets.iter().any(|budget| budget.name == row.0)));
     jobs
 }
@@ -190,7 +192,7 @@ mod tests {
         let budgets = parse(&fs::read_to_string(file()).unwrap()).unwrap();
         assert!(budgets.len() > 10, "{} budgets", budgets.len());
         let rows: Vec<String> =
-            counts::all(&Plan::new(false)).into_iter().flat_map(|job| job.rows).map(|row| row.0).collect();
+            counted::all(&Plan::new(false)).into_iter().flat_map(|job| job.rows).map(|row| row.0).collect();
         for (index, budget) in budgets.iter().enumerate() {
             assert!(rows.contains(&budget.name), "no row is called `{}`", budget.name);
             assert!((0.0..0.5).contains(&budget.tolerance), "{budget:?}");

@@ -16,10 +16,10 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
-use crate::faceoff::counts::process::{cargo, root};
-use crate::faceoff::groups::{Plan, counts::GROUP};
+use crate::faceoff::counting::process::{cargo, root};
 use crate::faceoff::job::{Job, Miss};
 use crate::faceoff::place::locked_version;
+use crate::faceoff::plan::Plan;
 use crate::faceoff::report::Unit;
 use crate::faceoff::tables::OURS;
 
@@ -74,7 +74,7 @@ const HELLOS: [Hello; 7] = [
     },
 ];
 
-pub fn job(plan: &Plan) -> Job {
+pub fn job(plan: &Plan, group: &'static str) -> Job {
     let rows = vec![
         ("hello: the program, stripped".into(), Unit::Bytes),
         ("hello: crates that are built for it".into(), Unit::Count),
@@ -86,7 +86,7 @@ pub fn job(plan: &Plan) -> Job {
     });
     let names = HELLOS.iter().map(|hello| hello.name).filter(|name| !plan.alone || *name == OURS).collect();
     let guess = Duration::from_secs(15);
-    Job { guess, run, ..Job::new(GROUP, rows, names) }
+    Job { guess, run, ..Job::new(group, rows, names) }
 }
 
 fn measure(hello: &Hello) -> io::Result<Vec<f64>> {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{fs, io};
 
-use crate::faceoff::counts::child::MARK;
+use crate::faceoff::counting::child::MARK;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tool {

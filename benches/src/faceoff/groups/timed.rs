@@ -8,8 +8,8 @@
 use std::time::Duration;
 
 use crate::contenders::{compio, monoio_epoll, monoio_uring, roundel, smol, tokio, tokio_local};
-use crate::faceoff::groups::Plan;
 use crate::faceoff::job::{Job, Miss};
+use crate::faceoff::plan::Plan;
 use crate::faceoff::report::Unit;
 
 /// Does so many operations, and says how long it took.
