@@ -1,10 +1,11 @@
-//! One task that blocks, and a heartbeat that shows what the others feel of it.
+//! One task that blocks, and a heartbeat that shows what the other tasks notice.
 //!
 //! Run it with `cargo run --release --example blocking_trap`.
 //!
-//! Facts. The loop has one thread. A task that sleeps by `std::thread::sleep`, reads a file or computes keeps that thread, and
-//! no other task runs, no deadline is noticed, no byte is read. To await for long is no crime: nobody is held up by it. With
-//! `Builder::debug(true)`, or `ROUNDEL_DEBUG=1`, the loop tells on standard error which task has kept it for more than 100 ms.
+//! Facts. The loop has one thread. While a task sleeps with `std::thread::sleep`, reads a file or computes, it keeps
+//! that thread: no other task runs, no deadline is noticed, no byte is read. A long `.await` is harmless, because it
+//! holds up no other task. With `Builder::debug(true)`, or `ROUNDEL_DEBUG=1`, the loop reports on standard error every
+//! task that kept it for more than 100 ms.
 
 #![forbid(unsafe_code)]
 
@@ -19,12 +20,12 @@ const USAGE: &str = "\
 usage: blocking_trap [trap|thread|warning]
   trap     a task blocks the loop for half a second
   thread   the same work on another thread
-  warning  a loop that tells who has blocked it";
+  warning  a loop that says which task has blocked it";
 
 const BEAT: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_millis(500);
 
-/// Beats every 100 ms, and says how late each beat is.
+/// Beats every 100 ms, and prints how late each beat is.
 async fn heart(watch: Stopwatch) {
     let mut beats = time::interval_at(time::now() + BEAT, BEAT);
     loop {
@@ -37,7 +38,7 @@ async fn trap(watch: Stopwatch) {
     let heart = spawn(heart(watch));
     time::sleep(BEAT * 5 / 2).await;
     watch.say("work: begins, on the loop's thread");
-    thread::sleep(LONG); // Not time::sleep: nobody else can run.
+    thread::sleep(LONG); // Unlike time::sleep, this lets no other task run.
     watch.say("work: done");
     time::sleep(BEAT * 2).await;
     heart.cancel();
@@ -56,21 +57,21 @@ async fn on_a_thread(watch: Stopwatch) {
 async fn warning(watch: Stopwatch) {
     let patient = spawn_named("patient", async move {
         time::sleep(BEAT * 3 / 2).await;
-        watch.say("patient: has awaited for 150 ms, and nobody minds");
+        watch.say("patient: awaited for 150 ms, and held up no other task");
     });
     patient.await.expect("it does not panic");
     let greedy = spawn_named("greedy", async move {
         thread::sleep(BEAT * 3 / 2);
-        watch.say("greedy: has blocked for 150 ms; see the warning");
+        watch.say("greedy: blocked for 150 ms; see the warning");
     });
     greedy.await.expect("it does not panic");
 }
 
 fn main() {
     let show = Show::in_real_time(USAGE, &["trap", "thread", "warning"]);
-    show.part("trap", "a task that blocks stops everybody", trap);
-    show.part("thread", "the same work on another thread stops nobody", on_a_thread);
-    if show.has("warning", "one task awaits for long, one blocks: one warning") {
+    show.part("trap", "a task that blocks stops all others", trap);
+    show.part("thread", "the same work on another thread stops none", on_a_thread);
+    if show.has("warning", "one task awaits, one blocks: one warning") {
         let runtime = show.builder().debug(true).build().expect("three descriptors for a loop");
         runtime.block_on(async { warning(Stopwatch::start()).await });
     }

@@ -1,10 +1,10 @@
-//! How a task is stopped: it is dropped at the `.await` where it stands, and cleans up after itself.
+//! How to stop a task: it is dropped at the `.await` where it waits, and cleans up after itself.
 //!
 //! Run it with `cargo run --release --example cancel`.
 //!
-//! Facts. A dropped future cannot catch anything: nobody can swallow a cancel, and there are no zombies. A destructor cannot
-//! await, so a cleanup that has to is said beforehand ([`with_cleanup`]); the task is over when that is. A token, on the other
-//! hand, asks: who does not look at it goes on.
+//! Facts. A dropped future cannot catch anything, so no code can swallow a cancel, and no zombies remain. A destructor
+//! cannot await. A cleanup that has to await is set up beforehand with [`with_cleanup`], and the task is over when the
+//! cleanup is. A token only asks: a task that does not look at it goes on.
 
 #![forbid(unsafe_code)]
 
@@ -19,10 +19,10 @@ usage: cancel [cleanup|unpolled|swallow|token] [--virtual]
   cleanup    a session that is cancelled, and closes its connection
   unpolled   a task that is cancelled before it has run
   swallow    a task that ignores every error is cancelled all the same
-  token      a task that is asked, and does not look
+  token      a task that is asked to stop, and does not look
   --virtual  the clock jumps to the next deadline whenever no task can go on";
 
-/// Something that has to be given back.
+/// Something that must be given back.
 struct Resource(Stopwatch, &'static str);
 
 impl Drop for Resource {
@@ -40,11 +40,11 @@ async fn cleanup(watch: Stopwatch) {
     let session = async move {
         watch.say("session: starting");
         time::sleep(Duration::from_secs(10)).await;
-        watch.say("session: finished, which nobody will see");
+        watch.say("session: finished (this is never printed)");
     };
     let task = spawn(with_cleanup(session, async move || {
         watch.say("session: cleaning up");
-        time::sleep(millis(300)).await; // A destructor could not do this.
+        time::sleep(millis(300)).await; // A destructor could not await this.
         drop(connection);
     }));
     time::sleep(millis(100)).await;
@@ -101,8 +101,8 @@ async fn token(watch: Stopwatch) {
 
 fn main() {
     let show = Show::new(USAGE, &["cleanup", "unpolled", "swallow", "token"]);
-    show.part("cleanup", "whoever awaits the task awaits its cleanup", cleanup);
-    show.part("unpolled", "a task that never ran gives back what it was given", unpolled);
+    show.part("cleanup", "awaiting a task includes its cleanup", cleanup);
+    show.part("unpolled", "a task that never ran drops what it was given", unpolled);
     show.part("swallow", "a cancel cannot be caught", swallow);
-    show.part("token", "to ask is not to cancel", token);
+    show.part("token", "asking is not cancelling", token);
 }

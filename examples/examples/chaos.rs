@@ -1,9 +1,9 @@
-//! A bad network, to put in front of a server: it delays, cuts into pieces, truncates and resets. The new idea is the seed,
-//! from which all of that is drawn: whatever it breaks, the same seed breaks again.
+//! A bad network, to put in front of a server: it delays bytes, splits them, truncates streams and resets connections.
+//! The new idea is the seed: every decision comes from it, so the same seed breaks the same things again.
 //!
 //! Run `echo`, then `cargo run --release --example chaos -- --to 127.0.0.1:7000 --reset 0.5 --delays 0.1`, and then
-//! `load --addr 127.0.0.1:7005 --seconds 1`, which complains. What was done to which connection is written to the
-//! standard output. What is decided how is in `chaos_plan.rs`.
+//! `load --addr 127.0.0.1:7005 --seconds 1`, which complains. `chaos` prints what it did to which connection. The
+//! decisions are made in `chaos_plan.rs`.
 
 #![forbid(unsafe_code)]
 
@@ -29,15 +29,15 @@ usage: chaos --to HOST:PORT [--listen HOST:PORT] [--seed N] [--piece BYTES] [--d
              [--truncate RATE] [--reset RATE] [--within BYTES]      a RATE is a number from 0 to 1
   --to        the server
   --listen    where to listen; port 0 is any free one (127.0.0.1:7005)
-  --seed      what to draw everything from (another one each time, which is told)
-  --piece     what is sent is cut into pieces of at most so many bytes (1000)
-  --delays    how many of the pieces wait before they go on (0)
-  --delay     for how long at most (0.01)
-  --truncate  how many of the connections lose the end of what is sent (0)
-  --reset     how many of the connections are reset (0)
-  --within    before which byte, at the latest, that happens (65536)";
+  --seed      the start of all random decisions (another one each time, which is printed)
+  --piece     the longest piece into which bytes are split (1000)
+  --delays    the share of pieces that wait before they go on (0)
+  --delay     the longest such wait (0.01)
+  --truncate  the share of connections that lose the end of the stream (0)
+  --reset     the share of connections that are reset (0)
+  --within    a fault comes before this byte (65536)";
 
-/// Passes on what comes `from` there, as planned.
+/// Passes on what arrives at `from`, as the plan says.
 async fn pass(from: &TcpStream, to: &TcpStream, mut plan: Plan, tell: impl Fn(&str, u64)) -> io::Result<()> {
     let buffers = Buffers::default();
     let mut is_cut = false;
@@ -62,7 +62,7 @@ async fn pass(from: &TcpStream, to: &TcpStream, mut plan: Plan, tell: impl Fn(&s
                 Step::Reset => {
                     tell("reset", plan.passed());
                     for stream in [from, to] {
-                        stream.options().set_linger(Some(Duration::ZERO))?; // Then a close is a reset.
+                        stream.options().set_linger(Some(Duration::ZERO))?; // Then closing it sends a reset.
                     }
                     return Err(ErrorKind::ConnectionReset.into());
                 }
@@ -75,7 +75,7 @@ async fn connection(client: TcpStream, to: String, number: u64, faults: Faults) 
     let failed = |error: &io::Error| complain(format_args!("connection {number}: {error}"));
     let server = TcpStream::connect(to).await.inspect_err(failed)?;
     client.set_nodelay(true)?;
-    server.set_nodelay(true)?; // A piece is to go on as a piece.
+    server.set_nodelay(true)?; // Each piece must leave as a piece.
     let one_way = |from, to, way, side: &'static str| {
         let tell = move |what: &str, bytes| {
             say(format_args!("connection {number}: {what} after {bytes} bytes to the {side}"));

@@ -1,10 +1,12 @@
-//! A chat: what one says, all others hear. The new idea is the broadcast channel, and what becomes of those who are slow.
+//! A chat: everyone hears every line. The new idea is the broadcast channel, and what it does with slow receivers.
 //!
-//! Run it with `cargo run --release --example chat`, then `nc 127.0.0.1 7003` in two terminals; give each a name, and talk.
+//! Run it with `cargo run --release --example chat`, then `nc 127.0.0.1 7003` in two terminals. Give each a name, and
+//! talk.
 //!
-//! Each guest has one task that does two things at once: it reads what the guest says and sends it to the channel, and it
-//! receives what others have said and writes it to the guest. `send` never waits. Whoever reads slower than the others
-//! talk falls behind, and when that is by more than the channel keeps, is told how many lines are lost: it holds up nobody.
+//! Each guest has one task that does two things at once: it reads what the guest says and sends it to the channel, and
+//! it receives what others have said and writes it to the guest. `send` never waits. A guest that reads more slowly
+//! than the others talk falls behind. If it falls behind by more than the channel keeps, it is told how many lines it
+//! has lost. It delays no other guest.
 
 #![forbid(unsafe_code)]
 
@@ -25,13 +27,13 @@ use roundel_net::{TcpListener, TcpStream, serve};
 const USAGE: &str = "\
 usage: chat [--addr HOST:PORT] [--keep LINES] [--max-connections N]
   --addr             where to listen; port 0 is any free one (127.0.0.1:7003)
-  --keep             a guest may be behind by so many lines (100)
+  --keep             how many lines late a guest may be before it loses any (100)
   --max-connections  more wait until one ends (1000)";
 
 /// Longer lines are cut.
 const LONGEST_LINE: usize = 1000;
 
-/// The next line, without what could play tricks on the terminals of others; `None` at the end.
+/// The next line, without characters that could play tricks on other terminals; `None` at the end.
 async fn hear(lines: &mut Reader<&TcpStream>) -> io::Result<Option<String>> {
     let line = match lines.read_line().await {
         Ok(None) => return Ok(None),
@@ -47,7 +49,7 @@ async fn write(stream: &TcpStream, text: &str) -> io::Result<()> {
     stream.write_all(text.as_bytes()).await
 }
 
-/// Asks for a name until it can be used.
+/// Asks for a name until it gets one that can be used.
 async fn greet<'a>(lines: &mut Reader<&TcpStream>, room: &'a Room) -> io::Result<Option<(Guest<'a>, Ears)>> {
     write(lines.get_ref(), "* your name?\n").await?;
     while let Some(name) = hear(lines).await? {
@@ -59,7 +61,7 @@ async fn greet<'a>(lines: &mut Reader<&TcpStream>, room: &'a Room) -> io::Result
     Ok(None)
 }
 
-/// Tells the guest what the others say.
+/// Writes what is said to the guest.
 async fn tell(guest: &Guest<'_>, mut ears: Ears, stream: &TcpStream) -> io::Result<()> {
     write(stream, &format!("* here are: {}\n", guest.room.names())).await?;
     loop {

@@ -1,9 +1,11 @@
-//! A hundred requests to one server: with a connection each, and with five that are used again and again.
+//! A hundred requests to one server: first with a connection each, then with five connections that are used again and
+//! again.
 //!
 //! Run it with `cargo run --release --example connection_pool`.
 //!
-//! Facts. To connect costs a round trip, and both sides a descriptor. A pool makes at most so many, hands them out in turn, and
-//! takes them back. What comes back may be broken; so it is looked at before it is handed out again.
+//! Facts. Connecting costs a round trip, and a descriptor on both sides. A pool limits the number of connections, lends
+//! them out in turn, and takes them back. A connection that comes back may be broken, so the pool checks it before it
+//! lends it out again.
 
 #![forbid(unsafe_code)]
 
@@ -18,7 +20,7 @@ const USAGE: &str = "\
 usage: connection_pool [fresh|pooled|broken] [--virtual]
   fresh      each request makes a connection
   pooled     five connections for all of them
-  broken     a connection whose answer was not waited for is not used again
+  broken     a connection whose answer was not read is not used again
   --virtual  the clock jumps to the next deadline whenever no task can go on";
 
 const REQUESTS: usize = 100;
@@ -61,10 +63,7 @@ async fn broken(watch: Stopwatch) {
             Err(error) => watch.say(error),
         }
     }
-    watch.say(format_args!(
-        "connections made: {}; nobody got the answer of somebody else",
-        client.connected()
-    ));
+    watch.say(format_args!("connections made: {}; no request got the answer of another", client.connected()));
 }
 
 fn main() {

@@ -1,9 +1,11 @@
-//! When does a future begin? Not when it is made; when it is awaited, or when it is a task and has its turn.
+//! When does a future start? Not when it is created, but when it is awaited, or when it has become a task and its turn
+//! comes.
 //!
 //! Run it with `cargo run --release --example create_then_await`.
 //!
-//! Facts. To call an `async fn` runs nothing of it. [`spawn`](roundel::spawn) makes a task of a future and returns at once; the task is
-//! first polled when whoever spawned it gives way. A task that is awaited right where it is spawned might as well not be one.
+//! Facts. Calling an `async fn` runs none of its body. [`spawn`](roundel::spawn) makes a task of a future and returns
+//! at once; the loop first polls the task when the task that spawned it waits. A task that is awaited on the line where
+//! it is spawned gains nothing from being a task.
 
 #![forbid(unsafe_code)]
 
@@ -14,7 +16,7 @@ use roundel::{spawn_named, time};
 
 const USAGE: &str = "\
 usage: create_then_await [lazy|too-early|create-first] [--virtual]
-  lazy          a future that nobody awaits
+  lazy          a future that is not awaited
   too-early     each task is awaited where it is spawned
   create-first  all tasks are spawned, then awaited
   --virtual     the clock jumps to the next deadline whenever no task can go on";
@@ -49,7 +51,7 @@ async fn too_early(watch: Stopwatch) {
 
 async fn create_first(watch: Stopwatch) {
     let tasks = PIECES.map(|piece| spawn_named(format!("load {}", piece.0), load(watch, piece)));
-    watch.say("three tasks are created; none has run, for this one has not given way");
+    watch.say("three tasks are created; none has run, because this one has not yielded");
     time::sleep(Duration::from_millis(500)).await;
     watch.say("half a second of other work, while they wait for theirs");
     let mut data = Vec::new();
@@ -61,7 +63,7 @@ async fn create_first(watch: Stopwatch) {
 
 fn main() {
     let show = Show::new(USAGE, &["lazy", "too-early", "create-first"]);
-    show.part("lazy", "a future that nobody awaits does nothing", lazy);
-    show.part("too-early", "spawned and awaited one by one: tasks in vain", too_early);
+    show.part("lazy", "a future that is not awaited does nothing", lazy);
+    show.part("too-early", "spawned and awaited one by one: no gain from tasks", too_early);
     show.part("create-first", "all spawned, then awaited", create_first);
 }

@@ -1,9 +1,9 @@
-//! A server that gives back what it gets.
+//! A server that sends back what it receives.
 //!
-//! Run it with `cargo run --release --example echo`; `-- --help` tells its options, and `load` puts it to the test.
+//! Run it with `cargo run --release --example echo`. `-- --help` lists its options, and `load` tests it.
 //!
-//! The whole of it is the loop in `echo`. A connection that is idle costs a task of some two hundred bytes: its buffer is
-//! lent to it only while it has bytes in hand. A slow reader makes its own writer wait, and nobody else.
+//! All of its work is the loop in `echo`. An idle connection costs a task of some two hundred bytes: it borrows a
+//! buffer only while it has bytes to write. A slow reader delays only its own connection.
 
 #![forbid(unsafe_code)]
 
@@ -23,8 +23,8 @@ const USAGE: &str = "\
 usage: echo [--addr HOST:PORT] [--max-connections N] [--idle-timeout SECS] [--threads N] [--quiet]
   --addr             where to listen; port 0 is any free one (127.0.0.1:7000)
   --max-connections  for each thread; more wait until one ends (no limit)
-  --idle-timeout     ends connections on which no byte has moved for so long (never)
-  --threads          so many loops share the port (1)
+  --idle-timeout     ends connections on which no byte has moved for this long (never)
+  --threads          how many loops share the port (1)
   --quiet            no status line, even on a terminal";
 
 async fn echo(stream: TcpStream, buffers: Buffers, counts: Arc<Counts>) -> io::Result<()> {
@@ -46,10 +46,10 @@ struct Limits {
     idle_timeout: Option<Duration>,
 }
 
-/// Serves until Ctrl-C or SIGTERM; then those who are connected have three seconds to finish. A second Ctrl-C ends the
-/// process at once, for after the first nobody listens to it any more.
+/// Serves until Ctrl-C or SIGTERM. Then the open connections have three seconds to finish. A second Ctrl-C ends the
+/// process at once, because the program handles only the first.
 async fn run(listener: TcpListener, limits: Limits, counts: Arc<Counts>, end: Shutdown) -> io::Result<()> {
-    let (buffers, until) = (Buffers::default(), counts.clone().say_who_is_left(end));
+    let (buffers, until) = (Buffers::default(), counts.clone().say_how_many_are_left(end));
     let handler = move |stream| echo(stream, buffers.clone(), Arc::clone(&counts));
     let server = serve(listener, handler).max_connections(limits.max_connections);
     let server = server.idle_timeout(limits.idle_timeout).grace(Duration::from_secs(3));

@@ -1,9 +1,9 @@
-//! Fetch, parse, upload: three stages in a group, and what becomes of the upload when a page cannot be parsed.
+//! Fetch, parse, upload: three stages in a group, and what happens to the upload when a page cannot be parsed.
 //!
 //! Run it with `cargo run --release --example etl`.
 //!
-//! Facts. Fetching and uploading wait, parsing computes: so that is done by a thread. When a stage fails, the others have no reason
-//! to go on: a group ends all of them. That a channel has come to its end does not say that all is well; only the end of the
+//! Facts. Fetching and uploading wait; parsing computes, so a thread does it. When a stage fails, the others have no
+//! reason to go on, and the group ends all of them. The end of a channel does not mean success; only the end of the
 //! group does. So the upload is committed after the group, or not at all.
 
 #![forbid(unsafe_code)]
@@ -27,7 +27,7 @@ usage: etl [good|bad] [--virtual]
 
 const PAGES: u32 = 8;
 
-/// What was uploaded counts when it is committed, and is gone if it is dropped before.
+/// The uploaded rows count when they are committed, and are gone if this is dropped before.
 struct Upload {
     watch: Stopwatch,
     sums: RefCell<Vec<u64>>,
@@ -89,7 +89,7 @@ async fn upload(sums: Receiver<u64>, upload: &Upload) -> Result<(), String> {
     Ok(())
 }
 
-/// Page 3 has the numbers 3, 30 and 300. The bad one has letters.
+/// Page 3 has the numbers 3, 30 and 300. The bad page has letters.
 async fn run(watch: Stopwatch, bad: Option<u32>) {
     let server = DelayServer::start().await.expect("a port");
     let text = |page| if bad == Some(page) { "4,x,2".into() } else { format!("{page},{page}0,{page}00") };

@@ -1,10 +1,10 @@
-//! Three requests run together and the second fails. What becomes of the others? Whoever starts them has to choose.
+//! Three requests run together and the second one fails. What happens to the others? The caller has to choose.
 //!
 //! Run it with `cargo run --release --example failures`.
 //!
-//! Facts. asyncio's `gather` returns at the first error, and the others *run on*, although many believe that it cancels them; its
-//! `TaskGroup` does that. Here each fate has a function of its own: errors are values, so a `gather` that collects all of
-//! them needs no option.
+//! Facts. asyncio's `gather` returns at the first error, and the other requests *run on*, although many people believe
+//! that it cancels them; its `TaskGroup` does. Here each outcome has its own function. Errors are values, so a `gather`
+//! that collects all of them needs no option.
 
 #![forbid(unsafe_code)]
 
@@ -17,10 +17,10 @@ use roundel::{spawn, time};
 const USAGE: &str = "\
 usage: failures [first-error|run-on|settled|group|panic] [--virtual]
   first-error  try_gather: the first error returns, the others are dropped
-  run-on       as asyncio's gather: the first error returns, the others go on
-  settled      gather: all results, errors among them
+  run-on       like asyncio's gather: the first error returns, the others go on
+  settled      gather: all results, including errors
   group        try_scope: the first error cancels the group
-  panic        gather_outcomes: a panic is one result among the others
+  panic        gather_outcomes: a panic is one of the results
   --virtual    the clock jumps to the next deadline whenever no task can go on";
 
 /// Says so if a request is dropped before it is done.
@@ -38,7 +38,7 @@ impl Drop for Request {
     }
 }
 
-/// Takes 100, 50 and 150 ms; the second fails.
+/// These take 100, 50 and 150 ms; the second one fails.
 async fn request(watch: Stopwatch, number: u32) -> Result<String, String> {
     let mut request = Request { watch, number, done: false };
     time::sleep(Duration::from_millis([100, 50, 150][number as usize - 1])).await;
@@ -59,7 +59,7 @@ async fn first_error(watch: Stopwatch) {
 async fn run_on(watch: Stopwatch) {
     let tasks = [1, 2, 3].map(|number| spawn(request(watch, number)));
     let answers = tasks.map(|task| async { task.await.expect("nothing panics here") });
-    let result = try_gather(answers).await; // Drops the handles, and a handle is not its task.
+    let result = try_gather(answers).await; // This drops the handles, and a handle is not its task.
     watch.say(format_args!("try_gather of handles gives {result:?}"));
     time::sleep(Duration::from_millis(200)).await;
 }
@@ -81,13 +81,13 @@ async fn group(watch: Stopwatch) {
         Ok::<_, String>("all of them answered")
     });
     let error = result.await.expect_err("the second request fails");
-    watch.say(format_args!("the group has failed, and nobody of it is left: {:?}", error.errors()));
+    watch.say(format_args!("the group has failed, and none of its tasks is left: {:?}", error.errors()));
 }
 
 async fn panic(watch: Stopwatch) {
     watch.say("request 2 is going to panic, on purpose; its report goes to the standard error");
     let requests = [1, 2, 3].map(|number| async move {
-        request(watch, number).await.unwrap() // A bug: it was not expected to fail.
+        request(watch, number).await.unwrap() // This is a bug: the task was not expected to fail.
     });
     for outcome in gather_outcomes(requests).await {
         match outcome {
@@ -101,7 +101,7 @@ fn main() {
     let show = Show::new(USAGE, &["first-error", "run-on", "settled", "group", "panic"]);
     show.part("first-error", "the first error returns, the others are dropped", first_error);
     show.part("run-on", "the first error returns, the others go on, as in asyncio", run_on);
-    show.part("settled", "all results, errors among them", settled);
+    show.part("settled", "all results, including errors", settled);
     show.part("group", "the first error cancels the group", group);
-    show.part("panic", "a panic is one result among the others", panic);
+    show.part("panic", "a panic is one of the results", panic);
 }

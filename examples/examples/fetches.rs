@@ -1,9 +1,10 @@
-//! Three fetches that take two, one and three seconds: one after the other, and at the same time.
+//! Three fetches that take two, one and three seconds: one after the other, and then at the same time.
 //!
 //! Run it with `cargo run --release --example fetches`.
 //!
-//! Facts. To wait is not to work. Who awaits one thing after the other waits for the sum of them; who awaits them together,
-//! for the longest. The results come in the order of the arguments, whichever was done first.
+//! Facts. Waiting is not working. If you await three things one after the other, you wait for the sum of their times;
+//! if you await them together, for the longest. The results come in the order of the arguments, whichever was done
+//! first.
 
 #![forbid(unsafe_code)]
 
@@ -17,13 +18,13 @@ const USAGE: &str = "\
 usage: fetches [sequential|concurrent|first-come] [--virtual]
   sequential  each fetch is awaited before the next begins
   concurrent  all are awaited together; the pages are in the order of the fetches
-  first-come  all run together; each page is looked at as soon as it is there
+  first-come  all run together; each page is looked at as soon as it arrives
   --virtual   the clock jumps to the next deadline whenever no task can go on";
 
 /// The number of each fetch, and how many seconds it takes.
 const FETCHES: [(u32, u64); 3] = [(1, 2), (2, 1), (3, 3)];
 
-/// Stands for anything that waits for the world.
+/// Stands for anything that waits for something outside the program.
 async fn fetch(watch: Stopwatch, (number, seconds): (u32, u64)) -> String {
     watch.say(format_args!("fetch {number}: begun"));
     time::sleep(Duration::from_secs(seconds)).await;
@@ -34,7 +35,7 @@ async fn fetch(watch: Stopwatch, (number, seconds): (u32, u64)) -> String {
 async fn sequential(watch: Stopwatch) {
     let mut pages = Vec::new();
     for one in FETCHES {
-        pages.push(fetch(watch, one).await); // Nothing else of ours runs in these seconds.
+        pages.push(fetch(watch, one).await); // No other task of ours runs in these seconds.
     }
     watch.say(format_args!("{pages:?} after the sum, 2 + 1 + 3"));
 }

@@ -1,10 +1,10 @@
-//! What a future is made of: its size, what happens when it is called and not polled, and where each poll ends.
+//! What a future is made of: its size, what happens when it is created and not polled, and where each poll ends.
 //!
-//! Run it with `cargo run --release --example future_sizes`, and the name of a part if one is enough. There is no loop in
-//! it: it polls by hand.
+//! Run it with `cargo run --release --example future_sizes`, and add the name of a part to see only that one. It has no
+//! loop: it polls by hand.
 //!
-//! Facts. An `async fn` has no stack of its own. What it still needs behind an `.await` has to be in the future that it
-//! gives back; what it does not need there, has not.
+//! Facts. An `async fn` has no stack of its own. What it still needs after an `.await` has to be in the future that it
+//! returns. What it does not need after any `.await` is not there.
 
 #![forbid(unsafe_code)]
 
@@ -17,7 +17,7 @@ use std::task::{Context, Poll, Waker};
 
 use examples::{args, println};
 
-/// `Pending` once, and then `Ready`. It keeps no waker: who polls by hand needs none.
+/// `Pending` once, and then `Ready`. It keeps no waker, because code that polls by hand needs none.
 #[derive(Default)]
 struct Pause {
     is_over: bool,
@@ -47,7 +47,7 @@ async fn holds_64_bytes() -> u8 {
 
 struct Buffer([u8; 64]);
 
-/// As a read would.
+/// Waits, as a read would.
 fn fill(buffer: &mut Buffer) {
     buffer.0 = [7; 64];
 }
@@ -56,7 +56,7 @@ fn take(buffer: Buffer) -> u8 {
     buffer.0[63]
 }
 
-/// Wrong: the compiler keeps what was borrowed until its block ends, also when it has been given away.
+/// Wrong: the compiler keeps a borrowed value until its block ends, even if it was given away before.
 async fn gives_its_buffer_away() -> u8 {
     let mut buffer = Buffer([0; 64]);
     fill(&mut buffer);
@@ -75,12 +75,12 @@ async fn ends_its_block() -> u8 {
     byte
 }
 
-/// Two awaits that are never waited at together share their place.
+/// Two awaits that are never active at the same time share their space.
 async fn one_after_the_other() -> u8 {
     holds_64_bytes().await + holds_64_bytes().await
 }
 
-/// Two futures that live at the same time need a place each.
+/// Two futures that live at the same time each need their own space.
 async fn both_at_once() -> u8 {
     let (first, second) = (holds_64_bytes(), holds_64_bytes());
     first.await + second.await
@@ -98,7 +98,7 @@ fn sizes() {
     size("the same, in a box", size_of_val(&Box::pin(both_at_once())));
 }
 
-/// An async fn of three parts; it says which of them runs.
+/// An async fn of three parts; it prints which of them runs.
 async fn order(log: &Cell<&'static str>) -> u32 {
     log.set("from the beginning to the first await");
     let rice = cooked(20).await;
@@ -113,8 +113,8 @@ async fn cooked(value: u32) -> u32 {
     value
 }
 
-/// What the compiler makes of `order`, written by hand: a variant for each place where it can wait, and in it, what it
-/// still needs from there on.
+/// What the compiler makes of `order`, written by hand: a variant for each place where it can wait, with the values
+/// that it still needs from there on.
 enum Order {
     Begin,
     Rice { pause: Pause },
@@ -172,7 +172,7 @@ fn polls() {
     println!("poll 4: a panic, {:?}", payload.downcast_ref::<&str>().expect("a text"));
 }
 
-/// Wrong, and shown: who forgets to await has made a value, and nothing else.
+/// Wrong, and shown here: without `.await`, a call makes a value and does nothing else.
 fn forgotten() {
     let eggs = Rc::new(Cell::new(0));
     let fry = async |eggs: Rc<Cell<u32>>| eggs.set(eggs.get() + 1);
@@ -183,7 +183,7 @@ fn forgotten() {
     println!("one future dropped, the other polled: {} fried", eggs.get());
 }
 
-/// An `.await` is a place where a task may stop, not one where it does.
+/// An `.await` is a place where a task may stop, not one where it always stops.
 fn ready_or_not() {
     let mut cx = Context::from_waker(Waker::noop());
     let at_once = pin!(async {
@@ -196,7 +196,7 @@ fn ready_or_not() {
     println!("1 await of what is not: {:?}", never.poll(&mut cx));
 }
 
-/// What there is to see, by name.
+/// The parts of this program by name.
 const PARTS: [(&str, fn()); 4] =
     [("forgotten", forgotten), ("sizes", sizes), ("polls", polls), ("ready", ready_or_not)];
 

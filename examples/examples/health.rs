@@ -1,9 +1,9 @@
-//! Is the loop well? A monitor that measures what every task feels: how late its deadlines are.
+//! Is the loop well? A monitor measures what every task notices: how late its deadlines are.
 //!
 //! Run it with `cargo run --release --example health`.
 //!
-//! Facts. A loop that is held up cannot say so while it is; afterwards, the lateness of a timer tells how long it was. How many
-//! tasks there are, and how many polls the loop has made, tell what it is busy with: the [probe](roundel::probe) counts them.
+//! Facts. A loop that is held up cannot say so at that moment. Afterwards, the lateness of a timer tells how long it
+//! was. The number of tasks and of polls tells what the loop is busy with: the [probe](roundel::probe) counts them.
 
 #![forbid(unsafe_code)]
 
@@ -22,10 +22,10 @@ usage: health [--block SECS]
   --block  for how long one task blocks the loop (0.5)";
 
 const PERIOD: Duration = Duration::from_millis(200);
-/// A timer that is later than this worries us; and later than that alarms.
+/// A timer that is later than the first is a warning; later than the second, an alarm.
 const LIMITS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(100));
 
-/// One line every 200 ms.
+/// Prints a line every 200 ms.
 async fn monitor(watch: Stopwatch, polls: Rc<Cell<u64>>) {
     let mut ticks = time::interval_at(time::now() + PERIOD, PERIOD);
     loop {

@@ -1,7 +1,7 @@
 //! Breakfast for one thread: three tasks that wait at the same time.
 //!
-//! Run it with `cargo run --release --example hello`. It takes as long as the slowest task, not as long as all
-//! of them together, and everything happens on one thread.
+//! Run it with `cargo run --release --example hello`. It takes as long as the slowest task, not as long as all of them
+//! one after the other, and everything happens on one thread.
 
 #![forbid(unsafe_code)]
 
@@ -10,7 +10,7 @@ use std::time::Duration;
 use examples::{args, println};
 use roundel::{spawn_named, time};
 
-/// One thing that takes a while. While it waits, the thread is free for the others.
+/// Something that takes a while. While it waits, the thread is free for the others.
 async fn prepare(what: &'static str, takes: Duration) -> &'static str {
     let start = time::now();
     println!("{what}: begun");
@@ -27,7 +27,7 @@ fn main() {
             .map(|(what, ms)| spawn_named(what, prepare(what, Duration::from_millis(ms))));
         println!("three tasks are spawned; none of them has run yet");
 
-        // The order of this loop, not the order in which they become ready.
+        // This prints in the order of the loop, not in the order in which the tasks become ready.
         let mut served = Vec::new();
         for task in tasks {
             served.push(task.await.expect("breakfast does not panic"));

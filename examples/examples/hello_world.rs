@@ -1,9 +1,9 @@
 //! The first program: one word, a second in which nothing runs, another word.
 //!
-//! Run it with `cargo run --release --example hello_world`; with `-- --virtual` behind it, the second takes no time.
+//! Run it with `cargo run --release --example hello_world`. With `-- --virtual` at the end, the second takes no time.
 //!
-//! Facts. `greet(watch)` is a future: it prints nothing until a loop polls it. While it sleeps, the loop sleeps, too, in the
-//! operating system, until the deadline.
+//! Facts. `greet(watch)` is a future: it prints nothing until a loop polls it. While it sleeps, the loop sleeps too, in
+//! the operating system, until the deadline.
 
 #![forbid(unsafe_code)]
 

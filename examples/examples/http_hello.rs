@@ -1,13 +1,15 @@
-//! HTTP by hand: what a server owes to clients it does not trust. The new idea is the deadline, and who gets one.
+//! HTTP by hand: what a server needs when it does not trust its clients. The new idea is the deadline, and which
+//! clients get one.
 //!
 //! Run it with `cargo run --release --example http_hello`, and then
 //!
-//! - `curl -v http://127.0.0.1:7006/` for a greeting, `curl --head` for the head of it alone,
+//! - `curl -v http://127.0.0.1:7006/` for a greeting, `curl --head` for its head alone,
 //! - `wrk -t1 -c50 -d5 http://127.0.0.1:7006/` to see how fast it is,
-//! - `nc 127.0.0.1 7006` and nothing else: from the first byte you type, you have five seconds for a request.
+//! - `nc 127.0.0.1 7006` and nothing else: from the first byte that you type, you have five seconds for a request.
 //!
-//! A client that keeps its connection and says nothing costs a task without a buffer and without a timer. One that has begun
-//! a request holds a buffer, and has to get on with it. What a request is, is in `http.rs`: a function, without any I/O.
+//! A client that keeps its connection and sends nothing costs a task without a buffer and without a timer. A client
+//! that has begun a request holds a buffer, and has a deadline. The function that recognises requests, without any I/O,
+//! is in `http.rs`.
 
 #![forbid(unsafe_code)]
 
@@ -28,8 +30,8 @@ use roundel_net::{TcpListener, TcpStream, serve};
 const USAGE: &str = "\
 usage: http_hello [--addr HOST:PORT] [--patience SECS] [--idle-timeout SECS] [--max-connections N]
   --addr             where to listen; port 0 is any free one (127.0.0.1:7006)
-  --patience         a request has to be here so long after its first byte (5)
-  --idle-timeout     ends connections on which no byte has moved for so long (60)
+  --patience         how long a request may take, from its first byte (5)
+  --idle-timeout     ends connections on which no byte has moved for this long (60)
   --max-connections  more wait until one ends (10000)";
 
 /// What all connections share.
@@ -46,7 +48,7 @@ async fn talk(stream: TcpStream, server: Server) -> io::Result<()> {
     loop {
         let more = stream.read_chunk(&server.buffers);
         let read = match deadline {
-            // Between two requests, the server may stop; within one, the client has to hurry.
+            // Between two requests, the server may stop. Within a request, the client has a deadline.
             None => server.stop.run(more).await.ok(),
             Some(deadline) => time::timeout_at(deadline, more).await.ok(),
         };
@@ -62,7 +64,7 @@ async fn talk(stream: TcpStream, server: Server) -> io::Result<()> {
             return Ok(());
         }
         if talk.is_at_rest() {
-            (talk, deadline) = (Talk::default(), None); // Nothing is held while nothing happens.
+            (talk, deadline) = (Talk::default(), None); // While no bytes arrive, the connection holds no buffer.
         } else if answered > 0 || deadline.is_none() {
             deadline = Some(time::now() + server.patience);
         }

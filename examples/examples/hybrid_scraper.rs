@@ -1,11 +1,13 @@
-//! Ten pages are fetched by one thread, and their digests computed by others: first all fetches, or each page as it comes.
+//! One thread fetches ten pages, and others compute their digests: first after all fetches, then for each page as it
+//! arrives.
 //!
-//! Run it with `cargo run --release --example hybrid_scraper`, and again with `-- --streaming`. The server is a task of the same
-//! process (`delays.rs`).
+//! Run it with `cargo run --release --example hybrid_scraper`, and again with `-- --streaming`. The server is a task of
+//! the same process (`delays.rs`).
 //!
-//! Facts. To wait for ten pages takes one thread, to compute takes as many as there are processors. If the pages go to the pool
-//! in the moment in which they come, the pool works while others are still awaited. But to hand a job over costs something, too:
-//! microseconds to a thread, more to a process, and a digest of nine bytes takes less. `--compare` shows where it pays.
+//! Facts. One thread is enough to wait for ten pages; computing takes as many as there are processors. If each page
+//! goes to the pool as soon as it arrives, the pool works while the other pages are still on their way. But handing
+//! over a job has a cost: microseconds for a thread, more for a process. The digest of nine bytes takes less than that.
+//! `--compare` shows where a pool pays.
 
 #![forbid(unsafe_code)]
 
@@ -24,14 +26,14 @@ use roundel::workers::{self, ProcessPool};
 
 const USAGE: &str = "\
 usage: hybrid_scraper [--streaming|--compare] [--processes] [--virtual]
-  --streaming  each page is hashed as soon as it is there, while others are awaited
+  --streaming  each page is hashed as soon as it arrives, while others are on their way
   --processes  the digests are computed by processes, not by threads
   --compare    the digests of short and of long pages: here, by threads, by processes
   --virtual    the clock jumps to the next deadline whenever no task can go on; not with --processes";
 
 const WORKERS: usize = 4;
 
-/// Who computes.
+/// What computes the digests.
 enum Pool {
     Threads(ThreadPool),
     Processes(ProcessPool),
@@ -54,7 +56,7 @@ impl Pool {
     }
 }
 
-/// What a worker process can do.
+/// The jobs of a worker process.
 fn sha512_job(page: &[u8]) -> Result<Vec<u8>, String> {
     Ok(sha512(page).to_vec())
 }
@@ -104,7 +106,7 @@ fn report(watch: Stopwatch, digests: &[String]) {
 async fn compare() {
     let pools = [Pool::new(false), Pool::new(true)];
     for pool in &pools {
-        gather((0..WORKERS).map(|_| pool.digest(vec![0; 1 << 16]))).await; // They are all started.
+        gather((0..WORKERS).map(|_| pool.digest(vec![0; 1 << 16]))).await; // All of them have been started.
     }
     for (size, name) in [(9, "9 bytes"), (10 << 10, "10 KiB"), (100 << 10, "100 KiB")] {
         let pages: Vec<Vec<u8>> = (0..10).map(|_| vec![b'x'; size]).collect();
@@ -127,7 +129,7 @@ fn main() {
     let processes = args.flag("--processes");
     let show = Show::with(args, &[]);
     if processes && show.is_virtual() {
-        // The clock does not know that a process is at work, and would jump meanwhile.
+        // A virtual clock does not know that a process is working, and would jump ahead.
         Args::new(USAGE).refuse("--virtual and --processes do not go together: leave out one of them");
     }
     show.run(async |watch| match Pool::new(processes) {

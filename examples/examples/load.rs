@@ -1,11 +1,11 @@
-//! Puts an echo server to the test: so many connections, each with so many messages under way, for so long. Every byte
-//! that comes back is compared with what was sent. It ends with one line, and with code 1 if anything was wrong.
+//! Tests an echo server with this many connections, this many messages in flight on each, for this long. It compares
+//! every byte that comes back with what it sent. It ends with one line, and with code 1 if anything was wrong.
 //!
 //! Run it with `cargo run --release --example load -- --addr 127.0.0.1:7000`, while `echo` runs.
 //!
-//! Each connection writes and reads at the same time, with `join!` on one `TcpStream`: nothing has to be split. The
-//! end is in order, too: a connection that has sent enough closes its direction, and reads until the server does the same.
-//! A server that hangs up earlier is at fault, also between two messages.
+//! Each connection writes and reads at the same time, with `join!` on one `TcpStream`: nothing has to be split. The end
+//! is orderly, too: a connection that has sent enough closes its direction, and reads until the server does the same. A
+//! server that hangs up earlier has failed, even if it does so between two messages.
 
 #![forbid(unsafe_code)]
 
@@ -31,18 +31,18 @@ const USAGE: &str = "\
 usage: load --addr HOST:PORT [--connections 50] [--size 64] [--seconds 5] [--pipeline 1]
   --connections  how many connections
   --size         bytes of each message
-  --seconds      for how long messages are sent
-  --pipeline     messages under way on each connection";
+  --seconds      how long to send messages
+  --pipeline     messages in flight on each connection";
 
-/// How long a connection may take to come about, and an answer after the last message was sent.
+/// How long connecting may take, and how long the last answers may take after everything was sent.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// So many connections are begun at once; more would overrun the queue of most servers.
+/// This many connections are started at once; more would overrun the queue of most servers.
 const CONNECTING: usize = 128;
 
 struct Load {
     size: usize,
     pipeline: usize,
-    /// Random bytes, long enough for a message to begin at each of the first `SHIFTS`.
+    /// Random bytes, long enough for a message to begin at each of the first `SHIFTS` places.
     pattern: Vec<u8>,
     start: Instant,
     end: Cell<Instant>,
@@ -50,11 +50,11 @@ struct Load {
     latencies: RefCell<Histogram<u64>>,
 }
 
-/// Messages of a gigabyte, and no larger.
+/// Messages of at most a gigabyte.
 const LARGEST: usize = 1 << 30;
-/// The longest latency that is told from longer ones: a minute, in nanoseconds.
+/// The longest latency that is recorded as it is: a minute, in nanoseconds.
 const LONGEST: u64 = 60_000_000_000;
-/// A prime: neighbours in number, on one connection and on two, begin at different places.
+/// A prime, so that messages with neighbouring numbers, and those of two connections, begin at different places.
 const SHIFTS: usize = 251;
 
 impl Load {
@@ -75,7 +75,7 @@ impl Load {
         let work = async {
             join!(self.write(&stream, number, &flight), async {
                 let read = self.read(&stream, number, &flight).await;
-                flight.room.close(); // If reading has failed, writing is to end, too.
+                flight.room.close(); // If reading has failed, writing must end, too.
                 read
             })
         };
@@ -101,7 +101,7 @@ impl Load {
         stream.shutdown(Shutdown::Write)
     }
 
-    /// Reads and compares until the server closes, which it is to do after we have, and after the last message.
+    /// Reads and compares until the server closes. It must do so only after we have closed, and after the last message.
     async fn read(&self, stream: &TcpStream, first: usize, flight: &Flight) -> io::Result<()> {
         let mut buffer = vec![0; self.size.max(1 << 16)];
         let (mut number, mut place) = (first, 0);
@@ -140,7 +140,7 @@ impl Load {
         Ok(())
     }
 
-    /// On Ctrl-C no more is sent; what is under way is still waited for.
+    /// After Ctrl-C it sends no more, but still waits for the messages in flight.
     async fn stop_when_told(&self) -> Infallible {
         signal::shutdown().await;
         self.end.set(time::now());
@@ -170,23 +170,24 @@ impl Load {
     }
 }
 
-/// What is under way on one connection.
+/// What is in flight on one connection.
 struct Flight {
-    /// When each message was sent that has not come back.
+    /// When each message that has not come back was sent.
     sent: RefCell<VecDeque<Instant>>,
-    /// For more messages.
+    /// Wakes the writer when there is room for more messages.
     room: Semaphore,
-    /// Set when the last message has been sent; the server may hang up from then on.
+    /// Set when the last message has been sent. From then on, the server may hang up.
     closed: Cell<bool>,
 }
 
-/// Why a connection has failed, and when, counted from the start. One that never came about has no time.
+/// Why a connection has failed, and when, counted from the start. A connection that was never made has no time.
 struct Failure {
     what: String,
     after: Option<Duration>,
 }
 
-/// What an error says about the server. It hangs up in several ways: in order, and with a reset that a read or a write finds.
+/// What an error says about the server. A server can hang up in several ways: in order, or with a reset that a read or
+/// a write finds.
 fn told(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::UnexpectedEof => "the server ended the connection early".to_owned(),
@@ -197,7 +198,7 @@ fn told(error: &io::Error) -> String {
     }
 }
 
-/// Random enough to notice any byte that is lost, doubled or displaced.
+/// Random enough to notice any byte that is lost, doubled or moved.
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let next = |_| {
@@ -214,7 +215,7 @@ async fn connect(addr: &str, connections: usize) -> io::Result<Vec<io::Result<Tc
     let (addresses, gate) = (lookup_host(addr).await?, Semaphore::new(CONNECTING));
     let attempts = (0..connections).map(|_| async {
         let _permit = gate.acquire().await;
-        let late = |_| io::Error::new(ErrorKind::TimedOut, "none came about within 10 seconds");
+        let late = |_| io::Error::new(ErrorKind::TimedOut, "no connection within 10 seconds");
         let stream = time::timeout(PATIENCE, TcpStream::connect(&addresses)).await.map_err(late)??;
         stream.set_nodelay(true)?;
         Ok(stream)
@@ -222,7 +223,7 @@ async fn connect(addr: &str, connections: usize) -> io::Result<Vec<io::Result<Tc
     Ok(gather(attempts).await)
 }
 
-/// What went wrong: each kind with how often it did, and when for the first and the last time.
+/// What went wrong: how often each kind of failure happened, and when the first and the last were.
 fn tell_failures(failures: &[Failure]) {
     let mut kinds = BTreeMap::<&str, Vec<Option<Duration>>>::new();
     for failure in failures {

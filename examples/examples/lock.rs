@@ -1,9 +1,10 @@
-//! A lock: one at a time, in the order of their coming, and free again whatever happens to its holder.
+//! A lock: one task at a time, in the order of arrival. It is free again whatever happens to its holder.
 //!
 //! Run it with `cargo run --release --example lock`.
 //!
-//! Facts. A lock that is held across an `.await` makes all others wait for what is awaited: so only what has to stay together
-//! belongs under it. The guard is released when it is dropped, and that happens on return, error, panic and cancelling alike.
+//! Facts. While a task holds a lock across an `.await`, all others wait as long as that await takes. So hold it only
+//! for steps that must not be separated. The guard releases the lock when it is dropped, and that happens on a return,
+//! an error, a panic and a cancel alike.
 
 #![forbid(unsafe_code)]
 
@@ -64,7 +65,7 @@ async fn too_long(watch: Stopwatch) {
     let pages = Mutex::new(0);
     gather((0..5).map(async |_| {
         let mut pages = pages.lock().await;
-        time::sleep(TENTH).await; // A fetch, while the others stand in line.
+        time::sleep(TENTH).await; // A fetch, while the others wait for the lock.
         *pages += 1;
     }))
     .await;

@@ -1,9 +1,10 @@
-//! A manager: one task owns what all use, and the others send it messages.
+//! A manager: one task owns what all tasks use, and the others send it messages.
 //!
 //! Run it with `cargo run --release --example manager`.
 //!
-//! Facts. A value that only one task can reach needs no lock. What matters is what the messages say. "Add one" cannot go wrong;
-//! "what is it?" and then "make it this" can, for another message may come in between, just as with shared memory.
+//! Facts. A value that only one task can reach needs no lock. What matters is what the messages mean. "Add one" cannot
+//! go wrong. "What is it?" followed by "make it this" can, because another message may arrive in between, just as with
+//! shared memory.
 
 #![forbid(unsafe_code)]
 
@@ -21,24 +22,24 @@ usage: manager [counter|statistics|read-then-write] [--virtual]
   read-then-write  ten workers ask for the number and set it to one more
   --virtual        the clock jumps to the next deadline whenever no task can go on";
 
-/// What was done, and how long that took.
+/// How many jobs were done, and how long they took.
 #[derive(Clone, Copy, Debug, Default)]
 struct Statistics {
     processed: u32,
     total: Duration,
 }
 
-/// What the manager can be told.
+/// The messages to the manager.
 enum Message {
-    /// A job is done that took so long.
+    /// A job is done, and took this long.
     Add(Duration),
-    /// Somebody wants to know.
+    /// Asks for the statistics.
     Get(OneshotSender<Statistics>),
-    /// Somebody knows better. (It should not be offered.)
+    /// Replaces the statistics. (A real manager should not offer this.)
     Set(Statistics),
 }
 
-/// Owns the statistics, and ends when nobody is left who could send.
+/// Owns the statistics, and ends when no sender is left.
 async fn manage(messages: Receiver<Message>) {
     let mut statistics = Statistics::default();
     while let Ok(message) = messages.recv().await {
@@ -47,7 +48,7 @@ async fn manage(messages: Receiver<Message>) {
                 statistics.processed += 1;
                 statistics.total += took;
             }
-            // Who has asked may have gone; then nobody wants the answer.
+            // The task that asked may have gone; then the answer is dropped.
             Message::Get(answer) => drop(answer.send(statistics)),
             Message::Set(new) => statistics = new,
         }
@@ -103,7 +104,7 @@ async fn read_then_write(watch: Stopwatch) {
     let manager = Manager::start();
     gather((0..10).map(async |_| {
         let mut statistics = manager.get().await;
-        statistics.processed += 1; // By now, nine others have read the same.
+        statistics.processed += 1; // By now, nine others have read the same value.
         manager.send(Message::Set(statistics)).await;
     }))
     .await;

@@ -1,9 +1,10 @@
-//! A pipe with two directions: requests go one way, answers the other, until somebody says STOP.
+//! A pipe with two directions: requests go one way, answers the other, until a line says STOP.
 //!
 //! Run it with `cargo run --release --example pipe`.
 //!
-//! Facts. A stream of bytes knows no messages: here, a line is one. The end is said twice: by a line that says `STOP`, after
-//! which the other side still answers; and by the end of the stream, which comes also if somebody is killed.
+//! Facts. A stream of bytes has no messages; here, a line is one. The end is said twice: by a line that says `STOP`,
+//! after which the other side still answers; and by the end of the stream, which comes even if the other side is
+//! killed.
 
 #![forbid(unsafe_code)]
 

@@ -1,10 +1,11 @@
-//! Three stages at work at the same time, each with a channel to the next: filter and double, square, collect.
+//! Three stages that work at the same time, each with a channel to the next: filter and double, square, collect.
 //!
 //! Run it with `cargo run --release --example pipeline`.
 //!
-//! Facts. Each stage is a task, and its channel the only thing that it shares. The end travels by itself: a stage whose channel is
-//! closed drops its own sender. A full channel makes the stage before it wait, back to the source (backpressure): so memory is
-//! bounded, however slow the last stage is. Results have to travel as well: a list that was copied to a worker is not ours.
+//! Facts. Each stage is a task, and its channel is the only thing that it shares. The end travels by itself: a stage
+//! whose channel is closed drops its own sender. A full channel makes the stage before it wait, and so on back to the
+//! source (backpressure), so memory is bounded, however slow the last stage is. Results have to travel as well, because
+//! the list that a worker fills is not ours.
 
 #![forbid(unsafe_code)]
 
@@ -16,14 +17,14 @@ use roundel::{spawn, time};
 
 const USAGE: &str = "\
 usage: pipeline [stages|backpressure] [--virtual]
-  stages        the numbers from -5 to 9: those above zero, doubled, squared
-  backpressure  a quick producer, a channel for two, a slow consumer
+  stages        the numbers from -5 to 9: those above zero are doubled and squared
+  backpressure  a fast producer, a channel for two, a slow consumer
   --virtual     the clock jumps to the next deadline whenever no task can go on";
 
 async fn double_the_positive(numbers: Receiver<i64>, doubled: Sender<i64>) {
     while let Ok(number) = numbers.recv().await {
         if number > 0 && doubled.send(number * 2).await.is_err() {
-            return; // Nobody wants them any more.
+            return; // The next stage has gone.
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Work for other processes: sums of squares, and what becomes of a job that fails or crashes.
+//! Work for other processes: sums of squares, and what happens to a job that fails or crashes.
 //!
 //! Run it with `cargo run --release --example processes`.
 //!
-//! Facts. A worker is this program, run again: so `main` first of all asks whether it is one. What goes there and comes back is
-//! bytes: no closure can be sent, only the name of a job. A process takes milliseconds to start; it pays for work that takes
-//! longer than that, or that may crash, for it takes nobody along.
+//! Facts. A worker is this program, run again, so `main` begins with the question whether it is a worker. Jobs and
+//! results travel as bytes: you can send the name of a job, but no closure. A process takes milliseconds to start. It
+//! pays for work that takes longer than that, or that may crash, because a crash ends the worker and nothing else.
 
 #![forbid(unsafe_code)]
 
@@ -24,7 +24,7 @@ usage: processes [sums|two|failures|crash]
   failures  jobs that return an error, panic, or do not end
   crash     a job that takes its process with it";
 
-/// The sum of the squares of the numbers from `from` up to `to`, that one not included.
+/// The sum of the squares of the numbers from `from` to `to`, without `to` itself.
 fn sum(input: &[u8]) -> Result<Vec<u8>, String> {
     let text = String::from_utf8_lossy(input);
     let parse = |number: &str| number.parse::<i64>().map_err(|error| format!("{number:?}: {error}"));
@@ -37,7 +37,7 @@ fn sum(input: &[u8]) -> Result<Vec<u8>, String> {
     Ok(sum.to_string().into_bytes())
 }
 
-/// Fails in whatever way it is told.
+/// Fails in the way that it is told.
 fn fail(input: &[u8]) -> Result<Vec<u8>, String> {
     match input {
         b"panic" => panic!("an index was wrong, say"),
@@ -116,5 +116,5 @@ fn main() {
     show.part("sums", "five sums, two processes", sums);
     show.part("two", "two halves of one range", two);
     show.part("failures", "errors, panics and time limits are values", failures);
-    show.part("crash", "a process that dies takes nobody along", crash);
+    show.part("crash", "a process that dies takes no other with it", crash);
 }

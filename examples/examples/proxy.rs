@@ -1,11 +1,12 @@
 //! A proxy for TCP. The new idea is what it does not do: it never reads what it cannot write.
 //!
-//! Run `echo`, then `cargo run --release --example proxy -- --to 127.0.0.1:7000`, and then `nc -N 127.0.0.1 7004`: what you
-//! type comes back. End your direction with Ctrl-D, and what is under way still comes back, for each direction ends by
-//! itself.
+//! Run `echo`, then `cargo run --release --example proxy -- --to 127.0.0.1:7000`, and then `nc -N 127.0.0.1 7004`: what
+//! you type comes back. Press Ctrl-D to end your direction. What is on its way still comes back, because each direction
+//! ends by itself.
 //!
-//! A side that reads slowly is written to slowly; so the other side is read from slowly; so the kernel tells it to send
-//! slowly. All that is held here is one buffer for each direction, and that only while it waits to be written.
+//! The proxy writes slowly to a side that reads slowly. So it reads slowly from the other side, and the kernel tells
+//! that side to send slowly. The proxy holds one buffer for each direction, and only while the bytes in it wait to be
+//! written.
 
 #![forbid(unsafe_code)]
 
@@ -27,7 +28,7 @@ usage: proxy --to HOST:PORT [--listen HOST:PORT] [--max-connections N]
   --listen           where to listen; port 0 is any free one (127.0.0.1:7004)
   --max-connections  more wait until one ends (1000)";
 
-/// A server that has not answered by then is taken for dead.
+/// A server that has not answered by then is considered dead.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 async fn connect(to: &str) -> io::Result<TcpStream> {
@@ -49,7 +50,8 @@ async fn connection(client: TcpStream, to: String, buffers: Buffers) -> io::Resu
     };
     let copied = copy_bidirectional_with(&client, &server, &buffers).await;
     if copied.is_err() {
-        // Not everything has arrived. An orderly end would claim that it has; a close without lingering is a reset.
+        // Some bytes have not arrived. An orderly end would claim that they have, so the close does not linger and
+        // sends a reset.
         for stream in [&client, &server] {
             stream.options().set_linger(Some(Duration::ZERO))?;
         }

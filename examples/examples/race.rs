@@ -1,10 +1,10 @@
-//! Two deposits into one account, 100 and 50: what is there in the end? It depends on where the `.await` stands.
+//! Two deposits into one account, 100 and 50: what is the balance in the end? It depends on where the `.await` is.
 //!
 //! Run it with `cargo run --release --example race`.
 //!
-//! Facts. Safe Rust knows no data races, and one thread could not have any. A race *condition* needs no threads: between
-//! reading the balance and writing it back, somebody else may run, if there is an `.await` in between. Between two lines
-//! without one, nobody can.
+//! Facts. Safe Rust has no data races, and one thread could not have any. A race *condition* needs no threads: if there
+//! is an `.await` between reading the balance and writing it back, another task may run there. Between two lines
+//! without an `.await`, no other task can.
 
 #![forbid(unsafe_code)]
 
@@ -30,14 +30,14 @@ async fn wait() {
 
 async fn deposit_as_printed(watch: Stopwatch, balance: &Cell<i32>, amount: i32) {
     wait().await;
-    let seen = balance.get(); // From here to the next line, nobody else can run.
+    let seen = balance.get(); // From here to the next line, no other task can run.
     balance.set(seen + amount);
     watch.say(format_args!("+{amount}: read {seen}, wrote {}", balance.get()));
 }
 
 async fn deposit_in_a_race(watch: Stopwatch, balance: &Cell<i32>, amount: i32) {
     let seen = balance.get();
-    wait().await; // Here everybody may run, and what was seen grows old.
+    wait().await; // Any task may run here, and `seen` grows old.
     balance.set(seen + amount);
     watch.say(format_args!("+{amount}: had read {seen}, wrote {}", balance.get()));
 }

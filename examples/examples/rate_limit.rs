@@ -1,9 +1,10 @@
-//! Ten requests a second: why a semaphore cannot promise that, and a bucket of tokens can.
+//! Ten requests a second: why a semaphore cannot promise that, and a token bucket can.
 //!
 //! Run it with `cargo run --release --example rate_limit`.
 //!
-//! Facts. Ten permits limit how many run *at once*. Requests that take 20 ms give them back at once, and make five hundred a second
-//! of ten. A rate is limited by tokens that come with time: a full bucket may be emptied at once, and then one has to wait.
+//! Facts. Ten permits limit how many requests run *at once*. Requests that take 20 ms give their permits back quickly,
+//! and the ten permits allow five hundred requests a second. A rate needs tokens that arrive over time: a full bucket
+//! may be emptied at once, and after that each request waits for a token.
 
 #![forbid(unsafe_code)]
 
@@ -27,7 +28,7 @@ async fn request() {
 async fn semaphore(watch: Stopwatch) {
     let permits = Semaphore::new(10);
     gather((1..=30).map(async |number| {
-        let _permit = permits.acquire().await.expect("nobody closes it");
+        let _permit = permits.acquire().await.expect("it is never closed");
         if number % 10 == 1 {
             watch.say(format_args!("request {number} and nine more go out"));
         }

@@ -1,10 +1,10 @@
-//! Trying again: not at once, and not all together.
+//! Trying again: not at once, and not all clients together.
 //!
-//! Run it with `cargo run --release --example retry`. (Half a minute; with `-- --virtual`, no time.)
+//! Run it with `cargo run --release --example retry`. (It takes half a minute; with `-- --virtual`, no time.)
 //!
-//! Facts. What failed because the other side was overloaded fails again if it is repeated at once, so each wait is longer than the
-//! one before. A thousand clients that fail together, and wait for the same time, come back together: the herd. Dice (jitter)
-//! scatter it.
+//! Facts. A request that failed because the server was overloaded fails again if it is repeated at once, so each wait
+//! is longer than the one before. If a thousand clients fail together and wait for the same time, they come back
+//! together: the herd. Random waits (jitter) scatter it.
 
 #![forbid(unsafe_code)]
 
@@ -19,9 +19,9 @@ use roundel::retry::{Backoff, Jitter, retry, retry_if};
 
 const USAGE: &str = "\
 usage: retry [backoff|success|permanent|herd] [--virtual]
-  backoff    four attempts, in vain: two, four, eight seconds between them
-  success    a server that is well again at the third attempt
-  permanent  an error that another attempt would not mend
+  backoff    four attempts that fail, with two, four and eight seconds between them
+  success    a server that works again at the third attempt
+  permanent  an error that another attempt would not change
   herd       a thousand clients, without and with jitter
   --virtual  the clock jumps to the next deadline whenever no task can go on";
 
@@ -32,7 +32,7 @@ fn two_seconds() -> Backoff {
 async fn backoff(watch: Stopwatch) {
     let result: Result<(), &str> = retry(two_seconds(), async || {
         watch.say("attempt");
-        Err("nobody at home")
+        Err("no answer")
     })
     .await;
     watch.say(format_args!("given up: {result:?}"));
@@ -60,10 +60,10 @@ async fn permanent(watch: Stopwatch) {
         is_transient,
     )
     .await;
-    watch.say(format_args!("{result:?}: it will not be there later, either"));
+    watch.say(format_args!("{result:?}: a retry would not find it either"));
 }
 
-/// How many retries came in each 10 ms.
+/// How many retries arrived in each 10 ms.
 type Arrivals = BTreeMap<u128, u32>;
 
 /// A thousand clients fail at the same moment, and try twice more.
@@ -85,7 +85,7 @@ async fn stampede(jitter: Jitter) -> Arrivals {
     arrivals.into_inner()
 }
 
-/// A bar for each quarter of a second in which somebody came.
+/// A bar for each quarter of a second in which any client came.
 fn bars(arrivals: &Arrivals) -> String {
     let quarters = arrivals.keys().max().map_or(0, |last| last / 25 + 1);
     let bar = |quarter: u128| {
@@ -109,6 +109,6 @@ fn main() {
     let show = Show::new(USAGE, &["backoff", "success", "permanent", "herd"]);
     show.part("backoff", "attempts after 0, 2, 6 and 14 seconds", backoff);
     show.part("success", "the third attempt succeeds", success);
-    show.part("permanent", "what does not pass is not tried again", permanent);
+    show.part("permanent", "a permanent error is not retried", permanent);
     show.part("herd", "a thousand clients come back; a bar for each quarter of a second", herd);
 }

@@ -1,9 +1,10 @@
-//! At most so many at once: a semaphore is a bowl of permits.
+//! At most so many at once: a semaphore is a fixed number of permits.
 //!
-//! Run it with `cargo run --release --example semaphore`. (Twenty-five seconds; with `-- --virtual`, none.)
+//! Run it with `cargo run --release --example semaphore`. (It takes twenty-five seconds; with `-- --virtual`, no time.)
 //!
-//! Facts. N jobs that take t each, K at a time, take `ceil(N / K) · t`. Without a limit, a thousand requests begin together, and
-//! the server, or our own descriptors, do not bear it. A permit goes back when it is dropped, so nobody can forget that.
+//! Facts. N jobs that take t each, K at a time, take `ceil(N / K) · t`. Without a limit, a thousand requests begin
+//! together, and the server, or our own supply of descriptors, breaks down. A permit goes back when it is dropped, so a
+//! program cannot forget to return it.
 
 #![forbid(unsafe_code)]
 
@@ -20,12 +21,12 @@ usage: semaphore [two|fifty|crowd|bounded] [--virtual]
   two        five jobs of a second, two at once
   fifty      a thousand pages, fifty at once
   crowd      the same without a semaphore: for_each_concurrent
-  bounded    permits that are given back by hand, and one too many
+  bounded    permits that are returned by hand, and one too many
   --virtual  the clock jumps to the next deadline whenever no task can go on";
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How many are at it, and how many have been.
+/// How many run now, and the most that ran at once.
 #[derive(Default)]
 struct Seats {
     taken: Cell<u32>,
@@ -34,7 +35,7 @@ struct Seats {
 }
 
 impl Seats {
-    /// Takes a seat for a second.
+    /// Holds a permit for a second.
     async fn sit(&self) {
         self.taken.set(self.taken.get() + 1);
         self.most.set(self.most.get().max(self.taken.get()));
@@ -47,7 +48,7 @@ impl Seats {
 async fn two(watch: Stopwatch) {
     let (permits, seats) = (Semaphore::new(2), Seats::default());
     gather((1..=5).map(async |number| {
-        let _permit = permits.acquire().await.expect("nobody closes it");
+        let _permit = permits.acquire().await.expect("it is never closed");
         watch.say(format_args!("job {number}: in, {} free", permits.available()));
         seats.sit().await;
         watch.say(format_args!("job {number}: out"));
@@ -59,7 +60,7 @@ async fn two(watch: Stopwatch) {
 async fn fifty(watch: Stopwatch) {
     let (permits, seats) = (Semaphore::new(50), Seats::default());
     gather((0..1000).map(async |_| {
-        let _permit = permits.acquire().await.expect("nobody closes it");
+        let _permit = permits.acquire().await.expect("it is never closed");
         seats.sit().await;
         report(watch, &seats);
     }))
@@ -86,7 +87,7 @@ fn report(watch: Stopwatch, seats: &Seats) {
 
 async fn bounded(watch: Stopwatch) {
     let permits = BoundedSemaphore::new(1);
-    permits.acquire().await.expect("nobody closes it").keep();
+    permits.acquire().await.expect("it is never closed").keep();
     watch.say(format_args!("taken and kept: {} free", permits.available()));
     watch.say(format_args!("given back: {:?}", permits.release()));
     let error = permits.release().expect_err("none is out");

@@ -2,9 +2,9 @@
 //!
 //! Run it with `cargo run --release --example shared`.
 //!
-//! Facts. What threads share has to be an atomic or behind a lock, and the compiler insists on that. It does not insist on the
-//! right one: to read an atomic and then to write it are two steps, and another thread may come between them. Here it is
-//! *made* to come between, by barriers: a race that is only hoped for proves nothing.
+//! Facts. What threads share has to be an atomic or behind a lock, and the compiler insists on that. It does not insist
+//! on the right operation: reading an atomic and then writing it are two steps, and another thread may come in between.
+//! Here barriers *make* it come in between, because a race that may or may not happen proves nothing.
 
 #![forbid(unsafe_code)]
 
@@ -67,7 +67,7 @@ async fn lost(watch: Stopwatch) {
     on_four_threads(move || {
         for _ in 0..10 {
             let seen = theirs.load(Ordering::SeqCst);
-            all_here.wait(); // Everybody has read before anybody writes.
+            all_here.wait(); // All threads have read before any of them writes.
             theirs.store(seen + 1, Ordering::SeqCst);
             all_here.wait();
         }
@@ -80,5 +80,5 @@ fn main() {
     let show = Show::new(USAGE, &["counter", "squares", "lost"]);
     show.part("counter", "four times 100,000", counter);
     show.part("squares", "one to eight, squared in place", squares);
-    show.part("lost", "to read and then to write is not to add", lost);
+    show.part("lost", "reading and then writing is not adding", lost);
 }

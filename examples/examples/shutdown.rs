@@ -1,10 +1,11 @@
-//! Three workers without an end, and an orderly one: what is in hand is finished when somebody asks the program to stop.
+//! Three workers without an end, and an orderly stop: each finishes its current job when a signal asks the program to
+//! stop.
 //!
-//! Run it with `cargo run --release --example shutdown`, and press Ctrl-C; twice, if you are tired of waiting.
+//! Run it with `cargo run --release --example shutdown`, and press Ctrl-C. Press it twice if you do not want to wait.
 //!
-//! Facts. A supervisor asks with SIGTERM, waits for so long, and then kills. Between the two, a program can write what it has in
-//! hand and say good-bye. The workers are *asked*, by a token: each looks at it where it can stop. Whoever is not done within
-//! the grace is dropped.
+//! Facts. A supervisor asks with SIGTERM, waits for a while, and then kills. In between, a program can write what it
+//! holds and say good-bye. A token *asks* the workers: each looks at it where it can stop. A worker that is not done
+//! within the grace period is dropped.
 
 #![forbid(unsafe_code)]
 
@@ -24,14 +25,14 @@ usage: shutdown [--after SECS] [--virtual]
 
 const GRACE: Duration = Duration::from_secs(2);
 
-/// What all workers have taken up, and what they have brought to an end.
+/// How many jobs the workers have begun, and how many they have finished.
 #[derive(Default)]
 struct Jobs {
     begun: Cell<u32>,
     done: Cell<u32>,
 }
 
-/// Takes up one job after the other, and stops only between two of them.
+/// Takes one job after the other, and stops only between two of them.
 async fn worker(watch: Stopwatch, number: u32, jobs: &Jobs, stop: CancelToken) {
     while !stop.is_cancelled() {
         jobs.begun.set(jobs.begun.get() + 1);
@@ -45,16 +46,16 @@ async fn worker(watch: Stopwatch, number: u32, jobs: &Jobs, stop: CancelToken) {
 async fn run(watch: Stopwatch, after: Duration) {
     let (jobs, stop) = (Jobs::default(), CancelToken::new());
     let workers = gather((1..=3).map(|number| worker(watch, number, &jobs, stop.clone())));
-    let signalled = signal::shutdown(); // From here on, a signal is heard.
+    let signalled = signal::shutdown(); // From here on, the program handles the signals.
     let asked = async {
         select! {
-            by = signalled => watch.say(format_args!("signal {by}: no more jobs are taken up")),
-            () = time::sleep(after) => watch.say("the time is over: no more jobs are taken up"),
+            by = signalled => watch.say(format_args!("signal {by}: no more jobs are begun")),
+            () = time::sleep(after) => watch.say("the time is over: no more jobs are begun"),
         }
         stop.cancel();
         time::sleep(GRACE).await;
     };
-    watch.say("three workers are at work");
+    watch.say("three workers have started");
     let in_time = select! {
         _ = workers => true,
         () = asked => false,

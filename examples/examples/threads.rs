@@ -2,9 +2,9 @@
 //!
 //! Run it with `cargo run --release --example threads`.
 //!
-//! Facts. `unblock` hands a closure to a thread of the loop's own pool, and gives a future for its result; a [`ThreadPool`] is one of
-//! one's own, as large as one likes. Only what crosses the threads has to be `Send`. Under a virtual clock, no time passes while
-//! such a job runs: for the program, it takes none.
+//! Facts. `unblock` hands a closure to a thread of the loop's own pool, and returns a future for its result. A
+//! [`ThreadPool`] is a pool of your own, as large as you like. Only what crosses threads has to be `Send`. On a virtual
+//! clock, no time passes while such a job runs: to the program, it takes none.
 
 #![forbid(unsafe_code)]
 
@@ -48,7 +48,7 @@ async fn file(watch: Stopwatch) {
 async fn two(watch: Stopwatch) {
     let jobs = ["first", "second"].map(|name| {
         unblock(move || {
-            thread::sleep(Duration::from_secs(2)); // Here it may block as it likes.
+            thread::sleep(Duration::from_secs(2)); // Here it may block.
             name
         })
     });

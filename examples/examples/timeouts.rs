@@ -1,10 +1,11 @@
-//! Two seconds for an answer that takes ten: how to stop waiting, and what becomes of the work.
+//! Two seconds for an answer that takes ten: how to stop waiting, and what happens to the work.
 //!
 //! Run it with `cargo run --release --example timeouts`.
 //!
-//! Facts. [`timeout`](roundel::time::timeout) drops the future at its deadline, so whatever that held is free at this moment: a
-//! place in a pool, a lock, a connection. A cleanup that has to wait for something goes on as a task of its own, and the timeout
-//! does not wait for it. (asyncio's `wait_for` does: a cleanup of 0.3 s makes a timeout of 0.1 s take 0.4 s.)
+//! Facts. [`timeout`](roundel::time::timeout) drops the future at its deadline, so whatever the future held is free at
+//! that moment: a place in a pool, a lock, a connection. A cleanup that has to wait goes on as a task of its own, and
+//! the timeout does not wait for it. (asyncio's `wait_for` does: a cleanup of 0.3 s makes a timeout of 0.1 s take 0.4
+//! s.)
 
 #![forbid(unsafe_code)]
 
@@ -23,14 +24,14 @@ usage: timeouts [query|tie|place|cleanup] [--virtual]
   cleanup    a cleanup that takes longer than the timeout
   --virtual  the clock jumps to the next deadline whenever no task can go on";
 
-/// Asks a database that takes its time.
+/// Asks a slow database.
 async fn query(takes: Duration) -> &'static str {
     time::sleep(takes).await;
     "3 rows"
 }
 
 async fn slow_query(watch: Stopwatch) {
-    watch.say("asks for rows; gives it two seconds");
+    watch.say("asks for rows, and waits for two seconds");
     match time::timeout(Duration::from_secs(2), query(Duration::from_secs(10))).await {
         Ok(rows) => watch.say(rows),
         Err(error) => watch.say(format_args!("no rows: {error}")),

@@ -1,9 +1,11 @@
-//! Gives back each datagram to whom it came from. The new idea: there are no connections, so one task serves everybody.
+//! Sends each datagram back to its sender. The new idea: there are no connections, so one task serves all clients.
 //!
-//! Run it with `cargo run --release --example udp_echo`, and then `nc -u 127.0.0.1 7001`: each line you type comes back.
+//! Run it with `cargo run --release --example udp_echo`, and then `nc -u 127.0.0.1 7001`: each line you type comes
+//! back.
 //!
-//! A datagram arrives as it was sent or not at all; `recv_from` gives one, never a part and never two. If there is no room
-//! to send the answer, it is lost, as it might be anywhere else on its way: waiting would only lose others.
+//! A datagram arrives as it was sent or not at all; `recv_from` returns one, never a part and never two. If there is no
+//! room to send the answer, the answer is lost, as it might be anywhere on its way. Waiting for room would only lose
+//! others.
 
 #![forbid(unsafe_code)]
 

@@ -1,9 +1,10 @@
-//! `echo`, for programs on the same machine. The new idea is the address: a file, and what becomes of it.
+//! `echo`, for programs on the same machine. The new idea is the address: a file, and what happens to it.
 //!
 //! Run it with `cargo run --release --example unix_echo`, and then `nc -U echo.sock`: what you type comes back.
 //!
-//! The file appears when the server listens, and is gone when it ends. A server that was killed leaves its file behind; the
-//! next one removes it, but only if nobody listens there. Who is on the other end is known for sure: Linux says it.
+//! The file appears when the server listens, and is removed when the server ends. A server that was killed leaves its
+//! file. The next one removes that file, but only if no server listens on it. Linux says for certain which process is
+//! on the other end.
 
 #![forbid(unsafe_code)]
 
@@ -43,7 +44,7 @@ async fn echo(stream: UnixStream, buffers: Buffers) -> io::Result<()> {
 async fn run(path: PathBuf) -> io::Result<()> {
     let (listener, shutdown) = (UnixListener::bind(&path)?, signal::shutdown());
     if let Err(error) = writeln!(stdout(), "listening on {}", path.display()) {
-        drop(listener); // Its file goes with it, which would stay otherwise.
+        drop(listener); // This also removes the file, which would stay otherwise.
         give_up(&error);
     }
     let buffers = Buffers::default();

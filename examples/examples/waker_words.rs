@@ -1,11 +1,11 @@
-//! What a waker is: two wrong ones at work, and then the numbers that roundel's are.
+//! What a waker is: two wrong designs at work, and then the numbers that roundel uses.
 //!
-//! Run it with `cargo run --release --example waker_words`, and the name of a part if one is enough.
+//! Run it with `cargo run --release --example waker_words`, and add the name of a part to see only that one.
 //!
-//! Facts. A waker outlives what it wakes, as often as not. It may own the task, and then the task lives as long as the
-//! waker; or it may know only where the task lies, and then somebody else may lie there when it is used.
+//! Facts. A waker often outlives what it wakes. If it owns the task, the task lives as long as the waker. If it only
+//! knows where the task is, another task may be there when it is used.
 //!
-//! What follows. A number that says where, and who: the slot, and which tenant of it.
+//! What follows. A number says where the task is, and which task it is: the slot, and the serial of the tenant in it.
 
 #![forbid(unsafe_code)]
 
@@ -23,7 +23,7 @@ use roundel::{spawn, yield_now};
 
 type Boxed = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Wrong, and shown: a task that is its own waker, as in most textbooks. Whoever has the waker has the task.
+/// Wrong, and shown here: a task that is its own waker, as in most textbooks. The waker keeps the task alive.
 struct OwnedTask(Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>);
 
 impl Wake for OwnedTask {
@@ -58,7 +58,7 @@ fn a_waker_that_owns() {
     println!("the last waker is dropped; closed: {}", is_closed.lock().unwrap());
 }
 
-/// A waker that knows a place. Wrong without the serial.
+/// A waker that knows a place. Without the serial, it is wrong.
 struct Place {
     slot: usize,
     serial: u32,
@@ -71,10 +71,10 @@ impl Wake for Place {
     }
 }
 
-/// The smallest executor whose slots are used again.
+/// The smallest executor that uses its slots again.
 #[derive(Default)]
 struct Slots {
-    /// For each slot its tenant, and how many have lived there before.
+    /// For each slot: its tenant, and how many tenants it had before.
     slots: Vec<(Option<Boxed>, u32)>,
     queue: Arc<Mutex<VecDeque<(usize, u32)>>>,
     looks_at_serials: bool,
@@ -110,7 +110,7 @@ impl Slots {
     }
 }
 
-/// How often a task is polled that nobody wakes, when somebody uses an old waker a thousand times.
+/// How often a task that nothing wakes is polled when an old waker is used a thousand times.
 fn polls_of_a_stranger(looks_at_serials: bool) -> u32 {
     let mut executor = Slots { looks_at_serials, ..Slots::default() };
     let (old, polls) = (Rc::new(RefCell::new(None)), Rc::new(Cell::new(0)));
@@ -128,7 +128,7 @@ fn polls_of_a_stranger(looks_at_serials: bool) -> u32 {
     polls.get() - 1
 }
 
-/// Never done; counts how often it is asked.
+/// Never done; counts its polls.
 async fn count_polls(polls: Rc<Cell<u32>>) {
     poll_fn(|_| {
         polls.set(polls.get() + 1);
@@ -185,7 +185,7 @@ async fn foreign_wakes() {
     let waker = kept.take().expect("the task has left its waker");
     let another_thread = thread::spawn(move || (0..1000).for_each(|_| waker.wake_by_ref()));
     another_thread.join().expect("it does not panic");
-    // The mail is taken in the look at the OS, which a busy loop does when it has polled a batch.
+    // The loop takes the mail when it looks at the OS. A busy loop does that after each batch of polls.
     while polls.get() == 1 {
         yield_now().await;
     }
@@ -202,7 +202,7 @@ fn wakers_that_know_a_place() {
     println!("one that knows the serial, too: {}", polls_of_a_stranger(true));
 }
 
-/// What there is to see, by name.
+/// The parts of this program by name.
 const PARTS: [(&str, fn()); 5] = [
     ("owner", a_waker_that_owns),
     ("place", wakers_that_know_a_place),

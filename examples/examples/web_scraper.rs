@@ -1,11 +1,11 @@
-//! Fetching pages: a few of which some fail, a thousand at once, and five thousand within limits.
+//! Fetching pages: a few, of which some fail; a thousand at once; and five thousand within limits.
 //!
 //! Run it with `cargo run --release --example web_scraper`. The server is a task of the same process (`delays.rs`).
 //!
-//! Facts. A thousand pages of 100 ms take 100 seconds one after the other, and little more than 100 ms together. What falls is the
-//! time on the clock; the work for the processor stays what it was, some fifty microseconds for each page, most of them to
-//! connect. So over connections that are open already, a thousand pages take hardly longer than one. An error of one page is a
-//! value, and the others go on.
+//! Facts. A thousand pages of 100 ms take 100 seconds one after the other, and little more than 100 ms together. That
+//! is time on the clock. The work for the processor stays the same, some fifty microseconds for each page, most of it
+//! for connecting. So over connections that are already open, a thousand pages take hardly longer than one. The error
+//! of one page is a value, and the other fetches go on.
 
 #![forbid(unsafe_code)]
 
@@ -29,8 +29,8 @@ usage: web_scraper [endpoints|thousand|limited] [--virtual]
   limited    five thousand pages of 100 ms, five hundred at once
   --virtual  the clock jumps to the next deadline whenever no task can go on";
 
-/// A port that is taken, so that nobody else gets it, and at which nobody listens.
-fn nobody() -> io::Result<(TcpSocket, String)> {
+/// A port that is taken but not listened on, so that every connection to it is refused.
+fn refused_port() -> io::Result<(TcpSocket, String)> {
     let socket = TcpSocket::new_v4()?;
     socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     let url = format!("http://{}/archive", socket.local_addr()?);
@@ -39,7 +39,7 @@ fn nobody() -> io::Result<(TcpSocket, String)> {
 
 async fn endpoints(watch: Stopwatch) {
     let server = DelayServer::start().await.expect("a port");
-    let (_taken, archive) = nobody().expect("a port");
+    let (_taken, archive) = refused_port().expect("a port");
     let urls = [
         ("users", server.url("/users?wait=200&text=ann,bob")),
         ("prices", server.url("/prices?wait=100&text=3.50")),
@@ -66,7 +66,7 @@ async fn endpoints(watch: Stopwatch) {
     watch.say(format_args!("{count} of {} endpoints have answered", good.len()));
 }
 
-/// Fetches so many pages, as often as there are names for it; all over the same connections.
+/// Fetches this many pages, once for each name; all rounds share their connections.
 async fn fetch(watch: Stopwatch, pages: usize, limit: usize, rounds: &[&str], is_virtual: bool) {
     let server = DelayServer::start().await.expect("a port");
     let limit = limit.min(possible_connections());
@@ -93,12 +93,12 @@ async fn fetch(watch: Stopwatch, pages: usize, limit: usize, rounds: &[&str], is
     watch.say(format_args!("at most {most} connections at once, {made} made"));
 }
 
-/// How long this process has computed, on any processor.
+/// The processor time of this process.
 fn processor_time() -> Duration {
     clock_gettime(ClockId::ProcessCPUTime).try_into().expect("not negative")
 }
 
-/// How many connections are possible. Each has two descriptors here.
+/// How many connections are possible. Each takes two descriptors here.
 fn possible_connections() -> usize {
     (raise_open_files().saturating_sub(50) / 2) as usize
 }
@@ -108,7 +108,7 @@ fn main() {
     let is_virtual = show.is_virtual();
     show.part("endpoints", "five addresses, and errors that are values", endpoints);
     show.part("thousand", "a thousand pages, all at once; and again", async |watch| {
-        fetch(watch, 1000, 1000, &["over new connections", "over the same"], is_virtual).await;
+        fetch(watch, 1000, 1000, &["over new connections", "over the same connections"], is_virtual).await;
     });
     show.part("limited", "five thousand pages, five hundred at once", async |watch| {
         fetch(watch, 5000, 500, &["over five hundred connections"], is_virtual).await;

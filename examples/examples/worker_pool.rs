@@ -2,9 +2,9 @@
 //!
 //! Run it with `cargo run --release --example worker_pool`.
 //!
-//! Facts. A worker that waits for work cannot know that none will come. A *sentinel* says it: a value that is no work, one for each
-//! worker, and none too few. A channel that is closed says it to any number of workers, also when the one who was to put the
-//! sentinels in has failed.
+//! Facts. A worker that waits for work cannot know that none will come. A *sentinel* tells it: a value that is no work,
+//! one for each worker, and none too few. Closing the channel tells any number of workers, even if the task that should
+//! have sent the sentinels has failed.
 
 #![forbid(unsafe_code)]
 
@@ -34,7 +34,7 @@ async fn double(number: u32) -> (u32, u32) {
 async fn until_a_sentinel(work: Receiver<Option<u32>>, results: Sender<(u32, u32)>) -> u32 {
     let mut count = 0;
     while let Ok(Some(number)) = work.recv().await {
-        results.send(double(number).await).await.expect("somebody collects");
+        results.send(double(number).await).await.expect("the collector is there");
         count += 1;
     }
     count
@@ -43,13 +43,13 @@ async fn until_a_sentinel(work: Receiver<Option<u32>>, results: Sender<(u32, u32
 async fn until_it_is_closed(work: Receiver<u32>, results: Sender<(u32, u32)>) -> u32 {
     let mut count = 0;
     while let Ok(number) = work.recv().await {
-        results.send(double(number).await).await.expect("somebody collects");
+        results.send(double(number).await).await.expect("the collector is there");
         count += 1;
     }
     count
 }
 
-/// Collects what comes until the last worker has ended.
+/// Collects what arrives until the last worker has ended.
 async fn collect(watch: Stopwatch, results: Receiver<(u32, u32)>) {
     let mut found = BTreeMap::new();
     while let Ok((number, result)) = results.recv().await {
@@ -66,7 +66,7 @@ async fn sentinels(watch: Stopwatch) {
     let (result, results) = bounded(8);
     let workers: Vec<_> =
         (0..WORKERS).map(|_| spawn(until_a_sentinel(queue.clone(), result.clone()))).collect();
-    drop(result); // Only the workers' are left: the results end with them.
+    drop(result); // Only the workers' senders are left, so the results end with them.
     let boss = spawn(async move {
         for number in (0..PIECES).map(Some).chain((0..WORKERS).map(|_| None)) {
             work.send(number).await.expect("the workers live");
@@ -87,7 +87,7 @@ async fn closed(watch: Stopwatch) {
         for number in 0..PIECES {
             work.send(number).await.expect("the workers live");
         }
-    }); // Here the last sender is dropped, and that closes the channel.
+    }); // This drops the last sender, which closes the channel.
     collect(watch, results).await;
     boss.await.expect("it does not panic");
     said(watch, gather(workers).await);

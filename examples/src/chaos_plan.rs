@@ -1,39 +1,39 @@
 //! What `chaos` does to a connection, decided before its first byte.
 //!
-//! Facts. A fault that cannot be repeated cannot be looked into. How bytes are cut on their way, and when they come, is up
-//! to the kernels and differs from run to run; which byte is which does not.
+//! Facts. A fault that cannot be repeated cannot be investigated. The kernels decide how the bytes are split on their
+//! way and when they arrive, and that differs from run to run. The bytes themselves do not differ.
 //!
-//! What follows. All decisions are drawn from a seed, the number of the connection and the direction, and are about places
-//! in the stream: "after byte 1,234". At most one fault ends a connection; with two, it would be a matter of luck which
-//! comes first.
+//! What follows. All decisions come from a seed, the number of the connection and the direction. They refer to places
+//! in the stream: "after byte 1,234". At most one fault ends a connection; with two, chance would decide which comes
+//! first.
 //!
-//! Contract. The same seed does the same to the same connection, as long as the same bytes are sent on it. What is passed on
-//! before the fault is what was sent: nothing is changed, doubled, or displaced.
+//! Contract. The same seed does the same to the same connection, if the same bytes are sent on it. Up to the fault, the
+//! bytes are passed on as they were sent: none is changed, doubled or moved.
 //!
 //! What it does not know: sockets, time.
 
 use std::time::Duration;
 
-/// How bad it is to be. A rate is a number from 0 (never) to 1 (always).
+/// How bad the network is. A rate is a number from 0 (never) to 1 (always).
 #[derive(Clone, Copy, Debug)]
 pub struct Faults {
-    /// What everything is drawn from.
+    /// The start of all random decisions.
     pub seed: u64,
-    /// Pieces are of 1 to so many bytes.
+    /// The largest piece, in bytes. The smallest has one byte.
     pub piece: u64,
-    /// How many of the pieces wait before they go on.
+    /// The share of pieces that wait before they are passed on.
     pub delays: f64,
-    /// For how long at most.
+    /// The longest such wait.
     pub longest_delay: Duration,
-    /// How many of the connections lose the end of what is sent in one direction.
+    /// The share of connections that lose the end of the stream in one direction.
     pub truncate: f64,
-    /// How many of the connections are reset.
+    /// The share of connections that are reset.
     pub reset: f64,
-    /// Before which byte, at the latest, a fault comes.
+    /// A fault comes before this byte.
     pub within: u64,
 }
 
-/// In which direction bytes go.
+/// The direction in which bytes travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// From the client to the server.
@@ -42,14 +42,14 @@ pub enum Way {
     ToClient,
 }
 
-/// What to do next with the bytes that have come.
+/// What to do next with the bytes that have arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Send so many of them, at once.
+    /// Send this many of them, at once.
     Pass(usize),
     /// Wait.
     Wait(Duration),
-    /// Send the end, and throw away the rest.
+    /// Send the end of the stream, and discard the rest.
     Truncate,
     /// End the connection with a reset, in both directions.
     Reset,
@@ -62,9 +62,9 @@ pub struct Plan {
     random: Random,
     /// How many bytes have been passed on.
     passed: u64,
-    /// How many are left of this piece.
+    /// How many bytes of this piece are left.
     piece: u64,
-    /// The last step, and after how many bytes it comes.
+    /// The last step, and the number of bytes after which it comes.
     end: Option<(u64, Step)>,
 }
 
@@ -88,11 +88,11 @@ impl Faults {
 }
 
 impl Plan {
-    /// What to do when `available` bytes wait to be passed on.
+    /// What to do when `available` bytes are waiting to be passed on.
     ///
     /// # Panics
     ///
-    /// If there are none: without a byte, nothing is decided.
+    /// If `available` is zero: without a byte, there is nothing to decide.
     #[track_caller]
     pub fn next(&mut self, available: usize) -> Step {
         assert!(available > 0, "`Plan::next` was called without any bytes to decide about");
@@ -121,7 +121,7 @@ impl Plan {
     }
 }
 
-/// Numbers without an order, the same ones for the same seed (SplitMix64).
+/// Pseudo-random numbers, the same ones for the same seed (SplitMix64).
 #[derive(Debug)]
 struct Random(u64);
 

@@ -1,9 +1,10 @@
-//! The room of `chat`: who is there, and what is said. No I/O.
+//! The room of `chat`: its guests, and what they say. No I/O.
 //!
-//! Contract. Names are unique. Whoever enters hears everything that is said from then on, in order, and what it says itself,
-//! too; or how much of that it has missed. That somebody comes or goes is said like everything else.
+//! Contract. Names are unique. From the moment it enters, a guest hears everything that is said, in order, including
+//! its own lines; if it is too slow, it hears how many lines it missed. Guests that enter or leave are announced as
+//! lines.
 //!
-//! Invariant. Nobody waits for anybody: `say` is not async.
+//! Invariant. No guest waits for another: `say` is not async.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -14,12 +15,12 @@ use roundel::channel::{BroadcastReceiver, BroadcastSender, broadcast};
 /// In bytes.
 const LONGEST_NAME: usize = 20;
 
-/// A line, and whose it is. The texts are shared by all who have not written them yet.
+/// A line, and the name of its guest. All guests that have not written it yet share the text.
 #[derive(Clone, Debug)]
 pub struct Said {
-    /// A name.
+    /// The guest that said it.
     pub by: Rc<str>,
-    /// With its end.
+    /// With the line's end.
     pub line: Rc<str>,
 }
 
@@ -34,17 +35,17 @@ pub struct Room {
 }
 
 impl Room {
-    /// An empty room, in which one may be behind by so many lines.
+    /// An empty room. A guest may be this many lines late before it misses any.
     #[must_use]
     pub fn new(keep: usize) -> Room {
         Room { names: RefCell::default(), lines: broadcast(keep).0 }
     }
 
-    /// Lets somebody in, and says so to the others.
+    /// Lets a guest in, and announces it to the others.
     ///
     /// # Errors
     ///
-    /// Why this is no name for a guest.
+    /// Why this cannot be the name of a guest.
     pub fn enter(&self, name: &str) -> Result<(Guest<'_>, Ears), &'static str> {
         if name.is_empty() || name.len() > LONGEST_NAME {
             return Err("a name has 1 to 20 bytes");
@@ -58,30 +59,30 @@ impl Room {
         Ok((guest, ears))
     }
 
-    /// Who is here.
+    /// The names of the guests.
     #[must_use]
     pub fn names(&self) -> String {
         self.names.borrow().iter().map(|name| &**name).collect::<Vec<_>>().join(", ")
     }
 }
 
-/// Somebody who is in the room for as long as this lives.
+/// A guest that is in the room for as long as this lives.
 #[derive(Debug)]
 pub struct Guest<'a> {
-    /// Where.
+    /// The room.
     pub room: &'a Room,
-    /// Who.
+    /// The guest's name.
     pub name: Rc<str>,
 }
 
 impl Guest<'_> {
-    /// All will hear it.
+    /// Says a line to all guests.
     pub fn say(&self, line: &str) {
         self.tell(format!("{}: {line}\n", self.name));
     }
 
     fn tell(&self, line: String) {
-        // If nobody hears it, it comes back.
+        // With no guest to hear it, the line comes back.
         let _ = self.room.lines.send(Said { by: Rc::clone(&self.name), line: line.into() });
     }
 }

@@ -1,6 +1,6 @@
 //! What a server counts, and the line in which a terminal shows it.
 //!
-//! Each loop has counters of its own, which nobody else writes; so a count is a load and a store, and no loop
+//! Each loop has its own counters, and no other loop writes to them. So counting is a load and a store, and no loop
 //! makes another one wait for a cache line.
 
 use std::sync::Arc;
@@ -32,8 +32,8 @@ impl Counts {
         Open(Arc::clone(self))
     }
 
-    /// Waits for the end of a server, and tells a terminal who is still connected then.
-    pub async fn say_who_is_left(self: Arc<Counts>, end: impl Future) {
+    /// Waits for the end of a server. If connections are still open then, a terminal is told how many.
+    pub async fn say_how_many_are_left(self: Arc<Counts>, end: impl Future) {
         end.await;
         let open = self.opened.load(Relaxed) - self.closed.load(Relaxed);
         if open > 0 && is_seen() {
@@ -44,7 +44,7 @@ impl Counts {
         }
     }
 
-    /// One more message, of this size.
+    /// Counts one more message, of this size.
     pub fn message(&self, size: usize) {
         add(&self.messages, 1);
         add(&self.bytes, size);
@@ -61,7 +61,7 @@ impl Drop for Open {
     }
 }
 
-/// Shows the sum of the counts on the terminal, for ever.
+/// Shows the sums on the terminal, and never ends.
 pub async fn show_each_second(all: Vec<Arc<Counts>>) {
     let sum = |of: fn(&Counts) -> &AtomicU64| all.iter().map(|counts| of(counts).load(Relaxed)).sum::<u64>();
     let (mut messages, mut size) = (0, 0);

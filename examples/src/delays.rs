@@ -1,12 +1,14 @@
-//! A server that answers what it is asked to, after the time it is asked to: for programs that need somebody to wait for.
+//! A server that gives the answer that the address asks for, after the time that it asks for. It is for programs that
+//! need something to wait for.
 //!
-//! Facts. A program that fetches pages from strangers cannot be tested, and bothers them. What matters about a page is how long
-//! it takes, whether it fails, and what is in it: the address can say all of that.
+//! Facts. A program that fetches pages from strangers cannot be tested, and it bothers them. What matters about a page
+//! is how long it takes, whether it fails, and what it contains; an address can say all three.
 //!
-//! Contract. `GET /anything?wait=100&status=503&text=busy&times=2` is answered after 100 ms with status 503 and `busybusy`. Each
-//! part may be left out. A connection stays open for more requests. What cannot be understood is answered by 400, and why.
+//! Contract. `GET /anything?wait=100&status=503&text=busy&times=2` is answered after 100 ms with status 503 and
+//! `busybusy`. Each part may be left out. The connection stays open for more requests. A request that the server does
+//! not understand gets 400 and the reason.
 //!
-//! Within one process, [`DelayServer::start`] has it run as a task on a port of its own, on a virtual clock as well.
+//! Within one process, [`DelayServer::start`] runs it as a task on its own port, also on a virtual clock.
 
 use std::cell::Cell;
 use std::fmt::Write;
@@ -21,7 +23,7 @@ use roundel_net::{TcpListener, TcpStream, serve};
 
 use crate::http::{BAD_REQUEST, METHOD_NOT_ALLOWED, NOT_FOUND, OK, Status, parse};
 
-/// No answer is longer.
+/// The longest answer, in bytes.
 const LONGEST: usize = 4 << 20;
 const STATUSES: [Status; 6] = [
     OK,
@@ -37,9 +39,9 @@ const STATUSES: [Status; 6] = [
 pub struct Order {
     /// How long to wait before the answer.
     pub wait: Duration,
-    /// What to begin it with.
+    /// The status of the answer.
     pub status: Status,
-    /// The answer.
+    /// The body of the answer.
     pub body: String,
 }
 
@@ -55,7 +57,7 @@ impl Order {
     ///
     /// # Errors
     ///
-    /// What is not understood, and what would be.
+    /// What the server does not understand, and what it would understand.
     pub fn of(target: &str) -> Result<Order, String> {
         let (mut wait, mut code, mut text, mut times) = (0, 200, "hello\n", 1);
         let query = target.split_once('?').map_or("", |(_, query)| query);
@@ -66,14 +68,15 @@ impl Order {
                 "status" => code = number(name, value)?,
                 "text" => text = value,
                 "times" => times = number(name, value)?,
-                _ => return Err(format!("`{name}` is none of wait, status, text and times\n")),
+                _ => return Err(format!("`{name}` is not one of wait, status, text and times\n")),
             }
         }
         let status = STATUSES.into_iter().find(|status| u64::from(status.0) == code);
-        let status = status.ok_or(format!("status {code} is none of 200, 400, 404, 405, 500 and 503\n"))?;
+        let status =
+            status.ok_or(format!("status {code} is not one of 200, 400, 404, 405, 500 and 503\n"))?;
         let length = text.len().saturating_mul(times as usize);
         if length > LONGEST {
-            return Err(format!("{length} bytes are too many: {LONGEST} are possible\n"));
+            return Err(format!("{length} bytes are too many: at most {LONGEST} are possible\n"));
         }
         Ok(Order { wait: Duration::from_millis(wait), status, body: text.repeat(times as usize) })
     }
@@ -88,10 +91,10 @@ fn number(name: &str, value: &str) -> Result<u64, String> {
 pub struct Seen {
     /// Connections that were accepted.
     pub connections: Cell<usize>,
-    /// Requests that were answered.
+    /// Requests that it has answered.
     pub requests: Cell<usize>,
     open: Cell<usize>,
-    /// The most connections that were open at once.
+    /// The largest number of connections that were open at the same time.
     pub most_open: Cell<usize>,
 }
 
@@ -135,7 +138,8 @@ async fn talk(stream: TcpStream, seen: Rc<Seen>) -> io::Result<()> {
     }
 }
 
-/// What to answer, whether the connection stays open, and how many bytes the request had; `None` if more are needed.
+/// What to answer, whether the connection stays open, and how many bytes the request had. `None` if more bytes are
+/// needed.
 fn understand(bytes: &[u8]) -> Option<(Order, bool, usize)> {
     let (request, used) = match parse(bytes) {
         Ok(parsed) => parsed?,
@@ -163,17 +167,17 @@ async fn answer(stream: &TcpStream, order: &Order, stays: bool) -> io::Result<()
     stream.write_all(text.as_bytes()).await
 }
 
-/// Serves until that future is done.
+/// Serves until `until` is done.
 ///
 /// # Errors
 ///
-/// If the listener is none any more.
+/// If the listener has failed for good.
 pub async fn run(listener: TcpListener, seen: Rc<Seen>, until: impl Future<Output = ()>) -> io::Result<()> {
     let serving = serve(listener, move |stream| talk(stream, Rc::clone(&seen)));
     serving.grace(Duration::from_secs(1)).until(until).await.map(drop)
 }
 
-/// The server as a task of this process; it ends when this is dropped.
+/// The server as a task of this process. It ends when this is dropped.
 #[derive(Debug)]
 pub struct DelayServer {
     address: SocketAddr,
@@ -183,11 +187,11 @@ pub struct DelayServer {
 }
 
 impl DelayServer {
-    /// Starts it, on a port that is free.
+    /// Starts it on a free port.
     ///
     /// # Errors
     ///
-    /// If there is none.
+    /// If no port can be had.
     pub async fn start() -> io::Result<DelayServer> {
         let (listener, seen) = (TcpListener::bind("127.0.0.1:0").await?, Rc::new(Seen::default()));
         let address = listener.local_addr()?;
@@ -195,7 +199,7 @@ impl DelayServer {
         Ok(DelayServer { address, seen, task })
     }
 
-    /// Where it answers a request for this target.
+    /// The address of this target.
     #[must_use]
     pub fn url(&self, target: &str) -> String {
         format!("http://{}{target}", self.address)

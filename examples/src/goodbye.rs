@@ -1,10 +1,10 @@
-//! How to end: a connection on which somebody may still be talking, and a server whose guests would stay for ever.
+//! How to end a connection whose peer may still be talking, and a server whose clients would stay for ever.
 //!
-//! Facts. Closing a connection with bytes that have arrived and were not read sends a reset, and a reset makes the peer
-//! forget what it has received and not read yet: among it, perhaps, why we hang up.
+//! Facts. Closing a connection with bytes that have arrived but were not read sends a reset. A reset makes the peer
+//! forget what it has received but not read yet, perhaps the message that says why we close.
 //!
-//! What follows. First our end of the stream is sent; then whatever the peer still says is read and thrown away, until it
-//! hangs up, too. Nobody may keep us busy with that: it is done for so long, and for so many bytes, and no longer.
+//! What follows. First we send the end of our stream. Then we read and discard what the peer still sends, until it
+//! closes too. A peer must not keep us busy that way, so there is a limit on the time and on the bytes.
 
 use std::io;
 use std::net::Shutdown;
@@ -18,7 +18,7 @@ use roundel_net::io::Buffers;
 const LONGEST: Duration = Duration::from_secs(2);
 const MOST_BYTES: usize = 4 << 20;
 
-/// Ends the connection in such a way that what was written to it arrives.
+/// Ends the connection so that everything that was written to it arrives.
 pub async fn goodbye(stream: TcpStream, buffers: &Buffers) {
     let rest = async {
         stream.shutdown(Shutdown::Write)?;
@@ -31,11 +31,11 @@ pub async fn goodbye(stream: TcpStream, buffers: &Buffers) {
         }
         io::Result::Ok(())
     };
-    // If it cannot be done in order, the close of the stream does it at once.
+    // If an orderly end fails, closing the stream ends the connection at once.
     let _ = time::timeout(LONGEST, rest).await;
 }
 
-/// A token that is cancelled by Ctrl-C or SIGTERM, while somebody waits for the future; so do it in
+/// A token that Ctrl-C and SIGTERM cancel. It works only while the future is polled, so poll it in
 /// [`until`](roundel_net::serve::Serve::until). From now on these signals no longer end the process by themselves.
 pub fn shutdown_token() -> (CancelToken, impl Future<Output = ()>) {
     let (token, shutdown) = (CancelToken::new(), signal::shutdown());

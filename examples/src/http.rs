@@ -1,37 +1,38 @@
-//! The head of an HTTP/1 request: from bytes to a [`Request`], or to the [`Status`] with which to refuse it.
+//! The head of an HTTP/1 request: from bytes to a [`Request`], or to the [`Status`] that refuses it.
 //!
-//! Facts. Whoever reads a message otherwise than the server in front of it did can be made to take the end of one
-//! request for the beginning of another ("request smuggling"). Such differences come from being lenient.
+//! Facts. If a server reads a message differently from the proxy in front of it, an attacker can make one of them take
+//! the end of one request for the beginning of another ("request smuggling"). Such differences come from lenient
+//! parsers.
 //!
-//! What follows. [`parse`] is strict, wherever RFC 9112 lets it choose:
+//! What follows. Wherever RFC 9112 leaves a choice, [`parse`] is strict:
 //!
-//! - A line ends with CR LF. A CR or LF by itself is an error (400); so is any other control character, except tabs in
-//!   values, which makes binary noise an error at its first line.
-//! - One empty line before a request is passed over, for old clients sent one after each body.
-//! - A line that begins with a space would continue the one before it: 400. So is a space before the colon.
-//! - `Content-Length` is digits, and is there once at most. Beside `Transfer-Encoding`, it is refused (400).
-//! - `Transfer-Encoding` is not implemented (501), and an error in HTTP/1.0, which does not know it (400).
+//! - A line ends with CR LF. A single CR or LF is an error (400). So is any other control character, except tabs in
+//!   values: binary noise then fails at its first line.
+//! - One empty line before a request is skipped, because old clients sent one after each body.
+//! - A line that begins with a space would continue the line before it: 400. A space before the colon is an error, too.
+//! - `Content-Length` is digits, and appears at most once. Together with `Transfer-Encoding` it is refused (400).
+//! - `Transfer-Encoding` is not implemented (501). In HTTP/1.0, which does not have it, it is an error (400).
 //! - HTTP/1.1 needs exactly one `Host` (400).
 //!
-//! Contract. It is a pure function; it never panics and allocates nothing. The answer depends on the bytes alone, not on how
-//! they were cut on their way: with any part of the bytes, the answer is either "more is needed" or the same as with all of
-//! them. It reads no further than [`MOST_BYTES`].
+//! Contract. `parse` is a pure function. It never panics and allocates nothing. Its answer depends on the bytes alone,
+//! not on how they were split on their way: for any part of the bytes it says either "more is needed" or the same as
+//! for all of them. It reads no further than [`MOST_BYTES`].
 //!
-//! What it does not know: connections, time, and bodies, of which it only tells the length.
+//! What it does not know: connections, time, and bodies. It only tells how long a body is.
 
 use std::fmt;
 
 /// A longer head is refused.
 pub const MOST_BYTES: usize = 8 << 10;
-/// So are more header lines.
+/// More header lines than this are refused.
 pub const MOST_HEADERS: usize = 64;
 
 /// What a client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// `GET`; its case matters.
+    /// `GET`; upper and lower case differ.
     pub method: &'a str,
-    /// `/index.html?page=1`, as it was sent.
+    /// `/index.html?page=1`, exactly as the client sent it.
     pub target: &'a str,
     /// How many bytes of a body follow the head.
     pub body: u64,
@@ -43,7 +44,7 @@ pub struct Request<'a> {
     pub minor_version: u8,
 }
 
-/// The beginning of an answer: its number, and what that means.
+/// The beginning of an answer: its number, and its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status(pub u16, pub &'static str);
 
@@ -59,9 +60,9 @@ pub const OK: Status = Status(200, "OK");
 pub const BAD_REQUEST: Status = Status(400, "Bad Request");
 /// There is nothing at this target.
 pub const NOT_FOUND: Status = Status(404, "Not Found");
-/// There is, but this cannot be done with it.
+/// The target exists, but does not support this method.
 pub const METHOD_NOT_ALLOWED: Status = Status(405, "Method Not Allowed");
-/// The request did not come in time.
+/// The request did not arrive in time.
 pub const REQUEST_TIMEOUT: Status = Status(408, "Request Timeout");
 /// The body is too long.
 pub const CONTENT_TOO_LARGE: Status = Status(413, "Content Too Large");
@@ -69,7 +70,7 @@ pub const CONTENT_TOO_LARGE: Status = Status(413, "Content Too Large");
 pub const URI_TOO_LONG: Status = Status(414, "URI Too Long");
 /// There are too many header lines, or they are too long.
 pub const HEADERS_TOO_LARGE: Status = Status(431, "Request Header Fields Too Large");
-/// The body comes in a way that is not understood.
+/// The body is encoded in a way that this server does not understand.
 pub const NOT_IMPLEMENTED: Status = Status(501, "Not Implemented");
 /// Neither HTTP/1.0 nor HTTP/1.1.
 pub const VERSION_NOT_SUPPORTED: Status = Status(505, "HTTP Version Not Supported");
@@ -88,7 +89,7 @@ pub const VERSION_NOT_SUPPORTED: Status = Status(505, "HTTP Version Not Supporte
 ///
 /// # Errors
 ///
-/// The status with which to refuse it. What follows on the connection cannot be understood any more.
+/// The status that refuses the request. The rest of the connection cannot be understood any more.
 pub fn parse(bytes: &[u8]) -> Result<Option<(Request<'_>, usize)>, Status> {
     let mut lines = Lines { rest: &bytes[..bytes.len().min(MOST_BYTES)], whole: bytes.len() <= MOST_BYTES };
     let first = match lines.next(URI_TOO_LONG)? {
@@ -109,15 +110,15 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Request<'_>, usize)>, Status> {
     }
 }
 
-/// The lines of a head, as far as it is there.
+/// The lines of a head, as far as they have arrived.
 struct Lines<'a> {
     rest: &'a [u8],
-    /// Whether that is all that has come, and not only all that is allowed.
+    /// Whether these bytes are all that has arrived, and not just all that is allowed.
     whole: bool,
 }
 
 impl<'a> Lines<'a> {
-    /// The next line, without its end. If there is none, and there may be no more bytes, that is `too_long`.
+    /// The next line, without its end. If there is none and no more bytes are allowed, the error is `too_long`.
     fn next(&mut self, too_long: Status) -> Result<Option<&'a [u8]>, Status> {
         let end = self.rest.iter().position(|byte| *byte < b' ' && *byte != b'\t' || *byte == 0x7f);
         match end.map(|end| (end, &self.rest[end..])) {
@@ -161,7 +162,7 @@ fn is_token(name: &[u8]) -> bool {
     !name.is_empty() && name.iter().all(is_allowed)
 }
 
-/// What the header lines have told so far.
+/// What the header lines have said so far.
 struct Head<'a> {
     request: Request<'a>,
     headers: usize,
@@ -187,7 +188,7 @@ impl<'a> Head<'a> {
         let colon = line.iter().position(|byte| *byte == b':').ok_or(BAD_REQUEST)?;
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
         if !is_token(name) {
-            return Err(BAD_REQUEST); // This is also what becomes of a line that begins with a space.
+            return Err(BAD_REQUEST); // A line that begins with a space is refused here, too.
         }
         if name.eq_ignore_ascii_case(b"host") {
             self.hosts += 1;
@@ -223,7 +224,7 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Digits, and few enough for a number that can be counted up to.
+/// Digits, and few enough of them to fit the number.
 fn parse_length(value: &[u8]) -> Result<u64, Status> {
     if value.is_empty() || value.len() > 18 || !value.iter().all(u8::is_ascii_digit) {
         return Err(BAD_REQUEST);

@@ -1,14 +1,16 @@
-//! A small HTTP client: connections that are used again, a limit, a time limit, and errors that are values.
+//! A small HTTP client: it reuses connections, limits their number and the time for an answer, and returns errors as
+//! values.
 //!
-//! Facts. A connection costs a round trip, and the server bears only so many. One whose answer was not read to its end cannot be
-//! used again: the next request would get the rest. And one that lies idle may have been closed by the server.
+//! Facts. A connection costs a round trip, and a server bears only so many. A connection whose answer was not read to
+//! its end cannot be used again, because the next request would get the rest of that answer. The server may have closed
+//! an idle connection.
 //!
-//! What follows. A [`Pool`] for each server. A connection is marked as used up when a request begins, and as clean when its
-//! answer has been read; so whatever happens in between, a time limit or a cancel, it is not used again. Idle ones are asked,
-//! before they are used, whether they are still quiet.
+//! What follows. There is a [`Pool`] for each server. A connection is marked as used up when a request begins, and as
+//! clean when its answer has been read. If a time limit or a cancel comes in between, the connection is not used again.
+//! An idle connection is used only if the server has sent nothing on it since.
 //!
-//! What is not here: https, redirections, chunked answers, and a second try when the server closes a connection in the very
-//! moment in which it is used.
+//! What is not here: https, redirections, chunked answers, and a second try when the server closes a connection at the
+//! very moment at which it is used.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -21,15 +23,15 @@ use roundel::time;
 use roundel_net::TcpStream;
 use roundel_net::io::{ReadError, Reader};
 
-/// Neither the head of an answer nor its body may be longer.
+/// The longest head of an answer, and the longest body.
 const MOST_BYTES: usize = 4 << 20;
 
-/// What the server has answered.
+/// The server's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// 200 if all is well.
+    /// 200 for success.
     pub status: u16,
-    /// What comes after the head.
+    /// The bytes after the head.
     pub body: Vec<u8>,
     keep_alive: bool,
 }
@@ -37,9 +39,9 @@ pub struct Answer {
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum FetchError {
-    /// It has to be `http://HOST:PORT/TARGET`.
+    /// The address is not `http://HOST:PORT/TARGET`.
     NoUrl(String),
-    /// Nobody answers there.
+    /// No server accepts connections there.
     NoConnection(io::Error),
     /// There was no answer within this time.
     TimedOut(Duration),
@@ -47,7 +49,7 @@ pub enum FetchError {
     Broken(ReadError),
     /// The request could not be sent.
     NotSent(io::Error),
-    /// The answer is not HTTP, or of a kind that is not understood here.
+    /// The answer is not HTTP, or is of a kind that this client does not understand.
     NotUnderstood(&'static str),
 }
 
@@ -55,7 +57,7 @@ impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             FetchError::NoUrl(url) => {
-                write!(f, "{url:?} is no address: it has to be http://HOST:PORT/TARGET")
+                write!(f, "{url:?} is not an address: it has to be http://HOST:PORT/TARGET")
             }
             FetchError::NoConnection(error) => write!(f, "no connection: {error}"),
             FetchError::TimedOut(limit) => write!(f, "no answer within {} ms", limit.as_millis()),
@@ -68,7 +70,7 @@ impl fmt::Display for FetchError {
 
 impl std::error::Error for FetchError {}
 
-/// Fetches pages. What is cloned shares the connections.
+/// Fetches pages. Clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Client {
     limit: usize,
@@ -78,35 +80,35 @@ pub struct Client {
 }
 
 impl Client {
-    /// At most `limit` connections to each server; ten seconds for an answer.
+    /// At most `limit` connections to each server, and at most ten seconds for an answer.
     ///
     /// # Panics
     ///
-    /// With the first request, if `limit` is zero.
+    /// At the first request, if `limit` is zero.
     #[must_use]
     pub fn new(limit: usize) -> Client {
         let patience = Duration::from_secs(10);
         Client { limit, patience, servers: Rc::default(), connected: Rc::default() }
     }
 
-    /// An answer has to be there after this time, that of waiting for a connection included.
+    /// Sets the time limit for an answer, including the wait for a connection.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Client {
         self.patience = patience;
         self
     }
 
-    /// How many connections have been made.
+    /// How many connections were made so far.
     #[must_use]
     pub fn connected(&self) -> usize {
         self.connected.get()
     }
 
-    /// Fetches a page. What it says, and with what status, is for the caller to judge.
+    /// Fetches a page. The caller judges its status and what it says.
     ///
     /// # Errors
     ///
-    /// If there is no whole answer in time.
+    /// If no whole answer arrives in time.
     pub async fn get(&self, url: &str) -> Result<Answer, FetchError> {
         let parts = url.strip_prefix("http://").and_then(|rest| rest.split_once('/'));
         let (host, target) = parts.ok_or_else(|| FetchError::NoUrl(url.into()))?;
@@ -136,7 +138,7 @@ impl Client {
 #[derive(Debug)]
 struct Connection {
     reader: Reader<TcpStream>,
-    /// The last answer was read to its end, and the server does not mean to hang up.
+    /// The last answer was read to its end, and the server will keep the connection open.
     is_clean: bool,
 }
 
@@ -148,7 +150,7 @@ impl Connection {
         Ok(Connection { reader: Reader::new(stream).with_limit(MOST_BYTES), is_clean: true })
     }
 
-    /// Nobody has said anything, not even good-bye.
+    /// The server has sent nothing since, not even the end of the stream.
     fn is_usable(&mut self) -> bool {
         let says = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
         self.is_clean && self.reader.get_ref().try_read(&mut [0]).is_err_and(says)
@@ -166,7 +168,7 @@ impl Connection {
     }
 }
 
-/// An answer without its body, and how long that is.
+/// An answer without its body, and the length of that body.
 fn parse(head: &[u8]) -> Result<(Answer, usize), FetchError> {
     let wrong = FetchError::NotUnderstood;
     let head = str::from_utf8(head).map_err(|_| wrong("its head is not text"))?;

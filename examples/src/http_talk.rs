@@ -1,32 +1,33 @@
-//! One connection of `http_hello`: from the bytes that came to the bytes that go out. No I/O, no time.
+//! One connection of `http_hello`: from the bytes that arrive to the bytes that go out. No I/O, no time.
 //!
-//! Contract. Requests are answered in the order in which they came, also when many come at once. After an answer that says
-//! `Connection: close`, nothing more is read. Bodies are thrown away; the answer does not wait for them.
+//! Contract. Requests are answered in the order in which they arrive, also when many arrive at once. After an answer
+//! with `Connection: close`, nothing more is read. Bodies are discarded; the answer does not wait for them.
 //!
-//! Memory. Between two calls there is less of a request here than a head may be long, and of a body nothing. The answers to
-//! what came at once are up to twenty times as long as that was; whoever calls sends them before it reads on.
+//! Memory. Between two calls, this holds less of a request than the longest head, and nothing of a body. The answers to
+//! the bytes of one call are up to twenty times as long as those bytes; the caller must send them before it reads more.
 
 use std::io::Write;
 
 use crate::http::{CONTENT_TOO_LARGE, METHOD_NOT_ALLOWED, NOT_FOUND, OK, Request, Status, parse};
 
-/// Bodies are read and thrown away; longer ones are refused.
+/// The longest body that is read and discarded. Longer ones are refused.
 const LONGEST_BODY: u64 = 1 << 20;
 
-/// What has come of a request that is not complete, and the answers to those that are.
+/// The bytes of a request that is not complete, and the answers to the complete ones.
 #[derive(Debug, Default)]
 pub struct Talk {
     input: Vec<u8>,
-    /// So much of what comes next is a body.
+    /// This many of the next bytes belong to a body.
     body: usize,
-    /// What is to be sent.
+    /// The bytes to send.
     pub output: Vec<u8>,
-    /// Whether the connection is to end when that has been sent.
+    /// Whether the connection ends after they have been sent.
     pub is_over: bool,
 }
 
 impl Talk {
-    /// Answers every request whose head is complete; says how many those were. If `last`, the first of them is the last.
+    /// Answers every request whose head is complete, and returns how many those were. If `last`, the first of them is
+    /// the last one.
     pub fn hear(&mut self, bytes: &[u8], last: bool) -> usize {
         self.input.extend_from_slice(bytes);
         let (mut used, mut answered) = (0, 0);
@@ -41,7 +42,8 @@ impl Talk {
                 Ok(Some(parsed)) => parsed,
                 Err(status) => return self.refuse(status),
             };
-            // Who has an answer before it has sent its body may send it or not: then nobody knows what comes next.
+            // A client that gets its answer before it has sent the body may send it or not, so we cannot know what the
+            // next bytes are.
             self.is_over = last || !request.keep_alive || request.expects_continue;
             answer(&request, !self.is_over, &mut self.output);
             (used, self.body, answered) = (used + head, request.body as usize, answered + 1);
@@ -50,7 +52,7 @@ impl Talk {
         answered
     }
 
-    /// Says why nothing more will be answered. In the middle of a body there is nobody to say it to: its request has had
+    /// Says why nothing more will be answered. In the middle of a body it says nothing, because that request has had
     /// its answer.
     pub fn refuse(&mut self, status: Status) -> usize {
         self.is_over = true;
@@ -60,13 +62,13 @@ impl Talk {
         0
     }
 
-    /// How many bytes wait for the rest of their request.
+    /// How many bytes are waiting for the rest of their request.
     #[must_use]
     pub fn held(&self) -> usize {
         self.input.len()
     }
 
-    /// Whether everything that has come has been answered.
+    /// Whether everything that arrived has been answered.
     pub fn is_at_rest(&self) -> bool {
         self.input.is_empty() && self.body == 0
     }

@@ -1,8 +1,8 @@
 //! The programs of this package in reading order, and the code that they share.
 //!
-//! `examples/` has the programs, `from_scratch/` the ladder that leads to them, `book/` the small programs of the book's
-//! chapters. Cargo finds those in `examples/` by itself. This library has what several programs share and what has nothing
-//! to do with event loops.
+//! `examples/` has the programs, `from_scratch/` the ladder that leads to them, `book/` the small programs of the
+//! book's chapters. Cargo finds those in `examples/` by itself. This library has what several programs share and what
+//! has nothing to do with event loops.
 //!
 //! Waiting:
 //!
@@ -12,7 +12,8 @@
 //!
 //! Sharing:
 //!
-//! 4. `race`, `lock`, `semaphore`, `rate_limit`: no other task runs between two `.await`s, and what to do about the rest.
+//! 4. `race`, `lock`, `semaphore`, `rate_limit`: no other task runs between two `.await`s, and what to do about the
+//!    rest.
 //! 5. `retry`, `manager`, `shared`: retries that do not all come at once, one owner, threads.
 //!
 //! Working:
@@ -23,7 +24,8 @@
 //!
 //! The network:
 //!
-//! 9. `delay_server`, `connection_pool`, `web_scraper`, `hybrid_scraper`, `etl`: a slow server, and clients that wait for it.
+//! 9. `delay_server`, `connection_pool`, `web_scraper`, `hybrid_scraper`, `etl`: a slow server, and clients that wait
+//!    for it.
 //! 10. `echo`: a server that sends back what it receives. `load`: a client that tests it.
 //! 11. `udp_echo`: without connections, one task serves all clients.
 //! 12. `unix_echo`: an address that is a file, and what happens to the file.
@@ -32,8 +34,8 @@
 //! 15. `chaos`: a repeatable bad network, to put in front of a server.
 //! 16. `http_hello`: requests from strangers, with a deadline for each request that has begun.
 //!
-//! The ladder `from_scratch/` comes before all of them: six files that grow, without roundel, from a loop that polls all
-//! the time to an echo server. Start with `from_scratch_1`.
+//! The ladder `from_scratch/` comes before all of them: six files, without roundel, that grow from a loop that polls
+//! all the time to an echo server. Start with `from_scratch_1`.
 //!
 //! The programs in `book/`, and `future_sizes` and `waker_words`, belong to the chapters of the book, which show their
 //! output. Most of them show a mistake and, beside it, the correction.

@@ -1,32 +1,33 @@
-//! How many files a process may have open, which is how many connections it may have.
+//! How many files a process may have open, and so how many connections.
 //!
-//! Facts. There are two limits: the soft one holds, and is 1,024 on many systems; a process may raise it as far as the
-//! hard one.
+//! Facts. There are two limits. The soft limit is the one that applies; on many systems it is 1,024. A process may
+//! raise it as far as the hard limit.
 //!
-//! What follows. A program that opens many connections raises its limit before it does anything. If even the hard limit is
-//! too low, it says so then: a refusal in the middle of the work would be harder to understand.
+//! What follows. A program that opens many connections raises its limit before it does anything else. If even the hard
+//! limit is too low, the program says so then, because a refusal in the middle of the work would be harder to
+//! understand.
 
 use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What a process has open besides: the standard streams, what a loop needs, and what the process has inherited.
+/// Files that a process has open besides: the standard streams, the loop's own, and those that it has inherited.
 const OTHERS: u64 = 16;
 
-/// Raises the limit of open files as far as it goes. Returns what it is then.
+/// Raises the soft limit of open files as far as possible. Returns the limit after that.
 pub fn raise_open_files() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    // macOS says that there is no hard limit, and then grants 10,240.
+    // macOS says that there is no hard limit, but grants only 10,240.
     let most = maximum.unwrap_or(10_240).max(current.unwrap_or(0));
     let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum });
     if raised.is_ok() { most } else { current.unwrap_or(u64::MAX) }
 }
 
-/// Raises the limit of open files as far as it goes; `what` needs so many.
+/// Raises the soft limit of open files as far as possible, because `what` needs that many.
 ///
 /// # Errors
 ///
-/// If the limit is too low, also then.
+/// If the limit is still too low.
 pub fn need_open_files(count: usize, what: &str) -> io::Result<()> {
     let (least, limit) = ((count as u64).saturating_add(OTHERS), raise_open_files());
     if limit >= least {

@@ -1,9 +1,10 @@
-//! The loops of a server: one, or several.
+//! The loops of a server: one or several.
 //!
-//! Facts. Several loops are each on a thread of their own, with a listener of their own on the same port. The kernel deals
-//! out the connections among them.
+//! Facts. Each loop runs on its own thread, with its own listener on the same port. The kernel distributes the
+//! connections among the listeners.
 //!
-//! Contract. Nobody is told which port that is before all loops listen, to signals as well: from then on, a signal ends all.
+//! Contract. The address is printed only when all loops listen, for signals too. From then on, one signal ends all
+//! loops.
 
 use std::io;
 use std::sync::mpsc;
@@ -17,11 +18,11 @@ use roundel_net::TcpListener;
 use crate::limits::{need_open_files, raise_open_files};
 use crate::println;
 
-/// Runs a program on a loop of this thread, with as many connections as the system lets it have.
+/// Runs a program on a loop of this thread, with as many connections as the system allows.
 ///
 /// # Errors
 ///
-/// If the loop cannot be built; and those of the program.
+/// If the loop cannot be built, and any error of the program.
 pub fn one<T>(program: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     raise_open_files();
     let runtime = Runtime::new()
@@ -32,12 +33,12 @@ pub fn one<T>(program: impl Future<Output = io::Result<T>>) -> io::Result<T> {
 /// The descriptors of one loop: four of its own, three for the signals, and its listener.
 const FILES: usize = 8;
 
-/// Listens on `addr`, says so, and runs `serve` on so many loops, until it has ended on all of them. It is given the
-/// number of the loop, from zero, its listener, and a future that is done at Ctrl-C or SIGTERM.
+/// Listens on `addr`, prints that, and runs `serve` on this many loops until it has ended on all of them. `serve` gets
+/// the number of the loop, counted from zero, its listener, and a future that is done at Ctrl-C or SIGTERM.
 ///
 /// # Errors
 ///
-/// If the port cannot be had, or the descriptors or threads for so many loops; and those of `serve`.
+/// If the port is taken, if there are not enough descriptors or threads for the loops, and any error of `serve`.
 pub async fn run<F, Fut>(addr: String, loops: usize, serve: F) -> io::Result<()>
 where
     F: Fn(usize, TcpListener, Shutdown) -> Fut + Clone + Send + 'static,
@@ -59,13 +60,13 @@ where
                 drop(starting);
                 runtime.block_on(serve(number, listener, shutdown))
             }
-            // It is not received if another loop could not begin, either.
+            // If another loop could not start, nothing receives this.
             Err(error) => starting.send(error).or(Ok(())),
         };
         others.push(thread::Builder::new().spawn(other)?);
     }
     drop(starting);
-    // All have dropped theirs when all listen.
+    // All senders are dropped when all loops listen.
     if let Ok(error) = unblock(move || started.recv()).await.expect("receiving does not panic") {
         return Err(error);
     }
@@ -77,7 +78,7 @@ where
     Ok(())
 }
 
-/// What another thread needs before it can serve.
+/// What a thread needs before it can serve.
 fn begin(listener: std::net::TcpListener) -> io::Result<(Runtime, TcpListener, Shutdown)> {
     let runtime = Runtime::new()?;
     let (listener, shutdown) =

@@ -1,10 +1,10 @@
-//! What a program prints, and how it ends when its standard output cannot be written.
+//! How a program prints, and how it ends when its standard output cannot be written.
 //!
-//! Facts. The `println!` of `std` panics then. That is the wrong answer twice: a reader that has read enough, as in
-//! `fetches | head -1`, is no error, and a full disk is no error of the program.
+//! Facts. In that case the `println!` of `std` panics. That is wrong twice: a reader that has read enough, as in
+//! `fetches | head -1`, is no error at all, and a full disk is not an error of the program.
 //!
-//! What follows. `use examples::println;` puts the macro below in the place of the one of `std`. Every program has that
-//! line, and prints as it would without it.
+//! What follows. `use examples::println;` replaces the macro of `std` by the one below. Every program has that line,
+//! and its other lines stay as they would be without it.
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write, stdout};
@@ -12,7 +12,7 @@ use std::process::exit;
 
 use crate::args::complain_of;
 
-/// The `println!` of these programs: if the line cannot be written, the program ends without a panic.
+/// The `println!` of these programs. If the line cannot be written, the program ends without a panic.
 #[macro_export]
 macro_rules! println {
     ($($line:tt)*) => { $crate::output::line(format_args!($($line)*)) };
@@ -25,7 +25,7 @@ pub fn line(line: Arguments<'_>) {
     }
 }
 
-/// Ends a program whose standard output cannot be written: quietly if only its reader has gone.
+/// Ends a program whose standard output cannot be written. If only the reader has gone, it ends without an error.
 #[cold]
 pub fn give_up(error: &io::Error) -> ! {
     if error.kind() == ErrorKind::BrokenPipe {

@@ -1,10 +1,10 @@
-//! SHA-512, for the programs that need something to compute.
+//! SHA-512, because some programs need something to compute.
 //!
-//! Facts. A digest is a pure function that takes the processor for some microseconds per kilobyte, and everybody can check
-//! its result. The standard (FIPS 180-4) fits a page.
+//! Facts. A digest is a pure function that keeps the processor busy for some microseconds per kilobyte, and its result
+//! is easy to check. The standard (FIPS 180-4) fits on a page.
 //!
-//! Contract. The digest of any message, the same as that of every other implementation. It is made to be read, and several
-//! times slower than the crates that are made to be fast; nothing secret should go through it.
+//! Contract. It gives the digest of any message, the same as every other implementation. The code is made to be read,
+//! and is several times slower than crates that are made to be fast. Do not use it for secrets.
 
 /// The fractional parts of the square roots of the first eight primes.
 const START: [u64; 8] = [
@@ -102,7 +102,7 @@ const ROUNDS: [u64; 80] = [
     0x6c44_198c_4a47_5817,
 ];
 
-/// How many bytes are worked on at a time.
+/// The length of a block in bytes.
 const BLOCK: usize = 128;
 
 /// The digest of a message.
@@ -116,7 +116,7 @@ pub fn sha512(message: &[u8]) -> [u8; 64] {
     let mut state = START;
     let (blocks, rest) = message.as_chunks::<BLOCK>();
     blocks.iter().for_each(|block| mix(&mut state, block));
-    // The end is marked by a bit, zeros up to the end of a block, and the length of the message in bits.
+    // After the message come a one bit, zeros up to the end of a block, and the length of the message in bits.
     let mut end = rest.to_vec();
     end.push(0x80);
     end.resize((end.len() + 16).next_multiple_of(BLOCK) - 16, 0);
@@ -129,7 +129,7 @@ pub fn sha512(message: &[u8]) -> [u8; 64] {
     digest
 }
 
-/// Works a block into the state.
+/// Mixes a block into the state.
 fn mix(state: &mut [u64; 8], block: &[u8; BLOCK]) {
     let words = schedule(block);
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
@@ -148,7 +148,7 @@ fn mix(state: &mut [u64; 8], block: &[u8; BLOCK]) {
     }
 }
 
-/// The sixteen words of a block, and sixty-four more made of them.
+/// The sixteen words of a block, and sixty-four more that are computed from them.
 fn schedule(block: &[u8; BLOCK]) -> [u64; 80] {
     let mut words = [0_u64; 80];
     for (word, bytes) in words.iter_mut().zip(block.as_chunks().0) {
@@ -163,7 +163,7 @@ fn schedule(block: &[u8; BLOCK]) -> [u64; 80] {
     words
 }
 
-/// Bytes as people write them.
+/// Bytes in hexadecimal.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -173,7 +173,7 @@ pub fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// The examples of FIPS 180-4, and the two lengths at which the end just fits a block, and just does not.
+    /// The examples of FIPS 180-4, and the two lengths at which the padding just fits into a block and just does not.
     #[test]
     fn the_digests_are_those_of_the_standard() {
         let long = b"abcdefghbcdefghicdefghijdefghijkefghijklfghijklmghijklmnhijklmnoijklmnopjklmnopqklmnopqrlmnopqrsmnopqrstnopqrstu";

@@ -1,11 +1,11 @@
-//! What a program has to say while it runs: lines, and one line on the terminal that is written over and over.
+//! What a program says while it runs: lines, and one line on the terminal that it overwrites again and again.
 //!
-//! Contract. Whether anybody reads it is no concern of the program's. A line whose loss should end the program is printed
+//! Contract. These lines may be lost; the program does not care. A line whose loss should end the program is printed
 //! with [`println!`](crate::println).
 //!
-//! Facts. A terminal continues a line that is too long on the next row, and `\r` goes back to the beginning of that row
-//! only: such a status line would scroll. So it is cut to the width of the terminal, which is asked for each time, because
-//! a terminal can be resized.
+//! Facts. A terminal continues a long line on the next row, and `\r` goes back only to the start of that row, so a long
+//! status line would scroll. It is therefore cut to the width of the terminal. The width is asked for each time,
+//! because a user can resize the terminal.
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write, stderr, stdout};
@@ -22,36 +22,36 @@ pub fn complain(line: impl Display) {
     let _ = writeln!(stderr(), "{line}");
 }
 
-/// Whether somebody sits in front of the standard error. If not, there is no line.
+/// Whether standard error is a terminal. If not, there is no status line.
 #[must_use]
 pub fn is_seen() -> bool {
     stderr().is_terminal()
 }
 
-/// Writes the line anew, cut to the width of the terminal.
+/// Overwrites the line, cut to the width of the terminal.
 pub fn show(line: impl Display) {
-    // Nothing depends on this line, so it may fail.
+    // Nothing depends on this line, so an error is ignored.
     let _ = write!(stderr(), "\r\x1b[K{}", cut(&line.to_string(), columns()));
 }
 
-/// The same, after a bar that is `done` (from zero to one) full and takes what room there is.
+/// The same, after a bar that shows `done` (from zero to one) and fills the remaining space.
 pub fn show_progress(done: f64, line: &str) {
     let room = columns().saturating_sub(line.chars().count() + 4);
     match room.min(30) {
-        // So short a bar would tell nothing.
+        // A shorter bar would say nothing.
         ..8 => show(line),
         width => show(format_args!("{} {line}", bar(done, width))),
     }
 }
 
-/// The columns of the terminal now. One that does not know has as many as the first ones had.
+/// The columns of the terminal now. For a terminal that does not say, 80, as the first terminals had.
 fn columns() -> usize {
     let columns = tcgetwinsize(stderr()).map_or(0, |size| size.ws_col);
     if columns == 0 { 80 } else { columns.into() }
 }
 
-/// As much of a line as fits into so many columns. The last column stays free: a letter there makes some terminals begin
-/// the next row.
+/// The start of a line, as much as fits into this many columns. The last column stays empty, because a letter there
+/// moves some terminals to the next row.
 ///
 /// ```
 /// use examples::status::cut;
@@ -67,12 +67,12 @@ pub fn cut(line: &str, columns: usize) -> String {
     line.chars().take(room.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// Leaves the line behind; what is written next is on a new one.
+/// Leaves the line as it is. The next output begins on a new row.
 pub fn leave() {
     let _ = writeln!(stderr());
 }
 
-/// A number as people read it: `12,345,678`.
+/// A number with separators: `12,345,678`.
 #[must_use]
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -86,7 +86,7 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// A number of bytes as people read it: `1.5 MB`.
+/// A number of bytes with a unit: `1.5 MB`.
 #[must_use]
 pub fn bytes(number: u64) -> String {
     let units = ["B", "kB", "MB", "GB", "TB"];
@@ -99,7 +99,7 @@ pub fn bytes(number: u64) -> String {
     if unit == 0 { format!("{number} B") } else { format!("{size:.1} {}", units[unit]) }
 }
 
-/// A bar of this width, without its brackets, that is `done` (from zero to one) full.
+/// A bar of this width, without its brackets, filled to `done` (from zero to one).
 fn bar(done: f64, width: usize) -> String {
     let full = (done.clamp(0.0, 1.0) * width as f64).round() as usize;
     format!("[{}{}]", "=".repeat(full), " ".repeat(width - full))
