@@ -10,7 +10,7 @@
 
 use examples::{args, println};
 
-/// Sets a timer that is due in so many ticks; then so many ticks pass.
+/// Sets a timer that is due after the first number of ticks; then the second number of ticks passes.
 type Step = (u64, u64);
 
 trait Timers: Default {

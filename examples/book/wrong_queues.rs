@@ -28,7 +28,7 @@ impl Wake for Number {
     }
 }
 
-/// Runs these tasks until none is ready, or for so many polls.
+/// Runs these tasks until none is ready, or until it has polled this often.
 fn run(mut tasks: Vec<Pin<Box<dyn Future<Output = ()>>>>, take: fn(&mut Numbers) -> Option<usize>) {
     let ready = Arc::new(Mutex::new((0..tasks.len()).collect()));
     for _ in 0..MOST_POLLS {

@@ -3,7 +3,7 @@
 //! Run it with `cargo run --release --example fetches`.
 //!
 //! Facts. Waiting is not working. If you await three things one after the other, you wait for the sum of their times;
-//! if you await them together, for the longest. The results come in the order of the arguments, whichever was done
+//! if you await them together, only for the longest. The results come in the order of the arguments, whichever was done
 //! first.
 
 #![forbid(unsafe_code)]

@@ -1,5 +1,5 @@
-//! Tests an echo server with this many connections, this many messages in flight on each, for this long. It compares
-//! every byte that comes back with what it sent. It ends with one line, and with code 1 if anything was wrong.
+//! Tests an echo server with any number of connections, and of messages in flight on each. It compares every byte that
+//! comes back with what it sent. It ends with one line, and with code 1 if anything was wrong.
 //!
 //! Run it with `cargo run --release --example load -- --addr 127.0.0.1:7000`, while `echo` runs.
 //!

@@ -1,4 +1,4 @@
-//! At most so many at once: a semaphore is a fixed number of permits.
+//! A limit on how many run at once: a semaphore is a fixed number of permits.
 //!
 //! Run it with `cargo run --release --example semaphore`. (It takes twenty-five seconds; with `-- --virtual`, no time.)
 //!

@@ -214,7 +214,7 @@ async fn serve(listener: Source<TcpListener>, patience: Duration) {
     }
 }
 
-/// Says something so many times, 100 ms apart; then stays until the server disconnects it.
+/// Says something `times` times, 100 ms apart; then stays until the server disconnects it.
 async fn client(address: SocketAddr, times: u32) {
     let stream = std::net::TcpStream::connect(address).expect("the server listens");
     stream.set_nonblocking(true).expect("a socket can do that");

@@ -1,15 +1,17 @@
 //! What does this line buy? An ablation replaces one mechanism by a naive one, and both versions are measured.
 //!
-//! Facts. A benchmark says that something is fast, not why. An explanation from reading the code is a guess. A switch in
-//! the product for the sake of a benchmark would be one more thing to read, and the sources would not be those that run.
+//! Facts. A benchmark says that something is fast, not why. An explanation from reading the code is a guess. A switch
+//! in the product for the sake of a benchmark would be one more thing to read, and the sources would not be those that
+//! run.
 //!
-//! What follows. An [`Ablation`] is a [`patch`] of the real sources, in `benches/ablations/`. It is applied to a copy of
-//! `runtime/` and `net/` under `target/faceoff/ablations`, beside a copy without changes; all copies are built there in the
-//! same way ([`workshop`]), run as processes, and measured ([`copies`]). The product knows nothing about it.
+//! What follows. An [`Ablation`] is a [`patch`] of the real sources, in `benches/ablations/`. It is applied to a copy
+//! of `runtime/` and `net/` under `target/faceoff/ablations`, beside a copy without changes; all copies are built there
+//! in the same way ([`workshop`]), run as processes, and measured ([`copies`]). The product knows nothing about it.
 //!
-//! Contract. Every patch applies to today's sources: a test holds that, and says which hunk does not. To mend a patch, apply
-//! it with `git apply --reject`, finish the change by hand, and keep what `git diff` prints. An ablation that buys nothing
-//! stays in the [`list`]: that is worth knowing, too.
+//! Contract. Every patch applies to today's sources: a test holds that, and says which hunk does not. To mend a patch,
+//! apply it with `git apply --reject`, finish the change by hand, and keep what `git diff` prints; leave out comments
+//! at the edges of a hunk, so that they can be rewritten. An ablation that buys nothing stays in the [`list`]: that is
+//! worth knowing, too.
 
 pub mod copies;
 pub mod list;
@@ -21,7 +23,7 @@ pub mod workshop;
 pub struct Ablation {
     /// The name of its patch, and of its copy's folder and package.
     pub name: &'static str,
-    /// Ours, and in a word, what it is instead of.
+    /// Our mechanism, and in a word or two, what it replaces.
     pub mechanism: &'static str,
     /// What replaces it.
     pub instead: &'static str,
@@ -29,8 +31,8 @@ pub struct Ablation {
     pub measures: &'static [Measure],
 }
 
-/// What is measured of a copy. For a program: its name, what the report calls it, and how many operations one round has.
-/// For an echo: how many connections there are, and what the report calls it.
+/// What is measured of a copy. For a program: its name, what the report calls it, and how many operations one round
+/// has. For an echo: how many connections there are, and what the report calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Measure {
     /// How long an operation takes.

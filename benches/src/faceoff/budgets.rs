@@ -1,11 +1,11 @@
-//! What roundel may cost: the figures in `benches/budgets.toml`, and the guard over them.
+//! What roundel may cost: the figures in `benches/budgets.toml`, and the check against them.
 //!
-//! Facts. A cost that grows by a percent with each change has doubled within a year, and nobody has seen it. Another
-//! compiler counts other instructions, by a percent or two. Timings are moods, and none of them is here.
+//! Facts. A cost that grows by a percent with each change doubles within a year, and it is hard to notice. Another
+//! compiler produces other instructions, by a percent or two. Timings depend on moods, and none of them is here.
 //!
-//! What follows. A budget is a figure as it was measured, with the share by which it may be exceeded. The guard runs the
-//! jobs whose rows are budgeted for roundel alone, and one that is over fails it. One that has become much less is to be
-//! written down, or else it may grow back. `--write` writes all of them down and leaves the comments alone.
+//! What follows. A budget is a measured figure, with the share by which a new figure may exceed it. The check runs the
+//! jobs with budgeted rows for roundel alone, and fails if one is over its budget. If a cost has become much smaller,
+//! write that down, or it may grow back. `--write` writes all figures and leaves the comments alone.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,18 +23,18 @@ use crate::faceoff::report::{Report, Unit};
 use crate::faceoff::rounds::run_all;
 use crate::faceoff::tables::OURS;
 
-/// Below what is shown of a figure, nothing is a difference.
+/// Differences smaller than what a figure shows do not count.
 const NOTHING: f64 = 0.005;
 
 /// What one row may cost.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
-    /// As in the report.
+    /// The row's name in the report.
     pub name: String,
-    /// As it was measured.
+    /// The measured figure.
     pub figure: f64,
-    /// The share of it that may be added.
+    /// The share by which it may grow.
     pub tolerance: f64,
 }
 
@@ -79,7 +79,7 @@ impl Budget {
 
 /// # Errors
 ///
-/// When the text is not a list of budgets.
+/// If the text is not a list of budgets.
 pub fn parse(text: &str) -> Result<Vec<Budget>, String> {
     let budgets: Budgets = toml::from_str(text).map_err(|error| format!("these are no budgets: {error}"))?;
     Ok(budgets.budget)
@@ -100,7 +100,7 @@ pub fn rewritten(text: &str, figures: &BTreeMap<String, f64>) -> String {
     text.lines().map(line).collect()
 }
 
-/// With as many digits as deserve a line of a change.
+/// With as many digits as a change should show.
 fn rounded(figure: f64) -> f64 {
     if figure.abs() < 100.0 { (figure * 100.0).round() / 100.0 } else { figure.round() }
 }
@@ -109,7 +109,7 @@ fn file() -> PathBuf {
     root().join("benches/budgets.toml")
 }
 
-/// The jobs that measure a row that is budgeted, for us alone.
+/// The jobs that measure a budgeted row, for us alone.
 fn jobs(budgets: &[Budget], left_out: &mut Vec<String>) -> Vec<Job> {
     let mut jobs = counted::counts(&Plan { alone: true, ..Plan::new(false) }, left_out);
     jobs.retain(|job| job.rows.iter().any(|row| budgets.iter().any(|budget| budget.name == row.0)));
@@ -123,11 +123,12 @@ fn measure(budgets: &[Budget]) -> Report {
     report
 }
 
-/// Measures what is budgeted, and says one line for each. Whether nothing is over, and nothing has failed.
+/// Measures what is budgeted, and prints one line for each. Returns whether nothing is over its budget, and nothing has
+/// failed.
 ///
 /// # Errors
 ///
-/// When the budgets cannot be read, or not be written.
+/// If the budgets cannot be read or written.
 pub fn check(write: bool) -> Result<bool, String> {
     let file = file();
     let text =

@@ -1,21 +1,20 @@
 //! Counting what does not depend on the machine's mood.
 //!
-//! Facts. A counting allocator inflates every timing; valgrind and strace slow a program down by a factor of fifty. What
-//! they count is the same on a quiet machine and on a loaded one. What it takes to start a program is in every count.
+//! Facts. A counting allocator inflates every timing; valgrind and strace slow a program down by a factor of fifty.
+//! Their counts are the same on a quiet machine and on a loaded one. The start of a program is part of every count.
 //!
-//! What follows. What is counted runs in a process of its own, a [`child`], which is one of two programs: `faceoff` itself,
-//! or `counts`, which differs only in its allocator. A [`process`] is such a child as seen from outside, maybe under one of
-//! the [`tools`]. A [`crowd`] is the clients of one that serves. Every figure is a slope between a short and a long part of
-//! one run, so neither the start nor the looking is in it. [`hello`] builds the smallest program of each contender;
-//! [`budgets`] holds what ours may cost.
+//! What follows. A counted program runs in a process of its own, a [`child`], which is one of two programs: `faceoff`
+//! itself, or `counts`, which differs only in its allocator. A [`process`] is such a child seen from outside, perhaps
+//! under one of the [`tools`]. A [`crowd`] is the clients of a child that serves. Every figure is a slope between a
+//! short and a long part of one run, so it contains neither the start nor the cost of the tool.
 
 pub mod child;
 pub mod crowd;
 pub mod process;
 pub mod tools;
 
-/// What one more costs, when `short` of them cost so much, and `long` so much. Less than can be shown is nothing: it is one
-/// of something that happens now and then.
+/// The cost of one more, if `short` and `long` are numbers of operations with their costs. A slope that is too small to
+/// show is zero: it comes from something that happens now and then.
 pub fn slope(short: (u64, f64), long: (u64, f64)) -> f64 {
     assert!(short.0 < long.0, "a slope needs a short and a long part");
     let slope = (long.1 - short.1) / (long.0 - short.0) as f64;

@@ -1,8 +1,9 @@
 //! A job: a few rows that are measured together.
 //!
-//! Facts. One run of a server tells its throughput, its latencies and its processor time at once.
+//! Facts. One run of a server gives its throughput, its latencies and its processor time at once.
 //!
-//! What follows. A [`Job`] runs one contender once and returns one sample for each of its rows, or says why there is none.
+//! What follows. A [`Job`] runs one contender once and returns one sample for each of its rows, or says why there is
+//! none.
 //!
 //! What it does not know: when it runs, and how often. [`rounds`](crate::faceoff::rounds) decides that.
 
@@ -13,9 +14,9 @@ use crate::faceoff::report::{Curve, Unit};
 /// Why there is no sample.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Miss {
-    /// It did something else than it was told. An error.
+    /// It did not do what it was told. This is an error.
     Wrong(String),
-    /// It cannot do this, or not in time. A note in the report.
+    /// It cannot do this, or not in time. This is a note in the report.
     Absent(String),
 }
 
@@ -26,12 +27,12 @@ pub struct Job {
     pub group: &'static str,
     pub rows: Vec<(String, Unit)>,
     pub contenders: Vec<&'static str>,
-    /// How many are counted. One more goes before them, unless there is only one: what is counted exactly needs no warmth.
+    /// How many rounds count. One more comes before them, unless there is only one: exact counts need no warm-up.
     pub rounds: usize,
-    /// How long one run takes, before that is known.
+    /// How long one run takes, until that is known.
     pub guess: Duration,
     pub run: Run,
-    /// What the runs have collected beside their samples; asked once, at the end.
+    /// What the runs have collected beside their samples. Called once, at the end.
     pub curves: Box<dyn FnOnce() -> Vec<Curve>>,
 }
 
@@ -47,7 +48,7 @@ impl Job {
         self.rows.first().map_or("", |row| &row.0)
     }
 
-    /// Rounds with those that are not counted.
+    /// The number of rounds, including the one that does not count.
     pub fn all_rounds(&self) -> usize {
         if self.rounds == 1 { 1 } else { self.rounds + 1 }
     }

@@ -4,16 +4,16 @@
 //!
 //! What follows. A group scales its work and its rounds by the plan, and says what it leaves out.
 
-/// How much is to be done.
+/// How much to do.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     /// Everything in less than a minute, less exactly.
     pub quick: bool,
-    /// Rounds that are counted, where time is measured.
+    /// Rounds that count, where time is measured.
     pub rounds: usize,
-    /// The part of each round's work that is done.
+    /// Each round does the work divided by this.
     pub share: u64,
-    /// Only roundel: for the guard over what it may cost.
+    /// Only roundel: the check of the budgets needs no other.
     pub alone: bool,
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Facts. A program that panics has not done what it was told.
 //!
-//! What follows. A contender that fails is an error in the report and takes no further part in its job; the others go on.
-//! A run can be stopped after any turn, and the report then has what was measured so far.
+//! What follows. A contender that fails is an error in the report and takes no further part in its job; the others go
+//! on. A run can be stopped after any turn, and the report then has what was measured so far.
 //!
 //! Invariant. In each round each contender has one turn, and round `n` begins with contender `n`.
 
@@ -48,7 +48,7 @@ fn run_one(mut job: Job, index: usize, report: &mut Report, progress: &mut Progr
             let result = one_run(&mut job, who);
             progress.took(index, who, start.elapsed());
             if stop.load(Relaxed) {
-                continue; // It may be the interruption that has ended it.
+                continue; // The interruption may have ended this run.
             }
             match result {
                 Ok(values) if round > 0 || job.rounds == 1 => keep(&mut samples[who], values),
@@ -161,7 +161,7 @@ mod tests {
         });
         run_all(vec![job], &mut report, &mut Progress::silent(), &stop);
         assert!(report.interrupted);
-        // Two rounds of three, of which one is counted; and of the third one only the run that was whole.
+        // Two rounds of three, of which one counts; and of the third round only the run that was complete.
         assert_eq!(report.rows[0].figures["c"].samples, [5.0, 7.0]);
         assert_eq!(report.rows[0].figures["a"].samples, [6.0]);
     }

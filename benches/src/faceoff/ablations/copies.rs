@@ -1,10 +1,11 @@
-//! How the copies are measured: as processes, by the clock, by the system's books, and by those who count.
+//! How the copies are measured: as processes, by the clock, by the kernel's accounts, and with tools that count.
 //!
-//! Facts. What a process takes to start is not what an operation costs. strace and valgrind slow a process down, but do not
-//! change what it does as long as that does not hang on time.
+//! Facts. What a process takes to start is not the cost of an operation. strace and valgrind slow a process down, but
+//! do not change what it does, unless that depends on time.
 //!
-//! What follows. A program says itself how long it took. What is counted is a *slope*: what a long run has more than a
-//! short one, for each operation that it does more; where the two differ by chance alone, that is nothing. A server is asked for its processor time before and after.
+//! What follows. A program prints how long it took. A count is a *slope*: the difference between a long run and a short
+//! one, divided by the number of additional operations. If the two differ only by chance, it is zero. A server is asked
+//! for its processor time before and after.
 //!
 //! What it does not know: which copy is which.
 
@@ -19,10 +20,10 @@ use std::{env, fs};
 
 use crate::faceoff::counting::crowd::Crowd;
 
-/// A single connection rests for so long between two messages, so that the loop goes to sleep.
+/// A single connection rests for this long between two messages, so that the loop goes to sleep.
 const REST: Duration = Duration::from_micros(200);
 
-/// Who counts.
+/// A tool that counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
     /// Allocations.
@@ -34,7 +35,7 @@ pub enum Counter {
 }
 
 impl Counter {
-    /// The words that come before those of the program; the count goes into `file`.
+    /// The words before those of the program; the count goes into `file`.
     fn words(self, file: &str) -> Vec<String> {
         let words = match self {
             Counter::Memcheck => "valgrind --leak-check=no --log-file=",
@@ -64,7 +65,7 @@ pub fn time(copy: &Path, program: &str, work: u64) -> Result<f64, String> {
     said.trim().parse().map_err(|_| format!("{program} said {said}"))
 }
 
-/// What is counted for each operation of a program.
+/// The count for each operation of a program.
 pub fn count(copy: &Path, program: &str, work: u64, counter: Counter) -> Result<f64, String> {
     let counted = |work: u64| {
         let file = file();
@@ -76,7 +77,7 @@ pub fn count(copy: &Path, program: &str, work: u64, counter: Counter) -> Result<
     Ok((counted(work)? - counted(short)?).max(0.0) / (work - short) as f64)
 }
 
-/// What is counted for each message of an echo.
+/// The count for each message of an echo.
 pub fn count_echo(copy: &Path, connections: usize, messages: u64, counter: Counter) -> Result<f64, String> {
     let counted = |rounds: u64| {
         let file = file();
@@ -90,7 +91,7 @@ pub fn count_echo(copy: &Path, connections: usize, messages: u64, counter: Count
     Ok((counted(rounds)? - counted(rounds / 10)?).max(0.0) / more as f64)
 }
 
-/// A file that nobody else writes.
+/// A file that no other process writes.
 fn file() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     env::temp_dir().join(format!("faceoff-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed)))
@@ -120,7 +121,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Under a tool, whose words come first; with tasks that never rest.
+    /// Starts it under a tool, whose words come first, with tasks that never rest.
     pub fn start(copy: &Path, hot: usize, tool: &[String]) -> Result<Server, String> {
         let copy = copy.to_string_lossy().into_owned();
         let words: Vec<String> =
@@ -152,7 +153,7 @@ impl Server {
         (0..rounds).map(round).collect()
     }
 
-    /// The processor time it has used, all in all, in nanoseconds.
+    /// The processor time that it has used so far, in nanoseconds.
     pub fn cpu(&self) -> Result<f64, String> {
         let text = fs::read_to_string(format!("/proc/{}/schedstat", self.child.id())).unwrap_or_default();
         let number = text.split_whitespace().next().and_then(|word| word.parse().ok());
@@ -161,9 +162,9 @@ impl Server {
 }
 
 impl Drop for Server {
-    /// Ends it gently, so that a tool can write down what it has counted.
+    /// Ends it gently, so that a tool can write its count.
     fn drop(&mut self) {
-        // The tool is the child; the server has the number that the child was given, or that of its only child.
+        // The tool is the child. The server has the child's process id, or is the child's only child.
         let tool = self.child.id();
         let children = fs::read_to_string(format!("/proc/{tool}/task/{tool}/children")).unwrap_or_default();
         let server = children.split_whitespace().next().map_or(tool.to_string(), str::to_owned);

@@ -2,9 +2,9 @@
 //!
 //! Facts. A mechanism is worth its lines only if something costs more without it.
 //!
-//! What follows. Each entry says which mechanism is in question, what replaces it, and where the difference should show.
-//! The change of the sources is in `benches/ablations/NAME.patch`. The replacements are what textbooks show or what other
-//! runtimes do, so that the comparison is fair.
+//! What follows. Each entry says which mechanism is in question, what replaces it, and where the difference should
+//! show. The change of the sources is in `benches/ablations/NAME.patch`. The replacements are what textbooks show or
+//! what other runtimes do, so that the comparison is fair.
 
 use crate::faceoff::ablations::Ablation;
 use crate::faceoff::ablations::Measure::{

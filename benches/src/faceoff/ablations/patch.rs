@@ -1,7 +1,7 @@
 //! Patches as `git diff` writes them, applied to texts in memory.
 //!
-//! Facts. Git need not be installed where the face-off runs, and a source package has no repository. The line numbers of a
-//! patch are wrong after the next change above it; the lines themselves are not.
+//! Facts. Git need not be installed where the face-off runs, and a source package has no repository. The line numbers
+//! of a patch are wrong after the next change above it; the lines themselves are not.
 //!
 //! What follows. A hunk is found by its lines: those that it keeps and those that it removes. Its line numbers are not
 //! used. Text before the first file is a remark, as it is for git.
@@ -133,7 +133,7 @@ mod tests {
 Why this is done.
 --- a/a.rs
 +++ b/a.rs
-@@ -1,3 +1,2 @@ fn a()
+@@ -1,3 +1,2 @@ struct A
  one
 -two
 -three

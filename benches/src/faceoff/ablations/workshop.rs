@@ -1,11 +1,11 @@
 //! Where the copies are made and built: one workspace with all of them.
 //!
-//! Facts. To build a runtime, its sockets and a program takes some seconds; ten of them, most of a minute. Cargo builds
-//! nothing anew whose files have not been written since.
+//! Facts. Building a runtime, its sockets and a program takes some seconds; ten of them, most of a minute. Cargo does
+//! not build a file again that has not been written since.
 //!
-//! What follows. One workspace, so that what all depend on is built once; a file is written only if it would change. The
-//! packages have names of their own, the crates in them keep theirs. The versions are those of our lock file, and all
-//! copies, the untouched one too, are built as we are: the profile is ours.
+//! What follows. There is one workspace, so that what all copies depend on is built once, and a file is written only if
+//! it changes. The packages have names of their own; the crates in them keep theirs. The versions are those of our lock
+//! file. All copies, the untouched one too, are built with our profile.
 //!
 //! ```text
 //!   target/faceoff/ablations/   Cargo.toml  Cargo.lock
@@ -28,7 +28,7 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate is one below the root").to_owned()
 }
 
-/// Whether there is anything to be copied: a program can be carried away from its sources.
+/// Whether the sources are there: a program can be moved away from them.
 pub fn has_sources() -> bool {
     root().join("Cargo.toml").exists()
 }
@@ -53,13 +53,13 @@ pub fn build() -> Result<(), String> {
     names.iter().try_for_each(|name| copy(name, sources.clone()))?;
     write("Cargo.toml", workspace(&names)?)?;
     write("Cargo.lock", read(&root().join("Cargo.lock"))?)?;
-    // What is needed was fetched when this program was built. Only if it was not, the network is asked.
+    // Everything that is needed was fetched when this program was built. If not, Cargo may use the network.
     let built = cargo(&["--offline"]);
     let built = built.or_else(|why| if why.contains("offline") { cargo(&[]) } else { Err(why) });
     built.map_err(|why| format!("cannot build the copies in {}: {why}", workshop().display()))
 }
 
-/// An error is what Cargo says.
+/// The error is Cargo's message.
 fn cargo(words: &[&str]) -> Result<(), String> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["build", "--release", "--bins", "--quiet", "--target-dir"]).arg(workshop().join("target"));
@@ -71,7 +71,7 @@ fn cargo(words: &[&str]) -> Result<(), String> {
     }
 }
 
-/// Our own workspace with other members, and without what is said of the product's packages.
+/// Our own workspace with other members, and without the lines about the product's packages.
 fn workspace(names: &[&str]) -> Result<String, String> {
     let ours = read(&root().join("Cargo.toml"))?;
     let members: String = names
@@ -139,7 +139,7 @@ fn on_runtime(name: &str) -> String {
     format!("roundel = {{ package = \"roundel-{name}\", path = \"../runtime\" }}\n")
 }
 
-/// The program is the same file for all.
+/// The program is the same file for all copies.
 fn manifest(name: &str) -> String {
     let runtime = on_runtime(name);
     format!(
@@ -178,7 +178,7 @@ fn read(file: &Path) -> Result<String, String> {
     fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))
 }
 
-/// Writes a file of the workshop, if that changes anything.
+/// Writes a file of the workshop, if its text has changed.
 fn write(file: &str, text: String) -> Result<(), String> {
     let file = workshop().join(file);
     if fs::read_to_string(&file).is_ok_and(|before| before == text) {

@@ -1,21 +1,21 @@
 //! The child: one contender alone in a process, which says what it has used when it is asked.
 //!
-//! Facts. Whoever looks from outside cannot know when the work begins. Callgrind can begin another part whenever a certain
-//! function is entered; strace shows every system call with its words.
+//! Facts. From outside, the beginning of the work cannot be seen. Callgrind can begin another part whenever the program
+//! enters a certain function; strace shows every system call with its arguments.
 //!
-//! What follows. A *reading* is four numbers on a line of standard output: calls that took memory, bytes that they took,
-//! bytes that are held, bytes that are resident. The first three are zero but in `counts`. Before each reading the child
-//! enters [`mark_for_tools`], and asks for the file [`MARK`]; a tool's output is cut there. So the parts of a tool's output
-//! and the steps between readings are the same.
+//! What follows. A *reading* is four numbers on a line of standard output: calls that took memory, the bytes that they
+//! took, the bytes that are held, the bytes that are resident. The first three are zero except in `counts`. Before each
+//! reading the child enters [`mark_for_tools`], and asks for the file [`MARK`]; a tool's output is cut there. So the
+//! parts of a tool's output match the steps between readings.
 //!
 //! ```text
 //! run NAME PROGRAM:N ...     runs these, one after the other; a reading before the first and after each
-//! hold NAME idle|sleeping N  holds so many tasks; two readings before them, and one when each has been polled
+//! hold NAME idle|sleeping N  holds N tasks; two readings before them, and one when each has been polled
 //! serve NAME                 prints its address, and echoes; a reading for each message `read`; `stop` ends it
 //! ```
 //!
-//! A server is told by messages because a second thread that listens would be in the figures: libc takes more instructions
-//! for a system call when there are two threads, and valgrind cannot run the other one while one waits in io_uring.
+//! A server is told by messages because a second thread that listens would be in the figures: with two threads, libc
+//! takes more instructions for a system call, and valgrind cannot run one thread while the other waits in io_uring.
 
 use std::net::TcpListener;
 use std::sync::OnceLock;
@@ -24,10 +24,10 @@ use crate::contenders::{compio, monoio_epoll, monoio_uring, roundel, serve, smol
 use crate::server::raise_descriptor_limit;
 use crate::talk::Talk;
 
-/// A file that nobody has: a system call that asks for it is a mark.
+/// A file that does not exist: a system call that asks for it is a mark.
 pub const MARK: &str = "/a-mark-for-tools";
 
-/// The length of a word that a server is told.
+/// The length of a word to a server.
 pub const WORD: usize = 4;
 /// Asks for a reading.
 pub const READ: &[u8; WORD] = b"read";
@@ -53,7 +53,7 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// What has come since another one.
+    /// The difference from an earlier reading.
     pub fn since(self, before: Reading) -> Reading {
         Reading {
             calls: self.calls - before.calls,
@@ -63,7 +63,7 @@ impl Reading {
         }
     }
 
-    /// What the child has printed.
+    /// Reads what the child has printed.
     pub fn parse(line: &str) -> Option<Reading> {
         let numbers: Vec<f64> = line.split(' ').map(str::parse).collect::<Result<_, _>>().ok()?;
         let [calls, bytes, held, resident] = numbers[..] else { return None };
@@ -84,14 +84,15 @@ fn read(allocated: fn() -> Allocated) {
     println!("{calls} {bytes} {held} {}", resident());
 }
 
-/// The bytes of this process that are in memory. The sum that the kernel keeps ready may be some pages off, hence this one.
+/// The resident bytes of this process. The kernel's ready-made sum may be wrong by some pages, so this reads another
+/// file.
 fn resident() -> u64 {
     let text = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("Rss:"));
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024
 }
 
-/// Does what the words say, if a child understands them.
+/// Does what the words say, if they are words for a child.
 pub fn child(words: &[&str], allocated: fn() -> Allocated) -> bool {
     match words {
         ["run", name, loads @ ..] => run(name, loads, allocated),
@@ -134,7 +135,7 @@ fn run(name: &str, loads: &[&str], allocated: fn() -> Allocated) {
     }
 }
 
-/// Runs a program that does so many operations; `box` is the same for all, and known.
+/// Runs a program that does this many operations; `box` is the same for all contenders, with a known result.
 fn run_one(name: &str, program: &str, n: u64) {
     match program {
         "spawn" => of_all!(name, |it| it::spawn_one(n)),
@@ -155,13 +156,13 @@ fn run_one(name: &str, program: &str, n: u64) {
 }
 
 fn hold(name: &str, asleep: bool, n: usize, allocated: fn() -> Allocated) {
-    // The first reading takes memory itself, which stays.
+    // The first reading takes memory itself, and keeps it.
     read(allocated);
     let look = || read(allocated);
     of_all!(name, |it| it::hold_tasks(n, asleep, look, look));
 }
 
-/// How a server's allocator is asked.
+/// How to ask a server's allocator.
 static SERVING: OnceLock<fn() -> Allocated> = OnceLock::new();
 
 fn serve_until_told(name: &str, allocated: fn() -> Allocated) {
@@ -183,7 +184,7 @@ pub fn hear(word: &[u8]) {
     }
 }
 
-/// A server that is not told to stop, because whoever started it is no more, stops nevertheless.
+/// A server whose parent has gone is not told to stop, and stops nevertheless.
 fn die_with_parent() {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));

@@ -1,28 +1,28 @@
 //! Many clients in one thread, for a server that is counted.
 //!
-//! Facts. What is counted does not depend on how fast a client is, but on how much a server finds at once when it looks.
+//! Facts. A count does not depend on the speed of the clients, but on how much a server finds each time it looks.
 //!
-//! What follows. In a round all of the crowd write, and then all of it reads. Connections are made one after the other, and
+//! What follows. In a round all clients write, and then all of them read. Connections are made one after the other, and
 //! each has been answered before the next one.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// A server that has not answered within this time, be it under valgrind, does not answer.
+/// A server that has not answered within this time, even under valgrind, never will.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// As in all rows that are about messages and not about their size.
+/// The size in all rows that are about messages and not about their size.
 const SIZE: usize = 64;
 
-/// So many connections.
+/// The connections.
 pub struct Crowd(Vec<TcpStream>);
 
 impl Crowd {
-    /// Connects so many clients; each has been answered once.
+    /// Connects this many clients; each has been answered once.
     ///
     /// # Errors
     ///
-    /// When a connection cannot be made, or has no answer.
+    /// If a connection cannot be made, or has no answer.
     pub fn new(to: SocketAddr, count: usize) -> io::Result<Crowd> {
         let one = |_| {
             let stream = TcpStream::connect(to)?;
@@ -35,11 +35,11 @@ impl Crowd {
         Ok(Crowd((0..count).map(one).collect::<io::Result<_>>()?))
     }
 
-    /// Each sends a message and gets it back, so many times, with a pause before each.
+    /// Each client sends a message and gets it back, this many times, with a pause before each round.
     ///
     /// # Errors
     ///
-    /// When an answer does not come, or is another one.
+    /// If an answer does not come, or is wrong.
     pub fn rounds(&mut self, rounds: u64, pause: Duration) -> io::Result<()> {
         let (message, mut answer) = ([b'x'; SIZE], [0; SIZE]);
         for _ in 0..rounds {

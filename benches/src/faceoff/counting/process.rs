@@ -1,13 +1,13 @@
-//! A child as seen from outside: it is started, asked, and ended.
+//! A child seen from outside: it is started, asked, and ended.
 //!
-//! Facts. A tool is the parent of what it looks at: who ends the tool has not ended the child. A child that hangs says
-//! nothing for ever. What Ctrl-C means is for `faceoff` to say.
+//! Facts. A tool is the parent of the process that it watches, so ending the tool does not end the child. A child that
+//! hangs is silent for ever. Only `faceoff` decides what Ctrl-C means.
 //!
-//! What follows. A [`Process`] is a group of its own, and is ended as a group. Its lines are collected by a thread, and
-//! waited for only so long. Its files are in a folder that goes when it goes. Whoever cannot run under a tool, because the
-//! tool does not know the kernel's newest calls, is absent and not wrong.
+//! What follows. A [`Process`] is a process group of its own, and is ended as a group. A thread collects its lines, and
+//! the wait for a line has a limit. Its files are in a folder that is removed with it. A contender that cannot run
+//! under a tool, because the tool does not know the kernel's newest calls, is absent and not wrong.
 //!
-//! The program that counts allocations is built when it is not there, or is older than this one.
+//! The program that counts allocations is built if it is missing, or older than this one.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -26,13 +26,13 @@ use crate::faceoff::counting::child::{READ, Reading, STOP, WORD};
 use crate::faceoff::counting::tools::Tool;
 use crate::faceoff::job::Miss;
 
-/// Who has said nothing for so long hangs.
+/// A child that has said nothing for this long hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Which of the two programs.
+/// One of the two programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
-    /// As everybody's users have it.
+    /// With the usual allocator.
     Plain,
     /// With an allocator that counts.
     Counting,
@@ -51,7 +51,8 @@ fn miss(what: &str, error: impl std::fmt::Display) -> Miss {
     Miss::Wrong(format!("{what}: {error}"))
 }
 
-/// The program that counts allocations, which is built if need be: before anything is measured, for a build is noise.
+/// The program that counts allocations. It is built if necessary, before anything is measured, because a build is
+/// noise.
 pub fn counting() -> &'static Result<PathBuf, String> {
     static FILE: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
         let ours = env::current_exe().map_err(|error| format!("this program has no file: {error}"))?;
@@ -66,30 +67,30 @@ pub fn counting() -> &'static Result<PathBuf, String> {
 }
 
 fn build() -> Result<(), String> {
-    // Cargo says whether there is something to do.
+    // Cargo decides whether there is anything to build.
     eprintln!("faceoff: `counts`, which counts allocations, is older than this program");
     let mut command = Command::new(cargo());
     command.args(["build", "--locked", "--release", "-p", "benches", "--bin", "counts"]);
     match command.current_dir(root()).stdout(Stdio::null()).status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("`counts` cannot be built: cargo ended with {status}")),
-        Err(error) => Err(format!("`counts` cannot be built, for cargo cannot be run: {error}")),
+        Err(error) => Err(format!("`counts` cannot be built, because cargo cannot be run: {error}")),
     }
 }
 
-/// The cargo that runs us, or else the one that is found.
+/// The cargo that runs us, or else the one in the path.
 pub fn cargo() -> std::ffi::OsString {
     env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
-/// Where the workspace is.
+/// The root of the workspace.
 pub fn root() -> PathBuf {
     let benches = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     let benches = PathBuf::from(benches);
     benches.parent().map_or(benches.clone(), Path::to_owned)
 }
 
-/// A folder of its own, which is removed with it.
+/// A folder of its own, which is removed when this is dropped.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -108,11 +109,11 @@ impl Drop for Folder {
     }
 }
 
-/// A child, maybe under a tool.
+/// A child, perhaps under a tool.
 pub struct Process {
     child: Child,
     lines: Receiver<String>,
-    /// The connection by which a server is told.
+    /// The connection over which a server is told what to do.
     told_by: Option<TcpStream>,
     tool: Option<Tool>,
     folder: Folder,
@@ -121,7 +122,7 @@ pub struct Process {
 impl Process {
     /// # Errors
     ///
-    /// When it cannot be started.
+    /// If it cannot be started.
     pub fn start(program: Program, tool: Option<Tool>, words: &[&str]) -> Result<Process, Miss> {
         let (file, folder) = (program.file()?, Folder::new()?);
         let mut all = tool.map_or(Vec::new(), |tool| tool.words(&folder.0));
@@ -141,16 +142,16 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// When it ends instead, or hangs.
+    /// If it ends instead, or hangs.
     pub fn line(&mut self) -> Result<String, Miss> {
         self.lines.recv_timeout(PATIENCE).map_err(|_| self.failure())
     }
 
-    /// Where it serves; from now on it can be asked.
+    /// Its address; from now on it can be asked.
     ///
     /// # Errors
     ///
-    /// When it does not.
+    /// If it does not serve.
     pub fn address(&mut self) -> Result<SocketAddr, Miss> {
         let address = self.line()?.parse().map_err(|error| miss("it does not say where it serves", error))?;
         let stream = TcpStream::connect(address).map_err(|error| miss("it does not serve", error))?;
@@ -163,34 +164,34 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// When it prints something else.
+    /// If it prints something else.
     pub fn reading(&mut self) -> Result<Reading, Miss> {
         let line = self.line()?;
         Reading::parse(&line).ok_or_else(|| Miss::Wrong(format!("this is not a reading: `{line}`")))
     }
 
-    /// The reading of one that serves.
+    /// The reading of a child that serves.
     ///
     /// # Errors
     ///
-    /// When it has ended, or hangs.
+    /// If it has ended, or hangs.
     pub fn ask(&mut self) -> Result<Reading, Miss> {
         self.tell(READ).map_err(|_| self.failure())?;
         self.reading()
     }
 
-    /// A word to a server, and its echo.
+    /// Sends a word to a server, and reads its echo.
     fn tell(&mut self, word: &[u8; WORD]) -> io::Result<()> {
         let stream = self.told_by.as_mut().expect("only one that serves is told");
         stream.write_all(word)?;
         stream.read_exact(&mut [0; WORD])
     }
 
-    /// Waits for its end, and takes what the tool has counted between the readings.
+    /// Waits for its end, and returns what the tool has counted between the readings.
     ///
     /// # Errors
     ///
-    /// When it fails or hangs, or the tool has written something else.
+    /// If it fails or hangs, or if the tool's output has another form.
     pub fn end(mut self) -> Result<Vec<f64>, Miss> {
         if self.told_by.is_some() {
             let _ = self.tell(STOP); // Its answer is its end.
@@ -232,7 +233,7 @@ impl Drop for Process {
     }
 }
 
-/// Whether a tool is there, asked once.
+/// Whether a tool is there; looked up once.
 pub fn has(tool: Tool) -> bool {
     static STRACE: OnceLock<bool> = OnceLock::new();
     static VALGRIND: OnceLock<bool> = OnceLock::new();

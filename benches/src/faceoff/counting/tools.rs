@@ -1,11 +1,11 @@
 //! Tools that look at a child: strace for system calls, callgrind for instructions.
 //!
-//! Facts. Callgrind writes another file whenever a certain function is entered; the first is called `NAME.1`, and the last
-//! `NAME`. Strace writes a line for each system call, in two pieces if another thread came between.
+//! Facts. Callgrind writes another file whenever the program enters a certain function; the first is called `NAME.1`,
+//! and the last `NAME`. Strace writes a line for each system call, in two pieces if another thread came in between.
 //!
-//! What follows. Either output is cut at the marks of the [`child`](super::child): what is before the first mark is the
-//! start, what is after the last one the end, and neither is a part. Instructions are those of user space: valgrind does not
-//! see the kernel.
+//! What follows. Both outputs are cut at the marks of the [`child`](super::child): everything before the first mark is
+//! the start, everything after the last one the end, and neither is a part. Instructions are those of user space,
+//! because valgrind does not see the kernel.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -59,7 +59,7 @@ impl Tool {
     ///
     /// # Errors
     ///
-    /// When a file is missing or has another form.
+    /// If a file is missing or has another form.
     pub fn parts(self, folder: &Path) -> io::Result<Vec<f64>> {
         match self {
             Tool::Strace => Ok(calls(&fs::read_to_string(self.file(folder))?)),
@@ -68,7 +68,8 @@ impl Tool {
     }
 }
 
-/// System calls between each mark and the next, of all threads. The end of a call that was interrupted is no other call.
+/// System calls between each mark and the next, of all threads. The second line of an interrupted call is not another
+/// call.
 fn calls(log: &str) -> Vec<f64> {
     let mut parts = Vec::new();
     for line in log.lines() {
@@ -83,7 +84,7 @@ fn calls(log: &str) -> Vec<f64> {
     parts
 }
 
-/// Instructions between each mark and the next. The first file is what came before the first mark.
+/// Instructions between each mark and the next. The first file is the part before the first mark.
 fn instructions(file: &Path) -> io::Result<Vec<f64>> {
     let numbered = |number: usize| PathBuf::from(format!("{}.{number}", file.display()));
     let files = (2..).map(numbered).take_while(|file| file.exists());

@@ -1,10 +1,10 @@
-//! The rows that are counted: allocations, bytes, system calls, instructions, and what a program weighs.
+//! The counted rows: allocations, bytes, system calls, instructions, and the size of a program.
 //!
-//! Facts. What is counted is nearly the same in each run, so one run is enough. One run of a child can tell many counts.
+//! Facts. A count is nearly the same in each run, so one run is enough. One run of a child can give many counts.
 //!
-//! What follows. A job is one child, or one of each program, and its rows are what the child tells. A load is run three
-//! times in it: once to be warm, then a short and a long one, whose difference is the figure. [`counts`] says what is left out
-//! when a tool is missing.
+//! What follows. A job is one child, or one of each program, and its rows are the child's counts. It runs each load
+//! three times: once to be warm, then a short and a long run, whose difference is the figure. [`counts`] says what is
+//! left out if a tool is missing.
 //!
 //! Contract. The names of the rows are those in `benches/budgets.toml`.
 
@@ -31,15 +31,15 @@ const GROUP: &str = "counts";
 const ALL: [&str; 7] = ["roundel", "tokio", "tokio_local", "smol", "monoio", "monoio_uring", "compio"];
 const SERVERS: [&str; 8] =
     ["roundel", "tokio", "tokio_local", "smol", "monoio", "monoio_uring", "compio", "mio"];
-/// Those who bring channels and locks.
+/// The contenders that have channels and locks.
 const THREE: [&str; 3] = ["roundel", "tokio", "smol"];
 const TWO: [&str; 2] = ["roundel", "tokio"];
 
-/// A program of the child, how often it is run in the short part and in the long one, and what one of it is called.
+/// A program of the child, how often it runs in the short part and in the long one, and the name of one operation.
 type Load = (&'static str, u64, u64, &'static str);
 type Rows = Vec<(String, Unit)>;
 type Result<T> = std::result::Result<T, Miss>;
-/// What is counted of one contender: a figure for each row.
+/// The counts of one contender: a figure for each row.
 type One = Arc<dyn Fn(&'static str) -> Result<Vec<f64>> + Send + Sync>;
 
 #[rustfmt::skip] // A table is read by columns.
@@ -70,9 +70,9 @@ const WORDS: [Load; 3] = [
 ];
 const ONCE: [Load; 1] = [("oneshot", 1_000, 9_000, "per oneshot")];
 
-/// What is run, after the program that counts allocations has been built: before anything is measured.
+/// The jobs of this group. The program that counts allocations is built first, before anything is measured.
 pub fn counts(plan: &Plan, left_out: &mut Vec<String>) -> Vec<Job> {
-    // Whoever needs it says why it is not there.
+    // If it is missing, each job that needs it says why.
     let _ = counting();
     jobs(plan, left_out)
 }
@@ -125,7 +125,8 @@ fn job(plan: &Plan, contenders: &[&'static str], rows: Rows, milliseconds: u64, 
     Job { guess, run: Box::new(move |who| run(who)), ..Job::new(GROUP, rows, contenders) }
 }
 
-/// The same with all contenders at once, as many as there are cores: what is counted by a tool or an allocator does not mind company.
+/// The same with all contenders at once, as many as there are cores: other processes do not change the counts of a tool
+/// or an allocator.
 fn in_company(plan: &Plan, contenders: &[&'static str], rows: Rows, milliseconds: u64, run: One) -> Job {
     let mut job = job(plan, contenders, rows, milliseconds, run.clone());
     let (names, mut results) = (job.contenders.clone(), HashMap::new());
@@ -140,7 +141,7 @@ fn in_company(plan: &Plan, contenders: &[&'static str], rows: Rows, milliseconds
 
 type Results = HashMap<&'static str, Result<Vec<f64>>>;
 
-/// What all say, each thread asking the next one who has not been asked.
+/// The counts of all contenders. Each thread takes the next contender that is left.
 fn all_of(names: &[&'static str], run: &One) -> Results {
     let (next, results) = (AtomicUsize::new(0), Mutex::new(HashMap::new()));
     let work = || {
@@ -163,7 +164,7 @@ fn words(who: &str, loads: &[Load]) -> Vec<String> {
     ["run".into(), who.into()].into_iter().chain(loads.iter().flat_map(three)).collect()
 }
 
-/// The slope of each load, where the parts are those of [`words`].
+/// The slope of each load, from the parts that [`words`] makes.
 fn slopes(loads: &[Load], parts: &[f64]) -> Result<Vec<f64>> {
     if parts.len() != 3 * loads.len() {
         return Err(Miss::Wrong(format!("{} parts were counted, of {}", parts.len(), 3 * loads.len())));
@@ -177,7 +178,7 @@ fn steps(readings: &[Reading]) -> Vec<Reading> {
     readings.windows(2).map(|pair| pair[1].since(pair[0])).collect()
 }
 
-/// Calls and bytes that took memory, per operation.
+/// Calls that took memory, and their bytes, per operation.
 fn memory(plan: &Plan) -> Job {
     let rows = MEMORY.iter().flat_map(|(.., of)| memory_rows(of)).collect();
     let run = |who: &'static str| {
@@ -198,7 +199,7 @@ fn memory_rows(of: &str) -> [(String, Unit); 2] {
     [(format!("allocations {of}"), Unit::Count), (format!("bytes allocated {of}"), Unit::Bytes)]
 }
 
-/// A server, and what has been read of it.
+/// A server, and its readings.
 struct Served {
     process: Process,
     address: SocketAddr,
@@ -218,7 +219,7 @@ impl Served {
         Ok(())
     }
 
-    /// So many who come, are answered once, and go.
+    /// This many clients come, are answered once, and go.
     fn visits(&mut self, count: u64) -> Result<()> {
         (0..count).try_for_each(|_| self.crowd(1).map(drop))?;
         self.read()
@@ -228,7 +229,7 @@ impl Served {
         Crowd::new(self.address, count).map_err(unanswered)
     }
 
-    /// Messages of a crowd: so many rounds for each part.
+    /// Messages of a crowd: this many rounds for each part.
     fn rounds(&mut self, connections: usize, parts: [u64; 3], pause: Duration) -> Result<()> {
         let mut crowd = self.crowd(connections)?;
         self.read()?;
@@ -239,7 +240,7 @@ impl Served {
         Ok(())
     }
 
-    /// Calls and bytes that took memory, per one of what was done three times.
+    /// Calls that took memory, and their bytes, for one of what was done three times.
     fn memory(self, short: u64, long: u64) -> Result<Vec<f64>> {
         self.process.end()?;
         let steps = steps(&self.readings);
@@ -272,7 +273,7 @@ fn memory_of_messages(plan: &Plan) -> Job {
     in_company(plan, &SERVERS, memory_rows("per message").to_vec(), 100, Arc::new(run))
 }
 
-/// What each of so many tasks holds.
+/// What each of this many tasks holds.
 fn held_tasks(plan: &Plan, state: &'static str, n: usize) -> Job {
     let of = format!("per {state} task, of {}", Unit::Count.shown(n as f64));
     let run = move |who: &'static str| {
@@ -296,7 +297,7 @@ fn between(mut process: Process) -> Result<Reading> {
     Ok(after.since(before))
 }
 
-/// What each of so many connections holds that have been answered once.
+/// What each of this many connections holds after one answer.
 fn held_connections(plan: &Plan, n: usize) -> Job {
     let of = format!("per connection, of {}", Unit::Count.shown(n as f64));
     let run = move |who: &'static str| {
@@ -339,7 +340,7 @@ fn shortened(plan: &Plan, loads: &[Load]) -> Vec<Load> {
     if plan.quick { loads.iter().map(quarter).collect() } else { loads.to_vec() }
 }
 
-/// What a tool counts per echo of a crowd, with pauses or without.
+/// What a tool counts per echo of a crowd, with or without pauses.
 fn echoes(who: &'static str, tool: Tool, connections: u64, rounds: [u64; 3], pause: Duration) -> Result<f64> {
     let mut served = Served::start(who, Program::Plain, Some(tool))?;
     served.rounds(connections as usize, rounds, pause)?;

@@ -1,13 +1,13 @@
-//! Hello: the smallest program of each contender, and what it weighs.
+//! Hello: the smallest program of each contender, its size and its dependencies.
 //!
-//! Facts. What a newcomer sees first of a runtime is how long cargo takes. A crate that is in the workspace is built with
-//! the features of all who use it there.
+//! Facts. The first thing that a newcomer sees of a runtime is how long cargo takes. A crate in the workspace is built
+//! with the features of all its users there.
 //!
-//! What follows. Each hello is a package of its own below `target/faceoff`, outside of the workspace, with what its crate's
-//! documentation tells beginners to take and with our versions. It spawns a task that sleeps for a millisecond and prints.
-//! It is built from nothing, with the workspace's optimisation, and stripped; and it is run.
+//! What follows. Each hello is a package of its own below `target/faceoff`, outside of the workspace, with the features
+//! that its crate's documentation recommends to beginners and with our versions. It spawns a task that sleeps for a
+//! millisecond and prints. It is built from nothing, with the workspace's optimisation, and stripped; and it is run.
 //!
-//! Contract. The network is asked only for what cargo does not have already.
+//! Contract. Cargo uses the network only for what it does not have already.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -91,7 +91,7 @@ pub fn job(plan: &Plan, group: &'static str) -> Job {
 
 fn measure(hello: &Hello) -> io::Result<Vec<f64>> {
     let package = write(hello, &root())?;
-    // This asks the network, if it must; the build does not.
+    // This uses the network, if it must; the build does not.
     let tree = run_cargo(&package, &["tree", "-e", "normal,build", "--prefix", "none"])?;
     let crates = crates_of(&String::from_utf8_lossy(&tree.stdout)).len();
     let start = Instant::now();
@@ -170,7 +170,7 @@ fn run_cargo(package: &Path, words: &[&str]) -> io::Result<Output> {
     }
 }
 
-/// The crates in what `cargo tree` prints, but the program itself, which comes first.
+/// The crates in what `cargo tree` prints, without the program itself, which comes first.
 fn crates_of(tree: &str) -> BTreeSet<&str> {
     let lines = tree.lines().skip(1).map(|line| line.trim_end_matches(" (*)"));
     lines.filter(|line| !line.is_empty()).collect()

@@ -1,12 +1,12 @@
 //! The rows that say what a mechanism buys: with it, and without it.
 //!
-//! Facts. Both are processes, so they have nothing in common but the machine. Two copies of the same sources may differ by
-//! a percent, for their code lies at other addresses: a difference in time that is as small says nothing. Instructions do
-//! not lie about that; but a loop looks at the OS by the clock, hence more often when valgrind makes it slow: a few percent
-//! of the instructions of a busy one are such looks.
+//! Facts. Both versions are processes, so they share nothing but the machine. Two copies of the same sources may differ
+//! by a percent in time, because their code is at other addresses; so a difference as small as that says nothing.
+//! Instructions do not vary like that. But a loop looks at the OS by the clock, and so more often when valgrind makes
+//! it slow: such looks are a few percent of the instructions of a busy loop.
 //!
-//! What follows. One row for each ablation and measure; the untouched copy is called roundel there. Times are taken in
-//! rounds, counts once. What valgrind counts takes seconds each, and is left out of a quick run.
+//! What follows. There is one row for each ablation and measure; the untouched copy is called roundel there. Times are
+//! taken in rounds, counts once. Each count with valgrind takes seconds, so a quick run leaves them out.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -26,15 +26,15 @@ use crate::faceoff::tables::OURS;
 const GROUP: &str = "ablations";
 /// The copy in which the mechanism is replaced.
 const WITHOUT: &str = "without it";
-/// Messages of an echo that are counted.
+/// Messages of an echo that is counted.
 const MESSAGES: u64 = 10_000;
 
-/// What has been counted of which copy: the untouched one is asked for the same by several.
+/// The counts of each copy so far, because several rows ask the untouched copy for the same.
 type Known = Rc<RefCell<HashMap<(&'static str, Measure), f64>>>;
 
 pub fn ablations(plan: &Plan, left_out: &mut Vec<String>) -> Vec<Job> {
     if !workshop::has_sources() {
-        left_out.push("SKIPPED: the sources are missing from which this was built; ablations: all".into());
+        left_out.push("SKIPPED: the sources from which this was built are missing; ablations: all".into());
         return Vec::new();
     }
     eprintln!("faceoff: building {} copies of roundel, if they are not there", ABLATIONS.len() + 1);
@@ -48,13 +48,13 @@ pub fn ablations(plan: &Plan, left_out: &mut Vec<String>) -> Vec<Job> {
     possible.map(|(ablation, measure)| job(plan, ablation, measure, &known)).collect()
 }
 
-/// An error is said where errors are said.
+/// A job that reports this error.
 fn failed(why: String) -> Job {
     let run: Run = Box::new(move |_| Err(Miss::Wrong(why.clone())));
     Job { run, ..Job::new(GROUP, vec![("building the copies".into(), Unit::Count)], vec![OURS]) }
 }
 
-/// Those that are there, and quick enough.
+/// The counters that are installed, and fast enough.
 fn counters(plan: &Plan, left_out: &mut Vec<String>) -> Vec<Counter> {
     let mut counters = Vec::new();
     match said("strace", &["-V"]) {
@@ -64,7 +64,7 @@ fn counters(plan: &Plan, left_out: &mut Vec<String>) -> Vec<Counter> {
     match said("valgrind", &["--version"]) {
         _ if plan.quick => {
             left_out.push(
-                "ablations: to count instructions and allocations takes too long for a quick run".into(),
+                "ablations: counting instructions and allocations takes too long for a quick run".into(),
             );
         }
         Some(_) => counters.extend([Counter::Callgrind, Counter::Memcheck]),
@@ -75,7 +75,7 @@ fn counters(plan: &Plan, left_out: &mut Vec<String>) -> Vec<Counter> {
     counters
 }
 
-/// Who counts this, if it is counted.
+/// The tool that counts this, if it is counted.
 fn counter(measure: &Measure) -> Option<Counter> {
     match measure {
         Measure::Allocations(..) => Some(Counter::Memcheck),
@@ -108,7 +108,7 @@ fn job(plan: &Plan, ablation: &'static Ablation, measure: Measure, known: &Known
     Job { rounds, guess, run, ..Job::new(GROUP, rows, vec![OURS, WITHOUT]) }
 }
 
-/// What people call it, and its unit.
+/// The name in the report, and the unit.
 fn described(measure: Measure) -> (String, Unit) {
     match measure {
         Measure::Time(_, what, _) | Measure::Latency(_, what) => (what.into(), Unit::Nanoseconds),
@@ -123,7 +123,7 @@ fn described(measure: Measure) -> (String, Unit) {
     }
 }
 
-/// What is counted does not change from round to round.
+/// A count does not change from round to round.
 fn once(
     known: &Known,
     copy: &'static str,
@@ -143,7 +143,7 @@ fn counts(plan: &Plan, measure: Measure, copy: PathBuf) -> Result<f64, String> {
     let counter = counter(&measure).expect("only what is counted comes here");
     match measure {
         Measure::EchoCalls(connections, _) | Measure::EchoInstructions(connections, _) => {
-            // The one that pauses takes longer.
+            // The connection that pauses takes longer.
             let messages = if connections == 1 { MESSAGES / 10 } else { MESSAGES };
             count_echo(&copy, connections, messages / plan.share.min(4), counter)
         }
@@ -163,7 +163,7 @@ fn timed(plan: &Plan, measure: Measure, copy: PathBuf) -> Result<Vec<f64>, Miss>
     took.map(|took| vec![took]).map_err(Miss::Wrong)
 }
 
-/// The median of so many messages.
+/// The median of this many messages.
 fn latency(copy: &std::path::Path, hot: usize, messages: u64) -> Result<f64, String> {
     let server = Server::start(copy, hot, &[])?;
     let mut took = server.talk(1, messages)?;
@@ -171,7 +171,7 @@ fn latency(copy: &std::path::Path, hot: usize, messages: u64) -> Result<f64, Str
     Ok(took[took.len() / 2].as_nanos() as f64)
 }
 
-/// Processor time of servers that stay from the first round to the last.
+/// Processor time of servers that run from the first round to the last.
 fn echo(plan: &Plan, connections: usize, copy: impl Fn(&str) -> &'static str + 'static) -> Run {
     let rounds = 4_000 / connections as u64 / plan.share.min(4);
     let mut servers: HashMap<&'static str, Server> = HashMap::new();

@@ -1,9 +1,9 @@
 //! The rows that are programs in this process: scheduler, channels and locks, timers, wakes from other threads.
 //!
-//! Facts. Two programs in one process share its caches, its allocator and its mood, which is as fair as it gets.
+//! Facts. Two programs in one process share its caches, its allocator and its mood, so no comparison is fairer.
 //!
-//! What follows. Each row calls the program of the same name of every contender that has it. `all!` is everyone; `some!`
-//! names those that bring what the row needs.
+//! What follows. Each row calls the program of the same name of every contender that has it. `all!` is every contender;
+//! `some!` names those that have what the row needs.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use crate::faceoff::job::{Job, Miss};
 use crate::faceoff::plan::Plan;
 use crate::faceoff::report::Unit;
 
-/// Does so many operations, and says how long it took.
+/// Does this many operations, and returns how long they took.
 type Program = fn(u64) -> Duration;
-/// Does so many operations, and says how long each took.
+/// Does this many operations, and returns how long each took.
 type Each = fn(u64) -> Vec<Duration>;
 type Programs<P> = Vec<(&'static str, P)>;
 
-/// The program of each contender that is named.
+/// The program of each named contender.
 macro_rules! some {
     (|$n:ident, $it:ident| $program:expr; $($name:literal $contender:ident),* $(,)?) => {
         vec![$(($name, |$n| { use $contender as $it; $program })),*]
     };
 }
 
-/// The program of everyone.
+/// The program of every contender.
 macro_rules! all {
     (|$n:ident, $it:ident| $program:expr) => {
         some!(|$n, $it| $program; "roundel" roundel, "tokio" tokio, "tokio_local" tokio_local, "smol" smol,
@@ -33,14 +33,14 @@ macro_rules! all {
     };
 }
 
-/// The program of those who have queues; monoio has those of a neighbour.
+/// The program of the contenders that have queues; monoio uses those of `local-sync`.
 macro_rules! four {
     (|$n:ident, $it:ident| $program:expr) => {
         some!(|$n, $it| $program; "roundel" roundel, "tokio" tokio, "smol" smol, "monoio" monoio_epoll)
     };
 }
 
-/// The program of those who bring channels and locks.
+/// The program of the contenders that have channels and locks.
 macro_rules! three {
     (|$n:ident, $it:ident| $program:expr) => {
         some!(|$n, $it| $program; "roundel" roundel, "tokio" tokio, "smol" smol)
@@ -53,7 +53,7 @@ macro_rules! two {
     };
 }
 
-/// Those whose wakers reach the loop from another thread.
+/// The contenders whose wakers reach the loop from another thread.
 macro_rules! reachable {
     (|$n:ident, $it:ident| $program:expr) => {
         some!(|$n, $it| $program; "roundel" roundel, "tokio" tokio, "tokio_local" tokio_local, "smol" smol,
@@ -67,7 +67,7 @@ fn row(plan: &Plan, group: &'static str, name: &str, work: u64, programs: Progra
     whole_row(plan, group, name, work, programs)
 }
 
-/// The same where less work would be another workload.
+/// The same, for work that would be another workload if it were less.
 fn whole_row(plan: &Plan, group: &'static str, name: &str, work: u64, programs: Programs<Program>) -> Job {
     let names = programs.iter().map(|(name, _)| *name).collect();
     let run =
@@ -76,7 +76,7 @@ fn whole_row(plan: &Plan, group: &'static str, name: &str, work: u64, programs: 
     Job { rounds: plan.rounds, run: Box::new(run), ..Job::new(group, rows, names) }
 }
 
-/// The median and the 99th percentile of what is measured one by one.
+/// The median and the 99th percentile of operations that are measured one by one.
 fn latencies(plan: &Plan, group: &'static str, name: &str, work: u64, programs: Programs<Each>) -> Job {
     let names = programs.iter().map(|(name, _)| *name).collect();
     let work = work / plan.share.min(4);

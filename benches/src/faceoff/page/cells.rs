@@ -1,7 +1,7 @@
-//! The same cells as on the terminal, as a table of the page.
+//! The cells of the terminal's tables, as a table of the page.
 //!
-//! Contract. Whatever is drawn stands here as text, too. The table scrolls in its own box, never the page; the name of the
-//! row stays where it is.
+//! Contract. Everything that is drawn is also here as text. The table scrolls in its own box, and the page does not
+//! scroll sideways; the name of the row stays in place.
 
 use std::fmt::Write;
 
@@ -26,7 +26,7 @@ pub fn table(report: &Report, group: &str) -> String {
     )
 }
 
-/// A box of its own that can be scrolled with the keyboard, too.
+/// A box that scrolls by itself, with the keyboard too.
 pub fn scrolling(name: &str, table: &str) -> String {
     format!("<div class=\"scroll\" role=\"region\" aria-label=\"{name}\" tabindex=\"0\">{table}</div>\n")
 }
