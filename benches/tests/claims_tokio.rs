@@ -1,8 +1,9 @@
 //! What the book says about tokio, run with the tokio that the face-off measures, on one thread.
 //!
-//! Facts. A claim is what a reader is told, so its proof looks from outside: at order, at counts, at what has been dropped.
-//! What it does not know: what is inside (its wheel, its ticks, its epoll), the runtime with several threads, signals and
-//! processes, and the paused clock: with the feature `test-util`, `cargo bench` would measure a tokio with a lock in its clock.
+//! Facts. A reader sees tokio from outside, and so do the proofs: they look at order, at counts, at what has been
+//! dropped. What it does not know: the inside (tokio's wheel, its ticks, its epoll), the runtime with several threads,
+//! signals, processes, and the paused clock. With the feature `test-util`, `cargo bench` would measure a tokio with a
+//! lock in its clock.
 
 #![forbid(unsafe_code)]
 
@@ -57,7 +58,8 @@ fn living(alive: &Arc<()>) -> usize {
 
 #[test]
 fn the_book_says_what_is_proven() {
-    // 01 and 02 are what the compiler says, 08 is inside, 14 behind another feature; 15 and 17 are about texts and figures.
+    // 01 and 02 are about the compiler, 08 about the inside; 14 needs another feature; 15 and 17 are about texts and
+    // figures.
     let not_run = ["01", "02", "08", "14", "15", "17"];
     book::agrees_with(include_str!("claims_tokio.rs"), "tokio", &not_run);
 }

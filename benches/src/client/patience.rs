@@ -1,4 +1,4 @@
-//! How the client waits: for events, and not for longer than its patience.
+//! How the client waits: for events, and no longer than its patience.
 
 use std::io::{Error, ErrorKind};
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ pub(super) fn no_poll(error: &Error) -> Miss {
     Miss::Wrong(format!("the client cannot wait for events: {error}"))
 }
 
-/// Whether there is a reason to wait any longer.
+/// An error if the server has sent nothing for longer than the patience.
 pub(super) fn patient(heard: Instant, patience: Duration) -> Result<(), Miss> {
     match heard.elapsed() < patience {
         true => Ok(()),

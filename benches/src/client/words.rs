@@ -1,9 +1,9 @@
-//! What the client asks, and what has to be answered.
+//! What the client asks, and the answer that it expects.
 
 use crate::client::tape::Tape;
 use crate::talk::{Answer, REQUEST, Talk};
 
-/// What is asked, and what has to be answered.
+/// What to ask, and the expected answer.
 #[derive(Debug)]
 pub struct Words {
     pub(super) ask: Tape,
@@ -11,7 +11,7 @@ pub struct Words {
 }
 
 impl Words {
-    /// So many bytes, and the same again.
+    /// This many bytes, and the same again.
     pub fn echo(size: usize) -> Words {
         Words { ask: Tape::of_length(size), answer: Tape::of_length(size) }
     }

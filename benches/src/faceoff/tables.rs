@@ -19,9 +19,9 @@ const NEXT_TO_NOTHING: f64 = 0.05;
 
 /// The legend of the tables.
 pub const LEGEND: &str = "\
-Ours as it is, the others as ratios to ours: above 1 costs more than we do; = as it is, where ours is next to nothing.
-± half the width of the middle half of the rounds. * the best of the row, whichever it is; (tied) lists those that
-the noise does not tell apart. mio is a bare loop without a runtime: the floor, not a contender.";
+Our figure as it is, the others as ratios to it: above 1 costs more than we do; = marks a figure as it is, where ours is
+almost zero. ± half the width of the middle half of the rounds. * the best of the row, whichever it is; (tied) lists those
+that the noise does not tell apart. mio is a bare loop without a runtime: the floor, not a contender.";
 
 /// All groups, one table after the other. A table that is wider than `width` is printed row by row.
 pub fn tables(report: &Report, width: usize) -> String {
