@@ -133,7 +133,7 @@ pub async fn remote_wakes(n: u64) -> Vec<Duration> {
 /// What a hot task does between two wakes of itself.
 const BURN: Duration = Duration::from_micros(20);
 
-/// Never stops, and never keeps the loop for longer than one burn.
+/// Never stops: after each burn it is ready again at once.
 pub async fn burn_and_wake() {
     loop {
         burn();

@@ -27,7 +27,7 @@ use roundel::{Runtime, spawn, time};
 use roundel_net::serve::{Accept, serve};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// A listener that counts the calls of `accept`. It stops after 10,000.
+/// A listener that counts the calls of `accept`. The program gives up after 10,000.
 struct Door {
     source: Source<TcpListener>,
     tries: Rc<Cell<u32>>,

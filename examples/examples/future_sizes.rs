@@ -47,7 +47,7 @@ async fn holds_64_bytes() -> u8 {
 
 struct Buffer([u8; 64]);
 
-/// Waits, as a read would.
+/// Fills the buffer, as a read would.
 fn fill(buffer: &mut Buffer) {
     buffer.0 = [7; 64];
 }

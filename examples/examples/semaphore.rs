@@ -26,7 +26,7 @@ usage: semaphore [two|fifty|crowd|bounded] [--virtual]
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How many run now, and the most that ran at once.
+/// How many run now, the most that ran at once, and how many are done.
 #[derive(Default)]
 struct Seats {
     taken: Cell<u32>,

@@ -46,7 +46,7 @@ fn between(sorted: &[f64], share: f64) -> f64 {
 
 /// This figure divided by the other: round by round, if both have been in each round.
 ///
-/// Zero divided by zero is one; anything else divided by zero is the largest number.
+/// Zero divided by zero counts as one; anything else divided by zero, as a billion.
 pub fn ratio(this: &Figure, other: &Figure) -> Figure {
     let divided = |this: f64, other: f64| match (this, other) {
         (0.0, 0.0) => 1.0,
