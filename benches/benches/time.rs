@@ -35,7 +35,7 @@ fn timers(criterion: &mut Criterion) {
 
 fn million(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("million_sleepers");
-    // One run a measurement: with more, this row alone would take ten minutes.
+    // One run for each measurement: with more, this row alone would take ten minutes.
     group.sample_size(10).warm_up_time(Duration::from_millis(1)).sampling_mode(SamplingMode::Flat);
     group.measurement_time(Duration::from_millis(1)).throughput(Throughput::Elements(1_000_000));
     row!(group, |n, contender| (0..n).map(|_| contender::many_sleepers(1_000_000)).sum());

@@ -1,7 +1,9 @@
-//! Which structure should hold the timers? The one we have (mounted from its source) beside the two we have not.
+//! Which structure should hold the timers? The one that we have (mounted from its source) beside the two that we do not
+//! have.
 //!
-//! Three questions: what does a timeout cost that is dropped again, with nothing and with a million timers pending;
-//! and what does it cost to insert a million timers and to let them fire. All three are exact and remove for real.
+//! Three questions: what does a timeout cost that is dropped again, with nothing and with a million timers pending; and
+//! what does it cost to insert a million timers and to let them fire? All three structures are exact, and all three
+//! really remove a dropped timer.
 
 #![forbid(unsafe_code)]
 #![allow(
@@ -36,7 +38,7 @@ trait Candidate: Default {
     type Key;
     fn insert(&mut self, deadline: u64, waker: Waker) -> Self::Key;
     fn cancel(&mut self, key: Self::Key);
-    /// Takes out one timer that is due.
+    /// Removes one timer that is due.
     fn fire(&mut self, now: u64, due: &mut Vec<Waker>);
     fn next(&self) -> Option<u64>;
 }
@@ -96,8 +98,8 @@ impl Candidate for Tree {
     }
 }
 
-/// A hierarchical wheel that is exact: eleven levels of 64 slots cover 64 bits of nanoseconds. A timer stands on
-/// the level of the highest bit in which its deadline differs from the wheel's time, and falls as time goes on.
+/// A hierarchical wheel that is exact: eleven levels of 64 slots cover 64 bits of nanoseconds. A timer is on the level
+/// of the highest bit in which its deadline differs from the wheel's time, and moves down as time goes on.
 struct Wheel {
     slots: Vec<Vec<u32>>,
     used: [u64; LEVELS],

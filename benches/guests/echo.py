@@ -1,5 +1,5 @@
-# What a server in Python is, written as fast asyncio users write it: a Protocol, no streams. TCP_NODELAY is asyncio's
-# default. Prints its address first; ends when its standard input does.
+# A server in Python, as asyncio users write it when it has to be fast: a Protocol, no streams. TCP_NODELAY is asyncio's
+# default. It prints its address first, and ends when its standard input ends.
 #
 #   python3 echo.py asyncio|uvloop echo|hello
 
@@ -43,13 +43,13 @@ async def serve(talk):
     await server.serve_forever()
 
 
-def end_with_whoever_started_it():
+def end_with_the_parent():
     sys.stdin.buffer.read()
     os._exit(0)
 
 
 loop, talk = sys.argv[1:]
-threading.Thread(target=end_with_whoever_started_it, daemon=True).start()
+threading.Thread(target=end_with_the_parent, daemon=True).start()
 if loop == "uvloop":
     from uvloop import run
 else:

@@ -1,21 +1,25 @@
 //! A client that is the same for all servers: one thread, a bare loop on `mio`, and no runtime.
 //!
-//! Facts. A client that sends the next message when the last one is answered does not see the messages that it would have
-//! sent while a server stood still: *coordinated omission*. A client that is slower than the server measures itself.
+//! Facts. A client that sends the next message when the last one is answered does not see the messages that it would
+//! have sent while a server stood still: *coordinated omission*. A client that is slower than the server measures
+//! itself.
 //!
-//! What follows. There are two paces. *In flight*: each connection has so many messages under way, and asks again when one
-//! is answered; it tells how much a server can do. *Per second*: messages are due at fixed times, one connection after the
-//! other, and are sent whether or not others are answered; how long one took is counted from when it was due. The client
-//! does not sleep then, as nothing wakes on time to some microseconds.
+//! What follows. There are two paces. *In flight*: each connection has this many messages in flight, and asks again
+//! when one is answered; this shows how much a server can do. *Per second*: messages are due at fixed times, one
+//! connection after the other, and are sent whether or not others were answered; the latency of a message is counted
+//! from the time at which it was due. At this pace the client does not sleep, because nothing wakes it on time to
+//! within some microseconds.
 //!
-//! Contract. Each connection has been answered once before the clock starts. Every byte that comes back is compared. All
-//! that was asked is answered, or there is a [`Miss`]: a server that says nothing for as long as one has patience is absent.
+//! Contract. Each connection has been answered once before the clock starts. Every byte that comes back is compared.
+//! Every message is answered, or there is a [`Miss`]: a server that sends nothing for as long as the client's patience
+//! is absent.
 
 mod connection;
+mod patience;
 mod storm;
 mod tape;
+mod words;
 
-use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -23,46 +27,25 @@ use hdrhistogram::Histogram;
 use mio::{Events, Poll, Token};
 
 use crate::faceoff::job::Miss;
-use crate::talk::{Answer, REQUEST, Talk};
 use connection::Connection;
+use patience::{no_poll, patient, poll};
 pub use storm::storm;
-use tape::{PIECE, Tape};
+use tape::PIECE;
+pub use words::Words;
 
-/// Connections that begin at the same time: not more than any listener's queue holds.
+/// Connections that are opened at the same time: no more than any listener's queue holds.
 const TOGETHER: usize = 100;
 
-/// What is asked, and what has to be answered.
-#[derive(Debug)]
-pub struct Words {
-    ask: Tape,
-    answer: Tape,
-}
-
-impl Words {
-    /// So many bytes, and the same again.
-    pub fn echo(size: usize) -> Words {
-        Words { ask: Tape::of_length(size), answer: Tape::of_length(size) }
-    }
-
-    /// "Hello, world!" over HTTP.
-    pub fn hello() -> Words {
-        let Answer::Fixed(answer) = Talk::named("hello").answer(REQUEST) else {
-            unreachable!("it says hello")
-        };
-        Words { ask: Tape::new(REQUEST), answer: Tape::new(answer) }
-    }
-}
-
-/// When the next message goes.
+/// When the next message is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// Each connection has so many under way.
+    /// Each connection has this many messages in flight.
     InFlight(u64),
-    /// So many in a second, over all connections.
+    /// This many messages per second, over all connections.
     PerSecond(u64),
 }
 
-/// What a run has told.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Outcome {
     pub took: Duration,
@@ -84,12 +67,12 @@ pub struct Client {
     words: Words,
     buffer: Vec<u8>,
     patience: Duration,
-    /// When a server has last said anything.
+    /// When the server last sent anything.
     heard: Instant,
 }
 
 impl Client {
-    /// So many connections, each of which has been answered once.
+    /// This many connections, each of which has been answered once.
     pub fn connect(to: SocketAddr, count: usize, words: Words, patience: Duration) -> Result<Client, Miss> {
         let (poll, events) = (Poll::new().map_err(|error| no_poll(&error))?, Events::with_capacity(1024));
         let (connections, buffer) = (Vec::with_capacity(count), vec![0; PIECE]);
@@ -116,7 +99,7 @@ impl Client {
         Ok(())
     }
 
-    /// So many messages on each connection.
+    /// Sends this many messages on each connection.
     pub fn run(&mut self, each: u64, pace: Pace) -> Result<Outcome, Miss> {
         let mut latencies = histogram();
         let start = Instant::now();
@@ -162,8 +145,8 @@ impl Client {
         Ok(())
     }
 
-    /// Waits for events, takes the answers, and asks again those who have not yet asked as often as the goal. How many
-    /// were answered.
+    /// Waits for events, takes the answers, and asks again on connections that have asked less often than `goal`.
+    /// Returns how many answers came.
     fn turn(
         &mut self,
         wait: Option<Duration>,
@@ -189,25 +172,6 @@ impl Client {
             patient(self.heard, self.patience)?;
         }
         Ok(answers)
-    }
-}
-
-fn poll(poll: &mut Poll, events: &mut Events, wait: Option<Duration>) -> Result<(), Miss> {
-    match poll.poll(events, wait) {
-        Err(error) if error.kind() != ErrorKind::Interrupted => Err(no_poll(&error)),
-        _ => Ok(()),
-    }
-}
-
-fn no_poll(error: &std::io::Error) -> Miss {
-    Miss::Wrong(format!("the client cannot wait for events: {error}"))
-}
-
-/// Whether there is a reason to wait any longer.
-fn patient(heard: Instant, patience: Duration) -> Result<(), Miss> {
-    match heard.elapsed() < patience {
-        true => Ok(()),
-        false => Err(Miss::Absent(format!("no answer within {patience:?}"))),
     }
 }
 

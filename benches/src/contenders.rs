@@ -1,13 +1,14 @@
-//! Who takes part; one file each.
+//! The contenders; one file each.
 //!
-//! Facts. Everybody is built in one go, with the same optimisation and the same allocator, and runs the programs of
-//! [`programs`](crate::programs). Servers are written as each one's own users would write them: `TCP_NODELAY`, buffers of
-//! 16 KiB, read, answer, write it all. Such a buffer belongs to a connection, but for ours and the floor's: ours come from
-//! a pile that all connections share, as `roundel-net` offers it. Nobody has other settings than its defaults.
+//! Facts. All contenders are built in one go, with the same optimisation and the same allocator, and run the programs
+//! of [`programs`](crate::programs). Each server is written as its contender's own users would write it: `TCP_NODELAY`,
+//! buffers of 16 KiB, read, answer, write it all. Each connection has its own buffer, except with ours and with the
+//! floor: ours come from a pile that all connections share, as `roundel-net` offers it. Every contender has its default
+//! settings.
 //!
-//! Contract. Each module has `block_on`, what `programs!` needs, and `serve`; those with channels and locks of their own
-//! run those programs, too. A module knows no other, except that tokio's two runtimes share a server.
-//! Guests from another language are a script; they only serve.
+//! Contract. Each module has `block_on`, what `programs!` needs, and `serve`; a contender with its own channels and
+//! locks runs those programs, too. A module knows no other, except that tokio's two runtimes share a server. A guest
+//! from another language is a script, and only serves.
 
 pub mod compio;
 pub mod guests;
@@ -22,7 +23,7 @@ pub use monoio::epoll as monoio_epoll;
 #[cfg(target_os = "linux")]
 pub use monoio::uring as monoio_uring;
 
-/// Everyone's name, in the order of all tables; ours is the first, the floor and the guests are the last.
+/// All names, in the order of all tables: ours is the first, the floor and the guests are the last.
 pub const NAMES: [&str; 10] = [
     "roundel",
     "tokio",
@@ -36,7 +37,7 @@ pub const NAMES: [&str; 10] = [
     "uvloop",
 ];
 
-/// Serves in this thread for ever; `hot` tasks burn 20 µs, wake themselves, and so on.
+/// Serves in this thread for ever. Each of `hot` tasks burns 20 µs, wakes itself, and so on.
 pub fn serve(name: &str, listener: std::net::TcpListener, talk: crate::talk::Talk, hot: usize) {
     listener.set_nonblocking(true).unwrap();
     match name {

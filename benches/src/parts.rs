@@ -1,10 +1,10 @@
-//! What the programs need and no contender brings: a future that wakes itself, a baton that two tasks pass, a thread that
+//! What the programs need and no contender has: a future that wakes itself, a baton that two tasks pass, a thread that
 //! wakes a task from outside.
 //!
-//! Facts. A benchmark that uses a contender's own channel measures the channel. One that uses the same channel for all
-//! measures that channel, too.
+//! Facts. A benchmark that uses a contender's own channel measures that channel. If it uses one channel for all
+//! contenders, it measures that one, too.
 //!
-//! What follows. These parts do as little as can be done, know no runtime, and are the same for everyone.
+//! What follows. These parts do as little as possible, know no runtime, and are the same for every contender.
 
 use std::cell::{Cell, RefCell};
 pub use std::future::poll_fn;
@@ -17,7 +17,7 @@ pub use std::task::Poll;
 use std::task::Waker;
 pub use std::time::{Duration, Instant};
 
-/// Wakes itself and returns `Pending` once: what everybody's scheduler understands, without help.
+/// Wakes itself and returns `Pending` once: every scheduler understands that.
 pub struct SelfWake(bool);
 
 impl SelfWake {
@@ -45,7 +45,7 @@ impl Future for SelfWake {
     }
 }
 
-/// Passes a turn to and fro between two tasks, with nothing of anybody's own channel in it.
+/// Passes a turn to and fro between two tasks, without any contender's channel.
 #[derive(Clone, Default)]
 pub struct LocalBaton(Rc<(Cell<u64>, RefCell<Option<Waker>>)>);
 
@@ -133,7 +133,7 @@ pub async fn remote_wakes(n: u64) -> Vec<Duration> {
 /// What a hot task does between two wakes of itself.
 const BURN: Duration = Duration::from_micros(20);
 
-/// Never stops, and never gives way for longer than its turn.
+/// Never stops: after each burn it is ready again at once.
 pub async fn burn_and_wake() {
     loop {
         burn();
@@ -148,7 +148,7 @@ fn burn() {
     }
 }
 
-/// What keeps hot tasks burning, as long as it is stoked: a program that never gets its turn back must end all the same.
+/// Keeps hot tasks burning as long as it is stoked. A program that never gets its turn back must end all the same.
 #[derive(Clone)]
 pub struct Fire {
     lit: Instant,
@@ -158,7 +158,7 @@ pub struct Fire {
 }
 
 impl Fire {
-    /// Burns for so long each time it is stoked.
+    /// Burns for this long each time it is stoked.
     pub fn that_lasts(lasts: Duration) -> Fire {
         let fire = Fire { lit: Instant::now(), lasts, until: Arc::default() };
         fire.stoke();
@@ -205,17 +205,17 @@ pub async fn foreign_wakes(n: u64) -> Duration {
 
 thread_local!(static POLLED: Cell<u64> = const { Cell::new(0) });
 
-/// A task of this thread has been polled: a note that takes no place in the task.
+/// Notes that a task of this thread has been polled; the note takes no space in the task.
 pub fn polled() {
     POLLED.set(POLLED.get() + 1);
 }
 
-/// How often that was noted since this was last asked.
+/// How often that was noted since the last call.
 pub fn times_polled() -> u64 {
     POLLED.take()
 }
 
-/// Polls a future once, in the task that runs.
+/// Polls a future once, in the running task.
 pub async fn poll_once<F: Future + Unpin>(future: &mut F) {
     poll_fn(|cx| {
         assert!(Pin::new(&mut *future).poll(cx).is_pending());

@@ -1,18 +1,19 @@
 //! The programs that every contender runs, written once.
 //!
-//! Facts. Whoever writes the same workload five times writes five workloads. The future that `block_on` is given is no
-//! task for most contenders: to wake it costs a look at the system with tokio, smol and compio, and its turn comes before
-//! that of all tasks with monoio. tokio's own words, of `#[tokio::main]`: "Awaiting on other futures from the function
-//! provided here will not perform as fast as those spawned as workers."
+//! Facts. A workload that is written five times is five workloads. With most contenders, the future of `block_on` is
+//! not a task: with tokio, smol and compio, waking it costs a look at the system; with monoio, its turn comes before
+//! that of all tasks. The documentation of `#[tokio::main]` says: "Awaiting on other futures from the function provided
+//! here will not perform as fast as those spawned as workers."
 //!
-//! What follows. [`programs!`] is compiled in the module of each contender, over the few names that the module gives it:
-//! `block_on`, `spawn`, `join`, `detach`, `yield_now`, `sleep`, `timeout`, `Baton`, `Boxed`. What is measured runs in a
-//! task, as nearly everything in a server does ([`in_task!`]); `block_on` only waits for it.
+//! What follows. [`programs!`] is compiled in the module of each contender, with the few names that the module gives
+//! it: `block_on`, `spawn`, `join`, `detach`, `yield_now`, `sleep`, `timeout`, `Baton`, `Boxed`. The measured part runs
+//! in a task, as nearly everything in a server does ([`in_task!`]); `block_on` only waits for that task.
 //!
-//! Invariant. Each program takes how much to do, returns how long its part took, and has checked its own result: one that
-//! does less than it was told panics, and is an error in the report instead of a winner.
+//! Invariant. Each program gets an amount of work, returns how long its part took, and checks its own result. A program
+//! that does less than it should panics, and is an error in the report instead of a winner.
 
-/// Runs this in a task, and returns what it returns. A macro, for some contenders' tasks must be `Send` and others' need not.
+/// Runs this in a task, and returns what it returns. It is a macro because some contenders need tasks that are `Send`
+/// and others do not.
 macro_rules! in_task {
     ($main:expr) => {
         block_on(async move { join(spawn($main)).await })
@@ -69,7 +70,7 @@ macro_rules! programs {
             })
         }
 
-        /// Each task spawns one that is one less deep, and awaits it.
+        /// Each task spawns one that is one level less deep, and awaits it.
         pub fn recursive_spawn(depth: u64) -> Duration {
             fn level(depth: u64) -> Boxed {
                 Box::pin(async move {
@@ -86,7 +87,7 @@ macro_rules! programs {
             })
         }
 
-        /// What a wake from another thread costs that thread, when they come as fast as they can.
+        /// What a wake costs the thread from which it comes, when wakes come as fast as they can.
         pub fn foreign_wakes(n: u64) -> Duration {
             in_task!(crate::parts::foreign_wakes(n))
         }
@@ -177,8 +178,8 @@ macro_rules! programs {
             })
         }
 
-        /// `n` tasks that sleep between 100 and 200 ms: from the first spawn until the last has ended, less
-        /// the 200 ms that nobody can save.
+        /// `n` tasks that sleep between 100 and 200 ms: the time from the first spawn until the last has ended, without
+        /// the 200 ms that no runtime can save.
         pub fn many_sleepers(n: u64) -> Duration {
             in_task!(async move {
                 let start = Instant::now();
@@ -213,7 +214,7 @@ macro_rules! programs {
             })
         }
 
-        /// The same beside so many hot tasks; `None` if one does not end for so long that they have given up.
+        /// The same beside this many hot tasks; `None` if a sleep does not end before the hot tasks give up.
         pub fn lateness_beside(hot: usize, n: u64, patience: Duration) -> Option<Vec<Duration>> {
             in_task!(async move {
                 let fire = Fire::that_lasts(patience);
@@ -240,8 +241,8 @@ macro_rules! programs {
             in_task!(crate::parts::remote_wakes(n))
         }
 
-        /// Spawns `n` tasks that wait for ever, or, `asleep`, for an hour; calls `before` and `after` it. Not in a task:
-        /// nothing is timed, and what it calls need not be able to go elsewhere.
+        /// Spawns `n` tasks that wait for ever, or, if `asleep`, for an hour; calls `before` and `after`. This is not
+        /// in a task, because nothing is timed, and the closures need not be `Send`.
         pub fn hold_tasks(n: usize, asleep: bool, before: impl FnOnce(), after: impl FnOnce()) {
             block_on(async move {
                 let mut handles = Vec::with_capacity(n);
@@ -261,7 +262,7 @@ macro_rules! programs {
                     };
                     handles.extend((0..n).map(|_| spawn(poll_fn(wait))));
                 }
-                // Behind all of them in the queue: when this one has run, each has been polled.
+                // This task is the last in the queue: when it has run, each of the others has been polled.
                 detach(spawn(async move { theirs.pass(1) }));
                 last.take(1).await;
                 assert_eq!(times_polled(), n as u64);

@@ -1,14 +1,15 @@
-//! A server: a process of its own, on a core of its own, that ends when it is dropped.
+//! A server: a process of its own, on its own core, that ends when this is dropped.
 //!
-//! Facts. A client in the same process shares the server's processor time, so nobody can tell whose it is. Whoever is killed
-//! cannot stop what it has started.
+//! Facts. A client in the same process shares the server's processor time, and the two cannot be told apart. A process
+//! that is killed cannot stop what it has started.
 //!
-//! What follows. The program starts itself again, as `faceoff serve NAME TALK HOT`: [`serve`] is all that process does. It
-//! prints its address first, and ends when its standard input does, which is when whoever has started it ends, however.
-//! Guests from another language take the place of the process, so they have the same core and limits.
+//! What follows. The program starts itself again, as `faceoff serve NAME TALK HOT`: [`serve`] is all that this process
+//! does. It prints its address first, and ends when its standard input ends, which is when its parent ends, in whatever
+//! way. Guests from another language replace the process, so they have the same core and limits.
 //!
-//! Contract. Its processor time is that of all its threads. One that ends between two readings takes its time with it; no
-//! server here ends a thread while it serves. Without `/proc/PID/task/TID/schedstat` there is no processor time.
+//! Contract. The processor time of a server is that of all its threads. A thread that ends between two readings takes
+//! its time with it; no server here ends a thread while it serves. Without `/proc/PID/task/TID/schedstat` there is no
+//! processor time.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -23,11 +24,11 @@ use crate::faceoff::job::Miss;
 use crate::faceoff::pins::pin_server;
 use crate::talk::Talk;
 
-/// As many as wait to be accepted, at most; the system may allow less.
+/// The most connections that wait to be accepted; the system may allow fewer.
 const WAITING: i32 = 4096;
-/// A server whose processor time does not change for so long has done all there was to do.
+/// A server whose processor time does not change for this long has done everything there was to do.
 const CALM: Duration = Duration::from_millis(2);
-/// A server that is never calm is not waited for for longer.
+/// The longest wait for a server that is never calm.
 const CALMINGS: usize = 200;
 
 #[derive(Debug)]
@@ -45,7 +46,7 @@ impl Server {
         Server::started(name, &mut command)
     }
 
-    /// Starts a program that prints its address first.
+    /// Starts a program whose first output is its address.
     fn started(name: &str, command: &mut Command) -> Result<Server, Miss> {
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| unable(name, &error))?;
@@ -63,7 +64,7 @@ impl Server {
         self.address
     }
 
-    /// The number of the process.
+    /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -73,7 +74,7 @@ impl Server {
         cpu(&self.pid().to_string())
     }
 
-    /// The processor time when it has done all there was to do.
+    /// The processor time when it has done everything there was to do.
     pub fn calm_cpu(&self) -> Option<u64> {
         let mut before = self.cpu()?;
         for _ in 0..CALMINGS {
@@ -87,7 +88,7 @@ impl Server {
         Some(before)
     }
 
-    /// Ends it, and says what it complained about last.
+    /// Ends it, and returns its last complaint.
     pub fn last_words(&mut self) -> String {
         self.end();
         let mut text = String::new();
@@ -112,7 +113,7 @@ fn unable(name: &str, error: &io::Error) -> Miss {
     Miss::Wrong(format!("the server of {name} cannot be started: {error}"))
 }
 
-/// Of all threads of a process.
+/// The processor time of all threads of a process.
 pub fn cpu(process: &str) -> Option<u64> {
     let tasks = fs::read_dir(format!("/proc/{process}/task")).ok()?;
     let times = tasks.filter_map(|task| {
@@ -122,18 +123,19 @@ pub fn cpu(process: &str) -> Option<u64> {
     Some(times.sum()).filter(|&sum| sum > 0)
 }
 
-/// As many descriptors as the system allows, and how many that is: a thousand connections are more than by default.
+/// Raises the limit of descriptors as far as the system allows, and returns it: a thousand connections are more than
+/// the default allows.
 pub fn raise_descriptor_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     raised.map_or(limit.current, |()| limit.maximum).unwrap_or(u64::MAX)
 }
 
-/// What such a process does: serves for ever.
+/// The work of such a process: it serves for ever.
 ///
 /// # Errors
 ///
-/// When the words are not understood, or it cannot listen.
+/// If the words are not understood, or if it cannot listen.
 pub fn serve(words: &[&str]) -> Result<(), String> {
     let [name, talk, hot] = words else {
         return Err("serve needs a name, a talk, and how many hot tasks".into());
@@ -146,7 +148,7 @@ pub fn serve(words: &[&str]) -> Result<(), String> {
     }
     let listener = listen().map_err(|error| format!("cannot listen on 127.0.0.1: {error}"))?;
     let address = listener.local_addr().map_err(|error| format!("has no address: {error}"))?;
-    end_with_whoever_started_it();
+    end_with_the_parent();
     println!("{address}");
     contenders::serve(name, listener, Talk::named(talk), hot);
     Ok(())
@@ -161,7 +163,7 @@ fn listen() -> io::Result<TcpListener> {
 }
 
 /// A thread that does nothing but wait for that.
-fn end_with_whoever_started_it() {
+fn end_with_the_parent() {
     thread::spawn(|| {
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
         process::exit(0);
@@ -193,7 +195,7 @@ mod tests {
         assert_eq!(outcome.map(|outcome| outcome.answered), Ok(60), "{name}");
     }
 
-    /// Requests that come in two pieces, cut everywhere.
+    /// Requests that come in two pieces, split at every place.
     fn answers_pieces(name: &str, address: SocketAddr) {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -225,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn guests_echo_and_say_hello_and_end_with_whoever_started_them() {
+    fn guests_echo_and_say_hello_and_end_with_their_parent() {
         for name in guests::NAMES {
             if let Some(why) = guests::missing(name) {
                 println!("SKIPPED {name}: {why}; its server is not tested");
@@ -262,7 +264,7 @@ mod tests {
                     std::hint::spin_loop();
                 }
             });
-            // If the sum were this thread's, which sleeps, it would hardly grow.
+            // If the sum counted only this thread, which sleeps, it would hardly grow.
             let grown = || cpu("self").is_some_and(|now| now >= before + 20_000_000);
             let grows = (0..10_000).any(|_| {
                 thread::sleep(Duration::from_millis(1));

@@ -1,23 +1,24 @@
-//! What a server says: the bytes that came, or "Hello, world!" over HTTP.
+//! What a server says: the bytes that arrived, or "Hello, world!" over HTTP.
 //!
-//! Facts. A request may come in two pieces, and two requests in one. Runtimes that lend their buffers to the kernel write
-//! what they own.
+//! Facts. A request may arrive in two pieces, and two requests in one. A runtime that lends its buffers to the kernel
+//! writes only bytes that it owns.
 //!
-//! What follows. [`Talk`] is one connection's state. It counts the empty lines that end requests, over all pieces, and
-//! answers with so many copies of one response. The same for every contender, so nobody's parser is measured.
+//! What follows. [`Talk`] is the state of one connection. It counts the empty lines that end requests, over all pieces,
+//! and answers with that many copies of one response. All contenders share it, so the face-off measures no one's
+//! parser.
 
 use std::sync::LazyLock;
 
-/// As much as every server reads at once.
+/// The most that every server reads at once.
 pub const BUFFER: usize = 16 << 10;
 const RESPONSE: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, world!";
-/// No more requests than this come in one piece; the clients see to it.
+/// No more requests than this arrive in one piece; the clients make sure of it.
 const TOGETHER: usize = 256;
 static RESPONSES: LazyLock<Vec<u8>> = LazyLock::new(|| RESPONSE.repeat(TOGETHER));
 const END: &[u8] = b"\r\n\r\n";
 
-/// What the clients ask of a server that says hello.
+/// The request for a hello.
 pub const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: faceoff\r\nAccept: */*\r\n\r\n";
 
 /// How many bytes answer one request.
@@ -25,12 +26,12 @@ pub const fn response_length() -> usize {
     RESPONSE.len()
 }
 
-/// What is to be written.
+/// What to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The bytes that came.
+    /// The bytes that arrived.
     Same,
-    /// These.
+    /// These bytes.
     Fixed(&'static [u8]),
 }
 
@@ -43,13 +44,13 @@ impl Answer {
     }
 }
 
-/// What one connection's server says next.
+/// What the server of one connection says next.
 #[derive(Clone, Copy, Debug)]
 pub enum Talk {
     Echo,
-    /// An echo that passes on what it is told: pieces of so many bytes, which no message has.
+    /// An echo that passes on pieces of this many bytes, with no regard to messages.
     Told(usize, fn(&[u8])),
-    /// How much of an empty line the last piece ended with.
+    /// How much of an empty line was at the end of the last piece.
     Hello(usize),
 }
 
@@ -63,7 +64,7 @@ impl Talk {
         }
     }
 
-    /// What to answer to this piece.
+    /// The answer to this piece.
     pub fn answer(&mut self, input: &[u8]) -> Answer {
         if let Talk::Told(length, hear) = self
             && input.len() == *length

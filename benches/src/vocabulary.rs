@@ -1,12 +1,12 @@
-//! What tasks say to one another: the programs of those who bring channels and locks.
+//! How tasks communicate: the programs for contenders that have channels and locks.
 //!
-//! Facts. Contenders differ in what they bring: some have everything, some have queues and locks, some have nothing.
+//! Facts. Some contenders have everything, some have queues and locks, some have nothing.
 //!
-//! What follows. One macro for each kind, so that a module takes what it has: [`messages!`], [`locks!`], [`jobs!`],
-//! [`signals!`], [`together!`]. Where names differ, a small macro in the module says what its own users write (`recv!`, `acquire!`, …).
-//! tokio has no `gather` or `scope`; its `JoinSet` stands for both.
+//! What follows. There is one macro for each kind, so that a module takes what it has: [`messages!`], [`locks!`],
+//! [`jobs!`], [`signals!`], [`together!`]. Where names differ, a small macro in the module says what its own users
+//! write (`recv!`, `acquire!`, …). tokio has no `gather` or `scope`; its `JoinSet` replaces both.
 
-/// Queues with many ends: for contenders that bring channels.
+/// Queues with many ends: for contenders that have channels.
 macro_rules! messages {
     () => {
         /// `n` messages from one task to another through a channel of this capacity.
@@ -29,7 +29,7 @@ macro_rules! messages {
             })
         }
 
-        /// The same without a limit: nobody waits for room, so nobody makes a future of it.
+        /// The same without a limit: sending never waits, so it needs no future.
         pub fn unbounded_messages(n: u64) -> Duration {
             in_task!(async move {
                 let start = Instant::now();
@@ -116,7 +116,7 @@ macro_rules! locks {
             })
         }
 
-        /// A hundred tasks that all want the lock, `n` times each, and give way while they have it.
+        /// A hundred tasks that all want the lock, `n` times each, and yield while they hold it.
         pub fn mutex_of_100(n: u64) -> Duration {
             in_task!(async move {
                 let mutex = Shared::new(Mutex::new(0));
@@ -196,7 +196,7 @@ macro_rules! jobs {
 /// Channels that carry one value, or one value to many.
 macro_rules! signals {
     () => {
-        /// A value from one end of a fresh channel to the other, which waits for it.
+        /// A value from one end of a new channel to the other, where a task waits for it.
         pub fn oneshot_round_trip(n: u64) -> Duration {
             in_task!(async move {
                 let start = Instant::now();
@@ -231,7 +231,7 @@ macro_rules! signals {
             })
         }
 
-        /// So many wait; all are woken, `n` times.
+        /// This many tasks wait; all are woken, `n` times.
         pub fn notify(waiters: u64, n: u64) -> Duration {
             in_task!(async move {
                 let shared = Shared::new((Notify::new(), Semaphore::new(0)));
@@ -249,7 +249,7 @@ macro_rules! signals {
                     .collect();
                 let start = Instant::now();
                 for _ in 0..n {
-                    // Until all stand there again.
+                    // Until all of them wait again.
                     acquire_many!(shared.1, waiters).unwrap().forget();
                     notify_all!(shared.0);
                 }
@@ -260,7 +260,7 @@ macro_rules! signals {
             })
         }
 
-        /// Each of `n` values to ten receivers.
+        /// Each of `n` values goes to ten receivers.
         pub fn broadcast_to_10(n: u64) -> Duration {
             in_task!(async move {
                 let (sender, first) = broadcast(128);
@@ -291,7 +291,7 @@ macro_rules! signals {
             })
         }
 
-        /// `n` changes, each seen by ten before the next.
+        /// `n` changes; ten receivers see each before the next.
         pub fn watch_by_10(n: u64) -> Duration {
             in_task!(async move {
                 let (sender, first) = watch(0);
@@ -321,10 +321,10 @@ macro_rules! signals {
     };
 }
 
-/// Many as one.
+/// Many futures as one.
 macro_rules! together {
     () => {
-        /// A thousand futures that give way once, all at once, `n` times.
+        /// A thousand futures that yield once, all at once, `n` times.
         pub fn gather_1000(n: u64) -> Duration {
             in_task!(async move {
                 let start = Instant::now();

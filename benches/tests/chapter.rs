@@ -1,4 +1,4 @@
-//! The chapter says what the committed figures say, and is silent about nothing that we lose.
+//! The chapter says what the committed figures say, and discusses every loss.
 
 #![forbid(unsafe_code)]
 

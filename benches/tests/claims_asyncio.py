@@ -1,9 +1,9 @@
 # What the book says about asyncio, as programs. `claims_asyncio.rs` runs this, and compares the quoted words with the book.
 #
-# Facts. CPython from 3.11 on. The clock is a virtual one wherever nothing outside of the loop is waited for, so what is said
-# of times is compared exactly, and takes none. Sockets and threads are real ones.
+# Facts. CPython from 3.11 on. The clock is virtual unless a proof waits for something outside of the loop, so times are
+# compared exactly, and take none. Sockets and threads are real.
 # What it does not know: what other versions did (the lost wakes of chapter 11, the races of E13), what only figures show, and
-# what is said of uvloop, of processes or of free threading.
+# claims about uvloop, processes or free threading.
 
 import asyncio
 import concurrent.futures

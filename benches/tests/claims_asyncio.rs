@@ -1,9 +1,9 @@
 //! What the book says about asyncio, run: the proofs are in `claims_asyncio.py`, and this runs them.
 //!
-//! Facts. Python is not needed for building roundel, so it may be missing. CPython 3.11 has all that the book names.
-//! Contract. Each proof of the script prints its name and whether it holds; all have to. Without Python the words are compared
-//! with the book all the same, and one line says what was left out.
-//! What it does not know: is written at the top of the script.
+//! Facts. Building roundel does not need Python, so it may be missing. CPython 3.11 has everything that the book names.
+//! Contract. Each proof of the script prints its name and whether it holds; all of them must hold. Without Python the
+//! words are compared with the book all the same, and one line says what was left out. What it does not know is written
+//! at the top of the script.
 
 #![forbid(unsafe_code)]
 
@@ -18,7 +18,7 @@ const PROOFS: &str = include_str!("claims_asyncio.py");
 
 #[test]
 fn the_book_says_what_is_proven() {
-    // 15 is about figures of other people, which no program of ours can run.
+    // 15 is about the figures of other authors, which no program of ours can check.
     book::agrees_with(PROOFS, "asyncio", &["15"]);
 }
 

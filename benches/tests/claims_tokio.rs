@@ -1,8 +1,9 @@
 //! What the book says about tokio, run with the tokio that the face-off measures, on one thread.
 //!
-//! Facts. A claim is what a reader is told, so its proof looks from outside: at order, at counts, at what has been dropped.
-//! What it does not know: what is inside (its wheel, its ticks, its epoll), the runtime with several threads, signals and
-//! processes, and the paused clock: with the feature `test-util`, `cargo bench` would measure a tokio with a lock in its clock.
+//! Facts. A reader sees tokio from outside, and so do the proofs: they look at order, at counts, at what has been
+//! dropped. What it does not know: the inside (tokio's wheel, its ticks, its epoll), the runtime with several threads,
+//! signals, processes, and the paused clock. With the feature `test-util`, `cargo bench` would measure a tokio with a
+//! lock in its clock.
 
 #![forbid(unsafe_code)]
 
@@ -57,7 +58,8 @@ fn living(alive: &Arc<()>) -> usize {
 
 #[test]
 fn the_book_says_what_is_proven() {
-    // 01 and 02 are what the compiler says, 08 is inside, 14 behind another feature; 15 and 17 are about texts and figures.
+    // 01 and 02 are about the compiler, 08 about the inside; 14 needs another feature; 15 and 17 are about texts and
+    // figures.
     let not_run = ["01", "02", "08", "14", "15", "17"];
     book::agrees_with(include_str!("claims_tokio.rs"), "tokio", &not_run);
 }
@@ -177,7 +179,7 @@ fn select_takes_either_unless_it_is_biased() {
 // claim("16", "| `try_join!` drops them; tasks go on |")
 // claim("16", "goes on; the runtime owns it")
 #[test]
-fn who_goes_on_depends_on_who_owns() {
+fn the_owner_decides_which_tasks_go_on() {
     run(async {
         let (futures, tasks, set) = (Arc::new(()), Arc::new(()), Arc::new(()));
         drop(tokio::spawn(waits(&tasks)));
@@ -263,7 +265,7 @@ fn a_timeout_drops_the_future() {
 
 // claim("16", "`yield_now`: not at once, no promise of order")
 #[test]
-fn who_yields_waits_for_more_than_those_who_are_ready() {
+fn a_task_that_yields_waits_for_more_than_the_ready_ones() {
     run(async {
         let polls = spawn_busy();
         let yields = tokio::spawn(async move {

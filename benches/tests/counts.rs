@@ -1,6 +1,6 @@
-//! The program that counts allocations counts what is known, and serves as it promises.
+//! The program that counts allocations counts a known number correctly, and serves as it should.
 //!
-//! Facts. A counter that is off by a factor says the same of everybody, and nobody notices.
+//! Facts. A counter that is wrong by a factor is wrong for all contenders, so the comparison does not show it.
 //!
 //! What follows. It is asked about boxes, each of which is one call and thirty-two bytes, and about tasks that wait.
 
@@ -11,7 +11,7 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use benches::faceoff::counts::child::{READ, Reading, STOP};
+use benches::faceoff::counting::child::{READ, Reading, STOP};
 
 fn counts(words: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_counts"));
@@ -35,7 +35,7 @@ fn boxes_are_counted_exactly() {
     assert_eq!(long.held, 0.0, "all of them are gone");
 }
 
-/// And has been polled, as the program itself asserts: who is read too early has less to show.
+/// Each task has been polled, as the program itself asserts: a task that is read too early shows less.
 #[test]
 fn what_waits_is_held() {
     for (name, state) in ["roundel", "tokio", "tokio_local", "smol", "monoio", "compio"]

@@ -1,4 +1,5 @@
-//! What the face-off is asked for is done, or refused at once: a mistake that shows after ten minutes is an expensive one.
+//! The face-off does what its options ask for, or refuses at once: a mistake that shows after ten minutes is an
+//! expensive one.
 
 #![forbid(unsafe_code)]
 
@@ -8,7 +9,7 @@ fn faceoff(words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_faceoff")).args(words).output().expect("faceoff")
 }
 
-/// Nothing was measured, and what it complains about.
+/// Nothing was measured; this is the complaint.
 fn refused(words: &[&str]) -> String {
     let output = faceoff(words);
     assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{words:?}: {output:?}");

@@ -19,7 +19,7 @@ use browser::{Browser, Theme};
 use sample::sample;
 
 const PHONES: [u32; 2] = [360, 390];
-/// A phone that lies on its side, and a window beside another one.
+/// A phone on its side, and a window beside another one.
 const BETWEEN: [u32; 2] = [500, 780];
 const DESKTOP: u32 = 1280;
 const LEAST_LETTERS: f64 = 14.0;
@@ -81,7 +81,7 @@ impl Seen {
 /// How many lines and bars there must be.
 fn expected(report: &Report) -> (f64, f64) {
     let bars: usize = report.rows.iter().map(|row| row.figures.len()).sum();
-    // What is measured at one number of connections does not grow.
+    // A workload with one number of connections does not grow.
     let rows =
         report.rows.iter().filter(|row| row.group == "network" && row.name.contains("CPU per request"));
     let mut growing: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
@@ -141,7 +141,7 @@ fn every_row_and_everyone_is_seen() {
     }
 }
 
-/// Red, green and blue of `rgb(1, 2, 3)`, together.
+/// The sum of red, green and blue in `rgb(1, 2, 3)`.
 fn brightness(colour: &str) -> u32 {
     let numbers = colour.trim_start_matches("rgb(").trim_end_matches(')').split(", ");
     numbers.map(|number| number.parse::<u32>().unwrap_or_else(|error| panic!("{colour}: {error}"))).sum()
@@ -163,7 +163,7 @@ fn it_is_light_by_day_and_dark_by_night() {
     assert!(pictures[0] != pictures[1], "by night it looks as by day");
 }
 
-/// Width and height of a PNG, which are the first that it says.
+/// Width and height of a PNG, which are at its beginning.
 fn size(png: &[u8]) -> (u32, u32) {
     assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n", "that is no PNG");
     let number = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().expect("four bytes"));
@@ -184,7 +184,7 @@ fn nothing_is_asked_for_from_anywhere() {
 }
 
 #[test]
-fn it_is_built_for_those_who_do_not_see() {
+fn the_page_works_without_sight() {
     let text = page(&sample());
     let must = [
         "<html lang=\"en\">",

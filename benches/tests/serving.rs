@@ -1,6 +1,8 @@
-//! Servers as the face-off starts them: one that nobody needs any more ends, and takes the core it was told to.
+//! Servers as the face-off starts them: one that is no longer needed ends, and each uses the core that it was told to
+//! use.
 //!
-//! Facts. Whoever is killed cannot stop what it has started; a benchmark that is killed must not leave ten servers behind.
+//! Facts. A process that is killed cannot stop what it has started; a benchmark that is killed must not leave ten
+//! servers behind.
 
 #![forbid(unsafe_code)]
 
@@ -8,7 +10,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
-/// A server, and where it is.
+/// A server, and its address.
 fn started(name: &str) -> (Child, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_faceoff"));
     let command = command.args(["serve", name, "echo", "0"]).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -19,13 +21,13 @@ fn started(name: &str) -> (Child, String) {
 }
 
 #[test]
-fn a_server_ends_with_whoever_started_it() {
+fn a_server_ends_with_its_parent() {
     for name in ["roundel", "tokio", "mio"] {
         let (mut server, address) = started(name);
         let mut stream = TcpStream::connect(address).unwrap();
         stream.write_all(b"are you there?").unwrap();
         stream.read_exact(&mut [0; 14]).unwrap();
-        drop(server.stdin.take()); // As the system does for a process that is killed.
+        drop(server.stdin.take()); // The system does this for a process that is killed.
         assert!(server.wait().unwrap().success(), "{name}");
     }
 }

@@ -7,8 +7,8 @@
 //!
 //! ```text
 //! <!-- cite: runtime/src/pace.rs: fn look_is_due -->     a piece of a source, found by a text that occurs once
-//! <!-- cite: examples/hello.rs: let a = .. join(b) -->   from a line to a line
-//! <!-- cite: examples/hello.rs -->                       a whole file
+//! <!-- cite: examples/examples/hello.rs: let a = .. join(b) -->   from a line to a line
+//! <!-- cite: examples/examples/hello.rs -->                       a whole file
 //! <!-- output: hello -->                                 what that example prints
 //! <!-- output: from_scratch_1 --fast; times vary -->     the same, with arguments; its numbers may differ
 //! <!-- strace: one_echo -->                              what it asks the kernel for, from its first line to its last

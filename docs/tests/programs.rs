@@ -45,15 +45,33 @@ fn table() -> Vec<Row> {
     lines.map(row).collect()
 }
 
-/// Name and path of each example that cargo is told of.
+/// Name and path of each example: those that Cargo finds by itself, and those that the manifest names.
 fn examples() -> BTreeSet<(String, String)> {
+    let found = docs::sources("examples/examples", &[".rs"]);
+    let found = found.into_iter().map(|file| (file.module().to_owned(), file.path));
+    found.chain(named_by_hand()).collect()
+}
+
+/// The lines `{ name = "boards", path = "book/boards.rs" },` of the manifest.
+fn named_by_hand() -> Vec<(String, String)> {
     let manifest = read("examples/Cargo.toml");
-    let value = |part: &str, key: &str| {
-        let line = part.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
-        line.trim_matches([' ', '=', '"']).to_owned()
-    };
-    let parts = manifest.split("[[example]]").skip(1);
-    parts.map(|part| (value(part, "name"), format!("examples/{}", value(part, "path")))).collect()
+    let lines = manifest.lines().filter_map(|line| line.trim().strip_prefix("{ name = \""));
+    let parts = lines.map(|line| line.trim_end_matches("\" },").split_once("\", path = \""));
+    let parts = parts.map(|parts| parts.expect("examples/Cargo.toml: a name and a path on one line"));
+    parts.map(|(name, path)| (name.to_owned(), format!("examples/{path}"))).collect()
+}
+
+/// Cargo builds a file in these folders only if the manifest names it, and says nothing about the others.
+#[test]
+fn every_file_that_cargo_does_not_find_is_named_in_the_manifest() {
+    let named: BTreeSet<String> = named_by_hand().into_iter().map(|(_, path)| path).collect();
+    let files = ["examples/book", "examples/from_scratch"].map(|folder| docs::sources(folder, &[".rs"]));
+    let files: BTreeSet<String> = files.into_iter().flatten().map(|file| file.path).collect();
+    assert!(files.len() > 40, "{files:?}");
+    assert_eq!(
+        files, named,
+        "the files of book/ and from_scratch/, and those that examples/Cargo.toml names"
+    );
 }
 
 #[test]
@@ -66,7 +84,7 @@ fn every_program_is_in_the_table_once() {
     let missing: Vec<_> = examples.difference(&named).filter(|(_, path)| !is_of_a_chapter(path)).collect();
     assert!(missing.is_empty(), "docs/programs.md does not name {missing:?}");
     let gone: Vec<_> = named.difference(&examples).collect();
-    assert!(gone.is_empty(), "examples/Cargo.toml does not name {gone:?}");
+    assert!(gone.is_empty(), "Cargo knows no program {gone:?}");
 }
 
 /// The small programs that go with the chapters.

@@ -210,7 +210,9 @@ fn every_crate_refuses_unsafe() {
     for file in all_rust() {
         let is_root = file.path.ends_with("src/lib.rs")
             || file.path.contains("/tests/") && file.path.matches('/').count() == 2
-            || file.path.contains("/examples/")
+            || ["examples", "book", "from_scratch"]
+                .iter()
+                .any(|folder| file.path.starts_with(&format!("examples/{folder}/")))
             || file.path.contains("/bin/")
             || file.path.contains("/benches/benches/");
         let refuses =
@@ -314,6 +316,65 @@ fn the_project_speaks_of_itself_alone() {
             let path = ["/work/", "/root/", "/home/"].iter().any(|path| line.contains(path));
             assert!(!path, "{}:{}: a path of one machine: {line}", text.path, index + 1);
         }
+    }
+}
+
+/// The modules of `benches`, as their paths: `faceoff::groups::timed`.
+fn modules_of_benches() -> BTreeMap<String, Source> {
+    let mut files = sources("benches/src", &[".rs"]);
+    files.retain(|file| !file.path.contains("/bin/") && file.module() != "lib" && file.module() != "tests");
+    let path = |file: &Source| {
+        let below = file.path.trim_start_matches("benches/src/").trim_end_matches(".rs");
+        below.replace('/', "::")
+    };
+    files.into_iter().map(|file| (path(&file), file)).collect()
+}
+
+/// The modules that a line names: `crate::a::b`, `crate::a::{b, c}`, or a child as `b::name`.
+fn modules_named(module: &str, line: &str, all: &BTreeMap<String, Source>) -> Vec<String> {
+    let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let mut paths = Vec::new();
+    for word in line.split(|c: char| !is_name(c)).filter(|word| word.contains("::")) {
+        let below = word.strip_prefix("crate::").map_or(format!("{module}::{word}"), str::to_owned);
+        match line.split_once(&format!("{word}{{")) {
+            Some((_, list)) => paths.extend(list.split([',', '}']).map(|name| below.clone() + name.trim())),
+            None => paths.push(below),
+        }
+    }
+    let longest = |path: &String| {
+        let ends = path.match_indices("::").map(|(at, _)| at).chain([path.len()]);
+        ends.map(|end| &path[..end]).filter(|path| all.contains_key(*path)).last().map(str::to_owned)
+    };
+    paths.iter().filter_map(longest).filter(|named| named != module).collect()
+}
+
+#[test]
+fn the_modules_of_benches_form_no_circle() {
+    let all = modules_of_benches();
+    let named = |(module, file): (&String, &Source)| {
+        let lines = file.code().flat_map(|(_, line)| modules_named(module, line, &all));
+        (module.clone(), lines.collect::<Vec<String>>())
+    };
+    let mut left: BTreeMap<String, Vec<String>> = all.iter().map(named).collect();
+    assert!(left.values().map(Vec::len).sum::<usize>() > 100, "does this test still find them? {left:?}");
+    // A module that names none of those that are left is in no circle, until only circles are left.
+    while let Some(module) = left
+        .iter()
+        .find(|(_, named)| named.iter().all(|named| !left.contains_key(named)))
+        .map(|(module, _)| module.clone())
+    {
+        left.remove(&module);
+    }
+    assert!(left.is_empty(), "these modules of benches name each other, or lead to such: {:?}", left.keys());
+}
+
+/// A program in `bin/` has the name that its users call.
+#[test]
+fn no_two_files_of_benches_share_a_name() {
+    let mut names = BTreeMap::new();
+    for (path, file) in modules_of_benches() {
+        let other = names.insert(file.module().to_owned(), path.clone());
+        assert!(other.is_none(), "two files have the same name: {path} and {other:?}");
     }
 }
 

@@ -1,12 +1,12 @@
-//! A service is asked to end, by a signal: once it has not listened for it, once it has.
+//! A signal asks a service to end: a service that does not handle the signal, and one that does.
 //!
 //! Run it with `cargo run --release --example asked_to_end`.
 //!
-//! Facts. SIGTERM ends a process that has not asked for it, between any two instructions. Nothing is dropped, nothing is
-//! written that was still to be written.
+//! Facts. SIGTERM ends a process that does not handle it, between any two instructions. No value is dropped, and what
+//! has not been written yet is lost.
 //!
-//! What follows. The program starts itself twice as a service with three workers, waits until it says that it is ready,
-//! and asks it to end.
+//! What follows. The program starts itself twice as a service with three workers, waits until the service says that it
+//! is ready, and asks it to end.
 
 #![forbid(unsafe_code)]
 
@@ -31,12 +31,12 @@ async fn worker(number: u32) {
 }
 
 async fn service(listens: bool) {
-    // It listens from here on, before anybody can know that it is there.
+    // It handles the signal from here on, before it says that it is ready.
     let asked = listens.then(signal::shutdown);
     let workers: Vec<_> = (1..=3).map(|number| spawn(worker(number))).collect();
     roundel::yield_now().await;
     println!("ready");
-    std::io::stdout().flush().expect("somebody reads");
+    std::io::stdout().flush().expect("the output has a reader");
     match asked {
         Some(asked) => drop(asked.await),
         None => pending().await,
@@ -47,7 +47,7 @@ async fn service(listens: bool) {
     }
 }
 
-/// Starts the service, waits until it is ready, asks it to end.
+/// Starts the service, waits until it is ready, and asks it to end.
 async fn asked_to_end(kind: &str) -> std::io::Result<()> {
     let mut command = Command::new(env::current_exe()?);
     let mut child = command.arg(kind).stdout(Stdio::piped()).spawn()?;

@@ -1,8 +1,9 @@
-//! A producer that is quick, a consumer that is not, and three channels between them.
+//! A fast producer, a slow consumer, and three channels between them.
 //!
 //! Run it with `cargo run --release --example backpressure`. Time is virtual, so it takes none.
 //!
-//! Facts. What is produced and not consumed lies somewhere. Where the channel has no limit, the memory is the limit.
+//! Facts. Values that are produced and not yet consumed take memory. If the channel has no limit, the memory is the
+//! limit.
 
 #![forbid(unsafe_code)]
 
@@ -19,7 +20,7 @@ fn ms(start: Instant) -> u128 {
     (time::now() - start).as_millis()
 }
 
-/// Returns when it was done, and how much has lain in the channel at most.
+/// Returns when it was done, and the most values that were in the channel.
 async fn produce(sender: Sender<u32>, start: Instant) -> (u128, usize) {
     let mut most = 0;
     for item in 0..ITEMS {
@@ -29,7 +30,7 @@ async fn produce(sender: Sender<u32>, start: Instant) -> (u128, usize) {
     (ms(start), most)
 }
 
-/// A millisecond for each. Ends when the last sender is gone and all has been received.
+/// Takes a millisecond for each value. Ends when the last sender is gone and everything has been received.
 async fn consume(receiver: Receiver<u32>, start: Instant) -> u128 {
     while receiver.recv().await.is_ok() {
         time::sleep(Duration::from_millis(1)).await;

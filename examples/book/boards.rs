@@ -1,12 +1,12 @@
 //! One player, many boards: the same three games one after the other, and at the same time.
 //!
-//! Run it with `cargo run --release --example boards`, and `games` or `users` if one part is enough. It runs on virtual time, so
-//! it takes none, and its figures are exact.
+//! Run it with `cargo run --release --example boards`, and add `games` or `users` to see only that part. It runs on
+//! virtual time, so it takes none, and its figures are exact.
 //!
-//! Facts. The player moves in no time; the opponents think for 3, 2 and 1 seconds. To wait can be done at several boards by one
-//! person.
+//! Facts. The player moves in no time; the opponents think for 3, 2 and 1 seconds. One person can wait at several
+//! boards.
 //!
-//! What follows. What counts is when the waits *begin*, and no word like `async` or `spawn` sees to that.
+//! What follows. What counts is when the waits *begin*. Words like `async` or `spawn` do not change that by themselves.
 
 #![forbid(unsafe_code)]
 
@@ -18,7 +18,7 @@ use roundel::{Runtime, spawn, time};
 
 const THINKING: [u64; 3] = [3, 2, 1];
 
-/// One move, and the wait for its answer. Tells on which thread.
+/// One move, and the wait for its answer. Prints on which thread.
 async fn game(board: usize, begin: Instant) -> thread::ThreadId {
     println!("  {} s: I move at board {}", (time::now() - begin).as_secs(), board + 1);
     time::sleep(Duration::from_secs(THINKING[board])).await;
@@ -26,7 +26,7 @@ async fn game(board: usize, begin: Instant) -> thread::ThreadId {
     thread::current().id()
 }
 
-/// Wrong, and shown: asynchronous in every word, and one after the other.
+/// Wrong, and shown here: every word of it is asynchronous, but one game follows the other.
 async fn wait_at_each_board(begin: Instant) -> Vec<thread::ThreadId> {
     let mut threads = Vec::new();
     for board in 0..THINKING.len() {
@@ -52,7 +52,7 @@ async fn play<F: Future<Output = Vec<thread::ThreadId>>>(how: &str, games: impl 
     println!("  {} s in all, threads: {}", (time::now() - begin).as_secs(), threads.len());
 }
 
-/// The last of a thousand users, who each make the server wait for so long.
+/// How long the last of a thousand users waits, if each keeps the server waiting for this long.
 async fn last_user(wait: Duration) {
     let begin = time::now();
     for _ in 0..1000 {

@@ -1,12 +1,12 @@
 //! Four long computations: one after the other, as four tasks, and on four threads.
 //!
-//! Run it with `cargo run --release --example compute`. Only Linux tells how long a thread has had a processor.
+//! Run it with `cargo run --release --example compute`. Only Linux says how long a thread has had a processor.
 //!
-//! Facts. A task that computes does not wait, so there is nothing that another task could use. A processor does one thing at
-//! an instant; two do two.
+//! Facts. A task that computes does not wait, so it leaves no time that another task could use. One processor does one
+//! thing at a time; two processors do two.
 //!
-//! What follows. Tasks that compute take turns between their steps, and the one thread has as much to do as before. Only
-//! more processors help, and to have them one needs threads.
+//! What follows. Tasks that compute take turns between their steps, and the one thread has as much to do as before.
+//! Only more processors help, and using them takes threads.
 
 #![forbid(unsafe_code)]
 
@@ -41,7 +41,7 @@ fn compute(worked: &Worked) -> usize {
     (0..100).map(|i| step(i * 1000, worked)).sum()
 }
 
-/// The same, and gives way after each step: as polite as a computation can be.
+/// The same, but it yields after each step: as polite as a computation can be.
 async fn compute_politely(worked: Arc<Worked>) -> usize {
     let mut primes = 0;
     for i in 0..100 {

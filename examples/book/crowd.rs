@@ -1,12 +1,13 @@
-//! What it costs to wait: a crowd of threads beside a crowd of tasks.
+//! What waiting costs: many threads beside many tasks.
 //!
-//! Run it with `cargo run --release --example crowd`. Only Linux tells how much memory and processor time was used.
+//! Run it with `cargo run --release --example crowd`. Only Linux says how much memory and processor time was used.
 //!
-//! Facts. Who waits needs memory for what he will do next. A thread keeps a stack for that, and the kernel keeps more; a task
-//! keeps its future. A switch of threads goes through the kernel, a switch of tasks is a return and a call.
+//! Facts. Whatever waits needs memory for what it will do next. A thread has a stack, and the kernel keeps more data
+//! for it; a task has its future. A switch between threads goes through the kernel; a switch between tasks is a return
+//! and a call.
 //!
-//! What follows. A thousand threads are no problem, and a hundred thousand tasks are none. The waiting itself costs neither of
-//! them any processor time.
+//! What follows. A thousand threads are no problem, and neither are a hundred thousand tasks. The waiting itself costs
+//! neither of them any processor time.
 
 #![forbid(unsafe_code)]
 

@@ -1,9 +1,9 @@
-//! A transfer that is dropped at its `.await`, and two cures.
+//! A transfer that is dropped at its `.await`, and two remedies.
 //!
 //! Run it with `cargo run --release --example cut_short`. Time is virtual, so it takes none.
 //!
-//! Facts. Who drops a future stops it at the `.await` where it stands. What was done before stays done, and what comes
-//! behind is never done. There are few such places, and all of them can be tried.
+//! Facts. Dropping a future stops it at the `.await` where it waits. What it did before stays done, and what comes
+//! after the await is never done. There are few such places, and a test can try all of them.
 
 #![forbid(unsafe_code)]
 
@@ -24,14 +24,14 @@ fn add(account: &Account, amount: i32) {
     account.set(account.get() + amount);
 }
 
-/// Wrong: at the await, the money is nowhere.
+/// Wrong: during the await, the money is in neither account.
 async fn careless(yours: &Account, mine: &Account) {
     add(yours, -30);
     ask_the_other_bank().await;
     add(mine, 30);
 }
 
-/// No await between the two.
+/// No await between the two steps.
 async fn in_one_step(yours: &Account, mine: &Account) {
     ask_the_other_bank().await;
     add(yours, -30);
@@ -47,7 +47,7 @@ impl Drop for OnItsWay<'_> {
     }
 }
 
-/// The guard lies in the future, so it is dropped with it.
+/// The guard is part of the future, so it is dropped with the future.
 async fn with_a_guard(yours: &Account, mine: &Account) {
     add(yours, -30);
     let on_its_way = OnItsWay(yours);
@@ -56,7 +56,7 @@ async fn with_a_guard(yours: &Account, mine: &Account) {
     add(mine, 30);
 }
 
-/// Cuts the transfer wherever it can be cut, and counts the money.
+/// Cuts the transfer at each place where it can be cut, and counts the money.
 async fn try_all(name: &str, transfer: impl AsyncFn(&Account, &Account)) {
     let mut lost = Vec::new();
     let places = testing::at_every_await(async |cut| {

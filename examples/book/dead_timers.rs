@@ -1,10 +1,11 @@
-//! Where do all the timeouts go that nobody needed? A heap that only forgets what has expired, and roundel's.
+//! What happens to the timeouts that were not needed? A heap that only forgets what has expired, and roundel's.
 //!
 //! Run it with `cargo run --release --example dead_timers`. It runs on virtual time, and its figures are exact.
 //!
-//! Facts. A server gives each request 10 s, and has its answer after 5 ms. A thousand requests come each second.
+//! Facts. A server allows each request 10 s, and gets its answer after 5 ms. A thousand requests arrive each second.
 //!
-//! What follows. Nearly every timer is dropped long before its time. A heap in which it stays until then is full of the dead.
+//! What follows. Nearly every timer is dropped long before its time. A heap that keeps it until then is full of dead
+//! timers.
 
 #![forbid(unsafe_code)]
 
@@ -22,7 +23,8 @@ const REQUESTS: u64 = 20_000;
 const ANSWER: u64 = 5;
 const TIMEOUT: u64 = 10_000;
 
-/// Wrong, and shown: for each millisecond a request, its answer and its timeout; who is answered leaves his timeout there.
+/// Wrong, and shown here: each millisecond brings a request, its answer and its timeout, and the timeout stays after
+/// the answer.
 fn lazy_heap() {
     let (mut heap, mut most, mut fired) = (BinaryHeap::new(), 0, 0);
     for now in 0..REQUESTS + TIMEOUT {

@@ -1,9 +1,9 @@
-//! Two tasks and two locks, in opposite order; and a probe that tells who waits for whom.
+//! Two tasks and two locks, in opposite order; and a probe that shows which task waits for which.
 //!
 //! Run it with `cargo run --release --example deadlock`.
 //!
-//! Facts. When nobody can go on, the loop sleeps, as it does when there is nothing to do. What makes the difference is who has
-//! what they wait for.
+//! Facts. When no task can go on, the loop sleeps, just as it does when there is nothing to do. The difference is in
+//! who holds what the tasks wait for.
 
 #![forbid(unsafe_code)]
 
@@ -16,7 +16,7 @@ use roundel::probe::{Event, Resource};
 use roundel::sync::Mutex;
 use roundel::{Runtime, TaskId, spawn, testing, yield_now};
 
-/// For each task that waits: for what, and who has that.
+/// For each task that waits: what it waits for, and which task holds that.
 type Waits = Rc<RefCell<BTreeMap<TaskId, (Resource, Option<TaskId>)>>>;
 
 fn note(waits: &Waits, event: Event) {
@@ -27,7 +27,7 @@ fn note(waits: &Waits, event: Event) {
     }
 }
 
-/// Follows from who waits to who has it, until somebody is met twice.
+/// Follows the waits from task to holder, until it meets a task twice.
 fn circle(waits: &Waits, from: TaskId) -> Option<Vec<TaskId>> {
     let (waits, mut path) = (waits.borrow(), vec![from]);
     loop {

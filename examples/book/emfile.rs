@@ -1,11 +1,13 @@
-//! A server that has run out of descriptors, and three ways to take it.
+//! A server that has run out of descriptors, and three ways to react.
 //!
-//! Facts. Of four strangers who knock, two can be let in: then this process may open no more. `accept` fails, and who has knocked
-//! still stands outside, so the listener is still ready. Each guest stays for a second, and goes.
+//! Facts. Four clients connect, and two can be accepted: after that, this process may open no more files. `accept`
+//! fails, but the other clients are still in the queue, so the listener is still ready. Each client stays for a second,
+//! and leaves.
 //!
-//! What follows. To try again at once is to try for ever, and here nobody ever leaves, for the clock is virtual and moves
-//! only when nothing is to be done. To wait for the next report is to wait for the next stranger. `serve` tries when
-//! a guest has gone. Tries are counted; the limit of descriptors is lowered for this process alone.
+//! What follows. Trying again at once means trying for ever. Here no client ever leaves meanwhile, because the clock is
+//! virtual and moves only when the loop has nothing to do. Waiting for the next report means waiting for the next
+//! client. `serve` tries again when a client has gone. The program counts the tries; it lowers the limit of descriptors
+//! for this process alone.
 
 #![forbid(unsafe_code)]
 
@@ -25,7 +27,7 @@ use roundel::{Runtime, spawn, time};
 use roundel_net::serve::{Accept, serve};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// A listener that counts how often it is tried. What happens at more than 10,000 tries is not waited for.
+/// A listener that counts the calls of `accept`. The program gives up after 10,000.
 struct Door {
     source: Source<TcpListener>,
     tries: Rc<Cell<u32>>,
@@ -71,7 +73,7 @@ async fn wait_for_a_guest_to_go(door: Door) {
     server.await.map(drop).expect("a listener that can be listened to");
 }
 
-/// Lets this process open two descriptors more than it has.
+/// Lets this process open two more descriptors than it has.
 fn lower_the_limit() -> Rlimit {
     let (before, null) = (getrlimit(Resource::Nofile), || File::open("/dev/null").expect("a descriptor"));
     let two = [null(), null()];
@@ -107,5 +109,5 @@ fn main() -> io::Result<()> {
     args::none();
     show("try again at once (given up after 10000 tries)", try_again_at_once)?;
     show("wait for the next report", wait_for_the_next_report)?;
-    show("wait for a guest to go", wait_for_a_guest_to_go)
+    show("wait for a client to leave", wait_for_a_guest_to_go)
 }

@@ -1,10 +1,12 @@
-//! Asking the kernel by hand: epoll, with nothing between us and it.
+//! Asking the kernel by hand: epoll, with nothing in between.
 //!
-//! Facts. A non-blocking read says `WouldBlock` where another one would wait. One epoll watches any number of descriptors,
-//! and one call of it names those that are ready: all that are (*level*), or all that have become so since (*edge*).
+//! Facts. A non-blocking read says `WouldBlock` where a blocking one would wait. One epoll watches any number of
+//! descriptors, and one call names those that are ready: all that are ready (*level*), or all that have become ready
+//! since the last report (*edge*).
 //!
-//! What follows. `ask` counts what it costs to ask each socket, and what it costs to ask for all. `again` counts what each of
-//! the two kinds of report says, and what it does not say. Nothing here waits: each look comes back at once.
+//! What follows. `ask` counts what it costs to ask each socket, and what it costs to ask for all of them. `again`
+//! counts what each of the two kinds of report says, and what it does not say. Nothing here waits: each look returns at
+//! once.
 
 #![forbid(unsafe_code)]
 
@@ -30,7 +32,7 @@ mod linux {
             epoll::add(&self.0, socket, EventData::new_u64(name), flags).expect("a socket can be watched");
         }
 
-        /// The names of those that it reports now.
+        /// The names that it reports now.
         fn look(&self) -> Vec<u64> {
             let mut events = Vec::with_capacity(64);
             let at_once = rustix::event::Timespec::default();
@@ -46,7 +48,7 @@ mod linux {
         (ours, theirs)
     }
 
-    /// How many bytes, up to `most`; none if the read would have to wait.
+    /// How many bytes there are, up to `most`; none if the read would have to wait.
     fn read(mut socket: &UnixStream, most: usize) -> usize {
         match socket.read(&mut [0; 64][..most]) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
@@ -54,7 +56,7 @@ mod linux {
         }
     }
 
-    /// Ten bytes come, one after the other, each to another one of a hundred sockets.
+    /// Ten bytes arrive, one after the other, each at another one of a hundred sockets.
     pub(super) fn ask() {
         let mut pairs: Vec<_> = (0..100).map(|_| pair()).collect();
         let (mut reads, mut found) = (0, 0);
@@ -77,7 +79,7 @@ mod linux {
         println!("asking the kernel: 10 looks, {reads} reads, {found} of them found a byte");
     }
 
-    /// Eight bytes come at once. After each report, `reads` tries to read four.
+    /// Eight bytes arrive at once. After each report, `reads` tries to read four.
     fn eight_bytes(how: &str, flags: EventFlags, reads: usize) {
         let (kernel, (ours, mut theirs)) = (Kernel::new(), pair());
         kernel.watch(&ours, 0, flags);

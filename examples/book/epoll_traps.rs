@@ -1,10 +1,10 @@
-//! Three things about epoll that its name for a descriptor does not tell.
+//! Three things about epoll that a descriptor's number does not show.
 //!
-//! Facts. What is registered is not the number but the open file behind it. A number that is free is given to the next one who
-//! asks. And a report says what was true when the kernel wrote it.
+//! Facts. epoll registers the open file behind the number, not the number. A number that is free goes to the next file
+//! that is opened. And a report says what was true when the kernel wrote it.
 //!
-//! What follows. A source is taken out before it is closed; a report carries a name that is never used again, and not the
-//! number; and a report that finds nobody is thrown away. Each of these has a line here that shows why.
+//! What follows. A source is deregistered before it is closed. A report carries a name that is never used again,
+//! instead of the number. A report whose name is unknown is discarded. Each of these has a line here that shows why.
 
 #![forbid(unsafe_code)]
 
@@ -56,7 +56,7 @@ mod linux {
         watch(&kernel, &one, number(&one)).expect("a socket can be watched");
         watch(&kernel, &two, number(&two)).expect("a socket can be watched");
         let reports = look(&kernel);
-        // What the first of the two has to say: close the second, and open a third.
+        // What the first of the two has to do: close the second, and open a third.
         let second = number(&two);
         drop(two);
         let (mut three, _last_peer) = UnixStream::pair().expect("a pair of sockets");

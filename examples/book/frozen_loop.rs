@@ -1,12 +1,12 @@
-//! A job that blocks, first inside a task and then in a thread, and how much of the loop's heart it hears.
+//! A job that blocks, first inside a task and then in a thread, and how many heartbeats of the loop it hears.
 //!
 //! Run it with `cargo run --release --example frozen_loop`.
 //!
-//! Facts. A task beats every 10 ms, as long as the loop turns. The job listens for five beats and gives up on each after
-//! 500 ms; while it listens, its thread can do nothing else.
+//! Facts. A task beats every 10 ms, as long as the loop turns. The job waits for five beats and gives up on each after
+//! 500 ms; while it waits, its thread can do nothing else.
 //!
-//! What follows. Inside a task the job holds the only thread by which the heart could beat, so it hears nothing. In a
-//! thread of the pool it hears all five.
+//! What follows. Inside a task, the job holds the only thread that could beat, so it hears nothing. In a thread of the
+//! pool it hears all five.
 
 #![forbid(unsafe_code)]
 
@@ -17,7 +17,7 @@ use examples::{args, println};
 use roundel::blocking::unblock;
 use roundel::{spawn, time};
 
-/// Beats until nobody listens any more.
+/// Beats until the receiver has gone.
 async fn heart(beats: Sender<()>) {
     loop {
         time::sleep(Duration::from_millis(10)).await;
@@ -27,7 +27,7 @@ async fn heart(beats: Sender<()>) {
     }
 }
 
-/// Blocks its thread. Tells how many of five beats it has heard.
+/// Blocks its thread. Returns how many of five beats it has heard.
 fn listen(beats: &Receiver<()>) -> usize {
     (0..5).take_while(|_| beats.recv_timeout(Duration::from_millis(500)).is_ok()).count()
 }

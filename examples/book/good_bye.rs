@@ -1,9 +1,9 @@
-//! A cleanup that has to wait, when the body is dropped: who waits for it, and who cuts it.
+//! A cleanup that has to wait, when the body is dropped: what waits for it, and what cuts it short.
 //!
 //! Run it with `cargo run --release --example good_bye`. Time is virtual, so it takes none.
 //!
-//! Facts. A destructor cannot wait. What is to be awaited after a future was dropped has to be somebody else's: the task's
-//! that was cancelled, or a task of its own.
+//! Facts. A destructor cannot wait. An await after a future was dropped has to belong to something else: to the task
+//! that was cancelled, or to a task of its own.
 
 #![forbid(unsafe_code)]
 
@@ -22,7 +22,7 @@ fn say(what: &str, start: Instant) {
     println!("    {:3} ms  {what}", (time::now() - start).as_millis());
 }
 
-/// Has a good-bye to say, which takes 300 ms.
+/// Says good-bye, which takes 300 ms.
 async fn session(start: Instant, grace: Duration) {
     let good_bye = async move || {
         time::sleep(ms(300)).await;

@@ -1,12 +1,12 @@
-//! What a task that does not give way takes from all the others.
+//! What a task that does not yield takes from all the others.
 //!
 //! Run it with `cargo run --release --example greedy`.
 //!
-//! Facts. Nobody interrupts a poll. A deadline that passes meanwhile is noticed when it is over; and between two looks at the
-//! clock there is more than one poll.
+//! Facts. Nothing interrupts a poll. The loop notices a deadline that passes meanwhile only when the poll is over, and
+//! there is more than one poll between two looks at the clock.
 //!
-//! What follows. A poll of 200 ms makes everybody late by 200 ms. Polls of 1 ms do less harm, as soon as the loop has noticed
-//! how long they take; and polls of 20 µs are hardly felt, even if they come from sixteen tasks that never stop.
+//! What follows. A poll of 200 ms makes every other task late by 200 ms. Polls of 1 ms do less harm, once the loop has
+//! noticed how long they take. Polls of 20 µs hardly matter, even if they come from sixteen tasks that never stop.
 
 #![forbid(unsafe_code)]
 
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use examples::{args, println};
 use roundel::{spawn, time, yield_now};
 
-/// Keeps the processor, as a long computation does.
+/// Keeps the processor busy, as a long computation does.
 fn burn(duration: Duration) {
     let begin = Instant::now();
     while begin.elapsed() < duration {
@@ -23,7 +23,7 @@ fn burn(duration: Duration) {
     }
 }
 
-/// How many milliseconds each of five sleeps of 10 ms takes beside tasks that burn so much in each poll.
+/// How many milliseconds each of five sleeps of 10 ms takes beside tasks that burn this long in each poll.
 async fn five_sleeps(tasks: u32, each_poll: Duration, polls: u32) -> Vec<u128> {
     for _ in 0..tasks {
         let compute = async move {

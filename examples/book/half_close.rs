@@ -1,10 +1,11 @@
-//! A peer that has said all it has to say, and still listens.
+//! A peer that has said everything, and still listens.
 //!
-//! Facts. A connection has two directions, and each ends by itself. A read that gives no bytes says that nothing more will come
-//! from there. It does not say that nobody is there.
+//! Facts. A connection has two directions, and each ends by itself. A read of no bytes says that nothing more will come
+//! from there. It does not say that the peer has gone.
 //!
-//! What follows. A client asks, ends its direction, and listens. The answer takes a second. One server watches meanwhile whether
-//! the client is still there, and takes the end of the stream for the end of the client; the other does not.
+//! What follows. A client asks, ends its direction, and listens. The answer takes a second. Meanwhile one server
+//! watches whether the client is still there, and takes the end of the stream for the end of the client. The other does
+//! not.
 
 #![forbid(unsafe_code)]
 
@@ -20,7 +21,7 @@ async fn answer(stream: &Duplex) {
     copy(&b"the answer"[..], stream).await.expect("the peer is there");
 }
 
-/// The end of the stream is taken for the end of the peer.
+/// This takes the end of the stream for the end of the peer.
 async fn leaves_with_the_question(stream: Duplex) {
     let mut reader = Reader::new(&stream);
     reader.read_line().await.expect("a question");

@@ -1,10 +1,10 @@
-//! Guests who say nothing, guests who say little, and whom a timeout sends away.
+//! Clients that send nothing, clients that send little, and which of them a timeout disconnects.
 //!
-//! Facts. A connection costs as long as it is open, whether a byte comes or not. A stranger may send a byte now and then, so
-//! that something always moves, and never finish a question.
+//! Facts. A connection costs something as long as it is open, whether bytes arrive or not. A client may send a byte now
+//! and then, so that it is never idle, and never finish a question.
 //!
-//! What follows. The server has an idle timeout of 8 s. That sends away whoever is silent. Whoever drips is sent away only by a
-//! deadline for the whole question. The clock is virtual; the sockets are real.
+//! What follows. The server has an idle timeout of 8 s. It disconnects a silent client. Only a deadline for the whole
+//! question disconnects a client that drips. The clock is virtual; the sockets are real.
 
 #![forbid(unsafe_code)]
 
@@ -21,7 +21,7 @@ fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// Answers questions of one line. Each has to be finished within `patience`.
+/// Answers questions of one line. Each has to be complete within `patience`.
 async fn answer(stream: TcpStream, patience: Duration) -> io::Result<()> {
     let mut reader = Reader::new(&stream);
     while let Some(_question) =
@@ -32,7 +32,7 @@ async fn answer(stream: TcpStream, patience: Duration) -> io::Result<()> {
     Ok(())
 }
 
-/// Says `text` every six seconds, and tells when the server has hung up.
+/// Sends `text` every six seconds, and prints when the server has hung up.
 async fn guest(who: &str, text: &str, address: SocketAddr, start: Instant) -> io::Result<()> {
     let stream = TcpStream::connect(address).await?;
     let talk = async {

@@ -1,9 +1,10 @@
-//! One byte's journey, as the loop tells it: every step that a probe sees, from a read that has to wait to one that returns.
+//! One byte's journey, as the loop reports it: every step that a probe sees, from a read that has to wait to a read
+//! that returns.
 //!
-//! Facts. A loop that is watched tells each poll, each wake, each report of the kernel, and when it parks.
+//! Facts. A loop with a probe reports each poll, each wake, each report of the kernel, and when it parks.
 //!
-//! What follows. A task reads from one end of a pair of sockets, and the byte is written to the other end after the loop has
-//! gone to sleep for the first time. The clock is virtual, so nobody has to wait for that.
+//! What follows. A task reads from one end of a pair of sockets, and the byte is written to the other end after the
+//! loop has gone to sleep for the first time. The clock is virtual, so this takes no time.
 
 #![forbid(unsafe_code)]
 
@@ -19,7 +20,7 @@ fn name(task: roundel::TaskId) -> String {
     task::name(task).map_or("main".into(), |name| name.into_owned())
 }
 
-/// Says what has happened, if it belongs to the journey.
+/// Prints what has happened, if it belongs to the journey.
 fn tell(event: Event) {
     match event {
         Event::PollBegin { task } => println!("poll {}", name(task)),

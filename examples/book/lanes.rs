@@ -1,12 +1,12 @@
-//! Sixteen tasks that never stop, and one that waits for a message: from a task, and from the kernel.
+//! Sixteen tasks that never stop, and one that waits for a message: from a task, and then from the kernel.
 //!
 //! Run it with `cargo run --release --example lanes`. It counts polls, so its figures are exact.
 //!
-//! Facts. A look at the kernel comes after a stretch of polls; with virtual time, always of 64. Whoever is woken
-//! then goes to a queue, and sixteen have gone to one before.
+//! Facts. The loop looks at the kernel after a stretch of polls; with virtual time, always after 64. A task that is
+//! woken then goes to the end of a queue, and sixteen tasks are already in one.
 //!
-//! What follows. There are two queues, and they take turns: who was woken by the world waits for one of the others, and not
-//! for sixteen.
+//! What follows. There are two queues, and they take turns. A task that the kernel has woken waits for one of the
+//! others, and not for sixteen.
 
 #![forbid(unsafe_code)]
 
@@ -29,8 +29,8 @@ async fn never_stop() {
     }
 }
 
-/// Sends something to a reader in the middle of all this. How many polls come from the message to the reader's wake, and from
-/// there to its poll?
+/// Sends something to a reader in the middle of all this. How many polls are there between the message and the reader's
+/// wake, and between the wake and its poll?
 fn delays(make: fn() -> Pair) -> (usize, usize) {
     let events: Rc<RefCell<Vec<Event>>> = Rc::default();
     let sink = Rc::clone(&events);

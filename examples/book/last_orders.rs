@@ -1,10 +1,11 @@
-//! The end of the evening: a server that is dropped, and one that is asked to end.
+//! The end of a server: one that is dropped, and one that is asked to end.
 //!
-//! Facts. To drop a server is to cancel its handlers, wherever they are. A guest who is being served would rather have what he
-//! came for; but not every guest ever goes.
+//! Facts. Dropping a server cancels its handlers, wherever they are. A client that is being served would rather have
+//! its answer. But some clients never leave.
 //!
-//! What follows. A handler takes two seconds for its answer, and then waits until the guest goes. After one second the server is to
-//! end: once it is dropped, once it is asked, and given three seconds. The clock is virtual; the sockets are real.
+//! What follows. A handler takes two seconds for its answer, and then waits until the client leaves. The server is to
+//! end after one second. Once it is dropped; once it is asked to end, and has three seconds for it. The clock is
+//! virtual; the sockets are real.
 
 #![forbid(unsafe_code)]
 
@@ -20,7 +21,7 @@ fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// A guest who is served for two seconds, and hears what he came for at the end of them, or not.
+/// A client that is served for two seconds, and then hears the answer, or not.
 async fn end(waits: bool) -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let (address, start) = (listener.local_addr()?, time::now());
@@ -28,13 +29,13 @@ async fn end(waits: bool) -> io::Result<()> {
     let server = serve(listener, |stream: TcpStream| async move {
         time::sleep(seconds(2)).await;
         stream.write_all(b"42\n").await?;
-        // Until the guest goes, and this one does not.
+        // Waits until the client leaves, and this one does not.
         stream.read(&mut [0]).await
     });
     let guest = spawn(async move {
         let stream = TcpStream::connect(address).await?;
         let count = stream.read(&mut [0; 64]).await?;
-        println!("    after {} s, the guest has heard {count} bytes", since());
+        println!("    after {} s, the client has heard {count} bytes", since());
         stream.read(&mut [0]).await
     });
     if waits {
@@ -47,7 +48,7 @@ async fn end(waits: bool) -> io::Result<()> {
         }
     }
     let refused = TcpStream::connect(address).await.is_err();
-    println!("    a new guest is refused: {refused}");
+    println!("    a new client is refused: {refused}");
     let _ = guest.await;
     Ok(())
 }

@@ -1,9 +1,9 @@
-//! However a future ends, its destructors say the same.
+//! However a future ends, its destructors print the same.
 //!
 //! Run it with `cargo run --release --example last_words`.
 //!
-//! Facts. When a future is dropped, its variables are, the last one first. What was never polled has no variables yet, only
-//! what it was given.
+//! Facts. Dropping a future drops its variables, the last one first. A future that was never polled has no variables
+//! yet, only its arguments.
 
 #![forbid(unsafe_code)]
 
@@ -62,7 +62,7 @@ fn main() {
     roundel::run(async {
         for (what, way) in [("returned:", Way::Return), ("an error:", Way::Error), ("panicked:", Way::Panic)]
         {
-            // How it ended is not what we look at here.
+            // How it ended does not matter here.
             let _ = spawn(work(way, argument())).await;
             log.show(what);
         }

@@ -1,12 +1,12 @@
-//! How late is a sleep? A hundred sleeps of 100 µs, by three clocks.
+//! How late is a sleep? A hundred sleeps of 100 µs, with three clocks.
 //!
 //! Run it with `cargo run --release --example lateness`.
 //!
-//! Facts. `epoll_wait` counts milliseconds. To come too early is forbidden, so it has to be asked for a whole one. And to
-//! whatever is asked for, the kernel may add a slack.
+//! Facts. `epoll_wait` counts milliseconds. A sleep must not end early, so a loop has to ask for a whole millisecond.
+//! And the kernel may add a slack to whatever it is asked for.
 //!
-//! What follows. A loop that tells the poll how long to wait is late by up to a millisecond, each time. A file that becomes
-//! readable at an exact time is not.
+//! What follows. A loop that passes its timeout to `epoll_wait` is late by up to a millisecond, each time. A file that
+//! becomes readable at an exact time is not.
 
 #![forbid(unsafe_code)]
 
@@ -25,12 +25,12 @@ fn tell(who: &str, begin: Instant) {
     println!("{who}: late by {} µs on average", late.as_micros());
 }
 
-/// Wrong, and shown: the wait of a loop that hands its next deadline to `epoll_wait`.
+/// Wrong, and shown here: the wait of a loop that passes its next deadline to `epoll_wait`.
 fn with_a_limit_for_the_poll() {
     let mut poll = Poll::new().expect("a descriptor");
     let mut events = Events::with_capacity(8);
     for _ in 0..SLEEPS {
-        poll.poll(&mut events, Some(SLEEP)).expect("nobody interrupts it");
+        poll.poll(&mut events, Some(SLEEP)).expect("no signal interrupts it");
     }
 }
 

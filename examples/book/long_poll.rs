@@ -1,11 +1,11 @@
-//! Two tasks that take 150 ms each, and the one of which the debug mode warns.
+//! Two tasks that take 150 ms each, and the debug mode, which warns about one of them.
 //!
 //! Run it with `cargo run --release --example long_poll`.
 //!
-//! Facts. Warnings go to standard error. A task that awaits for 150 ms holds up nobody; one that blocks for as long holds up
-//! everybody.
+//! Facts. Warnings go to standard error. A task that awaits for 150 ms holds up no other task; one that blocks for as
+//! long holds up all of them.
 //!
-//! What follows. The program starts itself once more, with an argument, and prints what that one complains about.
+//! What follows. The program starts itself once more, with an argument, and prints the warnings of that process.
 
 #![forbid(unsafe_code)]
 

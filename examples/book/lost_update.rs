@@ -1,8 +1,8 @@
-//! Two deposits into one account: without a lock, without a lock and with an await in the wrong place, and with one.
+//! Two deposits into one account: without a lock, without a lock and with an await in the wrong place, and with a lock.
 //!
 //! Run it with `cargo run --release --example lost_update`. Time is virtual, so it takes none.
 //!
-//! Facts. Between two awaits nobody else runs. At an await anybody may.
+//! Facts. Between two awaits no other task runs. At an await any task may run.
 
 #![forbid(unsafe_code)]
 
@@ -33,7 +33,7 @@ async fn waits_between(balance: &Cell<u32>, amount: u32) {
     balance.set(seen + amount);
 }
 
-/// Waits in the same place, and nobody else can read meanwhile.
+/// Waits in the same place, but no other task can read meanwhile.
 async fn waits_locked(balance: &Mutex<u32>, amount: u32) {
     let mut balance = balance.lock().await;
     let seen = *balance;
@@ -41,7 +41,7 @@ async fn waits_locked(balance: &Mutex<u32>, amount: u32) {
     *balance = seen + amount;
 }
 
-/// Runs both deposits, and says what there is then.
+/// Runs both deposits, and prints the balance.
 async fn both<T>(what: &str, deposits: impl Future<Output = T>, balance: impl Fn() -> u32) {
     let start = time::now();
     deposits.await;

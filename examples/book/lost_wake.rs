@@ -1,8 +1,9 @@
-//! Three want a lock, and the second is dropped: a lock that forgets the third, and one that does not.
+//! Three tasks want a lock, and the second is dropped: a lock that forgets the third, and one that does not.
 //!
 //! Run it with `cargo run --release --example lost_wake`. Time is virtual, so it takes none.
 //!
-//! Facts. Who waits can be dropped at any time: also after it was woken, and before it came. Who wakes it cannot know.
+//! Facts. A task that waits can be dropped at any time, even after it was woken and before it ran. Its waker cannot
+//! know that.
 
 #![forbid(unsafe_code)]
 
@@ -17,7 +18,7 @@ use roundel::group::join;
 use roundel::sync::Mutex;
 use roundel::{Runtime, testing, time, yield_now};
 
-/// Wrong: a flag, and the wakers of those who wait.
+/// Wrong: a flag, and the wakers of the tasks that wait.
 #[derive(Default)]
 struct BareLock {
     locked: Cell<bool>,
@@ -34,9 +35,9 @@ impl Drop for BareGuard<'_> {
     }
 }
 
-/// What both kinds of locks can do.
+/// What both kinds of lock can do.
 trait Lock: Default {
-    /// Waits for it; it is released when what this gives is dropped.
+    /// Waits for the lock, which is released when the result is dropped.
     fn hold(&self) -> impl Future<Output = impl Sized>;
 }
 
@@ -58,7 +59,8 @@ impl Lock for Mutex<()> {
     }
 }
 
-/// One has the lock, two wait; the second is dropped wherever it can be. Does the third get it, within an hour?
+/// One task has the lock, two wait; the second is dropped at each place where it can be. Does the third get the lock
+/// within an hour?
 async fn three_want<L: Lock>(what: &str) {
     let mut fates = Vec::new();
     testing::at_every_await(async |cut| {

@@ -1,27 +1,28 @@
-//! Two programs on a machine with moods, measured in three ways. Only one of them gets it right.
+//! Two programs on a machine with moods, measured in three ways. Only one of the ways is right.
 //!
 //! Run it with `cargo run --release --example moods`.
 //!
-//! Facts. The second program always needs 1.2 times the work of the first. The machine becomes slower, and quicker again,
-//! in its own time; and now and then somebody else needs it for a moment. It is simulated, so the figures are exact.
+//! Facts. The second program always needs 1.2 times the work of the first. The machine becomes slower, and then faster
+//! again, and now and then another program needs it for a moment. The machine is simulated, so the figures are exact.
 //!
-//! What follows. Each way asks the same machine for the same number of runs, in another order, and sums up differently.
+//! What follows. Each way uses the same machine for the same number of runs, but in another order and with another
+//! summary.
 
 #![forbid(unsafe_code)]
 
 use examples::{args, println};
 
-/// A machine that a run takes time on, and whose mood changes with every run.
+/// A machine on which a run takes time, and whose mood changes with every run.
 #[derive(Default)]
 struct Machine {
     runs: usize,
 }
 
 impl Machine {
-    /// How long so much work takes now.
+    /// How long this much work takes now.
     fn takes(&mut self, work: f64) -> f64 {
         self.runs += 1;
-        // Warm for twenty runs, slow for twenty; and every seventh run is disturbed.
+        // Fast for twenty runs, slow for twenty; and every seventh run is disturbed.
         let mood = if (self.runs / 20).is_multiple_of(2) { 1.0 } else { 1.6 };
         let disturbed = if self.runs.is_multiple_of(7) { 5.0 } else { 1.0 };
         work * mood * disturbed
@@ -42,14 +43,14 @@ fn median(samples: &[f64]) -> f64 {
     sorted[sorted.len() / 2]
 }
 
-/// All runs of one program, then all of the other.
+/// All runs of one program, then all runs of the other.
 fn one_after_the_other() -> (Vec<f64>, Vec<f64>) {
     let mut machine = Machine::default();
     let mut runs = |work| (0..ROUNDS).map(|_| machine.takes(work)).collect();
     (runs(FIRST), runs(SECOND))
 }
 
-/// In each round each has its turn, and each round begins with the other one.
+/// In each round each program has its turn, and each round begins with the other one.
 fn in_turns() -> (Vec<f64>, Vec<f64>) {
     let mut machine = Machine::default();
     let round = |round: usize| match round % 2 {

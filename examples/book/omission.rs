@@ -1,12 +1,13 @@
-//! Two clients measure the same server, which stands still once for a second. One of them does not notice.
+//! Two clients measure the same server, which stands still once for a second. One of the clients does not notice.
 //!
 //! Run it with `cargo run --release --example omission`.
 //!
-//! Facts. The server needs 1 ms for an answer, and stands still from 5 s to 6 s. A hundred messages a second are due, for ten
-//! seconds; users do not wait for one another. Time is virtual, so the figures are exact.
+//! Facts. The server needs 1 ms for an answer, and stands still from 5 s to 6 s. A hundred messages a second are due,
+//! for ten seconds, because users do not wait for one another. Time is virtual, so the figures are exact.
 //!
-//! What follows. The polite client sends a message when the one before was answered: while the server stands still, it
-//! sends nothing, and what it did not send is in no statistics. The punctual client sends each message when it is due.
+//! What follows. The polite client sends a message when the one before it was answered. While the server stands still,
+//! it sends nothing, and messages that were not sent are in no statistics. The punctual client sends each message when
+//! it is due.
 
 #![forbid(unsafe_code)]
 
@@ -50,7 +51,7 @@ fn told(client: &str, mut latencies: Vec<Duration>) {
     );
 }
 
-/// Wrong: waits for the answer, then for the rest of the 10 ms, and counts from when it has sent.
+/// Wrong: waits for the answer, then for the rest of the 10 ms, and counts from the moment at which it has sent.
 async fn polite() -> Vec<Duration> {
     let server = Server { begin: time::now(), turn: Mutex::new(()) };
     let mut latencies = Vec::new();
@@ -63,7 +64,7 @@ async fn polite() -> Vec<Duration> {
     latencies
 }
 
-/// Counts from when each message was due.
+/// Counts from the moment at which each message was due.
 async fn punctual() -> Vec<Duration> {
     let server = Server { begin: time::now(), turn: Mutex::new(()) };
     let message = |number| {

@@ -1,9 +1,9 @@
-//! One message and its answer, twice, to be looked at from outside: what does a loop ask the kernel for?
+//! One message and its answer, twice, seen from outside: what does a loop ask the kernel for?
 //!
 //! Facts. A task that reads asks the kernel only if there may be something to read. A new socket may have something.
 //!
-//! What follows. Both ends are tasks of one loop. What happens between the first line that is printed and the last one is all that
-//! two messages and two answers cost. With `unix`, they go over a Unix socket, and one thing is different.
+//! What follows. Both ends are tasks of one loop. Everything between the first printed line and the last is the cost of
+//! two messages and two answers. With `unix`, they go over a Unix socket, and one thing is different.
 
 #![forbid(unsafe_code)]
 

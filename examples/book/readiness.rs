@@ -1,10 +1,11 @@
-//! What a report of readiness is worth, and what is lost with a read that is given up.
+//! What a report of readiness is worth, and what is lost when a read is dropped.
 //!
-//! Facts. A report is a hint: when it is acted on, somebody else may have taken the byte. To give up is to drop a future, and
-//! with it whatever it has in hand.
+//! Facts. A report is a hint: another reader may take the byte before you do. Giving up means dropping a future, with
+//! everything that it holds.
 //!
 //! What follows. `hint` has two tasks that wait for one byte. `given_up` reads messages of six bytes, each within a
-//! second, from somebody who makes a pause in the middle; once in a way that loses three bytes, and once not.
+//! second, from a sender that pauses in the middle: once in a way that loses three bytes, and once in a way that does
+//! not.
 
 #![forbid(unsafe_code)]
 
@@ -20,7 +21,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 async fn hint() -> io::Result<()> {
     let (ours, theirs) = UnixStream::pair()?;
-    // A new socket may have something to read. This one has not, and from here on both have to wait.
+    // A new socket may have something to read. This one has nothing, and from here on both tasks have to wait.
     let _ = ours.try_read(&mut [0]).expect_err("nothing was sent");
     let ours = Rc::new(ours);
     let readers = ["first", "second"].map(|which| {

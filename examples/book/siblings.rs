@@ -1,9 +1,9 @@
-//! Three jobs, of which one fails: when one hears of it, and what becomes of the others.
+//! Three jobs, of which one fails: when the caller hears of it, and what happens to the other two.
 //!
 //! Run it with `cargo run --release --example siblings`. Time is virtual, so it takes none.
 //!
-//! Facts. Whoever starts several things has decided, knowingly or not, who waits for them, who hears of an error, and whether
-//! the others go on.
+//! Facts. Starting several things means deciding, knowingly or not, what waits for them, what hears of an error, and
+//! whether the others go on.
 
 #![forbid(unsafe_code)]
 
@@ -16,7 +16,7 @@ use roundel::group::{GroupError, gather, try_gather, try_scope};
 use roundel::{JoinHandle, Runtime, spawn, time};
 
 type Result<T = &'static str> = std::result::Result<T, &'static str>;
-/// Whoever got to its end.
+/// The jobs that have finished.
 type Done = Rc<RefCell<Vec<&'static str>>>;
 
 async fn job(done: Done, name: &'static str, ms: u64, result: Result) -> Result {
@@ -32,15 +32,15 @@ fn jobs(done: Done) -> [impl Future<Output = Result>; 3] {
 }
 
 async fn ended(task: JoinHandle<Result>) -> Result {
-    task.await.expect("nobody cancels it, and it does not panic")
+    task.await.expect("it is not cancelled and does not panic")
 }
 
-/// Wrong: nobody waits, and nobody hears.
+/// Wrong: no code waits, and none hears of the error.
 async fn forgotten(done: Done) {
     jobs(done).map(spawn).into_iter().for_each(JoinHandle::detach);
 }
 
-/// Wrong: each has to wait for the one before it.
+/// Wrong: each job has to wait for the one before it.
 async fn one_after_the_other(done: Done) -> Result<Vec<&'static str>> {
     let mut values = Vec::new();
     for task in jobs(done).map(spawn) {
@@ -57,7 +57,7 @@ async fn scoped(done: Done) -> std::result::Result<(), GroupError<&'static str>>
     .await
 }
 
-/// Runs it, looks when it comes back and with what, and a second later who has got to its end.
+/// Runs this, and prints when it returned, and with what; and a second later, which jobs have finished.
 async fn look<T: std::fmt::Debug>(what: &str, run: impl AsyncFnOnce(Done) -> T) {
     let (done, start) = (Done::default(), time::now());
     let result = run(done.clone()).await;

@@ -1,20 +1,21 @@
-//! A clever structure and a simple one do the same, until they do not; and then the smallest program that shows it.
+//! A clever structure and a simple one do the same, until they do not; then the smallest program that shows the
+//! difference.
 //!
 //! Run it with `cargo run --release --example simple_twin`.
 //!
-//! Facts. What is simple enough cannot be wrong, and may be slow. What both do can be compared, whatever it is. A program
-//! of forty steps that fails says little, one of two says all.
+//! Facts. Code that is simple enough cannot be wrong, but it may be slow. Whatever two structures both do can be
+//! compared. A failing program of forty steps says little; one of two steps says everything.
 
 #![forbid(unsafe_code)]
 
 use examples::{args, println};
 
-/// A timer is set that is due in so many ticks; then so many go by.
+/// Sets a timer that is due after the first number of ticks; then the second number of ticks passes.
 type Step = (u64, u64);
 
 trait Timers: Default {
     fn insert(&mut self, due: u64, name: u32);
-    /// Who is due at this tick. It is asked for every tick, one after the other.
+    /// The timers that are due at this tick. It is called for every tick, one after the other.
     fn fire(&mut self, now: u64) -> Vec<u32>;
 }
 
@@ -32,7 +33,7 @@ impl Timers for Wheel {
     }
 }
 
-/// Simple: looks at all of them, always.
+/// Simple: it always looks at all of them.
 #[derive(Default)]
 struct List(Vec<(u64, u32)>);
 
@@ -46,7 +47,7 @@ impl Timers for List {
     }
 }
 
-/// What can be seen of a program: who fired, and when.
+/// What can be seen of a program: which timer fired, and when.
 fn seen<T: Timers>(steps: &[Step]) -> Vec<(u64, Vec<u32>)> {
     let (mut timers, mut now, mut log) = (T::default(), 0, Vec::new());
     for (name, (delay, ticks)) in (0..).zip(steps) {
@@ -74,7 +75,7 @@ fn program(seed: u64) -> Vec<Step> {
     (0..40).map(|_| (1 + roll(10), roll(6))).collect()
 }
 
-/// Leaves out every step without which they still differ.
+/// Removes every step without which the two still differ.
 fn smallest(mut steps: Vec<Step>) -> Vec<Step> {
     let without = |steps: &[Step], at| [&steps[..at], &steps[at + 1..]].concat();
     while let Some(at) = (0..steps.len()).find(|at| differ(&without(&steps, *at))) {

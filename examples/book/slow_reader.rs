@@ -1,9 +1,10 @@
-//! A peer that sends and does not read, and two servers that give back what they get.
+//! A peer that sends and does not read, and two servers that send back what they receive.
 //!
-//! Facts. A connection holds a thousand bytes in each direction here. Who writes more has to wait until somebody reads.
+//! Facts. A connection holds a thousand bytes in each direction here. A peer that writes more has to wait until the
+//! other side reads.
 //!
-//! What follows. A client sends 1,000 messages of 100 bytes and reads none of the answers. A server that never waits for its
-//! writes holds them all; one that waits for each stops reading, and then the client cannot send.
+//! What follows. A client sends 1,000 messages of 100 bytes and reads none of the answers. A server that never waits
+//! for its writes holds them all. A server that waits for each write stops reading, and then the client cannot send.
 
 #![forbid(unsafe_code)]
 
@@ -16,7 +17,7 @@ use roundel::{Runtime, channel, spawn, time};
 use roundel_net::io::{Reader, copy};
 use roundel_net::testing::{Duplex, duplex};
 
-/// Reads whatever comes, and leaves the writing to a task of its own.
+/// Reads whatever arrives, and leaves the writing to a separate task.
 async fn never_waits(stream: Duplex, held: Rc<Cell<usize>>) {
     let (stream, (sender, answers)) = (Rc::new(stream), channel::unbounded::<[u8; 100]>());
     let out = Rc::clone(&stream);
@@ -35,7 +36,7 @@ async fn never_waits(stream: Duplex, held: Rc<Cell<usize>>) {
     }
 }
 
-/// Reads nothing before the answer to the last one is written.
+/// Reads nothing before it has written the last answer.
 async fn waits(stream: Duplex, held: Rc<Cell<usize>>) {
     let mut message = [0; 100];
     let mut reader = Reader::new(&stream);

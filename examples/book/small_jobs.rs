@@ -1,12 +1,12 @@
-//! Forty small jobs and four large ones: here, on threads, in processes.
+//! Forty small jobs and four large ones: in the task itself, on threads, in processes.
 //!
 //! Run it with `cargo run --release --example small_jobs`.
 //!
-//! Facts. To hand a job to a thread costs microseconds, and to a process more; to start a process costs milliseconds. The
-//! small jobs take less than that.
+//! Facts. Handing a job to a thread costs microseconds, and to a process more. Starting a process costs milliseconds.
+//! The small jobs take less than that.
 //!
-//! What follows. Each way computes the same sums of squares, and the sums are compared. Who wins is for the reader to see:
-//! it depends on the size of the job and on how many cores are free.
+//! What follows. Each way computes the same sums of squares, and the sums are compared. The output shows which way
+//! wins: it depends on the size of the job and on the number of free cores.
 
 #![forbid(unsafe_code)]
 
@@ -22,7 +22,7 @@ fn sum_of_squares(below: u64) -> u64 {
     (0..below).fold(0, |sum, n| black_box(n).wrapping_mul(n).wrapping_add(sum))
 }
 
-/// The same, as a worker gets to see it: bytes in, bytes out.
+/// The same for a worker process: bytes in, bytes out.
 fn as_bytes(input: &[u8]) -> Result<Vec<u8>, String> {
     let below = input.try_into().map_err(|_| "eight bytes are a number".to_owned())?;
     Ok(sum_of_squares(u64::from_le_bytes(below)).to_le_bytes().to_vec())
@@ -42,7 +42,7 @@ async fn compared(what: &str, jobs: &[u64], threads: &ThreadPool) -> Result<(), 
     assert_eq!(threads.map(jobs.to_vec(), sum_of_squares).await?, here);
     told("on two threads", start);
 
-    // A pool of its own each time: to start the workers is part of the price.
+    // A new pool each time, so that starting the workers is part of the price.
     let (start, processes) = (Instant::now(), ProcessPool::new(2)?);
     let inputs = jobs.iter().map(|below| below.to_le_bytes());
     let sums = processes.map("sum", inputs).await;
@@ -54,7 +54,7 @@ async fn compared(what: &str, jobs: &[u64], threads: &ThreadPool) -> Result<(), 
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // First of all: in a worker this does not return.
+    // This must come first: in a worker it does not return.
     workers::serve(&[("sum", as_bytes)]);
     args::none();
     roundel::run(async {

@@ -1,12 +1,12 @@
-//! What a switch costs: two tasks that take turns, and two threads.
+//! What a switch costs: two tasks that take turns, and two threads that do.
 //!
 //! Run it with `cargo run --release --example switches`.
 //!
-//! Facts. To let another thread go on is two system calls, and the kernel decides when. To let another task go on is to
-//! return from one `poll` and to call the next.
+//! Facts. To let another thread go on takes two system calls, and the kernel decides when. To let another task go on is
+//! a return from one `poll` and a call of the next.
 //!
-//! What follows. Both switch far more often than anybody can see, and so both look as if everything happened at once. But
-//! between two tasks no time is lost in the kernel.
+//! What follows. Both switch far too often for the eye, so both look as if everything happened at once. But between two
+//! tasks no time is spent in the kernel.
 
 #![forbid(unsafe_code)]
 
@@ -49,7 +49,7 @@ fn main() {
     roundel::run(async {
         let tasks = [spawn(give_way_often()), spawn(give_way_often())];
         for task in tasks {
-            task.await.expect("it only gives way");
+            task.await.expect("it only yields");
         }
     });
     tell("task", begin);

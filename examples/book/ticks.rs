@@ -1,12 +1,12 @@
-//! Something to be done every 10 ms: sleeps that drift, an interval that does not, and what becomes of missed ticks.
+//! A job every 10 ms: sleeps that drift, an interval that does not, and what happens to missed ticks.
 //!
-//! Run it with `cargo run --release --example ticks`, and the name of a part if one is enough: `drift` or `missed`. It runs on
+//! Run it with `cargo run --release --example ticks`, and add `drift` or `missed` to see only that part. It runs on
 //! virtual time, and its figures are exact.
 //!
-//! Facts. The work itself takes a while. A sleep of 10 ms that begins after it ends later than the next 10 ms.
+//! Facts. The work itself takes a while. A sleep of 10 ms that begins after the work ends later than the next 10 ms.
 //!
-//! What follows. Deadlines are counted from deadlines, and not from "now". And whoever came too late for some of them has to
-//! say whether he wants them all, or the ones that are left, or a whole period from now on.
+//! What follows. Deadlines are counted from deadlines, and not from "now". After missed ticks there is a choice: all of
+//! them at once, only those that are still to come, or a whole period from now on.
 
 #![forbid(unsafe_code)]
 
@@ -26,7 +26,7 @@ async fn work(ms: u64) {
     time::sleep(Duration::from_millis(ms)).await;
 }
 
-/// Wrong, and shown.
+/// Wrong, and shown here.
 async fn sleep_in_between() {
     let (begin, mut starts) = (time::now(), Vec::new());
     for _ in 0..6 {

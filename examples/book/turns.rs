@@ -1,13 +1,13 @@
-//! What gives way, and what does not.
+//! What yields, and what does not.
 //!
-//! Run it with `cargo run --release --example turns`, and the name of a part if one is enough: `await` or `budget`. It counts
+//! Run it with `cargo run --release --example turns`, and add `await` or `budget` to see only that part. It counts
 //! polls, so its figures are exact.
 //!
-//! Facts. A task gives way where it has to wait, and nowhere else. Whoever awaits a thing that is there already does not
-//! wait. A channel with a thousand messages in it is there a thousand times.
+//! Facts. A task yields where it has to wait, and nowhere else. Awaiting something that is ready is no wait. A channel
+//! with a thousand messages is ready a thousand times.
 //!
-//! What follows. `.await` is a place where a task *may* give way. And so that a thousand messages do not keep the others from
-//! their turn, an operation that never has to wait gives way all the same when the budget of its poll is used up.
+//! What follows. `.await` is a place where a task *may* yield. A thousand messages must not keep the other tasks from
+//! running, so an operation that never has to wait yields all the same when the budget of its poll is used up.
 
 #![forbid(unsafe_code)]
 
@@ -19,7 +19,7 @@ use std::rc::Rc;
 use examples::{args, println};
 use roundel::{channel, spawn, yield_now};
 
-/// Two futures that write their names and then await something, three times.
+/// Two futures that print their names and then await something, three times.
 async fn story<F: Future>(what: fn() -> F) -> String {
     let story = RefCell::new(String::new());
     let write = async |name| {

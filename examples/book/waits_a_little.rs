@@ -1,9 +1,9 @@
-//! A test that waits "a little", and what becomes of it in a thousand orders.
+//! A test that waits "a little", and what happens to it in a thousand orders.
 //!
 //! Run it with `cargo run --release --example waits_a_little`.
 //!
-//! Facts. The order in which ready tasks run is first come, first served, and nobody has promised that. A test that is
-//! green in one order says something about one order.
+//! Facts. Ready tasks run in the order in which they were woken, but that order is not promised. A test that passes in
+//! one order says something about one order.
 
 #![forbid(unsafe_code)]
 
@@ -16,7 +16,7 @@ use roundel::{Runtime, spawn, yield_now};
 
 type Log = Rc<RefCell<Vec<&'static str>>>;
 
-/// Has to do a few things before it listens. Each step is written down.
+/// Has a few things to do before it listens. It logs each step.
 async fn server(log: Log) {
     for _ in 0..3 {
         yield_now().await;
@@ -34,13 +34,13 @@ async fn hopes(log: Log) {
     log.borrow_mut().push("CONNECTS");
 }
 
-/// Waits until nobody else can go on.
+/// Waits until no other task can go on.
 async fn waits_until_all_is_quiet(log: Log) {
     settle().await;
     log.borrow_mut().push("CONNECTS");
 }
 
-/// Runs the server and the test; gives what was done, in its order.
+/// Runs the server and the test; returns the steps in their order.
 fn run<F: Future<Output = ()> + 'static>(seed: Option<u64>, test: fn(Log) -> F) -> String {
     let log = Log::default();
     let builder = Runtime::builder();

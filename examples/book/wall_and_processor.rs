@@ -1,11 +1,11 @@
-//! A thousand waits of 100 ms each: how long they take, and how much of that the processor works.
+//! A thousand waits of 100 ms each: how long they take, and how much of that time the processor works.
 //!
 //! Run it with `cargo run --release --example wall_and_processor`.
 //!
-//! Facts. Who waits needs no processor. A thousand waits, one after the other, would take a hundred seconds.
+//! Facts. Waiting needs no processor. A thousand waits, one after the other, would take a hundred seconds.
 //!
-//! What follows. Both figures are printed, of the same run: what falls is the time by the clock on the wall. The processor
-//! is as idle as before.
+//! What follows. The program prints both figures of the same run. The time on the clock falls. The processor is as idle
+//! as before.
 
 #![forbid(unsafe_code)]
 
@@ -16,7 +16,7 @@ use examples::{args, println};
 use roundel::group::gather;
 use roundel::time::sleep;
 
-/// How long this thread has had a processor so far. Only Linux tells.
+/// How long this thread has had a processor so far. Only Linux says that.
 fn processor_time() -> Option<Duration> {
     let told = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     told.split(' ').next()?.parse().ok().map(Duration::from_nanos)

@@ -2,8 +2,8 @@
 //!
 //! Run it with `cargo run --release --example who_was_woken`. Time is virtual, so it takes none.
 //!
-//! Facts. A task has one waker. If it contains a thousand futures and hands that to all of them, it does not know for whom
-//! it was woken.
+//! Facts. A task has one waker. If it contains a thousand futures and passes that waker to all of them, it does not
+//! know which of them a wake was for.
 
 #![forbid(unsafe_code)]
 
@@ -27,7 +27,7 @@ async fn counted<F: Future>(polls: &Cell<u32>, future: F) -> F::Output {
     .await
 }
 
-/// Wrong, at this size: all who are not done are polled at each wake.
+/// Wrong at this size: every wake polls all futures that are not done.
 async fn poll_all<F: Future<Output = ()>>(futures: impl IntoIterator<Item = F>) {
     let mut left: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
     poll_fn(|cx| {

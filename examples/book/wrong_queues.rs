@@ -1,10 +1,10 @@
-//! Who is next? The smallest executor with a choice: the newest of those who are ready, or the oldest.
+//! Which task is next? The smallest executor with a choice: the newest ready task, or the oldest.
 //!
 //! Run it with `cargo run --release --example wrong_queues`.
 //!
-//! Facts. A task that gives way is ready again at once. If the newest is taken first, that is the task which has just run.
+//! Facts. A task that yields is ready again at once. If the newest is taken first, that is the task which has just run.
 //!
-//! What follows. A stack lets a task give way to nobody but itself. A queue lets everybody run before anybody runs twice.
+//! What follows. On a stack, a task yields only to itself. In a queue, every task runs before any task runs twice.
 
 #![forbid(unsafe_code)]
 
@@ -28,21 +28,21 @@ impl Wake for Number {
     }
 }
 
-/// Runs these tasks until none is ready, or for so many polls.
+/// Runs these tasks until none is ready, or until it has polled this often.
 fn run(mut tasks: Vec<Pin<Box<dyn Future<Output = ()>>>>, take: fn(&mut Numbers) -> Option<usize>) {
     let ready = Arc::new(Mutex::new((0..tasks.len()).collect()));
     for _ in 0..MOST_POLLS {
         let next = take(&mut ready.lock().unwrap());
         let Some(number) = next else { return };
         let waker = Waker::from(Arc::new(Number(number, Arc::clone(&ready))));
-        // Who is done is polled no more, for nobody wakes it.
+        // A task that is done is not polled again, because nothing wakes it.
         let _ = tasks[number].as_mut().poll(&mut Context::from_waker(&waker));
     }
 }
 
 const MOST_POLLS: u32 = 24;
 
-/// Writes its name each time it runs, and gives way.
+/// Prints its name each time it runs, and yields.
 async fn write(name: char, times: u32, story: Rc<RefCell<String>>) {
     for _ in 0..times {
         story.borrow_mut().push(name);

@@ -1,8 +1,9 @@
-//! A task that does not want to stop, told to in three ways.
+//! A task that does not want to stop, and three ways to tell it.
 //!
 //! Run it with `cargo run --release --example zombies`. Time is virtual, so it takes none.
 //!
-//! Facts. What is told once can be swallowed. What stays true can be ignored, but not outwaited. What is dropped is not asked.
+//! Facts. A message that comes once can be swallowed. A state that stays can be ignored, but not outlived. A future
+//! that is dropped is not asked.
 
 #![forbid(unsafe_code)]
 
@@ -18,7 +19,7 @@ use roundel::{Runtime, spawn, time};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Means to do eight rounds. Each waits, and may hear that it is time to stop: it does not listen.
+/// Wants to do eight rounds. Each round waits, and may learn that it is time to stop; it does not listen.
 async fn stubborn(rounds: Rc<Cell<u32>>, wait: impl AsyncFn()) {
     for _ in 0..8 {
         wait().await;

@@ -1,12 +1,13 @@
-//! From scratch, 1 of 6: the smallest loop. It asks, and asks, and asks.
+//! From scratch, 1 of 6: the smallest loop. It polls, and polls, and polls.
 //!
 //! Run it with `cargo run --release --example from_scratch_1`. Its loop needs nothing but `std`.
 //!
-//! Facts. A future does nothing by itself. Somebody has to poll it; and when it answers `Pending`, somebody has to poll it
+//! Facts. A future does nothing by itself. A loop has to poll it, and when the future answers `Pending`, to poll it
 //! again.
 //!
-//! What follows. A loop around `poll` comes to the end of every future, and is all that `.await` needs. What is wrong with
-//! it is its price: whatever the future waits for, the loop spends that time asking whether it still has to wait.
+//! What follows. A loop around `poll` brings every future to its end, and `.await` needs no more than that. What is
+//! wrong with this loop is its price: while the future waits, the loop spends all of the time asking whether it still
+//! has to wait.
 
 #![forbid(unsafe_code)]
 
@@ -17,10 +18,10 @@ use std::time::{Duration, Instant};
 
 use examples::{args, println};
 
-/// Polls until the future is done. Gives back its output, and how many polls that took.
+/// Polls until the future is done. Returns its output, and how many polls that took.
 fn block_on<F: Future>(future: F) -> (F::Output, u64) {
     let mut future = pin!(future);
-    // Every future is told whom to wake. We are always awake, so nothing has to be done for it.
+    // Every future is told what to wake. This loop is always awake, so its waker does nothing.
     let mut cx = Context::from_waker(Waker::noop());
     let mut polls = 0;
     loop {
@@ -31,7 +32,7 @@ fn block_on<F: Future>(future: F) -> (F::Output, u64) {
     }
 }
 
-/// Done when its deadline has passed. It tells nobody; it answers when it is asked.
+/// Done when its deadline has passed. It tells no one; it answers when it is polled.
 struct Sleep {
     deadline: Instant,
 }
@@ -48,7 +49,7 @@ fn sleep(duration: Duration) -> Sleep {
     Sleep { deadline: Instant::now() + duration }
 }
 
-/// How long this thread has had a processor so far. Only Linux tells.
+/// How long this thread has had a processor so far. Only Linux says that.
 fn processor_time() -> Option<Duration> {
     let told = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     told.split(' ').next()?.parse().ok().map(Duration::from_nanos)

@@ -2,16 +2,17 @@
 //!
 //! Run it with `cargo run --release --example from_scratch_2`. Its loop needs nothing but `std`.
 //!
-//! What rung 1 got wrong. It asked all the time, because nobody told it when to ask.
+//! What rung 1 got wrong. It polled all the time, because nothing told it when to poll.
 //!
 //! Facts. That is what the waker is for: a future that answers `Pending` keeps it, and uses it when something has
-//! changed. A wake may come from any thread and at any moment: also during the poll, before anybody sleeps.
+//! changed. A wake may come from any thread and at any moment, even during the poll, before the thread sleeps.
 //!
-//! What follows. The loop parks its thread, and the waker unparks it. `unpark` leaves a note if the thread is not parked
-//! yet, and the next `park` finds it; a bell without such a note loses the wake, and the loop sleeps for ever. A future
-//! that keeps no waker has the same end: whoever says `Pending` has promised a wake. Both are shown, and cut off.
+//! What follows. The loop parks its thread, and the waker unparks it. `unpark` leaves a note if the thread is not
+//! parked yet, and the next `park` finds the note. A bell without such a note loses the wake, and the loop sleeps for
+//! ever. A future that keeps no waker ends the same way: to answer `Pending` is to promise a wake. The program shows
+//! both mistakes, and cuts them off.
 //!
-//! What is wrong with it. It waits for one future. What waits behind it does not even begin.
+//! What is wrong with this loop. It waits for one future. The next one does not even begin.
 
 #![forbid(unsafe_code)]
 
@@ -34,7 +35,7 @@ impl Wake for Unpark {
     }
 }
 
-/// Polls, and then only after a wake. Gives back the output, and how many polls that took.
+/// Polls, and from then on polls only after a wake. Returns the output, and how many polls that took.
 fn block_on<F: Future>(future: F) -> (F::Output, u32) {
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
@@ -48,7 +49,7 @@ fn block_on<F: Future>(future: F) -> (F::Output, u32) {
     }
 }
 
-/// Wrong: whoever is not waiting at this moment does not hear it, and nothing remembers that it has rung.
+/// Wrong: a thread that is not waiting at this moment does not hear the bell, and nothing remembers that it rang.
 #[derive(Default)]
 struct Bell {
     door: Mutex<()>,
@@ -75,7 +76,7 @@ fn block_on_with_a_bell<F: Future>(future: F) -> (F::Output, u32) {
     }
 }
 
-/// Done when a thread of its own has slept for so long.
+/// Done when its own thread has slept for so long.
 struct Sleep {
     duration: Duration,
     alarm: Option<Arc<Mutex<Alarm>>>,
@@ -99,7 +100,7 @@ impl Future for Sleep {
             return Poll::Pending;
         };
         let mut alarm = alarm.lock().unwrap();
-        // The last waker counts: the future may have moved to another loop.
+        // The last waker counts, because the future may have moved to another loop.
         alarm.waker.clone_from(cx.waker());
         if alarm.over { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -116,8 +117,8 @@ fn sleep(duration: Duration) -> Sleep {
     Sleep { duration, alarm: None }
 }
 
-/// Wrong: rung 1's sleep. It keeps no waker, so nobody is told.
-async fn sleep_that_tells_nobody(duration: Duration) {
+/// Wrong: rung 1's sleep. It keeps no waker, so nothing wakes the loop.
+async fn sleep_that_keeps_no_waker(duration: Duration) {
     let deadline = Instant::now() + duration;
     poll_fn(|_| if Instant::now() < deadline { Poll::Pending } else { Poll::Ready(()) }).await;
 }
@@ -135,7 +136,7 @@ async fn give_way() {
     .await;
 }
 
-/// How it ends; or that it does not, which is given up after a while.
+/// How it ends; or that it does not, which the program finds out by giving up after a while.
 fn outcome(run: impl FnOnce() -> u32 + Send + 'static) -> String {
     let (tell, hear) = mpsc::channel();
     thread::spawn(move || tell.send(run()));
@@ -145,7 +146,7 @@ fn outcome(run: impl FnOnce() -> u32 + Send + 'static) -> String {
     }
 }
 
-/// How long this thread has had a processor so far. Only Linux tells.
+/// How long this thread has had a processor so far. Only Linux says that.
 fn processor_time() -> Option<Duration> {
     let told = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     told.split(' ').next()?.parse().ok().map(Duration::from_nanos)
@@ -160,9 +161,9 @@ fn main() {
     if let (Some(before), Some(after)) = (before, processor_time()) {
         println!("spent {} ms of processor time on waiting", (after - before).as_millis());
     }
-    println!("giving way, and a bell: {}", outcome(|| block_on_with_a_bell(give_way()).1));
-    println!("giving way, and park: {}", outcome(|| block_on(give_way()).1));
-    println!("a sleep that tells nobody: {}", outcome(|| block_on(sleep_that_tells_nobody(TENTH)).1));
+    println!("a yield, and a bell: {}", outcome(|| block_on_with_a_bell(give_way()).1));
+    println!("a yield, and park: {}", outcome(|| block_on(give_way()).1));
+    println!("a sleep that keeps no waker: {}", outcome(|| block_on(sleep_that_keeps_no_waker(TENTH)).1));
     let start = Instant::now();
     block_on(async {
         sleep(TENTH).await;

@@ -2,15 +2,17 @@
 //!
 //! Run it with `cargo run --release --example from_scratch_3`. Its loop needs nothing but `std`.
 //!
-//! What rung 2 got wrong. It had one future, so a wake could only mean that one. With many, somebody has to say *which*.
+//! What rung 2 got wrong. It had one future, so a wake could only mean that one. With many futures, a wake has to say
+//! *which*.
 //!
-//! Facts. A waker is all that a future gets, and it may be used on any thread; the tasks stay on theirs.
+//! Facts. A waker is all that a future gets, and any thread may use it; the tasks stay on their thread.
 //!
-//! What follows. Tasks have numbers. A waker knows a number and the *ready queue*, and to wake is to put the one into the
-//! other. The loop takes numbers out and polls those tasks, each in its turn; when the queue is empty, it parks. A number is
-//! never given twice, so a wake that comes when its task is over finds nothing.
+//! What follows. Tasks have numbers. A waker knows a number and the *ready queue*, and a wake puts the number into the
+//! queue. The loop takes numbers out and polls those tasks, each in its turn; when the queue is empty, it parks. A
+//! number is never given twice, so a wake that comes after the end of its task finds nothing.
 //!
-//! What is wrong with it. A sleep still costs a thread. And a task that is woken three times is polled three times.
+//! What is wrong with this loop. A sleep still costs a thread. And a task that is woken three times is polled three
+//! times.
 
 #![forbid(unsafe_code)]
 
@@ -42,7 +44,7 @@ thread_local!(static HERE: Loop = Loop {
     queue: Arc::new(Queue { ready: Mutex::default(), thread: thread::current() }),
 });
 
-/// Who can go on. The only part of a loop that other threads touch.
+/// The tasks that can go on. This is the only part of a loop that other threads touch.
 struct Queue {
     ready: Mutex<VecDeque<u64>>,
     thread: Thread,
@@ -77,7 +79,7 @@ impl Loop {
         self.queue.push(number);
     }
 
-    /// The task is taken out for the poll: it may spawn others, and then the map has to be free.
+    /// The task is taken out for the poll, because it may spawn others, and then the map has to be free.
     fn poll(&self, number: u64) {
         let Some(mut task) = self.tasks.borrow_mut().remove(&number) else { return };
         let waker = Waker::from(Arc::new(TaskWaker { number, queue: Arc::clone(&self.queue) }));
@@ -103,7 +105,7 @@ fn block_on<T: 'static>(main: impl Future<Output = T> + 'static) -> T {
     })
 }
 
-/// Where a task leaves its output, and who waits for it.
+/// Where a task leaves its output, and the waker of the task that waits for it.
 struct Joined<T> {
     output: Option<T>,
     waiter: Option<Waker>,
@@ -210,7 +212,7 @@ async fn sleepers() {
     );
 }
 
-/// Wrong, and shown: each wake is a poll, although the first one would do.
+/// Wrong, and shown here: each wake causes a poll, although the first would be enough.
 async fn woken_three_times() {
     let (polls, kept): (Rc<Cell<u32>>, Rc<RefCell<Option<Waker>>>) = Default::default();
     let (counted, keep) = (Rc::clone(&polls), Rc::clone(&kept));

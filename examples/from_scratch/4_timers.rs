@@ -1,18 +1,18 @@
 //! From scratch, 4 of 6: the loop knows when the next deadline is.
 //!
-//! Run it with `cargo run --release --example from_scratch_4`. Its loop needs nothing but `std`, on a Unix.
+//! Run it with `cargo run --release --example from_scratch_4`. Its loop needs nothing but `std`, on a Unix system.
 //!
-//! What rung 3 got wrong. A sleep cost a thread, and three wakes before a task's turn were three polls.
+//! What rung 3 got wrong. A sleep cost a thread, and three wakes before a task's turn caused three polls.
 //!
 //! Facts. Of a thousand deadlines, one comes next. A thread that parks can be told when to come back.
 //!
-//! What follows. Deadlines lie in an ordered map, each with the waker of who waits for it, and the loop parks until the
-//! first of them. (A heap would do; from a map, a sleep that is dropped early can be taken out.) A task keeps its waker,
-//! with a mark in it: whether its number is in the queue. The loop takes one *batch* out of the queue at a time, and
-//! looks at the clock in between, so that a task which always gives way does not stop the time for the others.
+//! What follows. Deadlines are in an ordered map, each with the waker of its task, and the loop parks until the first
+//! of them. (A heap would do; but from a map, a sleep that is dropped early can be removed.) A task keeps its waker,
+//! and in it a flag: whether its number is in the queue. The loop takes one *batch* out of the queue at a time, and
+//! looks at the clock in between, so that a task which always yields does not stop time for the others.
 //!
-//! What is wrong with it. It can wait for a time, and for nothing else. A read from a socket stops every task; and a read
-//! that is tried again and again is rung 1 once more. Both are shown.
+//! What is wrong with this loop. It can wait for a time, and for nothing else. A read from a socket stops every task,
+//! and a read that is tried again and again is rung 1 once more. The program shows both.
 
 #![forbid(unsafe_code)]
 
@@ -40,7 +40,7 @@ struct Loop {
     tasks: RefCell<HashMap<u64, Task>>,
     next_number: Cell<u64>,
     queue: Arc<Queue>,
-    /// Who is to be woken when. The number tells those with the same deadline apart.
+    /// The waker for each deadline. The number distinguishes those with the same deadline.
     timers: RefCell<BTreeMap<(Instant, u64), Waker>>,
     polls: Cell<u32>,
     parks: Cell<u32>,
@@ -95,7 +95,7 @@ impl Loop {
     fn poll(&self, number: u64) {
         let Some(mut task) = self.tasks.borrow_mut().remove(&number) else { return };
         self.polls.set(self.polls.get() + 1);
-        // Before the poll: a wake that comes during it has to queue the task again.
+        // This comes before the poll, because a wake during the poll has to queue the task again.
         task.waker.is_queued.store(false, Ordering::Release);
         let waker = Waker::from(Arc::clone(&task.waker));
         if task.future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
@@ -103,7 +103,7 @@ impl Loop {
         }
     }
 
-    /// Until somebody can go on, or the next deadline has passed.
+    /// Waits until a task can go on, or the next deadline has passed.
     fn park(&self) {
         if !self.queue.ready.lock().unwrap().is_empty() {
             return;
@@ -136,7 +136,7 @@ fn block_on<T: 'static>(main: impl Future<Output = T> + 'static) -> T {
     }
 }
 
-/// A task's output, and who waits for it.
+/// A task's output, and the waker of the task that waits for it.
 struct JoinHandle<T>(Rc<RefCell<(Option<T>, Option<Waker>)>>);
 
 impl<T> Future for JoinHandle<T> {
@@ -190,7 +190,7 @@ impl Drop for Sleep {
     }
 }
 
-/// Writes when it has ticked five times.
+/// Writes after five ticks.
 async fn tick(mut peer: UnixStream, ticks: Rc<Cell<u32>>) {
     for _ in 0..5 {
         sleep_until(Instant::now() + Duration::from_millis(10)).await;
@@ -199,15 +199,15 @@ async fn tick(mut peer: UnixStream, ticks: Rc<Cell<u32>>) {
     peer.write_all(b"hello").expect("the other end is open");
 }
 
-/// Wrong, and shown: the answer is to come from a task that this read keeps from running.
+/// Wrong, and shown here: the answer has to come from a task that this read keeps from running.
 fn blocking_read(mut stream: &UnixStream, ticks: &Cell<u32>) {
     stream.set_read_timeout(Some(Duration::from_millis(300))).expect("300 ms are a timeout");
     let read = stream.read(&mut [0; 5]).map_err(|error| error.kind());
-    assert_eq!(read, Err(ErrorKind::WouldBlock), "this is how a timeout is told");
+    assert_eq!(read, Err(ErrorKind::WouldBlock), "a timeout says so by this error");
     println!("a read that blocks: {} ticks and not a byte (given up after 300 ms)", ticks.get());
 }
 
-/// Wrong, and shown: it lets the others run, and burns whatever they leave.
+/// Wrong, and shown here: it lets the others run, and burns all the time that they leave.
 async fn busy_read(mut stream: &UnixStream, ticks: &Cell<u32>) {
     stream.set_nonblocking(true).expect("a socket can do that");
     let mut tries = 0;

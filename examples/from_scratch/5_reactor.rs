@@ -1,18 +1,20 @@
 //! From scratch, 5 of 6: the loop waits in the kernel, for everything at once.
 //!
-//! Run it with `cargo run --release --example from_scratch_5`. It needs `std` and `mio`, which is epoll or kqueue in safe
-//! clothes.
+//! Run it with `cargo run --release --example from_scratch_5`. It needs `std` and `mio`, which is a safe interface to
+//! epoll or kqueue.
 //!
 //! What rung 4 got wrong. It parked where only a thread can wake it. The kernel does not unpark threads.
 //!
-//! Facts. One call of the kernel waits for any number of sockets, and for a deadline. It reports an *edge*: that a socket
-//! has become readable, once, and not that it still is.
+//! Facts. One call waits in the kernel for any number of sockets, and for a deadline. It reports an *edge*: that a
+//! socket has become readable, once, and not that it still is.
 //!
-//! What follows. To park is to look at the OS, with the next deadline as its limit. A source tries its operation first,
-//! and only if the kernel says `WouldBlock` it leaves a waker with the *reactor*; so every edge finds somebody, or is
-//! not needed. Whoever waits for an edge before he has read everything waits for ever; that is shown, and cut off.
+//! What follows. Parking means asking the kernel, with the next deadline as the limit. A source tries its operation
+//! first. Only if the kernel says `WouldBlock` does it leave a waker with the *reactor*; so every edge finds a waker,
+//! or is not needed. A reader that waits for an edge before it has read everything waits for ever. The program shows
+//! that, and cuts it off.
 //!
-//! What is wrong with it. It waits for ever for a peer that says nothing; and while it waits, other threads are not heard.
+//! What is wrong with this loop. It waits for ever for a silent peer; and while it waits, it does not hear other
+//! threads.
 
 #![forbid(unsafe_code)]
 
@@ -38,7 +40,7 @@ struct Loop {
     queue: Arc<Queue>,
     timers: RefCell<BTreeMap<(Instant, u64), Waker>>,
     kernel: RefCell<mio::Poll>,
-    /// Who waits for which source.
+    /// The waker for each source.
     reactor: RefCell<HashMap<Token, Waker>>,
 }
 
@@ -53,7 +55,7 @@ struct TaskWaker {
 
 impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
-        // On its own thread the loop is awake, and looks at the queue before it waits.
+        // The waker runs on the loop's own thread, so the loop is awake and looks at the queue before it waits.
         self.queue.lock().unwrap().push_back(self.number);
     }
 }
@@ -82,7 +84,7 @@ impl Loop {
         }
     }
 
-    /// How long the kernel may keep us: not at all, until the next deadline, or for as long as it takes.
+    /// How long the kernel may keep us: not at all, until the next deadline, or without a limit.
     fn how_long(&self) -> Option<Duration> {
         if !self.queue.lock().unwrap().is_empty() {
             return Some(Duration::ZERO);
@@ -91,7 +93,7 @@ impl Loop {
         next.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// Looks at the OS, and wakes whoever waits for what it reports.
+    /// Asks the kernel, and wakes every task whose source it reports.
     fn look(&self) {
         let mut events = Events::with_capacity(64);
         match self.kernel.borrow_mut().poll(&mut events, self.how_long()) {
@@ -136,7 +138,7 @@ fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> Rc<Cell<Optio
     output
 }
 
-/// Nobody here gives up early, so nothing has to be taken out again; rung 6 does that.
+/// No task here gives up early, so nothing has to be removed; rung 6 does that.
 async fn sleep(duration: Duration) {
     let place = (Instant::now() + duration, HERE.with(Loop::new_number));
     poll_fn(|cx| {
@@ -149,7 +151,7 @@ async fn sleep(duration: Duration) {
     .await;
 }
 
-/// Something that the kernel watches for us: here only whether it can be read. One task at a time waits for it.
+/// Something that the kernel watches for us; here only whether it can be read. One task at a time waits for it.
 struct Source<S: event::Source> {
     inner: S,
     token: Token,
@@ -164,7 +166,7 @@ impl<S: event::Source> Source<S> {
         })
     }
 
-    /// Tries; and if the kernel would have to make us wait, tries again after the next edge.
+    /// Tries the operation. If the kernel would make us wait, tries again after the next edge.
     async fn io<T>(&self, mut operation: impl FnMut(&S) -> io::Result<T>) -> io::Result<T> {
         poll_fn(|cx| match operation(&self.inner) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -202,7 +204,8 @@ async fn hello() {
     println!("a read that waits in the kernel: {} ticks, then {count} bytes, {tries} tries", ticks.get());
 }
 
-/// Eight bytes arrive at once and are read four by four. To wait for an edge before each read is wrong, and shown.
+/// Eight bytes arrive at once and are read four at a time. Waiting for an edge before each read is wrong, and shown
+/// here.
 async fn eight_bytes(waits_first: bool) {
     let ((source, mut peer), bytes) = (pair(), Rc::new(Cell::new(0)));
     let counted = Rc::clone(&bytes);

@@ -1,14 +1,15 @@
-//! From scratch, 6 of 6: a server for strangers, in which nobody is waited for without a deadline.
+//! From scratch, 6 of 6: a server for strangers, with a deadline for every wait.
 //!
 //! Run it with `cargo run --release --example from_scratch_6`: it is its own client, and ends. With an address, such as
 //! `127.0.0.1:7000`, it serves until it is killed.
 //!
-//! What rung 5 got wrong. It waited for ever for a peer that says nothing.
+//! What rung 5 got wrong. It waited for ever for a silent peer.
 //!
-//! Facts. To give up is to drop a future in the middle. Whatever it has left with the loop has to go with it.
+//! Facts. Giving up means dropping a future in the middle. Whatever it has left with the loop has to go with it.
 //!
-//! What follows. A sleep takes its deadline out when it is dropped, and a source itself. With that, a timeout is two
-//! futures of which the first counts, and it goes around anything. What the crate does differently is told at the end.
+//! What follows. A sleep removes its deadline when it is dropped, and a source removes itself. With that, a timeout is
+//! two futures, of which the first to finish counts, and it can be put around any future. The end of this file says
+//! what the crate does differently.
 
 #![forbid(unsafe_code)]
 
@@ -95,7 +96,7 @@ impl Loop {
     }
 }
 
-/// Polls this future in each turn. Its number is nobody's: waking it does no more than to keep the loop from sleeping.
+/// Polls this future in each turn. Its number belongs to no task: waking it only keeps the loop from sleeping.
 fn block_on<T>(main: impl Future<Output = T>) -> T {
     let mut main = pin!(main);
     loop {
@@ -135,7 +136,7 @@ async fn sleep(duration: Duration) {
     .await;
 }
 
-/// What comes first: the output, or the deadline. The other is dropped.
+/// The output or the deadline, whichever comes first. The other is dropped.
 async fn timeout<F: Future>(duration: Duration, future: F) -> Option<F::Output> {
     let (mut future, mut late) = (pin!(future), pin!(sleep(duration)));
     poll_fn(|cx| match future.as_mut().poll(cx) {
@@ -181,7 +182,7 @@ impl<S: event::Source> Drop for Source<S> {
     }
 }
 
-/// Gives back what comes next; zero bytes are the end.
+/// Sends back what it reads; zero bytes are the end.
 async fn echo_once(source: &Source<TcpStream>) -> io::Result<usize> {
     let mut buffer = [0; 16_384];
     let count = source.io(|mut stream| stream.read(&mut buffer)).await?;
@@ -202,10 +203,10 @@ async fn connection(number: u32, source: Source<TcpStream>, patience: Duration) 
             Some(Ok(count)) => total += count,
         }
     };
-    println!("connection {number}: {total} bytes given back, then {end}");
+    println!("connection {number}: {total} bytes sent back, then {end}");
 }
 
-/// Nobody keeps us waiting for longer than the patience lasts, by not speaking or by not reading.
+/// A client that does not speak, or does not read, keeps us waiting no longer than the patience lasts.
 async fn serve(listener: Source<TcpListener>, patience: Duration) {
     for number in 1.. {
         let (stream, _) = listener.io(TcpListener::accept).await.expect("a connection");
@@ -213,7 +214,7 @@ async fn serve(listener: Source<TcpListener>, patience: Duration) {
     }
 }
 
-/// Says something so many times, 100 ms apart; then stays until it is thrown out.
+/// Says something `times` times, 100 ms apart; then stays until the server disconnects it.
 async fn client(address: SocketAddr, times: u32) {
     let stream = std::net::TcpStream::connect(address).expect("the server listens");
     stream.set_nonblocking(true).expect("a socket can do that");
@@ -259,8 +260,9 @@ fn main() -> ExitCode {
     end(run(wanted))
 }
 
-// The crate is the last rung. In `runtime/src`, a waker is a number and no `Arc` (`waker.rs`, `id.rs`). Tasks lie in slots
-// that are used again; a number is in the queue once at most, which has no lock (`ready.rs`). A panic ends its task only, a
-// task can be cancelled, its output awaited (`executor.rs`, `join.rs`). Other threads are heard while the loop waits
-// (`inbox.rs`). A source remembers an edge, and takes any number of waiters (`reactor.rs`). A busy loop looks at the OS by the
-// clock (`pace.rs`), deadlines can be virtual (`timers.rs`), and a server ends in order (`net/src/serve.rs`).
+// The crate is the last rung. In `runtime/src`, a waker is a number and no `Arc` (`waker.rs`, `id.rs`). Tasks are in
+// slots that are used again; a number is in the queue at most once, and the queue has no lock (`ready.rs`). A panic
+// ends only its task; a task can be cancelled, and its output awaited (`executor.rs`, `join.rs`). The loop hears other
+// threads while it waits (`inbox.rs`). A source remembers an edge, and takes any number of waiters (`reactor.rs`). A
+// busy loop asks the kernel by the clock (`pace.rs`), deadlines can be virtual (`timers.rs`), and a server ends in
+// order (`net/src/serve.rs`).

@@ -1,4 +1,4 @@
-//! `chaos`: its plans, and the program with `echo` behind it.
+//! `chaos`: its plans, and the program in front of `echo`.
 
 #![forbid(unsafe_code)]
 #![cfg(all(unix, not(miri)))]
@@ -21,7 +21,8 @@ fn faults(seed: u64) -> Faults {
     Faults { seed, piece: 100, delays: 0.1, longest_delay, truncate: 0.3, reset: 0.3, within: 5000 }
 }
 
-/// What happens to so many bytes that come in parts of these sizes: where pieces end, waits and all, and the end.
+/// What happens to this many bytes if they arrive in parts of these sizes: where the pieces end, the waits, and the
+/// end.
 fn follow(faults: Faults, connection: u64, way: Way, bytes: u64, sizes: &[usize]) -> Vec<(u64, Step)> {
     let (mut plan, mut steps, mut sizes) = (faults.plan(connection, way), Vec::new(), sizes.iter().cycle());
     let mut there = 0;
@@ -41,7 +42,7 @@ fn follow(faults: Faults, connection: u64, way: Way, bytes: u64, sizes: &[usize]
 }
 
 proptest! {
-    /// The kernels may cut what is sent as they like: the same happens at the same places.
+    /// The kernels may split the bytes anywhere: the same faults happen at the same places.
     #[test]
     fn the_same_seed_does_the_same_however_the_bytes_come(
         seed: u64,
@@ -105,7 +106,8 @@ fn start(options: &[&str]) -> (Program, Program) {
     (echo, chaos)
 }
 
-/// Writes all of it, as far as that is possible, while it reads what comes back; and whether the end was in order.
+/// Writes all of it, as far as that is possible, while it reads what comes back. Also returns whether the end was
+/// orderly.
 fn send_and_read(mut stream: TcpStream, bytes: &[u8]) -> (Vec<u8>, bool) {
     let mut writer = stream.try_clone().unwrap();
     thread::scope(|scope| {
@@ -132,7 +134,7 @@ fn every_byte_arrives_late_and_in_small_pieces() {
     echo.stop();
 }
 
-/// One connection after the other, each with the same bytes. Returns what was said to have been done to each.
+/// One connection after the other, each with the same bytes. Returns what `chaos` says that it did to each.
 fn suffer(seed: &str, connections: usize, bytes: &[u8]) -> BTreeMap<usize, String> {
     let options = ["--seed", seed, "--truncate", "0.3", "--reset", "0.3", "--within", "60000"];
     let (echo, chaos) = start(&options);

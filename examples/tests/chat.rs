@@ -1,4 +1,4 @@
-//! `chat`, with guests: polite ones, rude ones, and one who does not listen.
+//! `chat` with its guests: polite ones, rude ones, and one that does not listen.
 
 #![forbid(unsafe_code)]
 #![cfg(all(unix, not(miri)))]
@@ -16,7 +16,7 @@ struct Guest {
 }
 
 impl Guest {
-    /// Whoever has not said a name yet.
+    /// A guest that has not said its name yet.
     fn at_the_door(program: &Program) -> Guest {
         let stream = program.connect();
         let lines = BufReader::new(stream.try_clone().unwrap());
@@ -50,7 +50,7 @@ fn chat(args: &[&str]) -> Program {
 }
 
 #[test]
-fn all_hear_what_one_says_and_who_comes_and_goes() {
+fn all_hear_what_one_says_and_when_guests_come_and_go() {
     let _watchdog = watchdog();
     let program = chat(&[]);
     let mut anna = Guest::enters(&program, "anna");
@@ -93,7 +93,7 @@ fn a_name_is_refused_until_it_can_be_used() {
     assert_eq!(other.hears(), format!("* here are: anna, {}", "n".repeat(20)));
 }
 
-/// Hazard 54, for lines: whatever comes is cut to a line that does nothing to the terminals of others.
+/// Hazard 54, for lines: whatever a guest sends is cut to a line that does nothing to other terminals.
 #[test]
 fn hazard_54_what_is_no_text_or_too_long_does_no_harm() {
     let _watchdog = watchdog();
@@ -116,9 +116,10 @@ fn hazard_54_what_is_no_text_or_too_long_does_no_harm() {
     assert_eq!(anna.hears(), "boris: sorry");
 }
 
-/// One does not read. The others talk on, more than the kernel keeps for it, and hear all; it hears how much it has missed.
+/// One guest does not read. The others talk on, more than the kernel buffers for it, and hear everything. It hears how
+/// much it has missed.
 #[test]
-fn who_is_slow_misses_lines_and_holds_up_nobody() {
+fn a_slow_guest_misses_lines_and_delays_no_other() {
     let _watchdog = watchdog();
     let program = chat(&["--keep", "10"]);
     let mut slow = Guest::enters(&program, "slow");
@@ -134,7 +135,7 @@ fn who_is_slow_misses_lines_and_holds_up_nobody() {
     #[cfg(target_os = "linux")]
     assert!(program.memory() < 20 << 20, "{} bytes for ten lines", program.memory());
 
-    // Every line is either there, in order, or among those it is told to have missed.
+    // Every line is either there, in order, or among those that the guest has missed.
     let (mut next, mut missed) = (0, 0);
     while next < lines {
         let line = slow.hears();
@@ -146,13 +147,13 @@ fn who_is_slow_misses_lines_and_holds_up_nobody() {
             next += 1;
         }
     }
-    assert!(missed > 0, "14 MB were kept for somebody who did not read");
+    assert!(missed > 0, "14 MB were kept for a guest that did not read");
     anna.says("are you there?");
     assert_eq!(slow.hears(), "anna: are you there?");
 }
 
 #[test]
-fn in_the_end_everybody_is_told() {
+fn at_the_end_all_guests_are_told() {
     let _watchdog = watchdog();
     let program = chat(&[]);
     let (mut anna, mut door) = (Guest::enters(&program, "anna"), Guest::at_the_door(&program));

@@ -20,7 +20,7 @@ fn client(of: &Program) -> UdpSocket {
     socket
 }
 
-/// Sends it, and says what has come back. Within one machine, one datagram at a time is not lost.
+/// Sends this, and returns what came back. Within one machine, one datagram at a time is not lost.
 fn exchange(socket: &UdpSocket, bytes: &[u8]) -> Vec<u8> {
     let mut buffer = vec![0; 65_536];
     socket.send(bytes).unwrap();
@@ -50,7 +50,7 @@ fn a_client_that_is_gone_ends_nothing() {
     for _ in 0..20 {
         let gone = client(&program);
         gone.send(b"hello").unwrap();
-        drop(gone); // The answer comes back as an error, if at all.
+        drop(gone); // If there is an answer, it is an error.
     }
     assert_eq!(exchange(&client(&program), b"still there?"), b"still there?");
     program.stop();
@@ -73,7 +73,7 @@ fn netcat_speaks_udp() {
     program.stop();
 }
 
-/// A path at which there is nothing.
+/// A path at which there is no file.
 fn place(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("roundel-{name}-{}", std::process::id()))
 }
@@ -111,7 +111,7 @@ fn what_a_killed_server_left_behind_is_no_hindrance() {
     let _watchdog = watchdog();
     let path = place("killed");
     drop(unix_echo(&path)); // That kills it.
-    assert!(path.exists(), "nobody has removed the file");
+    assert!(path.exists(), "the file is still there");
     let program = unix_echo(&path);
     there_and_back(&mut UnixStream::connect(&path).unwrap(), b"hello");
     program.stop();

@@ -1,4 +1,4 @@
-//! `echo`, as a program: its options, and what it shows on a terminal. What it does under load is tested with `load`.
+//! `echo`, as a program: its options, and what it shows on a terminal. Tests with `load` test it under load.
 
 #![forbid(unsafe_code)]
 #![cfg(all(unix, not(miri)))]
@@ -35,7 +35,7 @@ fn what_is_sent_comes_back_and_the_end_after_it() {
 }
 
 #[test]
-fn with_two_threads_everybody_is_served_and_one_signal_ends_all() {
+fn with_two_threads_all_clients_are_served_and_one_signal_ends_all() {
     let _watchdog = watchdog();
     let program = echo(&["--threads", "2"]);
     let mut clients: Vec<_> = (0..20).map(|_| program.connect()).collect();
@@ -53,7 +53,7 @@ fn with_room_for_one_the_second_waits() {
     let (mut first, mut second) = (program.connect(), program.connect());
     there_and_back(&mut first, b"first");
     second.write_all(b"second").unwrap();
-    // Whoever was served beside the first would have been by now.
+    // If the second connection were served beside the first, it would have had its answer by now.
     (0..100).for_each(|_| there_and_back(&mut first, b"again"));
     second.set_nonblocking(true).unwrap();
     assert_eq!(second.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
@@ -65,13 +65,13 @@ fn with_room_for_one_the_second_waits() {
 }
 
 #[test]
-fn who_is_idle_is_dismissed_and_others_are_served() {
+fn an_idle_client_is_disconnected_and_others_are_served() {
     let _watchdog = watchdog();
     let program = echo(&["--idle-timeout", "0.3"]);
     let mut idle = program.connect();
     let mut used = program.connect();
     there_and_back(&mut idle, b"last words");
-    // Nothing tells it from one who is not idle but that this comes to an end.
+    // Only its end distinguishes this connection from one that is not idle.
     assert_eq!(read_all(&mut idle), (Vec::new(), true));
     let mut later = program.connect();
     there_and_back(&mut later, b"hello");
@@ -81,7 +81,7 @@ fn who_is_idle_is_dismissed_and_others_are_served() {
 }
 
 #[test]
-fn without_a_terminal_nothing_is_said_but_the_first_line() {
+fn without_a_terminal_only_the_first_line_is_printed() {
     let _watchdog = watchdog();
     let program = echo(&[]);
     let mut client = program.connect();
@@ -90,7 +90,7 @@ fn without_a_terminal_nothing_is_said_but_the_first_line() {
     assert_eq!(program.stop(), Vec::<String>::new()); // Nor on the standard error.
 }
 
-/// What is seen on a terminal that is made for it; `None` without a tool that makes one.
+/// What a terminal shows that is made for the program; `None` without a tool that makes one.
 fn on_a_terminal(option: &str, test: &str) -> Option<String> {
     if !has("script", test) {
         return None;
@@ -102,7 +102,7 @@ fn on_a_terminal(option: &str, test: &str) -> Option<String> {
     let mut client = std::net::TcpStream::connect(address).unwrap();
     there_and_back(&mut client, &noise(10_000));
     drop(client);
-    program.signal(Signal::TERM); // To `script`, which passes it on, and takes two seconds for that.
+    program.signal(Signal::TERM); // The signal goes to `script`, which passes it on, and takes two seconds for that.
     Some(program.end().text())
 }
 

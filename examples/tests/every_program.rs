@@ -1,9 +1,9 @@
-//! What every program owes to whoever starts it: help, clear errors, codes, and an end in order.
+//! What every program gives to its user: help, clear errors, exit codes, and an orderly end.
 //!
-//! Contract. `--help` is answered with the usage, and code 0. What is wrong with the command line is told with the usage,
-//! and code 2; what the system refuses, with one line that begins with the program's name, and code 1. An output whose
-//! reader has gone ends the program with code 0 and no complaint. SIGTERM and
-//! Ctrl-C end it with code 0, after those who are connected have finished; a second signal ends it at once.
+//! Contract. `--help` prints the usage and ends with code 0. An error in the command line prints the error and the
+//! usage, with code 2. If the system refuses something, the program prints one line that begins with its name, with
+//! code 1. If the reader of the output has gone, the program ends with code 0 and prints nothing. SIGTERM and Ctrl-C
+//! end it with code 0, after the open connections have finished; a second signal ends it at once.
 
 #![forbid(unsafe_code)]
 #![cfg(all(unix, not(miri)))]
@@ -12,14 +12,14 @@ mod common;
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use rustix::process::Signal;
 
 use common::{Ended, Program, read, read_all, run, run_into, there_and_back, watchdog};
 
-/// A TCP server, the option that tells it where to listen, and what else it needs.
+/// A TCP server, the option for its address, and its other arguments.
 const SERVERS: [(&str, &str, &[&str]); 7] = [
     ("echo", "--addr", &[]),
     ("echo", "--addr", &["--threads", "2"]),
@@ -30,13 +30,16 @@ const SERVERS: [(&str, &str, &[&str]); 7] = [
     ("delay_server", "--addr", &[]),
 ];
 
-/// Every program that cargo is told of. A new one is tested without being named here.
+/// Every program: those that Cargo finds by itself, and those that the manifest names. A new one is tested without
+/// being named here.
 fn programs() -> Vec<String> {
-    let manifest = format!("{}/Cargo.toml", env!("CARGO_MANIFEST_DIR"));
-    let manifest = std::fs::read_to_string(manifest).unwrap();
-    let parts = manifest.split("[[example]]\nname = \"").skip(1);
-    let names: Vec<String> = parts.map(|part| part.split('"').next().unwrap().to_owned()).collect();
-    assert!(names.len() > 50, "{names:?}");
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let found = std::fs::read_dir(package.join("examples")).unwrap().map(|file| file.unwrap().path());
+    let found = found.map(|file| file.file_stem().unwrap().to_str().unwrap().to_owned());
+    let manifest = std::fs::read_to_string(package.join("Cargo.toml")).unwrap();
+    let named = manifest.split("{ name = \"").skip(1).map(|part| part.split('"').next().unwrap().to_owned());
+    let names: Vec<String> = found.chain(named).collect();
+    assert!(names.len() > 80, "{names:?}");
     names
 }
 
@@ -49,8 +52,8 @@ fn needs(name: &str) -> &'static [&'static str] {
     }
 }
 
-/// Arguments with which a program has something to print soon, and gets in the way of no other. `echo` is the address of
-/// an echo server, `path` one at which there is no file.
+/// Arguments with which a program soon prints something and disturbs no other. `echo` is the address of an echo server,
+/// `path` one at which there is no file.
 fn runnable<'a>(name: &str, echo: &'a str, path: &'a str) -> Vec<&'a str> {
     match name {
         "load" => vec!["--addr", echo, "--connections", "1", "--seconds", "0.05"],
@@ -67,7 +70,7 @@ fn start(server: (&str, &str, &[&str]), address: &str) -> Program {
     Program::start(server.0, &[&[server.1, address], server.2].concat())
 }
 
-/// A path for a socket, and nothing there.
+/// A path for a socket, at which there is no file.
 fn socket_path(test: &str) -> PathBuf {
     std::env::temp_dir().join(format!("roundel-{test}-{}", std::process::id()))
 }
@@ -127,10 +130,10 @@ fn a_wrong_command_line_is_code_2_and_the_usage() {
     refused("echo", &["--idle-timeout", "-1"], "above zero");
     refused("echo", &["--quiet=yes"], "`--quiet=yes`");
     refused("hybrid_scraper", &["--virtual", "--processes"], "do not go together");
-    refused("chat", &["--keep", "many"], "`many` is no value for --keep");
+    refused("chat", &["--keep", "many"], "`many` is not a value for --keep");
     refused("chaos", &["--to", "x:1", "--reset", "1.5"], "a number from 0 to 1");
     refused("chaos", &["--to", "x:1", "--delays", "NaN"], "a number from 0 to 1");
-    refused("http_hello", &["--patience", "soon"], "`soon` is no value for --patience");
+    refused("http_hello", &["--patience", "soon"], "`soon` is not a value for --patience");
 }
 
 #[test]
@@ -162,7 +165,7 @@ fn an_address_that_cannot_be_had_is_code_1_and_a_sentence() {
     server.stop();
 }
 
-/// Runs every program twice, with a standard output that `open` makes: as it is used, and with `--help`.
+/// Runs every program twice, with a standard output that `open` makes: with its usual arguments, and with `--help`.
 fn each_into<T: Into<Stdio>>(open: impl Fn() -> T, check: impl Fn(&str, &Ended)) {
     let echo = Program::start("echo", &["--addr", "127.0.0.1:0"]);
     let path = socket_path("output");
@@ -180,7 +183,7 @@ fn each_into<T: Into<Stdio>>(open: impl Fn() -> T, check: impl Fn(&str, &Ended))
 #[test]
 fn an_output_without_a_reader_ends_it_quietly() {
     let _watchdog = watchdog();
-    let closed = || std::io::pipe().unwrap().1; // The end to read from is closed here.
+    let closed = || std::io::pipe().unwrap().1; // This closes the end to read from.
     each_into(closed, |name, ended| {
         assert_eq!((ended.code(), &*ended.complaints), (Some(0), ""), "{name}");
     });
@@ -204,7 +207,7 @@ fn a_signal_ends_it_in_order_and_the_address_is_free_again() {
     let _watchdog = watchdog();
     for server in SERVERS {
         let mut address = "127.0.0.1:0".to_owned();
-        // The second one listens where the first one did.
+        // The second program listens where the first one did.
         for signal in [Signal::TERM, Signal::INT] {
             let program = start(server, &address);
             address = program.address.clone();
@@ -227,7 +230,7 @@ fn a_signal_ends_it_in_order_and_the_address_is_free_again() {
 }
 
 #[test]
-fn who_is_connected_may_finish() {
+fn open_connections_may_finish() {
     let _watchdog = watchdog();
     let echo = Program::start("echo", &["--addr", "127.0.0.1:0"]);
     let more: [(&str, &str, &[&str]); 4] = [
@@ -250,10 +253,10 @@ fn who_is_connected_may_finish() {
     echo.stop();
 }
 
-/// A client with whom something is under way that will not end: half a request, or a question for a name.
+/// A client that has begun something and does not finish it: half a request, or a question for a name.
 fn begin(program: &Program, name: &str) -> TcpStream {
     let mut client = program.connect();
-    // What comes back proves that all of that was read.
+    // The answer proves that all of that was read.
     client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nG").unwrap();
     let first: &[u8] = match name {
         "chat" => b"* your name?",
@@ -265,12 +268,12 @@ fn begin(program: &Program, name: &str) -> TcpStream {
 }
 
 #[test]
-fn who_does_not_finish_is_cut_off() {
+fn a_client_that_does_not_finish_is_cut_off() {
     let _watchdog = watchdog();
     let begun = [SERVERS[0], SERVERS[1], SERVERS[2], SERVERS[5]].map(|server| {
         let program = start(server, "127.0.0.1:0");
         let client = begin(&program, server.0);
-        program.signal(Signal::TERM); // All of them at once, for it takes three seconds.
+        program.signal(Signal::TERM); // All of them at once, because it takes three seconds.
         (server, program, client)
     });
     for (server, program, mut client) in begun {
@@ -280,8 +283,8 @@ fn who_does_not_finish_is_cut_off() {
     }
 }
 
-/// The first signal begins what takes seconds here; the second does not wait for that. On a machine that is very busy,
-/// those seconds may be over before the second one is sent; so there are some tries.
+/// The first signal begins an end that takes seconds here; the second does not wait for it. On a very busy machine,
+/// those seconds may be over before the second signal is sent, so the test tries several times.
 #[test]
 fn a_second_signal_ends_it_at_once() {
     let _watchdog = watchdog();

@@ -1,6 +1,6 @@
 //! The ladder `from_scratch`: each rung proves what its header says, the wrong versions included.
 //!
-//! Contract. Counts, orders and verdicts are compared; times are not.
+//! Contract. The tests compare counts, orders and verdicts, but no times.
 
 #![forbid(unsafe_code)]
 #![cfg(all(unix, not(miri)))]
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use common::{Program, read, run, watchdog};
 
-/// What a rung says when it runs by itself.
+/// What a rung prints when it runs by itself.
 fn lines(rung: &str) -> Vec<String> {
     let ended = run(rung, &[]);
     assert!(ended.status.success() && ended.complaints.is_empty(), "{rung}: {ended:?}");
@@ -41,9 +41,9 @@ fn the_parked_loop_needs_two_polls_and_a_waker_that_leaves_a_note() {
     let said = lines("from_scratch_2");
     assert_eq!(said[0], "a sleep of 100 ms: done after 2 polls");
     let rest = &said[said.len() - 4..];
-    assert_eq!(rest[0], "giving way, and a bell: hangs (given up after 300 ms)");
-    assert_eq!(rest[1], "giving way, and park: done after 2 polls");
-    assert_eq!(rest[2], "a sleep that tells nobody: hangs (given up after 300 ms)");
+    assert_eq!(rest[0], "a yield, and a bell: hangs (given up after 300 ms)");
+    assert_eq!(rest[1], "a yield, and park: done after 2 polls");
+    assert_eq!(rest[2], "a sleep that keeps no waker: hangs (given up after 300 ms)");
     // A sleep never ends early, so this holds on any machine.
     assert!(number(&rest[3], "two sleeps of 100 ms: ", " ms") >= 200, "{}", rest[3]);
 }
@@ -68,7 +68,8 @@ fn the_timers_need_one_thread_and_a_read_stops_it() {
     let _watchdog = watchdog();
     let said = lines("from_scratch_4");
     let (polls, parks) = (number(&said[0], "thread: ", " polls"), number(&said[0], "parked ", " times"));
-    // Each sleep is polled once to begin and once to end; who awaits them all, once for each of ten deadlines at most.
+    // Each sleep is polled once to begin and once to end. The task that awaits them all is polled at most once for each
+    // of ten deadlines.
     assert!((20_001..=20_011).contains(&polls), "{polls} polls");
     assert!(parks <= 40, "parked {parks} times for ten deadlines");
     assert_eq!(said[1], "a read that blocks: 0 ticks and not a byte (given up after 300 ms)");
@@ -96,23 +97,23 @@ fn the_reactor_needs_two_tries_and_loses_an_edge_that_is_waited_for() {
 }
 
 #[test]
-fn the_echo_is_its_own_client_and_knows_no_deadline_too_many() {
+fn the_echo_is_its_own_client_and_keeps_no_old_deadline() {
     let _watchdog = watchdog();
     let said = lines("from_scratch_6");
     assert_eq!(
         said,
         [
-            // One, and not one for each byte: that of the connection, which is waited for now.
+            // One source, and not one for each byte: that of the connection, which the task awaits now.
             "10 bytes have come back; deadlines that the loop knows: 1",
-            "connection 1: 10 bytes given back, then nothing for 500ms: closed",
+            "connection 1: 10 bytes sent back, then nothing for 500ms: closed",
             "0 bytes have come back; deadlines that the loop knows: 0",
-            "connection 2: 0 bytes given back, then nothing for 500ms: closed",
+            "connection 2: 0 bytes sent back, then nothing for 500ms: closed",
         ]
     );
 }
 
 #[test]
-fn the_echo_serves_strangers_at_once_and_closes_who_is_idle() {
+fn the_echo_serves_strangers_at_once_and_closes_idle_connections() {
     let _watchdog = watchdog();
     // Longer than all buffers between us.
     let much: Vec<u8> = (0..9_000_000_u32).map(|n| (n % 251) as u8).collect();
@@ -121,19 +122,19 @@ fn the_echo_serves_strangers_at_once_and_closes_who_is_idle() {
     let mut writer = leaves.try_clone().unwrap();
     let sent = much.clone();
     let writing = std::thread::spawn(move || writer.write_all(&sent).unwrap());
-    // Until the buffers are full, and a write ends in the middle.
+    // Until the buffers are full, and a write stops in the middle.
     std::thread::sleep(Duration::from_millis(100));
     assert!(read(&mut leaves, much.len()) == much, "what comes back is not what was sent");
     writing.join().unwrap();
     drop(leaves);
-    assert_eq!(program.next_line().unwrap(), "connection 3: 9000000 bytes given back, then it left");
-    // One that never reads is idle, too. What was on its way to it makes its end a reset.
+    assert_eq!(program.next_line().unwrap(), "connection 3: 9000000 bytes sent back, then it left");
+    // A client that never reads is idle, too. The bytes on their way to it turn its end into a reset.
     let refused = (0..1000).any(|_| stuck.write_all(&[0; 65_536]).is_err());
     assert!(refused, "64 MB were taken from one that does not read");
     assert_eq!(silent.read(&mut [0]).unwrap(), 0);
     let mut ends = [program.next_line().unwrap(), program.next_line().unwrap()];
     ends.sort();
-    assert_eq!(ends[0], "connection 1: 0 bytes given back, then nothing for 5s: closed");
+    assert_eq!(ends[0], "connection 1: 0 bytes sent back, then nothing for 5s: closed");
     assert!(ends[1].starts_with("connection 2: ") && ends[1].ends_with("nothing for 5s: closed"), "{ends:?}");
 }
 

@@ -1,4 +1,4 @@
-//! `http_hello` over a network: clients that are installed, our own, and hostile ones. The parser has tests of its own.
+//! `http_hello` over a network: installed clients, our own, and hostile ones. The parser has its own tests.
 
 #![forbid(unsafe_code)]
 #![cfg(all(unix, not(miri)))]
@@ -17,7 +17,7 @@ fn hello(args: &[&str]) -> Program {
     Program::start("http_hello", &[&["--addr", "127.0.0.1:0"], args].concat())
 }
 
-/// One answer, as it came.
+/// One answer, exactly as it arrived.
 #[derive(Debug)]
 struct Answer {
     status: u16,
@@ -25,7 +25,7 @@ struct Answer {
     body: String,
 }
 
-/// A client that sends what it is told, right or wrong.
+/// A client that sends any bytes, right or wrong.
 struct Client {
     stream: TcpStream,
     answers: BufReader<TcpStream>,
@@ -41,7 +41,7 @@ impl Client {
         self.stream.write_all(text.as_bytes()).unwrap();
     }
 
-    /// The next answer; `with_body` unless it is to `HEAD`.
+    /// The next answer; `with_body` unless it answers `HEAD`.
     fn hears(&mut self, with_body: bool) -> Answer {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
@@ -54,13 +54,13 @@ impl Client {
         Answer { status, head, body: String::from_utf8(body).unwrap() }
     }
 
-    /// The status of what was asked.
+    /// The status of the answer to this request.
     fn asks(&mut self, text: &str) -> u16 {
         self.sends(text);
         self.hears(true).status
     }
 
-    /// Nothing more comes, and the end is in order. We hang up, too: until then, the server would hear us out.
+    /// Nothing more arrives, and the end is orderly. We hang up, too: until then, the server would go on reading.
     fn is_hung_up_on(&mut self) {
         assert_eq!(read_all(&mut self.answers), (Vec::new(), true));
         let _ = self.stream.shutdown(Shutdown::Both);
@@ -116,17 +116,17 @@ fn requests_may_come_all_at_once() {
 }
 
 #[test]
-fn who_wants_to_be_hung_up_on_is() {
+fn a_client_that_asks_for_the_end_gets_it() {
     let _watchdog = watchdog();
     let program = hello(&[]);
     for request in ["GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"] {
         let mut client = Client::new(&program);
-        client.sends(&format!("{request}{GET}")); // What comes after that is not answered.
+        client.sends(&format!("{request}{GET}")); // Nothing after that is answered.
         let answer = client.hears(true);
         assert!(answer.status == 200 && answer.head.contains("Connection: close\r\n"), "{answer:?}");
         client.is_hung_up_on();
     }
-    // It may send the body after the answer, or another request: nobody can tell which of them that is.
+    // The client may send the body after the answer, or another request: the server cannot tell which of them it is.
     let mut client = Client::new(&program);
     let expecting = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n";
     client.sends(expecting);
@@ -141,7 +141,7 @@ fn who_wants_to_be_hung_up_on_is() {
     program.stop();
 }
 
-/// Whoever is refused gets to know why, also when more has come than was read: there is no reset.
+/// A client that is refused learns why, even if more has arrived than was read: there is no reset.
 #[test]
 fn hazard_54_what_cannot_be_understood_is_refused_and_that_is_the_end() {
     let _watchdog = watchdog();
@@ -151,7 +151,7 @@ fn hazard_54_what_cannot_be_understood_is_refused_and_that_is_the_end() {
     let body =
         format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n{}", "x".repeat(3_000_000));
     for (request, status) in [
-        (&*body, 413), // Whoever writes all of it before it reads finds the answer.
+        (&*body, 413), // A client that writes everything before it reads finds the answer.
         ("hello\r\n", 400),
         ("\x16\x03\x01 TLS", 400),
         ("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
@@ -174,9 +174,9 @@ fn hazard_54_what_cannot_be_understood_is_refused_and_that_is_the_end() {
     program.stop();
 }
 
-/// Whoever is still talking when it is refused may finish: a reset might reach it before it has read why.
+/// A client that is still sending when it is refused may finish, because a reset might reach it before it has read why.
 #[test]
-fn who_is_refused_is_heard_out() {
+fn a_refused_client_may_finish_sending() {
     let _watchdog = watchdog();
     let program = hello(&[]);
     let mut client = Client::new(&program);
@@ -197,7 +197,7 @@ fn hazard_54_noise_is_refused_and_fills_no_memory() {
     let noise = noise(if cfg!(debug_assertions) { 1 << 20 } else { 8 << 20 });
     for part in noise.chunks(1 << 18) {
         let mut stream = program.connect();
-        // It fails when the server has heard enough.
+        // This fails when the server has read enough.
         let _ = stream.write_all(part);
         let _ = stream.shutdown(Shutdown::Write);
         let (answer, _) = read_all(&mut stream);
@@ -210,9 +210,9 @@ fn hazard_54_noise_is_refused_and_fills_no_memory() {
     program.stop();
 }
 
-/// A client that does not read its answers is not read from either, so that these do not pile up.
+/// The server does not read from a client that does not read its answers, so the answers do not pile up.
 #[test]
-fn who_does_not_read_is_not_listened_to() {
+fn a_client_that_does_not_read_is_not_read_from() {
     let _watchdog = watchdog();
     let program = hello(&[]);
     let mut client = Client::new(&program);
@@ -234,7 +234,7 @@ fn who_does_not_read_is_not_listened_to() {
 }
 
 #[test]
-fn who_has_begun_a_request_has_to_go_on() {
+fn a_request_that_has_begun_has_a_deadline() {
     let _watchdog = watchdog();
     let program = hello(&["--patience", "0.3"]);
     let mut silent = Client::new(&program);
@@ -243,7 +243,7 @@ fn who_has_begun_a_request_has_to_go_on() {
     assert_eq!(slow.hears(true).status, 408);
     slow.is_hung_up_on();
 
-    // A byte now and then does not help, nor do requests before.
+    // A byte now and then does not help, and neither do earlier requests.
     let mut drop_by_drop = Client::new(&program);
     assert_eq!(drop_by_drop.asks(GET), 200);
     let mut writer = drop_by_drop.stream.try_clone().unwrap();
@@ -256,19 +256,19 @@ fn who_has_begun_a_request_has_to_go_on() {
     let _ = drop_by_drop.stream.shutdown(Shutdown::Both);
     writing.join().unwrap();
 
-    // In the middle of a body, the answer is out already: there is only the end.
+    // In the middle of a body, the answer has been sent already, so there is only the end.
     let mut body = Client::new(&program);
     assert_eq!(body.asks("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345"), 405);
     body.is_hung_up_on();
 
-    // Who has not begun is waited for.
+    // The server waits for a client that has not begun a request.
     assert_eq!(silent.asks(GET), 200);
     drop(silent);
     program.stop();
 }
 
 #[test]
-fn who_is_idle_is_hung_up_on() {
+fn an_idle_client_is_disconnected() {
     let _watchdog = watchdog();
     let program = hello(&["--idle-timeout", "0.3"]);
     let (mut idle, mut silent) = (Client::new(&program), Client::new(&program));
@@ -279,12 +279,12 @@ fn who_is_idle_is_hung_up_on() {
 }
 
 #[test]
-fn in_the_end_who_is_idle_is_hung_up_on_and_a_request_is_answered() {
+fn at_the_end_idle_clients_are_disconnected_and_a_request_is_answered() {
     let _watchdog = watchdog();
     let program = hello(&[]);
     let (mut idle, mut busy) = (Client::new(&program), Client::new(&program));
     assert_eq!((idle.asks(GET), busy.asks(GET)), (200, 200));
-    // With the answer comes the certainty that the rest is there, too.
+    // The answer proves that the rest has arrived, too.
     busy.sends(&format!("{GET}GET / HTTP/1.1\r\n"));
     assert_eq!(busy.hears(true).status, 200);
     program.signal(Signal::TERM);
@@ -320,7 +320,7 @@ fn curl_is_content() {
         ("-H 'Content-Length: 3' -H 'Content-Length: 4' http://$1/", "400."),
         ("-H 'Host:' http://$1/", "400."),
         ("-F some=field http://$1/", "405."),
-        ("-T - http://$1/ < /dev/null", "501."), // It sends chunks, for it does not know how long that is.
+        ("-T - http://$1/ < /dev/null", "501."), // It sends chunks, because it does not know the length.
     ] {
         assert!(curl(options).contains(status), "{options}: {}", curl(options));
     }

@@ -45,7 +45,7 @@ fn what_is_right_is_understood() {
 }
 
 #[test]
-fn who_stays_connected() {
+fn the_connection_stays_open_only_where_it_should() {
     let stays = |version: &str, connection: &str| {
         let text = format!("GET / HTTP/{version}\r\nHost: x\r\n{connection}\r\n");
         parse(text.as_bytes()).unwrap().unwrap().0.keep_alive
@@ -56,7 +56,7 @@ fn who_stays_connected() {
     assert!(!stays("1.0", "Connection: keep-alive\r\nConnection: close\r\n"));
 }
 
-/// Everything of which two servers might think differently.
+/// Everything that two servers might read differently.
 #[test]
 fn hazard_54_nothing_is_ambiguous() {
     for (what, text) in [
@@ -136,7 +136,7 @@ fn hazard_54_there_are_limits_and_what_is_at_the_limit_passes() {
     assert_eq!(refused(&of_lines(MOST_HEADERS + 1)), HEADERS_TOO_LARGE);
 }
 
-/// Requests that are right for the most part, and bytes that were changed in them.
+/// Requests that are mostly right, with some bytes changed.
 fn requests() -> impl Strategy<Value = Vec<u8>> {
     let lines = prop::sample::select(vec![
         "Host: x",
@@ -184,7 +184,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// What is answered when the bytes come in these parts, and whether that was the end; as long as the parts are together.
+/// The answers if the bytes arrive in these parts, and whether that was the end.
 fn converse(bytes: &[u8], cuts: &[usize]) -> (Vec<u8>, bool) {
     let (mut talk, mut rest, mut cuts) = (Talk::default(), bytes, cuts.iter().cycle());
     let mut output = Vec::new();
@@ -216,7 +216,7 @@ proptest! {
         }
     }
 
-    /// However the bytes come, they are answered alike, and little is held.
+    /// However the bytes are split, the answers are the same, and the server holds little.
     #[test]
     fn hazard_54_a_conversation_does_not_depend_on_how_it_is_cut(
         bytes in bytes(),
@@ -225,7 +225,7 @@ proptest! {
         prop_assert_eq!(converse(&bytes, &[usize::MAX]), converse(&bytes, &cuts));
     }
 
-    /// Long lines, many lines, long bodies: what is held does not grow with them.
+    /// Long lines, many lines, long bodies: what the server holds does not grow with them.
     #[test]
     fn hazard_54_memory_does_not_grow_with_what_is_sent(
         start in requests(),

@@ -1,4 +1,4 @@
-//! The limit of open files: programs that need many raise it, or say before they begin that it is too low.
+//! The limit of open files: a program that needs many raises it, or says before it begins that the limit is too low.
 
 #![forbid(unsafe_code)]
 #![cfg(all(target_os = "linux", not(miri)))]
@@ -44,7 +44,7 @@ fn every_server_raises_the_limit() {
     }
 }
 
-/// It has ended before it began, with one sentence that says what is needed and what is allowed.
+/// The program ended before it began, with one sentence that says what it needs and what is allowed.
 fn is_refused(ended: &Ended, name: &str, says: &str) {
     let said = ended.complaints.trim_end();
     assert_eq!((ended.code(), ended.text().as_str(), said.lines().count()), (Some(1), "", 1), "{said}");
@@ -61,7 +61,7 @@ fn load_raises_the_limit_for_its_connections_or_says_that_it_cannot() {
     assert_eq!((ended.code(), &*ended.complaints), (Some(0), ""), "{ended:?}");
     assert!(ended.text().ends_with("errors 0"), "{ended:?}");
     is_refused(&start_under("-n 64", "load", &options).end(), "load", "60 connections");
-    // As many as are allowed are possible.
+    // As many connections as are allowed are possible.
     let options = ["--addr", &*echo.address, "--connections", "48", "--seconds", "0.1"];
     let ended = start_under("-n 64", "load", &options).end();
     assert_eq!((ended.code(), &*ended.complaints), (Some(0), ""), "{ended:?}");
@@ -77,7 +77,7 @@ fn echo_raises_the_limit_for_its_loops_or_says_that_it_cannot() {
     assert!(first.starts_with("listening on "), "{first}");
     echo.stop();
     is_refused(&start_under("-n 64", "echo", &options).end(), "echo", "20 loops");
-    // As many loops as are allowed can be had.
+    // As many loops as are allowed are possible.
     let echo = start_under("-n 64", "echo", &["--addr", "127.0.0.1:0", "--threads", "6"]);
     assert!(echo.next_line().is_some());
     echo.stop();

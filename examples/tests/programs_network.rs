@@ -1,7 +1,7 @@
 //! The programs that fetch pages, and the server and the client that they share.
 //!
-//! The server is a task of the same process, so a virtual clock is exact here, too: what is sent over the loopback is there before
-//! time goes on.
+//! The server is a task of the same process, so a virtual clock is exact here, too: bytes that are sent over the
+//! loopback arrive before time goes on.
 
 #![forbid(unsafe_code)]
 #![cfg(all(unix, not(miri)))]
@@ -48,7 +48,11 @@ fn web_scraper() {
     );
     in_order(
         &text,
-        &["1000 pages over new connections: 100 ms", "1000 pages over the same: 100 ms", "1000 made"],
+        &[
+            "1000 pages over new connections: 100 ms",
+            "1000 pages over the same connections: 100 ms",
+            "1000 made",
+        ],
     );
     in_order(
         &text,
@@ -82,7 +86,7 @@ fn hybrid_scraper_streaming() {
     );
 }
 
-/// The digests come in whatever order the pool has; but none before the last page.
+/// The digests come in any order, but none before the last page.
 #[test]
 fn hybrid_scraper() {
     let _watchdog = watchdog();
@@ -107,7 +111,7 @@ fn delay_server() {
     let _watchdog = watchdog();
     let program = Program::start("delay_server", &["--addr", "127.0.0.1:0"]);
     let mut client = program.connect();
-    // Two requests at once are answered one after the other, also if the first takes longer.
+    // Two requests at once are answered one after the other, even if the first takes longer.
     client.write_all(b"GET /a?wait=50&text=first HTTP/1.1\r\nHost: x\r\n\r\nGET /b?status=503&text=no&times=2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
     let (bytes, in_order) = read_all(&mut client);
     let text = String::from_utf8(bytes).unwrap();
@@ -126,7 +130,7 @@ fn delay_server() {
     assert_eq!(refused(b"GET /?text=abc&times=99999999 HTTP/1.1\r\nHost: x\r\n\r\n"), "HTTP/1.1 400");
     assert_eq!(refused(b"hello\r\n"), "HTTP/1.1 400");
     assert_eq!(refused(b"POST / HTTP/1.1\r\nHost: x\r\n\r\n"), "HTTP/1.1 405");
-    // What is under way when it is asked to end is answered.
+    // A request that has begun when the server is asked to end is answered.
     client = program.connect();
     client
         .write_all(
@@ -161,12 +165,12 @@ fn a_client_uses_its_connections_again_and_no_more_than_its_limit() {
 }
 
 #[test]
-fn an_answer_that_came_too_late_is_nobody_elses() {
+fn a_late_answer_goes_to_no_other_request() {
     with_a_server(async |server| {
         let client = Client::new(1).patience(Duration::from_millis(100));
         let error = client.get(&server.url("/?wait=150&text=old")).await.unwrap_err();
         assert!(matches!(error, FetchError::TimedOut(_)), "{error}");
-        time::sleep(Duration::from_millis(100)).await; // By now it has come, if anybody listens.
+        time::sleep(Duration::from_millis(100)).await; // By now it has arrived, if there is a listener.
         assert_eq!(client.get(&server.url("/?text=new")).await.unwrap().body, b"new");
         assert_eq!(client.connected(), 2);
     });
@@ -177,7 +181,7 @@ fn a_failure_is_an_answer_and_what_is_no_answer_is_an_error() {
     with_a_server(async |server| {
         let client = Client::new(2);
         assert_eq!(client.get(&server.url("/?status=503")).await.unwrap().status, 503);
-        let taken = TcpSocket::new_v4().unwrap(); // A port at which nobody listens.
+        let taken = TcpSocket::new_v4().unwrap(); // A port at which no program listens.
         taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let url = format!("http://{}/", taken.local_addr().unwrap());
         let error = client.get(&url).await.unwrap_err();
@@ -187,7 +191,7 @@ fn a_failure_is_an_answer_and_what_is_no_answer_is_an_error() {
     });
 }
 
-/// A server that hangs up after each answer, without a word.
+/// A server that hangs up after each answer, without saying so.
 #[test]
 fn a_connection_that_the_server_has_closed_is_replaced() {
     with_a_server(async |_| {

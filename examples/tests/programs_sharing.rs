@@ -1,6 +1,7 @@
-//! The programs about sharing: an account, a lock, permits, a server that bears only so much.
+//! The programs about sharing: an account, a lock, permits, a server with limits.
 //!
-//! Each is run on a virtual clock and compared with `gold/NAME.txt` to the last hundredth; below stands what must be in that.
+//! Each runs on a virtual clock, and its output is compared with `gold/NAME.txt` to the last hundredth of a second. The
+//! tests below say what that output must contain.
 
 #![forbid(unsafe_code)]
 #![cfg(all(unix, not(miri)))]

@@ -1,6 +1,7 @@
-//! The programs about waiting: for one thing after the other, for several, for what fails, and not for ever.
+//! The programs about waiting: for one thing after the other, for several, for something that fails, and not for ever.
 //!
-//! Each is run on a virtual clock and compared with `gold/NAME.txt` to the last hundredth; below stands what must be in that.
+//! Each runs on a virtual clock, and its output is compared with `gold/NAME.txt` to the last hundredth of a second. The
+//! tests below say what that output must contain.
 
 #![forbid(unsafe_code)]
 #![cfg(all(unix, not(miri)))]
@@ -58,7 +59,7 @@ fn failures() {
         &["── run-on", "0.05 s  try_gather", "0.10 s  request 1: done", "0.15 s  request 3: done"],
     );
     in_order(&text, &["good: answer 1", "bad:  request 2", "good: answer 3", "── group"]);
-    in_order(&text, &["── group", "request 1: dropped", "request 3: dropped", "nobody of it is left"]);
+    in_order(&text, &["── group", "request 1: dropped", "request 3: dropped", "none of its tasks is left"]);
     in_order(&text, &["── panic", "good: answer 1", "panicked", "good: answer 3"]);
 }
 
@@ -97,7 +98,7 @@ fn on_the_real_clock_the_lines_are_the_same() {
     assert_eq!(without_times(&real), without_times(&lines_of("race", &["--virtual"]).join("\n")));
 }
 
-/// On the real clock: what is in order is tested, and no time.
+/// On the real clock, this tests the order, and no time.
 #[test]
 fn hello() {
     let _watchdog = watchdog();

@@ -1,7 +1,7 @@
-//! The programs about work: handed on from task to task, to threads, to processes, and brought to an end in order.
+//! The programs about work: handed on from task to task, to threads, to processes, and brought to an orderly end.
 //!
-//! What can run on a virtual clock is compared with `gold/NAME.txt` to the last hundredth. What blocks on purpose cannot; of that, the
-//! order of the lines is tested, and no time.
+//! The output of a program that can run on a virtual clock is compared with `gold/NAME.txt` to the last hundredth of a
+//! second. A program that blocks on purpose cannot; for that, the tests look at the order of the lines, and at no time.
 
 #![forbid(unsafe_code)]
 #![cfg(all(unix, not(miri)))]
@@ -71,15 +71,15 @@ fn blocking_trap() {
     assert!(between("── thread") > 0, "{text}");
 }
 
-/// One task awaits for 150 ms, one blocks for as long: one warning. (A machine may be so busy that it holds up the others, too;
-/// so there are some tries.)
+/// One task awaits for 150 ms, one blocks for as long: there is one warning. (A busy machine may hold up the others,
+/// too, so the test tries several times.)
 #[test]
-fn who_blocks_is_warned_of_and_who_awaits_is_not() {
+fn a_task_that_blocks_is_reported_and_one_that_awaits_is_not() {
     let _watchdog = watchdog();
     let is_one_warning = |_| {
         let ended = run("blocking_trap", &["warning"]);
-        in_order(&ended.text(), &["patient: has awaited", "greedy: has blocked"]);
-        in_order(&ended.complaints, &["\"greedy\" (spawned at examples/programs/blocking_trap.rs:"]);
+        in_order(&ended.text(), &["patient: awaited", "greedy: blocked"]);
+        in_order(&ended.complaints, &["\"greedy\" (spawned at examples/examples/blocking_trap.rs:"]);
         ended.complaints.lines().count() == 1
     };
     assert!((0..5).any(is_one_warning));
@@ -125,7 +125,7 @@ fn shutdown() {
     );
 }
 
-/// What is in hand is finished, and nothing more; the code is 0.
+/// Each worker finishes its current job, and begins no other; the code is 0.
 #[test]
 fn shutdown_by_a_signal() {
     let _watchdog = watchdog();
@@ -150,8 +150,8 @@ fn shutdown_by_a_signal() {
     }
 }
 
-/// Whoever does not want to wait for what is in hand asks again. (On a busy machine, the workers may be done before that; so
-/// there are some tries.)
+/// A second signal does not wait for the current jobs. (On a busy machine, the workers may be done before it arrives,
+/// so the test tries several times.)
 #[test]
 fn a_second_signal_ends_it_at_once() {
     let _watchdog = watchdog();

@@ -1,4 +1,4 @@
-//! `proxy`, with `echo` behind it or a server of the test's own, of which it sees both ends.
+//! `proxy`, in front of `echo` or of a server of the test's own, which then has both ends.
 
 #![forbid(unsafe_code)]
 #![cfg(all(unix, not(miri)))]
@@ -75,7 +75,7 @@ fn each_direction_ends_by_itself() {
     bench.proxy.stop();
 }
 
-/// With nobody who reads, the writer has to stop soon; and what it has written by then is not in the proxy.
+/// If the receiver does not read, the sender soon has to stop, and the proxy does not hold what was sent by then.
 #[test]
 fn a_slow_reader_slows_the_writer_and_fills_no_memory() {
     let _watchdog = watchdog();
@@ -95,11 +95,11 @@ fn a_slow_reader_slows_the_writer_and_fills_no_memory() {
         }
     };
     assert!(written >= 5 << 20 || stopped == ErrorKind::WouldBlock, "{written} bytes, then {stopped}");
-    assert!(written < bytes.len(), "64 MB were written, and nobody has read any of it");
+    assert!(written < bytes.len(), "64 MB were written, and none of them was read");
     #[cfg(target_os = "linux")]
     assert!(bench.proxy.memory() < before + (1 << 20), "from {before} to {} bytes", bench.proxy.memory());
 
-    // All of it arrives when somebody reads, in pieces.
+    // All of it arrives when the receiver reads, in pieces.
     client.set_write_timeout(Some(PATIENCE)).unwrap();
     let end = written + (5 << 20);
     let rest = bytes[written..end].to_vec();
@@ -128,7 +128,7 @@ fn there_and_back_through(client: &mut TcpStream, server: &mut TcpStream) {
     assert_eq!(read(client, 4), b"back");
 }
 
-/// A port that is taken, so that nobody else is put there meanwhile, but on which nobody listens.
+/// A port that is taken, so that no other program gets it meanwhile, but on which no program listens.
 fn port_without_a_listener() -> (OwnedFd, String) {
     let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
     net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
@@ -143,7 +143,7 @@ fn a_server_that_cannot_be_reached_is_an_end_in_order_and_a_line() {
     let proxy = Program::start("proxy", &["--listen", "127.0.0.1:0", "--to", &to]);
     for _ in 0..3 {
         let mut client = proxy.connect();
-        client.write_all(&noise(5000)).unwrap(); // What was never read would make the close a reset.
+        client.write_all(&noise(5000)).unwrap(); // Bytes that were never read would turn the close into a reset.
         assert_eq!(read_all(&mut client), (Vec::new(), true));
     }
     proxy.signal(rustix::process::Signal::TERM);

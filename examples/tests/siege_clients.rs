@@ -1,5 +1,4 @@
-//! Clients who behave badly: those who come and go by the thousand (hazard 53), those who drip (hazard 51), those who never
-//! read.
+//! Clients that behave badly: they come and go by the thousand (hazard 53), they drip (hazard 51), they never read.
 //!
 //! ```text
 //! cargo test --release -p examples --test siege_clients -- --nocapture --test-threads=1
@@ -25,7 +24,7 @@ use siege::{
     scaled, tell,
 };
 
-/// Connects, talks, and is gone by a reset, so often.
+/// Connects, talks, and ends with a reset, this many times.
 fn churn(address: SocketAddr, times: usize) {
     for number in 0..times {
         let stream = TcpStream::connect(address).unwrap();
@@ -35,7 +34,7 @@ fn churn(address: SocketAddr, times: usize) {
     }
 }
 
-/// Many clients at once, each of which comes again and again.
+/// Many clients at once, each of which connects again and again.
 fn churn_together(echo: &Echo, clients: usize, times: usize) -> f64 {
     let (start, address) = (Instant::now(), echo.address());
     thread::scope(|scope| {
@@ -59,7 +58,7 @@ fn hazard_53_connections_that_come_and_go_leave_nothing_behind() {
     echo.end_well();
 }
 
-/// They are gone before they are accepted: some have not even waited until they were connected.
+/// They leave before they are accepted; some have not even waited for the connection.
 #[test]
 fn hazard_53_a_storm_of_connections_that_are_reset_at_once() {
     let echo = Echo::start(&[]);
@@ -86,7 +85,7 @@ fn hazard_53_a_storm_of_connections_that_are_reset_at_once() {
     echo.end_well();
 }
 
-/// A hundred good clients, one of whom says something every half a millisecond, for so long: how long echoes take.
+/// A hundred good clients; every half millisecond one of them sends something. Returns how long the echoes take.
 fn good_ones(echo: &Echo, time: Duration) -> Vec<Duration> {
     let clients: Vec<TcpStream> = (0..100).map(|_| echo.connect()).collect();
     let (start, mut times) = (Instant::now(), Vec::new());
@@ -110,7 +109,8 @@ fn told(what: &str, times: &mut [Duration]) -> Duration {
 
 const BETWEEN_DRIPS: Duration = Duration::from_millis(if cfg!(debug_assertions) { 400 } else { 1_500 });
 
-/// Sends a byte on each now and then, and reads what has come back, until told to stop. Not all of them at once.
+/// Sends a byte on each connection now and then, and reads what has come back, until it is told to stop. Not on all of
+/// them at once.
 fn drip(drips: &[TcpStream], stop: &AtomicBool) -> u64 {
     let mut rounds = 0;
     while !stop.load(Relaxed) {
@@ -132,7 +132,7 @@ fn drip(drips: &[TcpStream], stop: &AtomicBool) -> u64 {
 }
 
 #[test]
-fn hazard_51_ten_thousand_who_drip_do_not_hold_up_the_good_ones() {
+fn hazard_51_ten_thousand_dripping_clients_do_not_hold_up_the_good_ones() {
     let count = scaled(500, 10_000, 10_000).min(raise_descriptor_limit() as usize - 200);
     // They drip for longer than the timeout, and more often than that.
     let timeout = scaled("2", "4", "4");
@@ -151,10 +151,10 @@ fn hazard_51_ten_thousand_who_drip_do_not_hold_up_the_good_ones() {
         tell!("drips: {count} of them sent {rounds} bytes each meanwhile; memory {} KiB", echo.rss());
         times
     });
-    let beside = told(&format!("100 good ones beside {count} who drip"), &mut beside);
+    let beside = told(&format!("100 good ones beside {count} that drip"), &mut beside);
     tell!("drips: p99 is {:.2} times as long beside them", beside.as_secs_f64() / alone.as_secs_f64());
     assert!(echo.rss() <= 64 << 10, "{} KiB", echo.rss());
-    // And now they are silent.
+    // Now they are silent.
     let start = Instant::now();
     drips.iter().for_each(|drip| drip.set_nonblocking(false).unwrap());
     drips.iter().for_each(|drip| drip.set_read_timeout(Some(siege::PATIENCE)).unwrap());
@@ -165,13 +165,13 @@ fn hazard_51_ten_thousand_who_drip_do_not_hold_up_the_good_ones() {
 }
 
 #[test]
-fn hazard_51_clients_who_never_read_cost_a_buffer_each_and_no_more() {
+fn hazard_51_clients_that_never_read_cost_a_buffer_each_and_no_more() {
     let count = scaled(50, 1_000, 1_000).min(raise_descriptor_limit() as usize - 200);
     let echo = Echo::start(&[]);
     let before = echo.rss();
     let mut clients: Vec<TcpStream> = (0..count).map(|_| modest_client(&echo)).collect();
     let bytes = noise(64 << 10, 7);
-    // Each is offered as much as it takes, up to 100 MB; until nobody has taken any for a while.
+    // Each is offered as much as it takes, up to 100 MB, until none has taken any for a while.
     let (mut taken, mut last) = (vec![0; count], Instant::now());
     while last.elapsed() < Duration::from_millis(scaled(300, 1_000, 1_000)) {
         for (mut client, taken) in clients.iter().zip(&mut taken) {
@@ -190,9 +190,9 @@ fn hazard_51_clients_who_never_read_cost_a_buffer_each_and_no_more() {
         "slow readers: {count}; the kernel has taken {total} MiB, the server has {rss} KiB ({before} before)"
     );
     assert!(rss <= 64 << 10, "{rss} KiB");
-    // Others are served; and whoever reads in the end gets everything. (Before, most go, for the kernel may have come to be
-    // short of memory.)
-    echoes(&echo.connect(), b"is anybody there?").unwrap();
+    // Other clients are served, and a client that reads in the end gets everything. (Most leave before that, because
+    // the kernel may be short of memory.)
+    echoes(&echo.connect(), b"are you there?").unwrap();
     clients.split_off(10).into_iter().for_each(reset);
     for (client, taken) in clients.iter().zip(&taken) {
         client.set_nonblocking(false).unwrap();
@@ -202,7 +202,7 @@ fn hazard_51_clients_who_never_read_cost_a_buffer_each_and_no_more() {
     echo.end_well();
 }
 
-/// With small buffers of its own, or the kernel takes so much that it comes to be short of memory.
+/// With small buffers; otherwise the kernel takes so much that it runs short of memory.
 fn modest_client(echo: &Echo) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(16 << 10).unwrap();
@@ -213,7 +213,7 @@ fn modest_client(echo: &Echo) -> TcpStream {
     socket.into()
 }
 
-/// Reads this many bytes of what was sent over and over.
+/// Reads this many bytes of a pattern that was sent over and over.
 fn gets_back(mut client: &TcpStream, bytes: &[u8], mut left: usize) {
     let (mut place, mut buffer) = (0, vec![0; 64 << 10]);
     while left > 0 {

@@ -1,4 +1,5 @@
-//! How an echo server ends: it takes nobody in, lets those finish who are there, and has an answer to whoever is in a hurry.
+//! How an echo server ends: it accepts no new client, lets the present ones finish, and ends at once at a second
+//! signal.
 
 #![forbid(unsafe_code)]
 #![cfg(target_os = "linux")]
@@ -11,16 +12,16 @@ use std::os::unix::process::ExitStatusExt;
 
 use siege::{Echo, close_in_order, echoes, is_ended_by_server, until};
 
-/// Waits until nobody listens there any more.
+/// Waits until no program listens there any more.
 fn wait_until_closed(echo: &Echo) {
-    until("a server that takes nobody in", || match echo.try_connect() {
+    until("a server that accepts no client", || match echo.try_connect() {
         Ok(stream) => !is_ended_by_server(&stream),
         Err(error) => error.kind() == ErrorKind::ConnectionRefused,
     });
 }
 
 #[test]
-fn who_is_there_when_the_end_is_asked_for_may_finish() {
+fn clients_that_are_connected_at_the_signal_may_finish() {
     let mut echo = Echo::start(&[]);
     let clients: Vec<TcpStream> = (0..10).map(|_| echo.connect()).collect();
     clients.iter().for_each(|client| echoes(client, b"before").unwrap());
@@ -35,7 +36,7 @@ fn who_is_there_when_the_end_is_asked_for_may_finish() {
 }
 
 #[test]
-fn who_stays_is_cut_off() {
+fn a_client_that_stays_is_cut_off() {
     let mut echo = Echo::start(&[]);
     let client = echo.connect();
     echoes(&client, b"before").unwrap();

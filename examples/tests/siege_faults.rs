@@ -1,11 +1,11 @@
-//! Whatever the kernel may answer: an echo server whose system calls fail every so often (hazards 29, 30, 31).
+//! Whatever the kernel may answer: an echo server whose system calls fail now and then (hazards 29, 30, 31).
 //!
-//! `strace` puts the errors in. There are three things that may become of it, and no others: nobody notices; one connection
-//! ends, or waits a moment, and the others do not notice; or the error is final, and then the server ends and says which
-//! it was. Never are bytes lost, doubled or displaced on a connection that goes on, and nothing ever hangs.
+//! `strace` injects the errors. There are three possible outcomes, and no others. Either no client notices; or one
+//! connection ends or waits a moment, and the others do not notice; or the error is final, and then the server ends and
+//! says which error it was. On a connection that goes on, bytes are never lost, doubled or moved, and nothing ever
+//! hangs.
 //!
-//! Not tried: lies. `EAGAIN` for a read when there are bytes will never be followed by a report that there are, and no
-//! kernel does that.
+//! Not tried: lies. If a read says `EAGAIN` although there are bytes, no report will ever follow. No kernel does that.
 //!
 //! ```text
 //! cargo test --release -p examples --test siege_faults -- --nocapture
@@ -25,12 +25,12 @@ use std::time::{Duration, Instant};
 
 use siege::{Echo, echoes, has_tool, noise, reset, scaled, skipped, tell};
 
-/// What becomes of an error.
+/// What an error leads to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fate {
-    /// Nobody notices.
+    /// No client notices.
     Nothing,
-    /// Connections end, or are turned away; those that go on are as they should be.
+    /// Connections end, or are refused; those that go on are as they should be.
     Some,
     /// The server says that it cannot accept, and goes on.
     Waits,
@@ -42,10 +42,10 @@ enum Fate {
 
 use Fate::{Ends, Never, Nothing, Some, Waits};
 
-/// The calls that are to fail; how often; with which errors; and what becomes of it.
+/// The calls that fail, how often, with which errors, and the outcome.
 type Row = (&'static str, &'static str, &'static [&'static str], Fate);
 
-/// Calls that the server makes before it serves are let through where it is not them that are meant.
+/// Calls that the server makes before it serves may pass, unless the row is about them.
 const TABLE: &[Row] = &[
     ("?epoll_wait,epoll_pwait", "3+5", &["EINTR"], Nothing),
     ("?epoll_wait,epoll_pwait", "20", &["EBADF", "EINVAL", "EFAULT"], Ends("the kernel refused")),
@@ -87,7 +87,7 @@ struct Seen {
     ended: usize,
 }
 
-/// Talks on so many connections, one after the other, two at a time.
+/// Talks on this many connections, one after the other, two at a time.
 fn talk(echo: &Echo) -> Seen {
     let mut seen = Seen::default();
     for round in 0..CONNECTIONS / 2 {
@@ -109,14 +109,14 @@ fn talk(echo: &Echo) -> Seen {
     seen
 }
 
-/// Where the trace of a row goes.
+/// The file for the trace of a row.
 fn trace_file() -> PathBuf {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let name = format!("roundel-siege-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
     std::env::temp_dir().join(name)
 }
 
-/// An echo server whose calls fail; the trace is in the file.
+/// An echo server whose calls fail, with the trace in this file.
 fn start_faulty(injections: &[String], traced: &str, file: &str) -> Echo {
     let trace = format!("trace={traced}");
     let mut wrapper = vec!["strace", "-D", "-f", "-qq", "-o", file, "-e", &trace];
@@ -124,7 +124,7 @@ fn start_faulty(injections: &[String], traced: &str, file: &str) -> Echo {
     Echo::start_under(&wrapper, &["--idle-timeout", "30"])
 }
 
-/// How many calls were made to fail.
+/// How many calls failed.
 fn injected(file: &PathBuf) -> usize {
     let trace = fs::read_to_string(file).unwrap();
     let _ = fs::remove_file(file);
@@ -216,7 +216,7 @@ fn hazard_31_one_call_in_seven_fails() {
     echo.end_well();
     let count = injected(&file);
     tell!(
-        "faults: {count} calls of {whole} connections failed in {:.1?}, and nobody noticed",
+        "faults: {count} calls of {whole} connections failed in {:.1?}, and no client noticed",
         start.elapsed()
     );
     assert!(count > 20, "only {count} calls failed");

@@ -1,4 +1,4 @@
-//! What is left of an echo server when it has ended: no memory, and no descriptors but the three that it was given.
+//! What an echo server leaves when it ends: no memory, and no descriptors but the three that it was given.
 //!
 //! `valgrind` looks. Where it is missing, this test says so and passes.
 
@@ -29,7 +29,7 @@ fn nothing_is_left_when_the_server_has_ended() {
     for round in 0..3 {
         clients.iter().for_each(|client| echoes(client, &noise(5_000, round)).unwrap());
     }
-    // Some leave in order, some do not; some are there when it ends.
+    // Some clients leave in order, some do not, and some are there when the server ends.
     let mut clients = clients.into_iter();
     clients.by_ref().take(15).for_each(|client| assert!(close_in_order(&client)));
     clients.by_ref().take(15).for_each(reset);
@@ -41,7 +41,7 @@ fn nothing_is_left_when_the_server_has_ended() {
     tell!("leaks: {} connections were open at the end; {descriptors}", clients.len());
     let heap = found.lines().find(|line| line.contains("in use at exit")).unwrap_or(&found);
     tell!("leaks: {heap}");
-    // Besides the three there are those that whoever has started us has left open: it happens.
+    // Besides those three there may be descriptors that this test has inherited.
     let inherited = found.matches("<inherited from parent>").count();
     assert!(descriptors.contains(&format!(": {} open (3 std)", 3 + inherited)), "{found}");
 }

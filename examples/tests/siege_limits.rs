@@ -1,4 +1,4 @@
-//! A server at its limits: no descriptor left (hazard 29), and as many connections as there are descriptors.
+//! A server at its limits: no free descriptor (hazard 29), and as many connections as there are descriptors.
 //!
 //! ```text
 //! cargo test --release -p examples --test siege_limits -- --nocapture --test-threads=1
@@ -18,19 +18,20 @@ use siege::{
     Echo, close_in_order, echoes, has_tool, quantile, raise_descriptor_limit, reset, scaled, skipped, tell,
 };
 
-/// The tests take turns: one of them needs all the descriptors that this process may have.
+/// The tests take turns, because one of them needs all the descriptors that this process may have.
 static TURN: Mutex<()> = Mutex::new(());
 
 /// Descriptors of the server; fewer than clients.
 const DESCRIPTORS: &str = "--nofile=64";
 const CLIENTS: usize = 120;
 
-/// Those clients who get an answer at once, and those who do not: the latter wait in the kernel's queue.
+/// The clients that get an answer at once, and the others, which wait in the kernel's queue.
 fn held_and_waiting(clients: Vec<TcpStream>) -> (Vec<TcpStream>, Vec<TcpStream>) {
     for mut client in &clients {
         client.write_all(b"x").unwrap();
     }
-    // The server takes them in the order in which they came; so when the first who waits is known, all are.
+    // The server takes them in the order in which they came, so if we know which waiting client is the first, we know
+    // the order of all.
     let mut served = 0;
     for client in &clients {
         client.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
@@ -53,7 +54,7 @@ fn is_served(mut client: &TcpStream) {
     client.read_exact(&mut [0]).unwrap();
 }
 
-/// Talks with each of them, again and again, for this long.
+/// Talks with each of them, again and again, until this time has passed.
 fn chat(clients: &[TcpStream], time: Duration, pause: Duration) -> Vec<Duration> {
     let (start, mut times) = (Instant::now(), Vec::new());
     while start.elapsed() < time {
@@ -86,7 +87,7 @@ fn hazard_29_a_server_without_descriptors_neither_spins_nor_stops() {
     let mut starved = Vec::new();
     let chatting = echo.load_during(|| starved = chat(&held[..10], time / 2, Duration::from_millis(50)));
     tell!(
-        "EMFILE for {time:?}: {load:.2} % of a core (beside ten who talk: {chatting:.2} %), {} held",
+        "EMFILE for {time:?}: {load:.2} % of a core (beside ten that talk: {chatting:.2} %), {} held",
         held.len()
     );
     assert!(load <= 2.0, "it spins: {load} % of a core");
@@ -100,7 +101,7 @@ fn hazard_29_a_server_without_descriptors_neither_spins_nor_stops() {
         alone.1
     );
 
-    // One leaves, one is served: while nothing else happens.
+    // One leaves, one is served, while nothing else happens.
     let mut delays = Vec::new();
     let (mut held, mut served) = (held.into_iter(), Vec::new());
     for _ in 0..20 {
@@ -132,14 +133,14 @@ fn hazard_29_a_server_without_descriptors_neither_spins_nor_stops() {
     assert!(status.success(), "{status}");
 }
 
-/// As many as one process may have descriptors, but for a few; twice.
+/// As many connections as one process may have descriptors, but for a few; and then as many again.
 #[test]
 fn as_many_connections_as_there_are_descriptors() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let limit = raise_descriptor_limit() as usize;
     let count = scaled(2_000, 19_900, 19_900).min(limit - 100);
     let echo = Echo::start(&[]);
-    // It has seen a few, so that what is needed once is there.
+    // The server has seen a few before, so whatever it needs once is there.
     for _ in 0..100 {
         let client = echo.connect();
         echoes(&client, b"warm").unwrap();
@@ -156,12 +157,12 @@ fn as_many_connections_as_there_are_descriptors() {
     tell!("held: {after} KiB after they have gone; {second} KiB with as many again, {} after", echo.rss());
     echo.end_well();
     assert!(bytes <= if cfg!(debug_assertions) { 3_000.0 } else { 1_500.0 }, "{bytes} bytes each");
-    // What the allocator keeps for itself is its own affair (what we give back to it is in the tests of `roundel-net`);
-    // but whoever comes later uses it again.
+    // What the allocator keeps is its own affair (the tests of `roundel-net` look at what we give back to it), but
+    // later connections use it again.
     assert!(second <= first + first / 10, "{second} KiB, and {first} KiB the first time");
 }
 
-/// Holds so many connections at once, in silence, and talks with each of them once. Returns how much memory that takes.
+/// Holds this many silent connections at once, and talks with each of them once. Returns how much memory that takes.
 fn hold(echo: &Echo, count: usize) -> i64 {
     let (start, descriptors) = (Instant::now(), echo.descriptors());
     let clients: Vec<TcpStream> = (0..count).map(|number| echo.connect_from(number / 10_000)).collect();

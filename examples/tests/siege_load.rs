@@ -1,5 +1,5 @@
-//! The prover proved: `load` against servers that are wrong in one byte. One that finds nothing wrong with them proves
-//! nothing about ours.
+//! A test of the tester: `load` against servers that are wrong in one byte. If it finds nothing wrong with them, it
+//! proves nothing about ours.
 
 #![forbid(unsafe_code)]
 #![cfg(target_os = "linux")]
@@ -14,13 +14,13 @@ use std::thread;
 use siege::example;
 use socket2::SockRef;
 
-/// What a server sends back instead of these bytes, of which so many have come before; nothing: it closes.
+/// What a server sends back instead of these bytes, after this many; nothing means that it closes.
 type Wrong = fn(usize, &[u8]) -> Option<Vec<u8>>;
 
 /// Far enough to be in the middle of a message.
 const PLACE: usize = 100_123;
 
-/// Has `load` talk with a server of ours that is wrong in its way.
+/// Has `load` talk with a server of ours that is wrong in this way.
 fn load_against(wrong: Wrong) -> Output {
     load_with("1000", "4", move |stream| answer(stream, wrong))
 }
@@ -47,7 +47,7 @@ fn answer(mut stream: TcpStream, wrong: Wrong) {
     }
 }
 
-/// Whether the byte at `PLACE` is among these; where.
+/// Whether the byte at `PLACE` is among these, and where.
 fn hit(before: usize, bytes: &[u8]) -> Option<usize> {
     PLACE.checked_sub(before).filter(|place| *place < bytes.len())
 }
@@ -120,7 +120,7 @@ fn a_server_that_leaves() {
     is_found_out(leaves, "the server ended the connection early");
 }
 
-/// Gives back a hundred messages. The end of the stream comes in one packet with the last of them, so that the client
+/// Sends back a hundred messages. The end of the stream arrives in one packet with the last of them, so that the client
 /// finds it before it can send another.
 fn hang_up_in_order(mut stream: TcpStream) {
     let mut message = [0; 64];
@@ -160,7 +160,7 @@ fn connections_that_never_come_about() {
     is_failed(&output, "3 × no connection: ");
 }
 
-/// More than was sent: the same again, which is not what the next message begins with, if there is one.
+/// More than was sent: the same again, which is not how the next message begins, if there is one.
 #[test]
 fn a_server_that_says_more() {
     let more: Wrong = |before, bytes| match before {

@@ -1,6 +1,6 @@
 //! The status line on a terminal: it stays on one row, however narrow the terminal is, and follows its size.
 //!
-//! The terminal is a pair of descriptors of the kernel. What a program writes to one end is read at the other.
+//! The terminal is a pair of descriptors. What a program writes to one end can be read at the other.
 
 #![forbid(unsafe_code)]
 #![cfg(all(target_os = "linux", not(miri)))]
@@ -37,7 +37,7 @@ impl Watched {
         Watched { child: command.spawn().unwrap(), terminal, rest: String::new() }
     }
 
-    /// The next status line that is complete, which it is when another one begins. `None` when the program has ended.
+    /// The next complete status line: a line is complete when another one begins. `None` when the program has ended.
     fn line(&mut self) -> Option<String> {
         loop {
             if let Some((line, rest)) = self.rest.split_once("\r\x1b[K") {

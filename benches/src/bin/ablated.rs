@@ -1,10 +1,10 @@
-//! One program, or an echo server, of the roundel that this is built with: `ablated PROGRAM N`, `ablated serve HOT`.
+//! One program, or an echo server, of the roundel that it is built with: `ablated PROGRAM N`, `ablated serve HOT`.
 //!
-//! Facts. Two versions of one crate in one process would share its caches and, worse, its thread-local.
+//! Facts. In one process, two versions of one crate would share its caches and, worse, its thread-local.
 //!
-//! What follows. The face-off builds this file once for each ablation, against a copy of `runtime/` and `net/` in which
-//! one mechanism has been replaced, and once against a copy in which nothing has. It prints nanoseconds per operation;
-//! what is counted, others count from outside. It is a program of this crate, too, so that it cannot rot.
+//! What follows. The face-off builds this file once for each ablation, with a copy of `runtime/` and `net/` in which
+//! one mechanism has been replaced, and once with an unchanged copy. It prints nanoseconds per operation; tools count
+//! the rest from outside. It is also a program of this crate, so that it is compiled with every change.
 //!
 //! What it does not know: which copy it is built with.
 
@@ -32,10 +32,10 @@ mod talk;
 #[path = "../vocabulary.rs"]
 mod vocabulary;
 
-/// How many sleeps there are beside the one that is measured.
+/// How many sleeps there are beside the measured one.
 const CROWD: u64 = 100_000;
 
-/// Does so many operations of this name.
+/// Does this many operations of this name.
 fn program(name: &str, n: u64) -> Duration {
     match name {
         "spawn_one" => runtime::spawn_one(n),
@@ -52,8 +52,8 @@ fn program(name: &str, n: u64) -> Duration {
     }
 }
 
-/// Starts a sleep and drops it, beside many that go on; it would be the last to end, as most are. All in one task:
-/// what else the loop does is not the question.
+/// Starts a sleep and drops it, beside many that go on. It would be the last to end, as most sleeps are. Everything is
+/// in one task, because this is not about the rest of the loop.
 fn sleep_in_crowd(n: u64) -> Duration {
     const HOUR: Duration = Duration::from_secs(3_600);
     ::roundel::run(async move {

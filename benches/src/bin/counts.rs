@@ -1,9 +1,11 @@
-//! The child of the face-off whose allocator counts: `cargo run --release -p benches --bin faceoff -- --only counts`.
+//! The child of the face-off with an allocator that counts: `cargo run --release -p benches --bin faceoff -- --only
+//! counts`.
 //!
-//! Facts. An allocator that counts inflates every timing, and there is one allocator in a program.
+//! Facts. An allocator that counts inflates every timing, and a program has only one allocator.
 //!
-//! What follows. This program does what `faceoff` does as a child, and nothing else; its words are explained in
-//! `benches/src/faceoff/counts/child.rs`. Calls that take memory are those for new memory and those for more of it.
+//! What follows. This program does what `faceoff` does as a child, and nothing else;
+//! `benches/src/faceoff/counting/child.rs` explains its words. Calls that take memory are allocations and
+//! reallocations.
 
 #![forbid(unsafe_code)]
 
@@ -11,7 +13,7 @@ use std::alloc::System;
 use std::env;
 use std::process::ExitCode;
 
-use benches::faceoff::counts::child::{Allocated, child};
+use benches::faceoff::counting::child::{Allocated, child};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 #[global_allocator]

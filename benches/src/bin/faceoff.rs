@@ -1,7 +1,7 @@
 //! All contenders, all workloads, one command: `cargo run --release -p benches --bin faceoff -- --help`.
 //!
-//! The rows and the rounds are explained in `benches/src/faceoff.rs`. Whatever else the machine does meanwhile is in the
-//! figures; the rounds take turns so that it is in everybody's.
+//! `benches/src/faceoff.rs` explains the rows and the rounds. If the machine does something else meanwhile, that is in
+//! the figures, too. The rounds take turns, so that it is in the figures of all contenders.
 
 #![forbid(unsafe_code)]
 
@@ -13,14 +13,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use benches::faceoff::budgets;
 use benches::faceoff::chapter;
-use benches::faceoff::counts::budgets;
-use benches::faceoff::counts::child::{Allocated, child};
-use benches::faceoff::groups::{GROUPS, Group, Plan};
-use benches::faceoff::job::run_all;
+use benches::faceoff::counting::child::{Allocated, child};
+use benches::faceoff::groups::{GROUPS, Group};
 use benches::faceoff::page::page;
+use benches::faceoff::plan::Plan;
 use benches::faceoff::progress::{Progress, columns};
 use benches::faceoff::report::{Report, SCHEMA};
+use benches::faceoff::rounds::run_all;
 use benches::faceoff::tables::{LEGEND, losses, tables};
 use benches::faceoff::{pins, place};
 use benches::server;
@@ -33,13 +34,13 @@ fn usage() -> String {
 usage: faceoff [--quick] [--only GROUP]... [--json FILE] [--html FILE] [--from FILE] [--chapter FILE]
        faceoff --check [--write]
   --quick   everything in less than a minute, less exactly
-  --only    this group, and no other; may be given again
-  --json    writes all figures into a file, too
-  --html    writes a page to look at
-  --from    measures nothing, and reports what such a file of --json says
-  --chapter writes the marked parts of a chapter, like docs/results.md, anew
-  --check   counts what roundel alone may cost, and fails if it is more than benches/budgets.toml allows
-  --write   ... and writes what it costs into that file
+  --only    only this group; may be given again
+  --json    also writes all figures into a file
+  --html    writes a page with drawings
+  --from    measures nothing, and reports the figures of a file that --json has written
+  --chapter rewrites the marked parts of a chapter such as docs/results.md
+  --check   counts what roundel alone costs, and fails if that is more than benches/budgets.toml allows
+  --write   ... and writes the costs into that file
 groups:{groups}"
     )
 }
@@ -79,7 +80,7 @@ fn options(words: &[String]) -> Result<Options, String> {
 }
 
 impl Options {
-    /// What would be passed over in silence is an error.
+    /// An option that would be ignored is an error.
     fn fit(&self) -> Result<(), String> {
         let measures = self.quick || !self.only.is_empty();
         let writes = [&self.json, &self.html, &self.from, &self.chapter].into_iter().any(Option::is_some);
@@ -95,7 +96,7 @@ impl Options {
         }
     }
 
-    /// Whether all that is to be written can be, before minutes are spent on it.
+    /// Checks that all output files can be written, before minutes are spent on the figures.
     fn can_write(&self) -> Result<(), String> {
         for file in self.json.iter().chain(&self.html) {
             let opened = OpenOptions::new().append(true).create(true).open(file);
@@ -112,7 +113,7 @@ fn known(group: String) -> Result<String, String> {
     }
 }
 
-/// Runs what is asked for. Ctrl-C ends it after the run that is under way; a second one ends the process.
+/// Runs what the options ask for. Ctrl-C ends it after the current run; a second Ctrl-C ends the process.
 fn measure(options: &Options, words: &[String]) -> Result<Report, String> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
@@ -139,7 +140,7 @@ fn measure(options: &Options, words: &[String]) -> Result<Report, String> {
         |group: &&Group| options.only.is_empty() || options.only.iter().any(|name| name == group.name);
     let jobs =
         GROUPS.iter().filter(chosen).flat_map(|group| (group.jobs)(&plan, &mut report.notes)).collect();
-    // What has to be built is built by now.
+    // Everything that has to be built is built by now.
     let start = Instant::now();
     run_all(jobs, &mut report, &mut Progress::new(), &stop);
     report.machine.pinned = pins::were_used();
@@ -162,7 +163,7 @@ fn print(report: &Report) {
     println!("\n{end} {:.0} s.", report.seconds);
 }
 
-/// Also what there is of a run that was ended before its end.
+/// Also writes the part that was measured before Ctrl-C.
 fn write(report: &Report, options: &Options) -> Result<(), String> {
     if let Some(file) = &options.json {
         report.write(file)?;
@@ -174,7 +175,7 @@ fn write(report: &Report, options: &Options) -> Result<(), String> {
 }
 
 fn run(words: &[String]) -> Result<ExitCode, String> {
-    // Not for people: a server that another face-off has started.
+    // Not meant for users: this is a server that another face-off has started.
     if let [first, rest @ ..] = words
         && first == "serve"
     {
@@ -202,7 +203,7 @@ fn run(words: &[String]) -> Result<ExitCode, String> {
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
-    // What is counted runs in processes of its own, which are this program, too.
+    // Programs that are counted run in processes of their own, and each of these is this program, too.
     if child(&words.iter().map(String::as_str).collect::<Vec<_>>(), Allocated::default) {
         return ExitCode::SUCCESS;
     }

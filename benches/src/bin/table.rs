@@ -2,8 +2,8 @@
 //!
 //! `cargo bench -p benches && cargo run --release -p benches --bin table`
 //!
-//! Reads what criterion has left in `target/criterion`. A ratio above one means that we are faster; the best of
-//! each row is marked, also when it is not us.
+//! Reads what criterion has left in `target/criterion`. A ratio above one means that we are faster. The best of each
+//! row is marked, whichever contender it is.
 
 #![forbid(unsafe_code)]
 
@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 const CONTENDERS: [&str; 5] = ["roundel", "tokio", "tokio_local", "smol", "monoio"];
 
-/// The rows, and by how many operations a measurement has to be divided.
+/// The rows, and the number of operations in one measurement.
 const ROWS: [(&str, f64); 29] = [
     ("spawn_one_await", 1.0),
     ("spawn_1000", 1e3),
@@ -26,7 +26,7 @@ const ROWS: [(&str, f64); 29] = [
     ("million_sleepers", 1e6),
     ("sleep_1ms_late", 1.0),
     ("wake_from_thread", 1.0),
-    // What tasks say to one another: ours and tokio's.
+    // How tasks communicate: ours and tokio's.
     ("oneshot_round_trip", 1.0),
     ("bounded_1_message", 1.0),
     ("bounded_100_message", 1.0),
@@ -47,7 +47,7 @@ const ROWS: [(&str, f64); 29] = [
     ("unblock_round_trip", 1.0),
 ];
 
-/// The median of one measurement in nanoseconds, as criterion wrote it down.
+/// The median of one measurement in nanoseconds, as criterion wrote it.
 fn median(folder: &Path, row: &str, contender: &str) -> Option<f64> {
     let file = folder.join(row).join(contender).join("new/estimates.json");
     let text = fs::read_to_string(file).ok()?;

@@ -1,12 +1,13 @@
-//! One connection of the client: what it was told to ask, what it has sent, what has come back.
+//! One connection of the client: what it should ask, what it has sent, what has come back.
 //!
-//! Facts. Large messages fill the buffers of the kernel: whoever writes all before it reads may wait for a server that waits
-//! for it. A connection that is closed in good order keeps its port for a minute; a benchmark runs out of ports.
+//! Facts. Large messages fill the buffers of the kernel: a client that writes everything before it reads may wait for a
+//! server that waits for it. A connection that is closed in order keeps its port for a minute, and a benchmark runs out
+//! of ports.
 //!
-//! What follows. Nothing blocks: what the kernel does not take is written later, and what is there is read first. A
+//! What follows. Nothing blocks: what the kernel does not take is written later, and what has arrived is read first. A
 //! connection ends with a reset (`SO_LINGER` 0).
 //!
-//! Invariants. `answered <= asked`. Bytes that were not asked for, or are not what they should be, are an error.
+//! Invariants. `answered <= asked`. Bytes that were not asked for, or that are wrong, are an error.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -17,8 +18,8 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
-use crate::client::Words;
 use crate::client::tape::PIECE;
+use crate::client::words::Words;
 use crate::faceoff::job::Miss;
 
 #[derive(Debug)]
@@ -30,12 +31,12 @@ pub(super) struct Connection {
     /// In messages.
     pub(super) asked: u64,
     pub(super) answered: u64,
-    /// Since when each message waits for its answer.
+    /// Since when each message has been waiting for its answer.
     since: VecDeque<Instant>,
 }
 
 impl Connection {
-    /// Begins to connect; when that has succeeded, the first event comes.
+    /// Begins to connect. The first event comes when that has succeeded.
     pub(super) fn to(address: SocketAddr, registry: &Registry, token: Token) -> Result<Connection, Miss> {
         let open = || {
             let mut stream = TcpStream::connect(address)?;
@@ -50,7 +51,7 @@ impl Connection {
         Ok(Connection { stream, sent: 0, received: 0, asked: 0, answered: 0, since })
     }
 
-    /// One message more; its answer is waited for since then.
+    /// Asks for one more message, whose latency is counted from `since`.
     pub(super) fn ask(&mut self, since: Instant) {
         self.asked += 1;
         self.since.push_back(since);
@@ -69,7 +70,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads what is there, and tells of each answer how long it took. Whether anything was there.
+    /// Reads what has arrived, and calls `answer` with the latency of each answer. Returns whether anything had
+    /// arrived.
     pub(super) fn read(
         &mut self,
         words: &Words,
@@ -96,7 +98,7 @@ impl Connection {
     fn check(&mut self, words: &Words, came: &[u8]) -> Result<(), Miss> {
         if words.answer.piece(self.received, came.len() as u64) != came {
             let message = self.received / words.answer.period();
-            return Err(Miss::Wrong(format!("the answer to message {message} is another one")));
+            return Err(Miss::Wrong(format!("the answer to message {message} is wrong")));
         }
         self.received += came.len() as u64;
         match self.received > self.asked * words.answer.period() {
@@ -117,7 +119,7 @@ impl Connection {
     }
 }
 
-/// Later, or not yet connected.
+/// Try later, or not connected yet.
 fn not_now(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::WouldBlock | ErrorKind::NotConnected)
 }

@@ -1,9 +1,9 @@
-//! Connections that come and go: connect, one message, its answer, a reset; as fast as they can.
+//! Connections that come and go: connect, one message, its answer, a reset; as fast as possible.
 //!
-//! Facts. One at a time measures how long a wake takes. All at once overflow the listener's queue, and a connection that the
-//! kernel has dropped comes back a second later.
+//! Facts. One connection at a time would measure how long a wake takes. All at once would overflow the listener's
+//! queue, and a connection that the kernel has dropped comes back a second later.
 //!
-//! What follows. So many are under way at once, always; when one is over, the next begins in its place.
+//! What follows. This many are open at any time; when one is over, the next begins in its place.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Registry, Token};
 
 use crate::client::connection::Connection;
+use crate::client::patience::{no_poll, patient, poll};
 use crate::client::tape::PIECE;
-use crate::client::{Words, no_poll, patient, poll};
+use crate::client::words::Words;
 use crate::faceoff::job::Miss;
 
-/// How long `all` connections took, `at_once` of which were under way at any time.
+/// How long `all` connections took, of which `at_once` were open at any time.
 pub fn storm(
     to: SocketAddr,
     at_once: usize,
@@ -37,7 +38,7 @@ pub fn storm(
             let Token(place) = event.token();
             let connection = &mut places[place];
             if connection.answered > 0 {
-                continue; // It is over, and nobody has taken its place.
+                continue; // It is over, and no other has taken its place.
             }
             connection.write(words)?;
             connection.read(words, &mut buffer, |_| heard = Instant::now())?;

@@ -1,12 +1,12 @@
 //! The same bytes over and over, of which any piece can be cut.
 //!
-//! Facts. A client that builds what it sends, or looks at each byte that comes, measures itself. Streams know no messages:
-//! a piece may begin and end anywhere.
+//! Facts. A client that builds what it sends, or looks at each byte that arrives, measures itself. Streams have no
+//! messages: a piece may begin and end anywhere.
 //!
-//! What follows. The bytes are there as often as a piece needs, so a piece at any place is a slice: it is sent as it is, and
-//! what comes is compared with it in one go.
+//! What follows. The bytes are repeated as often as a piece needs, so a piece at any place is a slice: it is sent as it
+//! is, and what arrives is compared with it in one go.
 
-/// As much as is written or read at once.
+/// The most that is written or read at once.
 pub(super) const PIECE: usize = 128 << 10;
 
 #[derive(Debug)]
@@ -27,12 +27,12 @@ impl Tape {
         Tape::new(&message)
     }
 
-    /// How long one message is.
+    /// The length of one message.
     pub(super) fn period(&self) -> u64 {
         self.period as u64
     }
 
-    /// What is at this place, no longer than this and than a piece.
+    /// The bytes at this place, no more than `most` and than a piece.
     pub(super) fn piece(&self, at: u64, longest: u64) -> &[u8] {
         let start = (at % self.period()) as usize;
         let length = longest.min(PIECE as u64) as usize;

@@ -1,4 +1,4 @@
-//! The client, against servers that are threads: a good one, and some that are not.
+//! The client, against servers that are threads: a good one, and some bad ones.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -24,7 +24,7 @@ fn server(converse: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
     address
 }
 
-/// Echoes each piece, after something was done with it.
+/// Echoes each piece, after changing it.
 fn echo(with: impl Fn(u64, &mut Vec<u8>) + Send + Sync + 'static) -> SocketAddr {
     server(move |mut stream| {
         stream.set_nodelay(true).unwrap();
@@ -59,7 +59,7 @@ fn everything_is_asked_and_answered_and_no_more() {
         let to = echo(move |_, piece| _ = seen.fetch_add(piece.len() as u64, SeqCst));
         let outcome = ran(to, 3, size, 50, Pace::InFlight(in_flight)).unwrap();
         assert_eq!((outcome.answered, outcome.latencies.len()), (150, 150));
-        // And one of each connection, before the clock started.
+        // One more for each connection, before the clock started.
         assert_eq!(bytes.load(SeqCst), (150 + 3) * size as u64);
     }
 }
@@ -72,9 +72,9 @@ fn a_client_may_run_again() {
     }
 }
 
-/// Whatever was due while a server stood still for 200 ms was late, although it could not be sent: no matter how slow the
-/// machine is, those that were due in the first 150 ms took 50 ms or longer. That is coordinated omission's test: a client
-/// that waits before it asks again sees one such message.
+/// Every message that was due while a server stood still for 200 ms is late, although it could not be sent. However
+/// slow the machine is, those that were due in the first 150 ms took 50 ms or longer. This is the test for coordinated
+/// omission: a client that waits before it asks again sees one such message.
 #[test]
 fn a_stall_is_in_all_messages_that_were_due_meanwhile() {
     let stalls = echo(|piece, _| {
@@ -98,7 +98,7 @@ fn a_message_is_never_sent_before_it_is_due() {
 fn another_byte_is_an_error() {
     let to = echo(|piece, bytes| bytes[7] ^= u8::from(piece == 30));
     let why = wrong(ran(to, 1, 64, 100, Pace::InFlight(1)));
-    assert_eq!(why, "the answer to message 30 is another one");
+    assert_eq!(why, "the answer to message 30 is wrong");
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_byte_too_many_is_an_error() {
 }
 
 #[test]
-fn one_who_hangs_up_is_an_error() {
+fn a_server_that_hangs_up_is_an_error() {
     let to = server(|mut stream| {
         let mut message = [0; 64];
         for _ in 0..3 {
@@ -127,14 +127,15 @@ fn one_who_hangs_up_is_an_error() {
 }
 
 #[test]
-fn one_who_is_silent_is_absent() {
+fn a_silent_server_is_absent() {
     let patience = Duration::from_millis(50);
     let absent = Miss::Absent("no answer within 50ms".into());
     let silent = || server(|_stream| thread::sleep(LONG));
     let first = Client::connect(silent(), 1, Words::echo(64), patience);
     assert_eq!(first.unwrap_err(), absent);
     assert_eq!(storm(silent(), 2, 5, &Words::echo(64), patience).unwrap_err(), absent);
-    // One who falls silent later. (What is sent by the clock may come in one piece, if the server is late.)
+    // A server that falls silent later. (If the server is late, messages that are sent by the clock may arrive in one
+    // piece.)
     for (pace, last) in [(Pace::InFlight(1), 5), (Pace::PerSecond(1_000), 1)] {
         let to = echo(move |piece, _| {
             if piece == last {

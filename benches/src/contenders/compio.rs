@@ -15,7 +15,7 @@ use crate::vocabulary::jobs;
 
 type Boxed = std::pin::Pin<Box<dyn Future<Output = u64>>>;
 
-/// It has none of its own; this is what its users write.
+/// compio has none of its own; this is what its users write.
 pub fn yield_now() -> SelfWake {
     SelfWake::new()
 }

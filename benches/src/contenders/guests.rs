@@ -1,18 +1,19 @@
-//! CPython's asyncio and uvloop: guests from another language, who only serve.
+//! CPython's asyncio and uvloop: guests from another language, which only serve.
 //!
-//! Facts. asyncio reads up to 256 KiB at once, uvloop as much; nobody who uses them says otherwise. Large messages cost them
-//! fewer calls than the others, who read 16 KiB. The script `guests/echo.py` is part of this program, so the program needs no file when it runs. Nothing is
-//! installed for a guest: who is not there is left out, and told so.
+//! Facts. asyncio and uvloop read up to 256 KiB at once, and their users do not change that. So large messages cost
+//! them fewer calls than the others, which read 16 KiB. The script `guests/echo.py` is part of this program, so the
+//! program needs no file when it runs. Nothing is installed for a guest: a guest that is not installed is left out, and
+//! the report says so.
 //!
-//! Contract. [`become_one`] does not return unless it fails: this process is the guest then, with the same number, core
-//! and limits.
+//! Contract. [`become_one`] does not return unless it fails: after it, this process is the guest, with the same process
+//! id, core and limits.
 
 use std::process::Command;
 
 const SCRIPT: &str = include_str!("../../guests/echo.py");
 pub const NAMES: [&str; 2] = ["asyncio", "uvloop"];
 
-/// Why this guest cannot come, if so.
+/// Why this guest is missing, if it is.
 pub fn missing(name: &str) -> Option<String> {
     let imports = |module: &str| {
         let output = Command::new("python3").args(["-c", &format!("import {module}")]).output();

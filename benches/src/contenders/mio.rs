@@ -1,7 +1,7 @@
-//! A bare loop on `mio`: what is left when there is no runtime. The floor.
+//! A bare loop on `mio`: what is left without a runtime. The floor.
 //!
-//! Fairness. It does what an echo needs, and no more: a `match` on the token. It writes at once and does not know what to
-//! do if the kernel's buffer is full, but wait for it: with large messages it is simpler than a server may be.
+//! Fairness. It does what an echo needs, and no more: a `match` on the token. It writes at once, and if the kernel's
+//! buffer is full it can only wait. With large messages it is simpler than a server may be.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpListener;
@@ -42,7 +42,7 @@ pub fn serve(listener: TcpListener, talk: Talk) {
     }
 }
 
-/// A short read has emptied the socket. Whether the connection goes on.
+/// A short read has emptied the socket. Returns whether the connection goes on.
 fn converse(stream: &mut net::TcpStream, talk: &mut Talk, buffer: &mut [u8]) -> bool {
     loop {
         match stream.read(buffer) {
@@ -61,7 +61,7 @@ fn converse(stream: &mut net::TcpStream, talk: &mut Talk, buffer: &mut [u8]) -> 
     }
 }
 
-/// Asks again until the kernel has room. Whether the peer is still there.
+/// Tries again until the kernel has room. Returns whether the peer is still there.
 fn write_all(stream: &mut net::TcpStream, mut bytes: &[u8]) -> bool {
     while !bytes.is_empty() {
         match stream.write(bytes) {

@@ -1,7 +1,7 @@
 //! monoio, on epoll and on io_uring.
 //!
-//! Facts. Its wakers do not reach the loop from another thread, as it is built by default. It has no channels; its own page
-//! leads to those of `local-sync`, which stay on one thread, as ours do.
+//! Facts. As it is built by default, its wakers do not reach the loop from another thread. It has no channels; its own
+//! page recommends those of `local-sync`, which stay on one thread, as ours do.
 
 macro_rules! recv {
     ($receiver:ident) => {
@@ -14,7 +14,7 @@ macro_rules! send_unbounded {
     };
 }
 
-/// All but the driver.
+/// Everything except the driver.
 macro_rules! monoio_on {
     ($driver:ident) => {
         use ::monoio::io::{AsyncReadRent, AsyncWriteRentExt};
@@ -31,7 +31,7 @@ macro_rules! monoio_on {
 
         type Boxed = std::pin::Pin<Box<dyn Future<Output = u64>>>;
 
-        /// It has none of its own; this is what its users write.
+        /// monoio has none of its own; this is what its users write.
         pub fn yield_now() -> SelfWake {
             SelfWake::new()
         }

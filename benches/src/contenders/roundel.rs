@@ -49,7 +49,7 @@ async fn scope_all(n: usize) {
     assert_eq!(done.get(), n);
 }
 
-/// Spawns from another thread, and waits there for the last.
+/// Spawns from another thread, which waits for the last task.
 pub fn spawn_from_elsewhere(n: u64) -> Duration {
     block_on(async move {
         let remote = ::roundel::remote();

@@ -1,16 +1,16 @@
-//! The parts of a chapter that are written from a report, between words that a person has written.
+//! The parts of a chapter that are written from a report, between the words of an author.
 //!
 //! ```text
 //! <!-- faceoff: machine -->          where, when and with what it was measured
-//! <!-- faceoff: losses -->           the rows in which somebody else is ahead
+//! <!-- faceoff: losses -->           the rows in which another contender is ahead
 //! <!-- faceoff: notes -->            what was left out
 //! <!-- faceoff: table scheduler -->  the table of a group
 //! what is written from the report
 //! <!-- end -->
 //! ```
 //!
-//! Contract. Between such marks nothing survives; outside of them nothing is touched. Each group of the report must have
-//! its mark, or figures would be missing that somebody may look for; the error says which mark to add, and where.
+//! Contract. Everything between such marks is replaced; everything outside of them stays. Each group of the report must
+//! have its mark, because a reader would miss its figures otherwise; the error says which mark to add, and where.
 
 use crate::faceoff::report::{Report, Row, Verdict};
 use crate::faceoff::tables::{OURS, cell, losses, lost};
@@ -19,11 +19,11 @@ const BEGIN: &str = "<!-- faceoff: ";
 const END: &str = "<!-- end -->";
 const DISCUSSED: &str = "<!-- discussed -->";
 
-/// The chapter as the report has it.
+/// The chapter with the figures of the report.
 ///
 /// # Errors
 ///
-/// When a mark is not understood or has no end, or when a group has no mark.
+/// If a mark is not understood or has no end, or if a group has no mark.
 pub fn chapter(text: &str, report: &Report) -> Result<String, String> {
     let mut written = String::new();
     let mut rest = text;
@@ -49,7 +49,7 @@ fn mark(group: &str) -> String {
 fn part(what: &str, report: &Report) -> Result<String, String> {
     match what {
         "machine" => Ok(machine(report)),
-        "losses" => Ok(list(&losses(report), "In no row is anybody else ahead beyond the noise.")),
+        "losses" => Ok(list(&losses(report), "In no row is another contender ahead beyond the noise.")),
         "notes" => Ok(list(&report.notes, "Nothing was left out.")),
         _ => match what.strip_prefix("table ") {
             Some(group) if report.groups().contains(&group) => Ok(table(report, group)),
@@ -83,7 +83,7 @@ fn list(lines: &[String], nothing: &str) -> String {
     if lines.is_empty() { format!("{nothing}\n") } else { lines }
 }
 
-/// Text that means nothing else to a reader of Markdown.
+/// Text without a meaning in Markdown.
 fn plain(text: &str) -> String {
     let mut safe = String::new();
     for character in text.chars() {
@@ -117,11 +117,11 @@ fn line(row: &Row, columns: &[&str]) -> String {
     format!("| {} |{cells} {tied} |\n", plain(&row.name))
 }
 
-/// The lost rows that the words of a person do not name.
+/// The lost rows that the author's words do not name.
 ///
 /// # Errors
 ///
-/// When there is no place for such words.
+/// If there is no place for such words.
 pub fn not_discussed<'a>(text: &str, report: &'a Report) -> Result<Vec<&'a str>, String> {
     let words = text.split_once(DISCUSSED).and_then(|(_, after)| after.split_once(END));
     let (words, _) = words.ok_or(format!("there is no `{DISCUSSED}` with `{END}` after it"))?;
@@ -130,11 +130,11 @@ pub fn not_discussed<'a>(text: &str, report: &'a Report) -> Result<Vec<&'a str>,
     Ok(report.rows.iter().filter(silent).map(|row| row.name.as_str()).collect())
 }
 
-/// Whether this is a chapter that can be rewritten: its marks are understood, and losses can be discussed in it.
+/// Whether this chapter can be rewritten: its marks are understood, and losses can be discussed in it.
 ///
 /// # Errors
 ///
-/// When it cannot be read, or not be understood.
+/// If it cannot be read or understood.
 pub fn readable(file: &str) -> Result<(), String> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {file}: {error}"))?;
     let empty = Report::default();
@@ -146,7 +146,7 @@ pub fn readable(file: &str) -> Result<(), String> {
 ///
 /// # Errors
 ///
-/// When it cannot be read, written, or understood.
+/// If it cannot be read, written, or understood.
 pub fn rewrite(file: &str, report: &Report) -> Result<(), String> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {file}: {error}"))?;
     let written = chapter(&text, report).map_err(|why| format!("{file}: {why}"))?;

@@ -1,10 +1,10 @@
-//! What may be said of some numbers that were measured in a noisy place.
+//! What numbers say that were measured in a noisy place.
 //!
-//! Facts. The mean belongs to the outliers. The least belongs to luck. Half of the rounds lie between the quartiles.
+//! Facts. The mean follows the outliers. The least follows luck. Half of the rounds lie between the quartiles.
 //!
-//! What follows. A [`Figure`] is a median with its quartiles, and remembers the rounds in their order. Two of them are
-//! compared round by round: the [`ratio`] has a median and quartiles of its own, and says that one is better only if the
-//! whole middle half of it does.
+//! What follows. A [`Figure`] is a median with its quartiles, and remembers the rounds in their order. Two figures are
+//! compared round by round: the [`ratio`] has its own median and quartiles, and says that one is better only if its
+//! whole middle half says so.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,14 +14,14 @@ pub struct Figure {
     pub median: f64,
     pub low: f64,
     pub high: f64,
-    /// All that was measured, in the order of the rounds.
+    /// All samples, in the order of the rounds.
     pub samples: Vec<f64>,
 }
 
 impl Figure {
     /// # Panics
     ///
-    /// Without any sample, or with one that is not a number.
+    /// Without any sample, or with a sample that is not a number.
     pub fn new(samples: Vec<f64>) -> Figure {
         assert!(!samples.is_empty(), "a figure needs at least one sample");
         assert!(samples.iter().all(|sample| sample.is_finite()), "a sample is not a number: {samples:?}");
@@ -37,16 +37,16 @@ impl Figure {
     }
 }
 
-/// The value below which this share of the samples lies; between two samples, in proportion.
+/// The value below which this share of the samples lies, interpolated between samples.
 fn between(sorted: &[f64], share: f64) -> f64 {
     let place = share * (sorted.len() - 1) as f64;
     let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
     below + (above - below) * place.fract()
 }
 
-/// How many times the other one is this: round by round, if both have been in each round.
+/// This figure divided by the other: round by round, if both have been in each round.
 ///
-/// Nothing is once nothing; something is as often nothing as can be written down.
+/// Zero divided by zero counts as one; anything else divided by zero, as a billion.
 pub fn ratio(this: &Figure, other: &Figure) -> Figure {
     let divided = |this: f64, other: f64| match (this, other) {
         (0.0, 0.0) => 1.0,

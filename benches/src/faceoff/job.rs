@@ -1,29 +1,22 @@
-//! A few rows that are measured together, and how they are run: in rounds that take turns.
+//! A job: a few rows that are measured together.
 //!
-//! Facts. One run of a server tells its throughput, its latencies and its processor time at once. A program that panics
-//! has not done what it was told.
+//! Facts. One run of a server gives its throughput, its latencies and its processor time at once.
 //!
-//! What follows. A [`Job`] runs one contender once and returns one sample for each of its rows. Whoever fails is an error
-//! in the report and takes no further part in this job; the others go on. Between two runs somebody may end it all, and
-//! what is there by then is the report.
+//! What follows. A [`Job`] runs one contender once and returns one sample for each of its rows, or says why there is
+//! none.
 //!
-//! Invariant. In each round each contender has one turn, and round `n` begins with contender `n`.
+//! What it does not know: when it runs, and how often. [`rounds`](crate::faceoff::rounds) decides that.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::faceoff::figures::Figure;
-use crate::faceoff::progress::Progress;
-use crate::faceoff::report::{Curve, Report, Row, Unit};
+use crate::faceoff::report::{Curve, Unit};
 
 /// Why there is no sample.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Miss {
-    /// It did something else than it was told. An error.
+    /// It did not do what it was told. This is an error.
     Wrong(String),
-    /// It cannot do this, or not in time. A note in the report.
+    /// It cannot do this, or not in time. This is a note in the report.
     Absent(String),
 }
 
@@ -34,12 +27,12 @@ pub struct Job {
     pub group: &'static str,
     pub rows: Vec<(String, Unit)>,
     pub contenders: Vec<&'static str>,
-    /// How many are counted. One more goes before them, unless there is only one: what is counted exactly needs no warmth.
+    /// How many rounds count. One more comes before them, unless there is only one: exact counts need no warm-up.
     pub rounds: usize,
-    /// How long one run takes, before that is known.
+    /// How long one run takes, until that is known.
     pub guess: Duration,
     pub run: Run,
-    /// What the runs have collected beside their samples; asked once, at the end.
+    /// What the runs have collected beside their samples. Called once, at the end.
     pub curves: Box<dyn FnOnce() -> Vec<Curve>>,
 }
 
@@ -55,157 +48,8 @@ impl Job {
         self.rows.first().map_or("", |row| &row.0)
     }
 
-    /// Rounds with those that are not counted.
+    /// The number of rounds, including the one that does not count.
     pub fn all_rounds(&self) -> usize {
         if self.rounds == 1 { 1 } else { self.rounds + 1 }
-    }
-}
-
-/// Runs all jobs, and puts what they measure into the report.
-pub fn run_all(jobs: Vec<Job>, report: &mut Report, progress: &mut Progress, stop: &AtomicBool) {
-    progress.plan(&jobs);
-    for (index, job) in jobs.into_iter().enumerate() {
-        if stop.load(Relaxed) {
-            break;
-        }
-        run_one(job, index, report, progress, stop);
-    }
-    progress.clear();
-    report.interrupted |= stop.load(Relaxed);
-}
-
-/// The samples of each contender of a job: one list for each row.
-type Samples = Vec<Vec<Vec<f64>>>;
-
-fn run_one(mut job: Job, index: usize, report: &mut Report, progress: &mut Progress, stop: &AtomicBool) {
-    let count = job.contenders.len();
-    let mut samples: Samples = vec![vec![Vec::new(); job.rows.len()]; count];
-    let mut takes_part = vec![true; count];
-    for round in 0..job.all_rounds() {
-        for turn in 0..count {
-            let who = (turn + round) % count;
-            if !takes_part[who] || stop.load(Relaxed) {
-                continue;
-            }
-            progress.running(index, &job, who, round);
-            let start = Instant::now();
-            let result = one_run(&mut job, who);
-            progress.took(index, who, start.elapsed());
-            if stop.load(Relaxed) {
-                continue; // It may be the interruption that has ended it.
-            }
-            match result {
-                Ok(values) if round > 0 || job.rounds == 1 => keep(&mut samples[who], values),
-                Ok(_) => {}
-                Err(miss) => {
-                    takes_part[who] = false;
-                    samples[who].iter_mut().for_each(Vec::clear);
-                    note(&job, job.contenders[who], miss, report);
-                }
-            }
-        }
-    }
-    file(job, samples, report);
-}
-
-fn keep(lists: &mut [Vec<f64>], values: Vec<f64>) {
-    assert_eq!(lists.len(), values.len(), "a run returns one sample for each row");
-    lists.iter_mut().zip(values).for_each(|(list, value)| list.push(value));
-}
-
-fn one_run(job: &mut Job, who: usize) -> Result<Vec<f64>, Miss> {
-    let name = job.contenders[who];
-    match catch_unwind(AssertUnwindSafe(|| (job.run)(name))) {
-        Ok(result) => result,
-        Err(panic) => Err(Miss::Wrong(message(&*panic))),
-    }
-}
-
-fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked").to_owned()
-}
-
-fn note(job: &Job, who: &str, miss: Miss, report: &mut Report) {
-    let place = format!("{}, {}: {who}", job.group, job.name());
-    match miss {
-        Miss::Wrong(why) => report.errors.push(format!("{place}: {why}")),
-        Miss::Absent(why) => report.notes.push(format!("{place}: {why}")),
-    }
-}
-
-fn file(job: Job, samples: Samples, report: &mut Report) {
-    for (at, (name, unit)) in job.rows.into_iter().enumerate() {
-        let present = job.contenders.iter().zip(&samples).filter(|(_, lists)| !lists[at].is_empty());
-        let figures = present.map(|(who, lists)| (who.to_string(), Figure::new(lists[at].clone()))).collect();
-        report.rows.push(Row { group: job.group.into(), name, unit, figures });
-    }
-    report.curves.extend((job.curves)());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::cell::RefCell;
-    use std::rc::Rc;
-
-    fn job(rounds: usize, run: impl FnMut(&'static str) -> Result<Vec<f64>, Miss> + 'static) -> Job {
-        let rows = vec![("row".to_string(), Unit::Count)];
-        Job { rounds, run: Box::new(run), ..Job::new("group", rows, vec!["a", "b", "c"]) }
-    }
-
-    fn ran(job: Job) -> Report {
-        let (mut report, stop) = (Report::default(), AtomicBool::new(false));
-        run_all(vec![job], &mut report, &mut Progress::silent(), &stop);
-        report
-    }
-
-    #[test]
-    fn every_round_begins_with_another_one() {
-        let turns = Rc::new(RefCell::new(String::new()));
-        let seen = Rc::clone(&turns);
-        ran(job(3, move |who| {
-            seen.borrow_mut().push_str(who);
-            Ok(vec![1.0])
-        }));
-        assert_eq!(*turns.borrow(), "abcbcacababc");
-    }
-
-    #[test]
-    fn the_first_round_is_not_counted() {
-        let mut round = 0.0;
-        let report = ran(job(2, move |who| {
-            round += f64::from(who == "a");
-            Ok(vec![round])
-        }));
-        assert_eq!(report.rows[0].figures["a"].samples, [2.0, 3.0]);
-    }
-
-    #[test]
-    fn one_who_does_less_is_an_error_and_no_winner() {
-        let report = ran(job(2, |who| match who {
-            "a" => panic!("it did less"),
-            "b" => Err(Miss::Absent("it has no such thing".into())),
-            _ => Ok(vec![1.0]),
-        }));
-        assert_eq!(report.errors, ["group, row: a: it did less"]);
-        assert_eq!(report.notes, ["group, row: b: it has no such thing"]);
-        assert_eq!(report.rows[0].contenders().collect::<Vec<_>>(), ["c"]);
-    }
-
-    #[test]
-    fn what_is_there_when_it_is_ended_is_the_report() {
-        let stop = std::sync::Arc::new(AtomicBool::new(false));
-        let (mut report, theirs, mut runs) = (Report::default(), stop.clone(), 0);
-        let job = job(5, move |_| {
-            runs += 1;
-            theirs.store(runs == 8, Relaxed);
-            Ok(vec![f64::from(runs)])
-        });
-        run_all(vec![job], &mut report, &mut Progress::silent(), &stop);
-        assert!(report.interrupted);
-        // Two rounds of three, of which one is counted; and of the third one only the run that was whole.
-        assert_eq!(report.rows[0].figures["c"].samples, [5.0, 7.0]);
-        assert_eq!(report.rows[0].figures["a"].samples, [6.0]);
     }
 }

@@ -1,21 +1,21 @@
 //! A page to look at, made from a report.
 //!
-//! Facts. Who reads it is on a phone, on paper, in the dark, without a network, without scripts, or does not see at all.
+//! Facts. A reader may be on a phone, on paper, in the dark, without a network, without scripts, or blind.
 //!
-//! What follows. One file, with all that it needs in it: the style, the drawings, and each figure also as text. What we
-//! lose comes first, for that is what others look for. Each file below draws one thing: [`bars`] a row, [`table`] a group,
-//! [`glance`] everything, [`plot`] lines: [`curves`] of latencies and [`growth`] of costs.
+//! What follows. The page is one file, with everything that it needs: the style, the drawings, and each figure also as
+//! text. Our losses come first, because that is what readers look for. Each file below draws one thing: [`bars`] a row,
+//! [`cells`] a group, [`glance`] everything, [`plot`] lines: [`curves`] of latencies and [`growth`] of costs.
 //!
-//! Contract. All text of the report is escaped ([`text`]). The page asks for nothing from anywhere.
+//! Contract. All text of the report is escaped ([`text`]). The page loads nothing from anywhere.
 
 pub mod bars;
+pub mod cells;
 pub mod curves;
 pub mod glance;
 pub mod growth;
 pub mod opening;
 pub mod plot;
 pub mod scale;
-pub mod table;
 pub mod text;
 pub mod who;
 
@@ -26,7 +26,7 @@ use crate::faceoff::report::{Report, Row, Unit};
 use crate::faceoff::tables::{dearer, lost};
 
 const STYLE: &str = include_str!("page/style.css");
-/// Rows of memory, which are drawn together.
+/// Rows about memory, which are drawn together.
 const HELD: [&str; 5] =
     ["per idle task", "per sleeping task", "per held connection", "bytes held", "bytes resident"];
 
@@ -46,7 +46,7 @@ pub fn page(report: &Report) -> String {
     )
 }
 
-/// A part of the page, which the list of contents names.
+/// A part of the page that the list of contents names.
 struct Part {
     anchor: String,
     title: String,
@@ -98,16 +98,16 @@ fn is_memory(row: &Row) -> bool {
 
 fn group_body(report: &Report, group: &str) -> String {
     let rows = report.rows.iter().filter(|row| row.group == group && !is_memory(row));
-    let table = table::table(report, group);
+    let table = cells::table(report, group);
     format!("{}<h3>All figures of {}</h3>\n{table}", cards(rows), escape(group))
 }
 
-/// Those rows in which somebody else is ahead, the worst first.
+/// The rows in which another contender is ahead, the worst first.
 fn losses(report: &Report) -> String {
     let mut rows: Vec<(&Row, String, f64)> =
         report.rows.iter().filter_map(|row| lost(row).map(|(who, cost)| (row, who, cost))).collect();
     if rows.is_empty() {
-        return "<p>In no row of this run is anybody else ahead beyond the noise.</p>\n".into();
+        return "<p>In no row of this run is another contender ahead beyond the noise.</p>\n".into();
     }
     rows.sort_by(|a, b| b.2.total_cmp(&a.2));
     let line = |(row, who, cost): &(&Row, String, f64)| {
@@ -122,7 +122,7 @@ fn losses(report: &Report) -> String {
     };
     let lines: String = rows.iter().map(line).collect();
     format!(
-        "<p>The rows in which somebody else is ahead beyond the noise, the worst first.</p>\n<table class=\"losses\">\
+        "<p>The rows in which another contender is ahead beyond the noise, the worst first.</p>\n<table class=\"losses\">\
          <thead><tr><th scope=\"col\">row</th><th scope=\"col\">we cost</th></tr></thead>\
          <tbody>{lines}</tbody></table>\n"
     )

@@ -1,31 +1,32 @@
 //! A core for the server and another one for the client.
 //!
-//! Facts. Left alone, the scheduler puts two processes that wake each other on one core, or does not, and changes its mind:
-//! twice the time, or half of it. Two threads of one core are no two cores.
+//! Facts. Without pinning, the scheduler may put two processes that wake each other on one core, or on two, and may
+//! change that at any time: the difference is a factor of two. Two hardware threads of one core are not two cores.
 //!
-//! What follows. The server has the last of the cores that this process may use; the client has one that is not its twin,
-//! if there is one. Where there is only one, or the system refuses, nobody is pinned.
+//! What follows. The server has the last of the cores that this process may use; the client has one that is not its
+//! twin, if there is one. If there is only one, or if the system refuses, nothing is pinned.
 //!
-//! Contract. [`Pinned`] holds a thread on its core as long as it lives; what the thread starts meanwhile inherits it.
-//! [`were_used`] is true if a client has been pinned to one core beside a server that was pinned to another.
+//! Contract. [`Pinned`] holds a thread on its core as long as it lives; processes that the thread starts meanwhile
+//! inherit it. [`were_used`] is true if a client has been pinned to one core beside a server that was pinned to
+//! another.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 static USED: AtomicBool = AtomicBool::new(false);
 
-/// Whether there were a core for the server and one for the client, in any run so far.
+/// Whether server and client had a core each in any run so far.
 pub fn were_used() -> bool {
     USED.load(Relaxed)
 }
 
-/// Which cores there are for a server and for a client.
+/// The cores for a server and for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cores {
     pub server: usize,
     pub client: usize,
 }
 
-/// Of those that are allowed, given those that are one with the last.
+/// The choice among the allowed cores, given the twins of the last one.
 fn chosen(allowed: &[usize], twins: impl Fn(usize) -> Vec<usize>) -> Option<Cores> {
     let (&server, others) = allowed.split_last()?;
     let twins = twins(server);
@@ -33,7 +34,7 @@ fn chosen(allowed: &[usize], twins: impl Fn(usize) -> Vec<usize>) -> Option<Core
     Some(Cores { server, client: *apart.or(others.first())? })
 }
 
-/// "0-1,4" as the kernel writes it.
+/// "0-1,4", as the kernel writes it.
 fn listed(text: &str) -> Vec<usize> {
     let ends = |part: &str| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -60,7 +61,7 @@ mod linux {
     use rustix::process::Pid;
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-    /// Those of this process, as it was when this was first asked.
+    /// The cores of this process when this was first called.
     pub fn cores() -> Option<Cores> {
         static CORES: OnceLock<Option<Cores>> = OnceLock::new();
         *CORES.get_or_init(|| {
@@ -76,7 +77,7 @@ mod linux {
         set
     }
 
-    /// For ever: for a process that is a server. Where that is refused, it serves unpinned.
+    /// For ever: for a process that is a server. If the system refuses, the server runs unpinned.
     pub fn pin_server() {
         let _ = cores().map(|cores| sched_setaffinity(None, &only(cores.server)));
     }
@@ -87,7 +88,7 @@ mod linux {
     }
 
     impl Pinned {
-        /// This thread, beside the server that has this number; not at all if that one is not pinned.
+        /// Pins this thread beside the server with this process id, unless the server is not pinned.
         pub fn beside(server: u32) -> Pinned {
             Pinned { before: pin(server) }
         }
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn one_core_is_for_nobody() {
+    fn one_core_pins_nothing() {
         assert_eq!(chosen(&[5], |core| vec![core]), None);
         assert_eq!(chosen(&[], |_| Vec::new()), None);
     }

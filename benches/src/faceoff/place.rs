@@ -1,9 +1,9 @@
-//! Where and with what it was measured.
+//! Where the figures were measured, and with what.
 //!
 //! Facts. A figure without its machine, its date and its versions is a rumour.
 //!
-//! What follows. The report names them. What the system does not tell is called unknown. Versions are those of the lock
-//! file that the contenders were built by.
+//! What follows. The report names all three. What the system does not say is called unknown. The versions are those of
+//! the lock file with which the contenders were built.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -13,7 +13,7 @@ use std::{fs, thread};
 use crate::faceoff::report::Machine;
 
 const LOCK: &str = include_str!("../../../Cargo.lock");
-/// The crates that the contenders are made of.
+/// The crates of the contenders.
 const CRATES: [&str; 11] = [
     "roundel",
     "tokio",
@@ -51,7 +51,7 @@ pub fn said(command: &str, words: &[&str]) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stdout).lines().next()?.trim().to_owned())
 }
 
-/// Of the contenders, the compiler, and the guests.
+/// The versions of the contenders, the compiler, and the guests.
 pub fn versions() -> BTreeMap<String, String> {
     let locked = CRATES.iter().filter_map(|name| Some((name.to_string(), locked(LOCK, name)?)));
     let python = said("python3", &["--version"]).map(|text| ("python".into(), text));
@@ -60,12 +60,12 @@ pub fn versions() -> BTreeMap<String, String> {
     locked.chain(python).chain(uvloop.map(|text| ("uvloop".into(), text))).chain(rustc).collect()
 }
 
-/// The version of a crate that the contenders were built by.
+/// The version of a crate with which the contenders were built.
 pub fn locked_version(name: &str) -> Option<String> {
     locked(LOCK, name)
 }
 
-/// The version of a crate in a lock file: the last of several, for older ones are somebody's dependencies.
+/// The version of a crate in a lock file: the last of several, because the older ones are dependencies of other crates.
 fn locked(lock: &str, name: &str) -> Option<String> {
     let after = lock.rsplit_once(&format!("name = \"{name}\"\nversion = \""))?.1;
     Some(after.split('"').next()?.to_owned())
@@ -83,7 +83,8 @@ fn written(seconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// Year, month and day of so many days after 1970, in years that begin in March: the odd day is then the last.
+/// Year, month and day, from the number of days after 1970. The years here begin in March, so that the leap day is the
+/// last day of a year.
 fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, of_era) = (days / 146_097, days % 146_097);

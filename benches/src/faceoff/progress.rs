@@ -1,10 +1,10 @@
-//! How far it is: who is running which round, and how long the rest will take.
+//! How far the run is: which contender runs which round, and how long the rest will take.
 //!
-//! Facts. A run of all takes many minutes; somebody who sees nothing for a minute thinks that it hangs. Contenders differ
-//! by a factor of a hundred in how long they take for the same.
+//! Facts. A full run takes many minutes, and a program that prints nothing for a minute seems to hang. Contenders
+//! differ by a factor of a hundred in how long they take for the same work.
 //!
-//! What follows. On a terminal, one line says what is run and what is left; elsewhere, a line for each group. What is left
-//! is reckoned for each contender of each job: what its runs took so far, or the job's guess.
+//! What follows. On a terminal, one line says what runs now and what is left; elsewhere, there is a line for each
+//! group. The time left is computed for each contender of each job from its runs so far, or from the job's guess.
 
 use std::io::{IsTerminal, Write, stderr};
 use std::os::fd::AsFd;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::faceoff::job::Job;
 
-/// What is known of one contender in one job.
+/// What is known about one contender in one job.
 #[derive(Clone, Copy, Debug)]
 struct Known {
     runs: u32,
@@ -55,7 +55,7 @@ impl Progress {
         Progress { voice: Voice::Silent, group: String::new(), jobs: Vec::new(), shown: None }
     }
 
-    /// What is going to be run.
+    /// Takes note of the jobs that will run.
     pub fn plan(&mut self, jobs: &[Job]) {
         let known = |job: &Job| Known {
             runs: 0,
@@ -66,7 +66,7 @@ impl Progress {
         self.jobs = jobs.iter().map(|job| vec![known(job); job.contenders.len()]).collect();
     }
 
-    /// Says something that is not a run: a build, say.
+    /// Prints something that is not a run: a build, say.
     pub fn says(&self, text: &str) {
         if !matches!(self.voice, Voice::Silent) {
             self.clear();
@@ -95,7 +95,7 @@ impl Progress {
         self.group = job.group.into();
     }
 
-    /// Ten times a second at most: writing to a terminal wakes another process.
+    /// At most ten times a second, because writing to a terminal wakes another process.
     fn line(&mut self, text: &str) {
         if self.shown.is_some_and(|shown| shown.elapsed() < Duration::from_millis(100)) {
             return;
@@ -116,7 +116,7 @@ impl Progress {
         self.jobs.iter().flatten().map(Known::rest).sum()
     }
 
-    /// Takes the line away.
+    /// Removes the line.
     pub fn clear(&self) {
         if matches!(self.voice, Voice::Terminal) {
             let _ = write!(stderr(), "\r\x1b[K");
@@ -130,7 +130,7 @@ impl Default for Progress {
     }
 }
 
-/// As many as the terminal says, if it is one and says it.
+/// The width of the terminal, if it is one and says it.
 pub fn columns(terminal: impl AsFd) -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(terminal).ok();
     size.map(|size| usize::from(size.ws_col)).filter(|&columns| columns > 1)
@@ -149,7 +149,7 @@ mod tests {
     use crate::faceoff::report::Unit;
 
     #[test]
-    fn what_is_left_is_what_was_seen_or_else_the_guess() {
+    fn the_time_left_is_computed_from_past_runs_or_else_from_the_guess() {
         let mut job = Job::new("group", vec![("row".into(), Unit::Count)], vec!["a", "b"]);
         (job.rounds, job.guess) = (3, Duration::from_secs(1));
         let mut progress = Progress::silent();

@@ -1,4 +1,4 @@
-//! What is kept of a run: for the tables, for the page, for other programs.
+//! The results of a run, which the tables, the page and other programs read.
 //!
 //! ```json
 //! { "schema": 1, "date": "2026-01-31T12:00:00Z", "command": "faceoff --quick", "quick": true, "interrupted": false,
@@ -10,8 +10,8 @@
 //!   "notes": ["…"], "errors": [] }
 //! ```
 //!
-//! Contract. Fields are added, never renamed or removed, without another number of the schema. A contender that has no
-//! such thing is not there. Samples are in the order of the rounds. Points of a curve are a percentile and nanoseconds.
+//! Contract. Fields are added, but never renamed or removed without a new number of the schema. A contender that has no
+//! figure is left out. Samples are in the order of the rounds. Points of a curve are a percentile and nanoseconds.
 
 use std::collections::BTreeMap;
 
@@ -20,13 +20,13 @@ use serde::{Deserialize, Serialize};
 use crate::contenders::NAMES;
 use crate::faceoff::figures::{Figure, ratio};
 
-/// The number of what this file describes.
+/// The number of the format that this file describes.
 pub const SCHEMA: u32 = 1;
-/// Who is shown for comparison, but does not compete: there is no runtime in it.
+/// The contender that is shown for comparison and does not compete, because it is not a runtime.
 pub const FLOOR: &str = "mio";
-/// A smaller difference than this is nobody's win, however sure it is.
+/// A smaller difference than this is no win, however sure it is.
 const NEXT_TO_NOTHING: f64 = 0.005;
-/// The same for a time that was taken fewer than three times: nobody knows how it varies, but it does.
+/// The same for a time that was taken fewer than three times: it varies, but no one knows by how much.
 const HALF_AS_MUCH_AGAIN: f64 = 0.5;
 
 /// A whole run.
@@ -36,7 +36,7 @@ pub struct Report {
     pub date: String,
     pub command: String,
     pub quick: bool,
-    /// Whether somebody has ended it before its end.
+    /// Whether the run was stopped before its end.
     pub interrupted: bool,
     pub seconds: f64,
     pub machine: Machine,
@@ -45,11 +45,11 @@ pub struct Report {
     pub curves: Vec<Curve>,
     /// What was left out, and why.
     pub notes: Vec<String>,
-    /// Who did not do what it was told.
+    /// Contenders that did not do what they were told.
     pub errors: Vec<String>,
 }
 
-/// Where it was measured.
+/// The machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     pub cpu: String,
@@ -95,7 +95,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// A figure as people read it.
+    /// A figure for a reader, with its unit.
     pub fn shown(self, value: f64) -> String {
         match self {
             Unit::Nanoseconds => time(value),
@@ -138,31 +138,31 @@ pub fn grouped(value: f64) -> String {
     text
 }
 
-/// Who is best in a row.
+/// The best of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict<'a> {
     /// This one, in the whole middle half of the rounds.
     Best(&'a str),
-    /// These, the least median first; the noise hides who.
+    /// These, the least median first; the noise hides the best.
     Tied(Vec<&'a str>),
-    /// Nobody has a figure.
+    /// No contender has a figure.
     Nobody,
 }
 
 impl Row {
-    /// How many times as much as the other one this costs: above one is worse, whatever the unit.
+    /// This cost divided by the other's: above one is worse, whatever the unit.
     pub fn cost(&self, this: &str, other: &str) -> Option<Figure> {
         let (this, other) = (self.figures.get(this)?, self.figures.get(other)?);
         Some(if self.unit == Unit::PerSecond { ratio(other, this) } else { ratio(this, other) })
     }
 
-    /// Those that have a figure, in the order of all tables.
+    /// The contenders that have a figure, in the order of all tables.
     pub fn contenders(&self) -> impl Iterator<Item = &str> {
         let known = NAMES.iter().copied().filter(|name| self.figures.contains_key(*name));
         known.chain(self.figures.keys().map(String::as_str).filter(|name| !NAMES.contains(name)))
     }
 
-    /// The share by which one must be better than another to be better at all.
+    /// The share by which a contender must be better than another to be better at all.
     fn margin(&self) -> f64 {
         let few = self.figures.values().any(|figure| figure.samples.len() < 3);
         let is_counted = matches!(self.unit, Unit::Count | Unit::Bytes);
@@ -195,7 +195,7 @@ impl Report {
         groups
     }
 
-    /// Those who have a figure in this group, in the order of all tables.
+    /// The contenders that have a figure in this group, in the order of all tables.
     pub fn contenders(&self, group: &str) -> Vec<&str> {
         let rows = || self.rows.iter().filter(|row| row.group == group);
         let mut present: Vec<&str> =
@@ -212,7 +212,7 @@ impl Report {
 
     /// # Errors
     ///
-    /// When the file is not there, is not a report, or has another schema.
+    /// If the file is not there, is not a report, or has another schema.
     pub fn read(file: &str) -> Result<Report, String> {
         let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {file}: {error}"))?;
         let report: Report =
@@ -225,7 +225,7 @@ impl Report {
 
     /// # Errors
     ///
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn write(&self, file: &str) -> Result<(), String> {
         let text = serde_json::to_string(self).expect("a report can be written down") + "\n";
         std::fs::write(file, text).map_err(|error| format!("cannot write {file}: {error}"))
@@ -259,8 +259,8 @@ mod tests {
         assert_eq!(counted.verdict(), Verdict::Best("tokio"));
     }
 
-    /// What docs/results.md says of the rule: how often one of seven that are equal, but for a tenth of noise, is said to be
-    /// behind.
+    /// What docs/results.md says about the rule: how often one of seven contenders that are equal, but for a tenth of
+    /// noise, is called slower.
     #[test]
     fn equals_are_seldom_told_apart() {
         let mut dice = 1_u64;

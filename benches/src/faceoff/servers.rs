@@ -1,10 +1,11 @@
-//! The servers of a job: started when they are first needed, kept for all its rounds, ended with it.
+//! The servers of a job: started when they are first needed, kept for all its rounds, and ended with it.
 //!
-//! Facts. To start a server takes longer than a round, one in Python most of all. A server that waits costs nothing; one
-//! with hot tasks costs a core.
+//! Facts. Starting a server takes longer than a round, most of all for one in Python. A server that waits costs
+//! nothing; one with hot tasks costs a core.
 //!
-//! What follows. [`Servers`] keeps them by name. [`present`] finds out, once in a process, who can serve here at all: a
-//! kernel may refuse io_uring, and a guest may not be installed. Who is not present is a note, and in no job.
+//! What follows. [`Servers`] keeps them by name. [`present`] finds out, once in a process, which contenders can serve
+//! here at all: a kernel may refuse io_uring, and a guest may not be installed. A contender that is not present is a
+//! note, and in no job.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -16,7 +17,7 @@ use crate::faceoff::job::Miss;
 use crate::faceoff::pins::{self, Pinned};
 use crate::server::Server;
 
-/// A server that says nothing for so long says nothing at all.
+/// A server that says nothing for this long never will.
 pub const PATIENCE: Duration = Duration::from_secs(3);
 
 #[derive(Debug)]
@@ -26,12 +27,13 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// None yet; those that will be started talk so.
+    /// None yet; those that will be started talk like this.
     pub fn that(talk: &'static str) -> Servers {
         Servers { talk, running: BTreeMap::new() }
     }
 
-    /// Does something with this contender's server. One that fails is ended, and its last words are part of the error.
+    /// Does something with this contender's server. A server that fails is ended, and its last words are part of the
+    /// error.
     pub fn with<T>(
         &mut self,
         name: &'static str,
@@ -47,14 +49,14 @@ impl Servers {
     }
 }
 
-/// Who can serve here, and why the others cannot.
+/// The contenders that can serve here, and why the others cannot.
 #[derive(Debug, Default)]
 pub struct Present {
     pub names: Vec<&'static str>,
     pub notes: Vec<String>,
 }
 
-/// Asks everyone for one answer; the first time only.
+/// Asks every contender for one answer, the first time only.
 pub fn present() -> &'static Present {
     static PRESENT: OnceLock<Present> = OnceLock::new();
     PRESENT.get_or_init(|| {

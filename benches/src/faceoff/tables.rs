@@ -1,28 +1,29 @@
-//! The tables that a person reads.
+//! The tables for readers.
 //!
-//! One for each group: our figure, and for each contender how many times as much it costs, with the spread. The best of a
-//! row is marked with a star, also when it is not us; if the noise hides who is best, the row says who is tied instead.
+//! There is one for each group: our figure, and for each contender how many times as much it costs, with the spread. A
+//! star marks the best of a row, whichever contender it is. If the noise hides the best, the row names those that are
+//! tied.
 
 use std::fmt::Write;
 
 use crate::faceoff::figures::Figure;
 use crate::faceoff::report::{FLOOR, Report, Row, Unit, Verdict};
 
-/// Whose figure is shown as it is; the others' are ratios to it.
+/// The contender whose figure is shown as it is; the others' are ratios to it.
 pub const OURS: &str = "roundel";
 /// The first column is as wide as the longest name, but not less than this.
 const FIRST: usize = 44;
 const CELL: usize = 15;
-/// What is counted for each operation is nothing if there is less of it, and then nothing is a multiple of it.
+/// A count per operation that is smaller than this is zero, and zero has no multiples.
 const NEXT_TO_NOTHING: f64 = 0.05;
 
-/// What the tables mean.
+/// The legend of the tables.
 pub const LEGEND: &str = "\
-Ours as it is, the others as ratios to ours: above 1 costs more than we do; = as it is, where ours is next to nothing.
-± half the width of the middle half of the rounds. * the best of the row, whoever it is; (tied) lists those whom the
-noise does not tell apart. mio is a bare loop without a runtime: the floor, not a contender.";
+Our figure as it is, the others as ratios to it: above 1 costs more than we do; = marks a figure as it is, where ours is
+almost zero. ± half the width of the middle half of the rounds. * the best of the row, whichever it is; (tied) lists those
+that the noise does not tell apart. mio is a bare loop without a runtime: the floor, not a contender.";
 
-/// All groups, one table after the other; one that is wider than this stands row by row.
+/// All groups, one table after the other. A table that is wider than `width` is printed row by row.
 pub fn tables(report: &Report, width: usize) -> String {
     let fits = |table: &String| table.lines().all(|line| line.chars().count() <= width);
     let of = |group| Some(table(report, group)).filter(fits).unwrap_or_else(|| list(report, group, width));
@@ -42,7 +43,7 @@ fn table(report: &Report, group: &str) -> String {
     format!("\n{}{names}\n{lines}", left(group, first))
 }
 
-/// The same for a narrow screen: each row is a name, and below it what everyone has.
+/// The same for a narrow screen: each row is a name, and below it the figures of all contenders.
 fn list(report: &Report, group: &str, width: usize) -> String {
     let rows = report.rows.iter().filter(|row| row.group == group);
     let text: String = rows.map(|row| format!("{}\n{}", row.name, entry(row, width))).collect();
@@ -62,7 +63,7 @@ fn entry(row: &Row, width: usize) -> String {
     }
 }
 
-/// In lines that begin with a space and are no longer than the width, unless a piece is.
+/// In lines that begin with a space and are no longer than the width, unless a piece is longer.
 fn wrapped(pieces: impl Iterator<Item = String>, gap: &str, width: usize) -> String {
     let (mut text, mut line) = (String::new(), String::new());
     for piece in pieces {
@@ -112,7 +113,7 @@ pub fn cell(row: &Row, name: &str, verdict: &Verdict<'_>) -> String {
     }
 }
 
-/// A ratio with as many digits as it deserves.
+/// A ratio with as many digits as it needs.
 pub fn number(ratio: f64) -> String {
     match ratio {
         ratio if ratio >= 1e6 => "∞".into(),
@@ -122,16 +123,16 @@ pub fn number(ratio: f64) -> String {
     }
 }
 
-/// The rows of the harness itself, and ours beside ourselves without something: there is nothing to win in them.
+/// The rows of the harness itself, and of roundel with one mechanism less: they have no winner.
 pub const CONTROL: &str = "control";
 pub const ABLATIONS: &str = "ablations";
 
-/// Whether this row is a contest.
+/// Whether the contenders compete in this row.
 pub fn contested(row: &Row) -> bool {
     row.group != CONTROL && row.group != ABLATIONS
 }
 
-/// Who is better in this row than we are, and how many times as much we cost as the best.
+/// The contenders that are better than we are in this row, and how many times as much we cost as the best.
 pub fn lost(row: &Row) -> Option<(String, f64)> {
     let better = match row.verdict() {
         Verdict::Best(name) => vec![name],
@@ -144,7 +145,7 @@ pub fn lost(row: &Row) -> Option<(String, f64)> {
     Some((better.join(", "), row.cost(OURS, better[0])?.median))
 }
 
-/// How much we cost where somebody else is better: nothing has no multiples.
+/// How much more we cost than the best; there is no multiple of zero.
 pub fn dearer(row: &Row, cost: f64) -> String {
     match row.figures.get(OURS) {
         Some(ours) if cost >= 1e6 && ours.median < 0.1 => format!("{:.4} instead of nothing", ours.median),
@@ -153,7 +154,7 @@ pub fn dearer(row: &Row, cost: f64) -> String {
     }
 }
 
-/// The rows in which somebody else is best, and by how much.
+/// The rows in which another contender is best, and by how much.
 pub fn losses(report: &Report) -> Vec<String> {
     let rows = report.rows.iter().filter_map(|row| lost(row).map(|(who, cost)| (row, who, cost)));
     rows.map(|(row, who, cost)| format!("{}, {}: {who}; we cost {}", row.group, row.name, dearer(row, cost)))
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_tied_is_said_and_nobody_marked() {
+    fn a_tie_is_named_and_no_cell_is_marked() {
         let report = report(&[("roundel", &[10.0, 11.0]), ("tokio", &[11.0, 10.0])]);
         let text = tables(&report, WIDE);
         assert!(text.contains("(tied: roundel, tokio)") && !text.contains('*'), "{text}");
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_wins_where_there_is_no_contest() {
+    fn no_contender_wins_where_there_is_no_contest() {
         let mut report = report(&[("roundel", &[20.0, 20.0]), ("tokio", &[10.0, 10.0])]);
         for group in [CONTROL, ABLATIONS] {
             report.rows[0].group = group.into();

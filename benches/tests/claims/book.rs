@@ -1,15 +1,15 @@
-//! The book, as the proofs of its claims about others read it.
+//! The book, as the proofs of its claims about other runtimes read it.
 //!
-//! Facts. A proof proves what is written only while both say the same. So each proof quotes the claims that it holds, in a line
+//! Facts. A proof is worth something only while it and the book say the same. So each proof quotes its claims, in a line
 //! `claim("the number of a chapter, or the name of a page", "words that stand there")`.
-//! Contract. Words that are not, or no longer, in the book fail; so does a chapter that speaks of somebody in its "What others
-//! do" and has no proof, unless its name is among those of which nothing can be run.
-//! What it does not know: whether the proof proves the words. A reader has to look.
+//! Contract. Words that are not, or no longer, in the book fail. So does a chapter that speaks about this runtime in its
+//! "What others do" and has no proof, unless its name is in the list of chapters for which no proof can be run.
+//! What it does not know: whether the proof proves the words. A reader has to check that.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// The text of a chapter with single spaces, so that the ends of lines do not matter.
+/// The text of a chapter with single spaces, so that line ends do not matter.
 pub(crate) fn page(name: &str) -> String {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
     let folders = [docs.join("chapters"), docs];
@@ -20,13 +20,13 @@ pub(crate) fn page(name: &str) -> String {
     std::fs::read_to_string(file).expect("a text").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The chapters that say in "What others do" what somebody does.
+/// The chapters whose "What others do" speaks about this runtime.
 fn chapters_about(who: &str) -> BTreeSet<String> {
     let numbers = (1..=17).map(|number| format!("{number:02}"));
     numbers.filter(|number| page(number).contains(&format!("**{who}**"))).collect()
 }
 
-/// What a file of proofs quotes: chapters and words.
+/// The quotations in a file of proofs: chapters and words.
 fn claims(proofs: &str) -> Vec<(&str, &str)> {
     let quoted = |text| str::split(text, '"').skip(1).step_by(2);
     let mut claims = Vec::new();
@@ -38,7 +38,7 @@ fn claims(proofs: &str) -> Vec<(&str, &str)> {
     claims
 }
 
-/// Every claim that is quoted stands in its chapter, and every chapter that speaks of them is quoted.
+/// Every quoted claim is in its chapter, and every chapter that speaks about this runtime is quoted.
 pub(crate) fn agrees_with(proofs: &str, who: &str, not_run: &[&str]) {
     let claims = claims(proofs);
     for (chapter, words) in &claims {

@@ -1,10 +1,10 @@
 //! A real browser without a window, which looks at a page.
 //!
-//! Facts. A browser's window is never narrower than 500 pixels, a phone's is; a frame in a window may have any width. A
-//! browser starts a dozen processes, and some outlive it when it is killed. Its profile is a folder.
+//! Facts. A browser's window is never narrower than 500 pixels, but a phone's is; a frame in a window may have any
+//! width. A browser starts a dozen processes, and some outlive it when it is killed. Its profile is a folder.
 //!
-//! Contract. Each look is a new browser with an empty profile in a process group of its own; it has [`PATIENCE`] to end,
-//! and then the group is killed. Nothing of it is left.
+//! Contract. Each look is a new browser with an empty profile in its own process group; it has [`PATIENCE`] to end, and
+//! then the group is killed. Nothing of it is left.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -34,14 +34,14 @@ pub(crate) enum Theme {
     Dark,
 }
 
-/// A browser that is installed here, and a folder for what it leaves.
+/// A browser that is installed here, and a folder for its files.
 pub(crate) struct Browser {
     program: PathBuf,
     folder: PathBuf,
 }
 
 impl Browser {
-    /// None, said loudly, if there is none. `name` is the test's.
+    /// `None` if there is no browser, and a line that says so. `name` is the test's.
     pub(crate) fn find(name: &str) -> Option<Browser> {
         let folders = std::env::var_os("PATH").unwrap_or_default();
         let places = NAMES
@@ -58,7 +58,7 @@ impl Browser {
     }
 
     /// The page in a frame of this width, after the script has run in the page around it. The script sees the page's
-    /// document as `page`, and what it returns is returned.
+    /// document as `page`, and its result is returned.
     pub(crate) fn ask(&self, page: &str, width: u32, theme: Theme, script: &str) -> String {
         let text = format!(
             "{}<pre id=\"answer\"></pre><script>\nconst frame = document.querySelector('iframe');\n\
@@ -71,7 +71,7 @@ impl Browser {
         answer.unwrap_or_else(|| panic!("the browser did not answer: {dump}")).0.to_owned()
     }
 
-    /// A picture of the first so many pixels of the page.
+    /// A picture of the top of the page, this many pixels high.
     pub(crate) fn picture(&self, page: &str, (width, height): (u32, u32), theme: Theme) -> Vec<u8> {
         let file = self.folder.join(format!("{width}-{theme:?}.png"));
         let size = format!("--window-size={width},{height}");
@@ -132,7 +132,7 @@ fn framed(page: &str, width: u32, height: u32) -> String {
     )
 }
 
-/// Past the harness, which keeps what tests that pass have printed.
+/// Written past the harness, which captures the output of tests that pass.
 fn say(line: &str) {
     use std::io::Write;
     let _ = std::io::stderr().write_all(line.as_bytes());

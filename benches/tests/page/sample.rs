@@ -1,6 +1,6 @@
-//! A report with all kinds of rows, made of nothing: no machine has measured this.
+//! A report with all kinds of rows and invented figures: no machine has measured this.
 //!
-//! Contract. The same on every machine, and nowhere near the truth.
+//! Contract. It is the same on every machine, and its figures are far from the truth.
 
 use benches::contenders::NAMES;
 use benches::faceoff::figures::Figure;
@@ -8,7 +8,7 @@ use benches::faceoff::report::{Curve, Machine, Report, Row, SCHEMA, Unit};
 
 const RUNTIMES: [&str; 7] = ["roundel", "tokio", "tokio_local", "smol", "monoio", "monoio_uring", "compio"];
 
-/// So much, with a little noise that is the same each time.
+/// This value, with a little noise that is the same each time.
 fn about(value: f64, seed: usize) -> Figure {
     let noise = |round: usize| 1.0 + ((seed * 31 + round * 17) % 11) as f64 / 120.0 - 0.04;
     Figure::new((0..7).map(|round| value * noise(round)).collect())
@@ -21,7 +21,7 @@ fn row(group: &str, name: &str, unit: Unit, figures: &[(&str, f64)]) -> Row {
     Row { group: group.into(), name: name.into(), unit, figures: figures.collect() }
 }
 
-/// Everyone, each costing so many times as much.
+/// Every contender, with a factor for its cost.
 fn everyone(group: &str, name: &str, unit: Unit, ours: f64, times: [f64; 6]) -> Row {
     let all: Vec<(&str, f64)> = RUNTIMES
         .into_iter()
@@ -125,7 +125,7 @@ fn others() -> Vec<Row> {
     ]
 }
 
-/// Everyone's requests at one rate; each nine costs everyone more, and some a lot.
+/// The requests of every contender at one rate; each nine costs more, and for some a lot more.
 fn curves() -> Vec<Curve> {
     let shares: Vec<f64> =
         (0..=40).map(|step| 100.0 * (1.0 - 10_f64.powf(-f64::from(step) / 10.0))).collect();

@@ -1,10 +1,11 @@
-//! What the tests of the programs share: to start one, to listen to what it says, to be its client, and to see it end.
+//! What the tests of the programs share: they start a program, read its output, connect to it as clients, and see it
+//! end.
 //!
-//! Facts. Programs are found beside the tests, where cargo builds them. They are told to listen on port 0, so any number of
-//! tests can run at the same time, and say in their first line what that has become.
+//! Facts. The programs are beside the tests, where cargo builds them. They are told to listen on port 0, so any number
+//! of tests can run at the same time, and each prints its port in its first line.
 //!
-//! Contract. No test hangs, and none leaves a program behind: a program dies with its [`Program`], a client gives up after
-//! [`PATIENCE`], and a watchdog ends what is stuck in spite of that, programs first.
+//! Contract. No test hangs, and none leaves a program running: a program dies with its [`Program`], a client gives up
+//! after [`PATIENCE`], and a watchdog ends anything that still hangs, programs first.
 
 #![allow(dead_code)] // No file uses all of it.
 
@@ -21,13 +22,13 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Nothing here takes that long, unless it hangs.
+/// Nothing here takes this long, unless it hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The programs that run, for the watchdog.
+/// The running programs, which the watchdog kills.
 static RUNNING: Mutex<BTreeMap<u32, Pid>> = Mutex::new(BTreeMap::new());
 
-/// Aborts the process, and the programs, if the guard is not dropped within a minute.
+/// Aborts the process and the programs if the guard is not dropped within a minute.
 pub(crate) fn watchdog() -> Watchdog {
     let name = thread::current().name().unwrap_or("a test").to_owned();
     let (done, until) = mpsc::channel();
@@ -36,7 +37,7 @@ pub(crate) fn watchdog() -> Watchdog {
             for pid in RUNNING.lock().unwrap().values() {
                 let _ = kill_process(*pid, Signal::KILL);
             }
-            // Not by `eprintln`: the harness would keep it to itself, and is about to be aborted.
+            // Not with `eprintln`: the harness would capture it, and is about to be aborted.
             let _ = io::stderr().write_all(format!("{name} hangs\n").as_bytes());
             std::process::abort();
         }
@@ -57,7 +58,7 @@ impl Drop for Watchdog {
     }
 }
 
-/// Where cargo has put the program: beside the folder in which this test lies.
+/// Where cargo has put the program: beside the folder of this test.
 pub(crate) fn path_of(program: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
     let path = test.ancestors().nth(2).expect("deps, and what that is in").join("examples").join(program);
@@ -65,7 +66,7 @@ pub(crate) fn path_of(program: &str) -> PathBuf {
     path
 }
 
-/// A program that runs, and is killed when this is dropped.
+/// A running program, which is killed when this is dropped.
 pub(crate) struct Program {
     child: Child,
     /// The first line, without `listening on `.
@@ -74,7 +75,7 @@ pub(crate) struct Program {
     complaints: Option<JoinHandle<String>>,
 }
 
-/// How a program has ended, and what it had said that nobody had asked for yet.
+/// How a program has ended, and the output that the test had not read before.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
@@ -92,7 +93,7 @@ impl Program {
         program
     }
 
-    /// Starts anything.
+    /// Starts any program.
     pub(crate) fn launch(command: &mut Command) -> Program {
         Program::launch_into(Stdio::piped(), command)
     }
@@ -104,7 +105,7 @@ impl Program {
         RUNNING.lock().unwrap().insert(child.id(), Pid::from_child(&child));
         let (out, mut err) = (child.stdout.take(), child.stderr.take().unwrap());
         let (sender, lines) = mpsc::channel();
-        // Always read, so that no program waits for the test to read.
+        // A thread always reads, so that no program waits for the test to read.
         thread::spawn(move || {
             for line in out.into_iter().flat_map(|out| BufReader::new(out).lines().map_while(Result::ok)) {
                 let _ = sender.send(line);
@@ -144,7 +145,7 @@ impl Program {
         kill_process(Pid::from_child(&self.child), signal).expect("the program runs");
     }
 
-    /// Waits until it refuses connections: it has heard the signal, and finishes what it has.
+    /// Waits until it refuses connections: then it has received the signal, and finishes its open connections.
     pub(crate) fn wait_until_it_refuses(&self) {
         while TcpStream::connect(self.socket_address()).is_ok() {
             thread::sleep(Duration::from_millis(5));
@@ -176,13 +177,13 @@ impl Program {
         Ended { status, lines: self.lines.iter().collect(), complaints }
     }
 
-    /// Asks it to end. It is to do that in order, and without a complaint.
+    /// Asks it to end. It must end in order, and without a complaint.
     pub(crate) fn stop(self) -> Vec<String> {
         self.signal(Signal::TERM);
         self.ended_well()
     }
 
-    /// Its last lines. It has been asked to end, and is to do that in order, and without a complaint.
+    /// Its last lines. It has been asked to end, and must do so in order, and without a complaint.
     pub(crate) fn ended_well(self) -> Vec<String> {
         let ended = self.end();
         assert!(ended.status.success() && ended.complaints.is_empty(), "{ended:?}");
@@ -203,7 +204,7 @@ pub(crate) fn run(name: &str, args: &[&str]) -> Ended {
     Program::launch(Command::new(path_of(name)).args(args)).end()
 }
 
-/// Runs a program whose standard output is this.
+/// Runs a program with this standard output.
 pub(crate) fn run_into(stdout: impl Into<Stdio>, name: &str, args: &[&str]) -> Ended {
     Program::launch_into(stdout.into(), Command::new(path_of(name)).args(args)).end()
 }
@@ -222,19 +223,19 @@ impl Ended {
     }
 }
 
-/// Whether a tool is there, for the test of this name. If not, that is said.
+/// Whether a tool is installed. If not, this prints that the test of this name has not used it.
 pub(crate) fn has(tool: &str, test: &str) -> bool {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(tool).is_file()));
     if !found {
-        // Not by `eprintln`, which the harness would keep to itself.
+        // Not with `eprintln`, which the harness would capture.
         let message = format!("SKIPPED: {tool} is not installed; {test} has not used it\n");
         io::stderr().write_all(message.as_bytes()).unwrap();
     }
     found
 }
 
-/// What a shell has to say. `$1` and so on are the arguments.
+/// The output of a shell script. `$1` and so on are the arguments.
 pub(crate) fn shell(script: &str, args: &[&str]) -> String {
     let mut command = Command::new("timeout");
     command.args(["30", "sh", "-c", script, "sh"]).args(args);
@@ -250,7 +251,7 @@ pub(crate) fn lines_of(name: &str, args: &[&str]) -> Vec<String> {
     ended.lines
 }
 
-/// What a program prints; it has to be what `gold/NAME.txt` says, without the times if they are real.
+/// What a program prints. It must be the text of `gold/NAME.txt`, apart from the times if they are real.
 pub(crate) fn gold(name: &str, args: &[&str]) -> String {
     let path = format!("{}/tests/gold/{name}.txt", env!("CARGO_MANIFEST_DIR"));
     let expected = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
@@ -271,13 +272,13 @@ pub(crate) fn without_times(text: &str) -> String {
     text.lines().map(|line| format!("{}\n", after_time(line).unwrap_or(line))).collect()
 }
 
-/// What is behind the time with which a line begins, if it begins with one.
+/// The rest of a line that begins with a time.
 pub(crate) fn after_time(line: &str) -> Option<&str> {
     let (time, rest) = line.split_once(" s  ")?;
     time.trim_start().parse::<f64>().is_ok().then_some(rest)
 }
 
-/// Whether these lines are in the text, in this order; others may be in between.
+/// Asserts that these lines are in the text, in this order; others may be in between.
 pub(crate) fn in_order(text: &str, lines: &[&str]) {
     let mut rest = text.lines();
     for line in lines {
@@ -286,7 +287,7 @@ pub(crate) fn in_order(text: &str, lines: &[&str]) {
     }
 }
 
-/// Reads exactly so much.
+/// Reads exactly this many bytes.
 pub(crate) fn read(stream: &mut impl Read, count: usize) -> Vec<u8> {
     let mut bytes = vec![0; count];
     stream.read_exact(&mut bytes).unwrap();
@@ -299,7 +300,7 @@ pub(crate) fn there_and_back(stream: &mut (impl Read + Write), bytes: &[u8]) {
     assert!(read(stream, bytes.len()) == bytes, "other bytes came back");
 }
 
-/// Everything until the end; and whether that was an orderly one.
+/// Everything until the end, and whether the end was orderly.
 pub(crate) fn read_all(stream: &mut impl Read) -> (Vec<u8>, bool) {
     let mut bytes = Vec::new();
     let mut buffer = [0; 1 << 14];

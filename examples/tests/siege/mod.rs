@@ -1,10 +1,10 @@
-//! What the sieges share: an echo server in a process of its own, what the system tells about that process, and clients
-//! that are plain blocking sockets, so that nothing of ours is on both sides.
+//! What the sieges share: an echo server in its own process, what the system says about that process, and clients with
+//! plain blocking sockets, so that our code is not on both sides.
 //!
-//! Sizes: in a debug build small ones, in a release build real ones; the longest only with `ROUNDEL_FULL=1`. The numbers
-//! that matter are printed, each in a line that begins with `siege:`; run a test with `-- --nocapture` to see them. No test
-//! asserts how long something takes: it counts, or asks how much of a processor was used, which a busy machine does not
-//! change.
+//! Sizes are small in a debug build and real in a release build; the longest run only with `ROUNDEL_FULL=1`. The
+//! numbers that matter are printed, each in a line that begins with `siege:`; run a test with `-- --nocapture` to see
+//! them. No test asserts how long something takes. It counts, or measures how much of a processor was used, because a
+//! busy machine does not change that.
 
 #![allow(dead_code)] // No file uses all of it.
 
@@ -34,7 +34,7 @@ pub(crate) fn is_full() -> bool {
     std::env::var("ROUNDEL_FULL").is_ok_and(|value| value == "1")
 }
 
-/// Prints a number to be quoted.
+/// Prints a number.
 #[allow(unused_macros)]
 macro_rules! tell {
     ($($what:tt)*) => { println!("siege: {}", format_args!($($what)*)) };
@@ -42,7 +42,7 @@ macro_rules! tell {
 #[allow(unused_imports)]
 pub(crate) use tell;
 
-/// Says that a test tests nothing; not by `eprintln`, which the harness would keep to itself.
+/// Says that a test tests nothing; not with `eprintln`, which the harness would capture.
 pub(crate) fn skipped(test: &str, reason: &str) {
     io::stderr().write_all(format!("SKIPPED: {reason}; {test} has tested nothing\n").as_bytes()).unwrap();
 }
@@ -54,7 +54,7 @@ pub(crate) fn has_tool(command: &[&str]) -> bool {
     tool.status().is_ok_and(|status| status.success())
 }
 
-/// An example, which `cargo test` has built beside the test.
+/// A program that `cargo test` has built beside the test.
 pub(crate) fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let path = test.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join(name);
@@ -62,7 +62,7 @@ pub(crate) fn example(name: &str) -> PathBuf {
     path
 }
 
-/// As many descriptors as we may have. Returns how many that is.
+/// Raises the limit of descriptors as far as possible, and returns it.
 pub(crate) fn raise_descriptor_limit() -> u64 {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -70,10 +70,10 @@ pub(crate) fn raise_descriptor_limit() -> u64 {
     limit.maximum.unwrap_or(1 << 20)
 }
 
-/// How long one waits for what must come, before it is called a hang.
+/// How long a test waits before it calls something a hang.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Waits until it is so.
+/// Waits until this is true.
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
@@ -85,7 +85,7 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 /// An echo server.
 pub(crate) struct Echo {
     child: Child,
-    /// `None` if it did not come so far.
+    /// `None` if it did not get that far.
     address: Option<SocketAddr>,
     complaints: Arc<Mutex<Vec<String>>>,
     reader: Option<JoinHandle<()>>,
@@ -96,7 +96,8 @@ impl Echo {
         Echo::start_under(&[], options)
     }
 
-    /// Has another program start it, which must then become it, so that its number is ours.
+    /// Has another program start it. That program must then become the server, so that its process number is the right
+    /// one.
     pub(crate) fn start_under(wrapper: &[&str], options: &[&str]) -> Echo {
         let program = example("echo");
         let mut command = match wrapper.split_first() {
@@ -138,7 +139,7 @@ impl Echo {
         self.connect_from(0)
     }
 
-    /// From another one of our addresses: when the half of the ports of one are in use, the kernel takes its time to find
+    /// From another of our addresses: when half of the ports of one address are in use, the kernel needs long to find
     /// another.
     pub(crate) fn connect_from(&self, address: usize) -> TcpStream {
         let ours = || fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
@@ -200,7 +201,7 @@ impl Echo {
         fs::read_dir(self.proc("fd")).unwrap().count()
     }
 
-    /// How many it has when nobody is connected. (What it listens to besides comes only after its first line.)
+    /// How many it has without connections. (It opens its other descriptors only after its first line.)
     pub(crate) fn idle_descriptors(&self) -> usize {
         let client = self.connect();
         echoes(&client, b"x").unwrap();
@@ -214,10 +215,10 @@ impl Echo {
         fs::read_to_string(self.proc("stat")).unwrap().rsplit_once(')').unwrap().1.starts_with(" S")
     }
 
-    /// Waits until it has only so many descriptors left.
+    /// Waits until it has only this many descriptors left.
     pub(crate) fn wait_for_descriptors(&self, count: usize) {
         until(&format!("{count} descriptors"), || self.descriptors() == count);
-        // The last handler closes its stream, and then is over.
+        // The last handler closes its stream, and ends a moment later.
         until("a server that has nothing to do", || self.is_asleep());
     }
 
@@ -230,12 +231,12 @@ impl Echo {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
     }
 
-    /// It is to end without being asked.
+    /// It must end without being asked.
     pub(crate) fn wait_for_its_end(&mut self) {
         until("the end of a server that cannot go on", || self.has_ended());
     }
 
-    /// Asks it to end, and returns how it did, and what it has written to the standard error.
+    /// Asks it to end, and returns how it ended, and what it has written to the standard error.
     pub(crate) fn end(mut self) -> (ExitStatus, Vec<String>) {
         if !self.has_ended() {
             self.terminate();
@@ -246,7 +247,7 @@ impl Echo {
         (status, self.complaints())
     }
 
-    /// The end of one that has nothing to complain about.
+    /// The end of a server without complaints.
     pub(crate) fn end_well(self) {
         let (status, complaints) = self.end();
         assert!(status.success() && status.signal().is_none(), "{status}: {complaints:?}");
@@ -270,7 +271,7 @@ pub(crate) fn echoes(mut stream: &TcpStream, message: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether this is what one sees of a connection that its other end has ended, in whatever way.
+/// Whether this is what a client sees of a connection that the other side has ended, in whatever way.
 pub(crate) fn is_end(error: &io::Error) -> bool {
     use ErrorKind::{
         BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected, UnexpectedEof,
@@ -280,7 +281,7 @@ pub(crate) fn is_end(error: &io::Error) -> bool {
     ends.contains(&error.kind())
 }
 
-/// Whether the server has ended this connection; waits for it.
+/// Waits until the server has ended this connection, and returns whether it has.
 pub(crate) fn is_ended_by_server(mut stream: &TcpStream) -> bool {
     let mut rest = [0; 4096];
     loop {
@@ -293,17 +294,17 @@ pub(crate) fn is_ended_by_server(mut stream: &TcpStream) -> bool {
     }
 }
 
-/// Closes by a reset, which leaves nothing behind.
+/// Closes with a reset, which leaves nothing behind.
 pub(crate) fn reset(stream: TcpStream) {
     socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
 }
 
-/// Says that no more will come, and reads the end.
+/// Ends our direction, and reads the end of the other.
 pub(crate) fn close_in_order(stream: &TcpStream) -> bool {
     stream.shutdown(Shutdown::Write).is_ok() && is_ended_by_server(stream)
 }
 
-/// Bytes in which each is where it should be, or is noticed.
+/// Bytes that show if any of them is in the wrong place.
 pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64.wrapping_add(seed << 8);
     let next = |_| {
@@ -315,7 +316,7 @@ pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
     (0..length).map(next).collect()
 }
 
-/// The so many thousandth of a list of times.
+/// The quantile of a list of times, given in thousandths.
 pub(crate) fn quantile(times: &mut [Duration], thousandth: usize) -> Duration {
     times.sort_unstable();
     times[(times.len() * thousandth / 1000).min(times.len() - 1)]

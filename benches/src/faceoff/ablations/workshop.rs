@@ -1,11 +1,11 @@
 //! Where the copies are made and built: one workspace with all of them.
 //!
-//! Facts. To build a runtime, its sockets and a program takes some seconds; ten of them, most of a minute. Cargo builds
-//! nothing anew whose files have not been written since.
+//! Facts. Building a runtime, its sockets and a program takes some seconds; ten of them, most of a minute. Cargo does
+//! not build a file again that has not been written since.
 //!
-//! What follows. One workspace, so that what all depend on is built once; a file is written only if it would change. The
-//! packages have names of their own, the crates in them keep theirs. The versions are those of our lock file, and all
-//! copies, the untouched one too, are built as we are: the profile is ours.
+//! What follows. There is one workspace, so that what all copies depend on is built once, and a file is written only if
+//! it changes. The packages have names of their own; the crates in them keep theirs. The versions are those of our lock
+//! file. All copies, the untouched one too, are built with our profile.
 //!
 //! ```text
 //!   target/faceoff/ablations/   Cargo.toml  Cargo.lock
@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs, io};
 
-use crate::faceoff::ablations::{ABLATIONS, Ablation};
+use crate::faceoff::ablations::list::ABLATIONS;
+use crate::faceoff::ablations::patch::{self, Texts};
 
 /// The copy in which nothing is changed.
 pub const UNTOUCHED: &str = "untouched";
@@ -27,7 +28,7 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate is one below the root").to_owned()
 }
 
-/// Whether there is anything to be copied: a program can be carried away from its sources.
+/// Whether the sources are there: a program can be moved away from them.
 pub fn has_sources() -> bool {
     root().join("Cargo.toml").exists()
 }
@@ -41,24 +42,24 @@ pub fn program(name: &str) -> PathBuf {
     workshop().join("target/release").join(name)
 }
 
-/// Copies, edits and builds all.
+/// Copies, patches and builds all.
 ///
 /// # Errors
 ///
-/// If a file cannot be read or written, an edit does not fit, or Cargo says no.
+/// If a file cannot be read or written, if a patch does not apply, or if Cargo fails.
 pub fn build() -> Result<(), String> {
-    let untouched = Ablation { name: UNTOUCHED, mechanism: "", instead: "", edits: &[], measures: &[] };
-    let all: Vec<&Ablation> = [&untouched].into_iter().chain(ABLATIONS).collect();
-    all.iter().try_for_each(|ablation| copy(ablation))?;
-    write("Cargo.toml", workspace(&all.iter().map(|ablation| ablation.name).collect::<Vec<_>>())?)?;
+    let sources = sources()?;
+    let names: Vec<&str> = [UNTOUCHED].into_iter().chain(ABLATIONS.iter().map(|it| it.name)).collect();
+    names.iter().try_for_each(|name| copy(name, sources.clone()))?;
+    write("Cargo.toml", workspace(&names)?)?;
     write("Cargo.lock", read(&root().join("Cargo.lock"))?)?;
-    // What is needed was fetched when this program was built. Only if it was not, the network is asked.
+    // Everything that is needed was fetched when this program was built. If not, Cargo may use the network.
     let built = cargo(&["--offline"]);
     let built = built.or_else(|why| if why.contains("offline") { cargo(&[]) } else { Err(why) });
     built.map_err(|why| format!("cannot build the copies in {}: {why}", workshop().display()))
 }
 
-/// An error is what Cargo says.
+/// The error is Cargo's message.
 fn cargo(words: &[&str]) -> Result<(), String> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["build", "--release", "--bins", "--quiet", "--target-dir"]).arg(workshop().join("target"));
@@ -70,7 +71,7 @@ fn cargo(words: &[&str]) -> Result<(), String> {
     }
 }
 
-/// Our own workspace with other members, and without what is said of the product's packages.
+/// Our own workspace with other members, and without the lines about the product's packages.
 fn workspace(names: &[&str]) -> Result<String, String> {
     let ours = read(&root().join("Cargo.toml"))?;
     let members: String = names
@@ -86,15 +87,40 @@ fn workspace(names: &[&str]) -> Result<String, String> {
     Ok(lines.collect())
 }
 
-fn copy(ablation: &Ablation) -> Result<(), String> {
-    let name = ablation.name;
+/// The product's sources, which each copy begins with.
+///
+/// # Errors
+///
+/// If a file cannot be read.
+pub fn sources() -> Result<Texts, String> {
+    let mut texts = Texts::new();
     for folder in ["runtime", "net"] {
         for file in files(&root().join(folder)).map_err(|error| format!("cannot list {folder}/: {error}"))? {
             let path = file.strip_prefix(root()).unwrap_or(&file).to_string_lossy().into_owned();
-            let text = ablation.edited(&path, read(&file)?)?;
-            let text = if path.ends_with("Cargo.toml") { renamed(&text, name, folder) } else { text };
-            write(&format!("{name}/{path}"), text)?;
+            texts.insert(path, read(&file)?);
         }
+    }
+    Ok(texts)
+}
+
+/// Applies the patch of this ablation.
+///
+/// # Errors
+///
+/// If the patch cannot be read, or does not apply.
+pub fn ablate(name: &str, texts: &mut Texts) -> Result<(), String> {
+    let file = format!("benches/ablations/{name}.patch");
+    let changes = patch::parse(&read(&root().join(&file))?);
+    changes.and_then(|changes| patch::apply(&changes, texts)).map_err(|why| format!("{file}: {why}"))
+}
+
+fn copy(name: &str, mut texts: Texts) -> Result<(), String> {
+    if name != UNTOUCHED {
+        ablate(name, &mut texts)?;
+    }
+    for (path, text) in texts {
+        let manifest = path.strip_suffix("/Cargo.toml").map(|folder| renamed(&text, name, folder));
+        write(&format!("{name}/{path}"), manifest.unwrap_or(text))?;
     }
     write(&format!("{name}/program/Cargo.toml"), manifest(name))
 }
@@ -113,7 +139,7 @@ fn on_runtime(name: &str) -> String {
     format!("roundel = {{ package = \"roundel-{name}\", path = \"../runtime\" }}\n")
 }
 
-/// The program is the same file for all.
+/// The program is the same file for all copies.
 fn manifest(name: &str) -> String {
     let runtime = on_runtime(name);
     format!(
@@ -152,7 +178,7 @@ fn read(file: &Path) -> Result<String, String> {
     fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))
 }
 
-/// Writes a file of the workshop, if that changes anything.
+/// Writes a file of the workshop, if its text has changed.
 fn write(file: &str, text: String) -> Result<(), String> {
     let file = workshop().join(file);
     if fs::read_to_string(&file).is_ok_and(|before| before == text) {

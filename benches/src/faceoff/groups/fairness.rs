@@ -1,14 +1,15 @@
-//! The rows of those who wait while others work: an echo, and a sleep, beside hot tasks.
+//! The rows about waiting beside work: an echo, and a sleep, beside hot tasks.
 //!
-//! Facts. A hot task burns 20 µs, wakes itself, and so on; with sixteen of them, a turn of all takes 320 µs. A loop that
-//! looks at the system only when it has nothing else to do never answers beside a hot one; nor does one that puts a task
-//! which has woken itself in front of all others, as monoio does.
+//! Facts. A hot task burns 20 µs, wakes itself, and so on; with sixteen of them, a turn of all takes 320 µs. A loop
+//! that looks at the system only when it has nothing else to do never answers beside a hot task. Neither does a loop
+//! that puts a task which has woken itself in front of all others, as monoio does.
 //!
-//! What follows. Rows are named `echo 64 B beside H hot tasks: MEASURE` and `a sleep of 1 ms beside H hot tasks, late by:
-//! MEASURE`; H is `0`, `1`, `4`, `16`, and MEASURE `p50` or `p99`. A server with hot tasks burns its core, so it lives for
-//! one run. Who has once been silent beside hot tasks is not asked again: it costs patience, and that only once.
+//! What follows. Rows are named `echo 64 B beside H hot tasks: MEASURE` and `a sleep of 1 ms beside H hot tasks, late
+//! by: MEASURE`; H is `0`, `1`, `4`, `16`, and MEASURE `p50` or `p99`. A server with hot tasks burns its core, so it
+//! lives for one run. A contender that was once silent beside hot tasks is not asked again, so that the wait for it is
+//! spent only once.
 //!
-//! What it does not know: sleeps beside nobody; they are among the timers.
+//! What it does not know: sleeps without hot tasks; they are among the timers.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -17,23 +18,23 @@ use std::time::Duration;
 
 use crate::client::{Client, Pace, Words};
 use crate::contenders::{compio, guests, monoio_epoll, monoio_uring, roundel, smol, tokio, tokio_local};
-use crate::faceoff::groups::Plan;
 use crate::faceoff::job::{Job, Miss};
 use crate::faceoff::pins::Pinned;
+use crate::faceoff::plan::Plan;
 use crate::faceoff::report::{FLOOR, Unit};
 use crate::faceoff::servers::present;
 use crate::server::Server;
 
 const GROUP: &str = "fairness";
 const HOT: [usize; 4] = [0, 1, 4, 16];
-/// What a turn of one hot task takes.
+/// How long the turn of one hot task takes.
 const BURN: Duration = Duration::from_micros(20);
 
-/// Those who were silent.
+/// The contenders that were silent.
 type Silent = Rc<RefCell<BTreeSet<&'static str>>>;
 type Latencies = Result<Vec<Duration>, Miss>;
 
-/// How much a run is.
+/// How much a run does.
 #[derive(Clone, Copy, Debug)]
 struct Amount {
     echoes: u64,
@@ -92,7 +93,7 @@ fn tasks(hot: usize) -> String {
     format!("{hot} hot task{}", if hot == 1 { "" } else { "s" })
 }
 
-/// p50 and p99 of something, of everyone who has not been silent.
+/// p50 and p99, for every contender that has not been silent.
 fn job(
     name: String,
     amount: Amount,
@@ -116,7 +117,7 @@ fn job(
     Job { rounds: amount.rounds, guess, run: Box::new(run), ..Job::new(GROUP, rows, names.to_vec()) }
 }
 
-/// How late sleeps end in this contender.
+/// How late sleeps end with this contender.
 fn lateness(who: &str, hot: usize, Amount { sleeps, patience, .. }: Amount) -> Latencies {
     let late = match who {
         "roundel" => roundel::lateness_beside(hot, sleeps, patience),
@@ -136,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_looks_at_the_clock_beside_hot_tasks_is_measured() {
+    fn a_contender_that_looks_at_the_clock_beside_hot_tasks_is_measured() {
         let amount = Amount { echoes: 0, sleeps: 3, patience: Duration::from_secs(20), rounds: 1 };
         for who in ["roundel", "tokio", "tokio_local", "smol", "compio"] {
             assert_eq!(lateness(who, 2, amount).map(|late| late.len()), Ok(3), "{who}");
@@ -144,13 +145,13 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_is_absent_and_does_not_hang() {
+    fn one_that_does_not_is_absent_and_does_not_hang() {
         let amount = Amount { echoes: 0, sleeps: 2, patience: Duration::from_millis(50), rounds: 1 };
         assert!(matches!(lateness("monoio", 1, amount), Err(Miss::Absent(_))));
     }
 
     #[test]
-    fn who_was_silent_is_not_asked_again() {
+    fn a_silent_contender_is_not_asked_again() {
         let (asked, silent) = (Rc::new(RefCell::new(0)), Silent::default());
         for _ in 0..2 {
             let asked = Rc::clone(&asked);

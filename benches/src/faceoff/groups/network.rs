@@ -1,11 +1,12 @@
 //! The rows of servers: echo, hello over HTTP, connections that come and go.
 //!
-//! Facts. One run tells requests per second, how long they took, and the server's processor time. Loopback is no network:
-//! what differs between the servers is what they do for a message, and when they notice it. Where the client is the slower
-//! half, requests per second are the client's; processor time per request is always the server's.
+//! Facts. One run gives requests per second, their latencies, and the server's processor time. Loopback is no network:
+//! the servers differ in what they do for a message, and in when they notice it. If the client is the slower side,
+//! requests per second are the client's; processor time per request is always the server's.
 //!
-//! What follows. Every server is a process on a core of its own, the client has another one. The work is the same for
-//! everyone. A row is named `WHAT, N connections: MEASURE`, so that rows which differ in one of the three can be compared:
+//! What follows. Every server is a process on its own core, and the client has another one. The work is the same for
+//! every contender. A row is named `WHAT, N connections: MEASURE`, so that rows which differ in one of the three can be
+//! compared:
 //!
 //! | WHAT | |
 //! |---|---|
@@ -29,19 +30,19 @@ use hdrhistogram::Histogram;
 
 use crate::client::{Client, Outcome, Pace, Words, histogram, storm};
 use crate::contenders::guests;
-use crate::faceoff::groups::Plan;
 use crate::faceoff::job::{Job, Miss};
 use crate::faceoff::pins::Pinned;
+use crate::faceoff::plan::Plan;
 use crate::faceoff::report::{Curve, Unit};
 use crate::faceoff::servers::{PATIENCE, Servers, present};
 use crate::server::{self, Server};
 
 const GROUP: &str = "network";
-/// What a curve is drawn by.
+/// The percentiles of a curve.
 const PERCENTILES: [f64; 14] =
     [0.0, 5.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.9, 99.99, 100.0];
 
-/// What a run is asked for.
+/// What to measure in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Measure {
     Requests,
@@ -117,17 +118,17 @@ fn thousands(number: u64) -> String {
     }
 }
 
-/// One load, for all contenders.
+/// The same load for all contenders.
 #[derive(Clone, Copy, Debug)]
 struct Cell {
     kind: Kind,
     connections: usize,
-    /// How many are asked in a run, over all connections.
+    /// How many requests a run has, over all connections.
     requests: u64,
     measures: &'static [Measure],
     /// Whether a quick run has it, too.
     quick: bool,
-    /// Whether the guests are asked, who are slow.
+    /// Whether the guests, which are slow, are measured, too.
     guests: bool,
 }
 
@@ -140,7 +141,7 @@ impl Cell {
         format!("{}, {} connection{ending}", self.kind.name(), thousands(self.connections as u64))
     }
 
-    /// Runs it once; the outcome, and the processor time of the server.
+    /// Runs it once; returns the outcome, and the processor time of the server.
     fn run(&self, server: &Server) -> Result<(Outcome, u64), Miss> {
         let _pinned = Pinned::beside(server.pid());
         if self.kind == Kind::Storm {
@@ -160,7 +161,7 @@ impl Cell {
         Ok((outcome, cpu))
     }
 
-    /// What a run takes on a machine of some age.
+    /// How long a run takes on a machine of some age.
     fn guess(&self) -> Duration {
         let Cell { kind, connections, requests, .. } = *self;
         let one = match kind {
@@ -250,10 +251,10 @@ fn talk(kind: Kind) -> &'static str {
     if kind == Kind::Hello { "hello" } else { "echo" }
 }
 
-/// By contender; nothing after the first round.
+/// By contender; empty after the first round.
 type Merged = BTreeMap<&'static str, Option<Histogram<u64>>>;
 
-/// The latencies of all rounds but the first; only where messages come at a fixed rate.
+/// The latencies of all rounds but the first; only where messages are sent at a fixed rate.
 #[derive(Clone)]
 struct Curves {
     name: Option<String>,
@@ -269,7 +270,7 @@ impl Curves {
     fn add(&self, who: &'static str, latencies: &Histogram<u64>) {
         let mut merged = self.merged.borrow_mut();
         match merged.get_mut(who) {
-            None => drop(merged.insert(who, None)), // The first round is not counted.
+            None => drop(merged.insert(who, None)), // The first round does not count.
             Some(all) => all.get_or_insert_with(histogram).add(latencies).expect("all have the same bounds"),
         }
     }
@@ -311,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn everyone_does_all_of_the_same_work() {
+    fn every_contender_does_all_of_the_same_work() {
         for cell in CELLS.iter().filter(|cell| cell.kind != Kind::Storm) {
             assert_eq!(cell.requests % cell.connections as u64, 0, "{}", cell.name());
         }

@@ -1,10 +1,10 @@
-//! One row as bars: every contender a line, the best first, its value written beside it.
+//! One row as bars: a line for every contender, the best first, its value written beside it.
 //!
-//! Facts. A drawing that is made smaller makes its letters smaller. So letters are text of the page, and only what has no
-//! letters is drawn; it is as wide as there is room, for its places are given in percent.
+//! Facts. If a drawing shrinks, so do its letters. So letters are text of the page, and only the rest is drawn. A
+//! drawing is as wide as the space allows, because its places are in percent.
 //!
-//! Contract. Ours stands out. The floor and its like are grey, and come last, since they do not compete. What is not drawn
-//! from nought is drawn as points on stalks, not as bars, and the row says so.
+//! Contract. Ours stands out. The floor and everything else that does not compete are grey and come last. A scale that
+//! does not begin at zero has points on stalks instead of bars, and the row says so.
 
 use crate::faceoff::figures::Figure;
 use crate::faceoff::page::scale::Scale;
@@ -13,7 +13,7 @@ use crate::faceoff::page::who;
 use crate::faceoff::report::{FLOOR, Row, Unit, Verdict};
 use crate::faceoff::tables::{ABLATIONS, CONTROL, OURS, contested, dearer, lost, number};
 
-/// What is counted for each operation is nothing if there is less of it than this, and bytes come whole.
+/// A count per operation below this is zero; bytes are whole numbers.
 fn is_nothing(unit: Unit, value: f64) -> bool {
     match unit {
         Unit::Count => value < 0.05,
@@ -27,7 +27,7 @@ pub fn row_anchor(row: &Row) -> String {
     format!("row-{}-{}", anchor(&row.group), anchor(&row.name))
 }
 
-/// Some rows beside or below each other, as there is room.
+/// Some rows beside or below each other, as space allows.
 pub fn cards<'a>(rows: impl Iterator<Item = &'a Row>) -> String {
     let figures: String = rows.filter(|row| !row.figures.is_empty()).map(card).collect();
     if figures.is_empty() { figures } else { format!("<div class=\"cards\">{figures}</div>\n") }
@@ -59,7 +59,7 @@ fn scale(row: &Row) -> Scale {
     }
 }
 
-/// The best first; those who do not compete, last.
+/// The best first; those that do not compete, last.
 fn order(row: &Row) -> Vec<&str> {
     let mut names: Vec<&str> = row.contenders().collect();
     let cost = |name: &str| match row.unit {
@@ -70,7 +70,7 @@ fn order(row: &Row) -> Vec<&str> {
     names
 }
 
-/// Who is best, what is better, and whether it begins at nought.
+/// The best, the direction that is better, and whether the scale begins at zero.
 fn remark(row: &Row, scale: Scale) -> String {
     let mut parts: Vec<String> = Vec::new();
     match (row.verdict(), lost(row)) {
@@ -96,7 +96,7 @@ fn remark(row: &Row, scale: Scale) -> String {
     parts.join("\u{a0}· ")
 }
 
-/// What a mechanism is worth that ours has and the other one has not.
+/// The worth of a mechanism that our version has and the other has not.
 fn worth(row: &Row, verdict: &Verdict<'_>) -> String {
     let others: Vec<&str> = row.contenders().filter(|name| *name != OURS).collect();
     let times = |this: &str, other: &str| row.cost(this, other).map_or(0.0, |cost| cost.median);
@@ -128,7 +128,7 @@ fn line(row: &Row, name: &str, scale: Scale) -> String {
     )
 }
 
-/// How many times our cost, if that is something.
+/// Our cost in multiples, if it is worth saying.
 fn times(row: &Row, name: &str) -> String {
     let ours = row.figures.get(OURS).is_some_and(|ours| !is_nothing(row.unit, ours.median));
     match row.cost(name, OURS) {
@@ -170,7 +170,7 @@ fn whisker(figure: &Figure, scale: Scale) -> String {
     )
 }
 
-/// How many times as much each line of the grid is as the one before.
+/// The factor between one line of the grid and the next.
 fn step(scale: Scale) -> String {
     match scale.ticks(3)[..] {
         [first, second, ..] => format!(", each line {:.0}×", second / first),

@@ -1,19 +1,19 @@
 //! How long requests took, by percentile.
 //!
-//! Facts. What one request in a thousand suffers is what a page with a hundred requests suffers every tenth time. On an
-//! even axis from 0 to 100 it cannot be seen.
+//! Facts. If one request in a thousand is slow, every tenth page with a hundred requests is slow. On an even axis from
+//! 0 to 100, that request cannot be seen.
 //!
 //! What follows. The axis is stretched towards its end: from 90 to 99 is as far as from 99 to 99.9. Times are on a log
 //! scale.
 
+use crate::faceoff::page::cells::scrolling;
 use crate::faceoff::page::plot::{Axis, Line, Plot};
 use crate::faceoff::page::scale::Scale;
-use crate::faceoff::page::table::scrolling;
 use crate::faceoff::page::text::{escape, short};
 use crate::faceoff::page::who;
 use crate::faceoff::report::{Curve, Report, Unit};
 
-/// What is written on the axis, where there is something.
+/// The labels of the axis, where there is data.
 const PERCENTILES: [f64; 6] = [50.0, 90.0, 99.0, 99.9, 99.99, 99.999];
 
 /// One plot for each name, in the order of the report.
@@ -27,7 +27,7 @@ pub fn curves(report: &Report) -> Vec<Plot> {
     names.into_iter().map(|name| plot(name, report)).collect()
 }
 
-/// The last request of all is a percentile that no axis reaches, and no time at all has no logarithm.
+/// No axis reaches the percentile of the very last request, and zero has no logarithm.
 fn drawable(curve: &Curve) -> impl Iterator<Item = (f64, f64)> {
     curve.points.iter().copied().filter(|(share, ns)| (0.0..100.0).contains(share) && *ns > 0.0)
 }
@@ -61,7 +61,7 @@ fn line(curve: &Curve, across: &Stretched, up: Scale, percentiles: &[f64]) -> Li
     Line { who: curve.contender.clone(), points, marked: marked.collect(), whiskers: Vec::new() }
 }
 
-/// The time at a percentile: that of the first point that reaches it, or of none.
+/// The time at a percentile: that of the first point that reaches it, if any does.
 fn read(curve: &Curve, share: f64) -> Option<f64> {
     drawable(curve).find(|point| point.0 >= share - 1e-6).map(|point| point.1)
 }
@@ -80,7 +80,7 @@ fn table(name: &str, curves: &[&Curve], percentiles: &[f64]) -> String {
     scrolling(&escape(name), &format!("<table>{head}<tbody>{lines}</tbody></table>"))
 }
 
-/// An axis of percentiles: each nine takes as much room as the one before it.
+/// An axis of percentiles: each nine takes as much space as the one before it.
 struct Stretched {
     first: f64,
     last: f64,

@@ -1,9 +1,9 @@
 //! Every row at once: for each contender a strip of points, one for each row.
 //!
-//! Facts. A mean over rows weighs rows that nobody has weighed, and hides the row that matters to the reader.
+//! Facts. A mean over rows uses weights that no one has chosen, and hides the row that matters to the reader.
 //!
-//! What follows. No mean: all ratios to ours on one axis by factors, with a line where we are equal. A point is full where
-//! the middle half of the rounds lies on one side of the line, and hollow where the noise hides the side.
+//! What follows. There is no mean. All ratios to ours are on one axis by factors, with a line where we are equal. A
+//! point is full if the middle half of the rounds lies on one side of the line, and hollow if the noise hides the side.
 
 use crate::contenders::NAMES;
 use crate::faceoff::page::scale::Scale;
@@ -12,11 +12,11 @@ use crate::faceoff::page::who;
 use crate::faceoff::report::{FLOOR, Report, Row};
 use crate::faceoff::tables::{OURS, contested, number};
 
-/// Beyond these, points lie on the edge.
+/// Points beyond these lie on the edge.
 const LEAST: f64 = 0.1;
 const MOST: f64 = 1_000.0;
 
-/// What a row says of a contender.
+/// What a row says about a contender.
 struct Point {
     name: String,
     ratio: f64,
@@ -90,7 +90,7 @@ fn strip(name: &str, points: &[Point], scale: Scale) -> String {
     )
 }
 
-/// Points of one strip are set apart a little, up and down, which means nothing.
+/// The points of one strip are moved a little, up and down, so that they do not hide each other.
 fn dot(index: usize, point: &Point, scale: Scale) -> String {
     let class = match point.side {
         Side::Cheaper => "cheaper",

@@ -2,14 +2,14 @@
 //!
 //! Facts. Rows of the group `network` are named like `echo 64 B, 1,000 connections: CPU per request`.
 //!
-//! Contract. One plot for each workload that has the same measure at two numbers of connections or more; nothing for names
-//! that are not like this.
+//! Contract. There is one plot for each workload that has the same measure at two or more numbers of connections; other
+//! names have none.
 
 use std::collections::BTreeMap;
 
+use crate::faceoff::page::cells::scrolling;
 use crate::faceoff::page::plot::{Axis, Line, Plot};
 use crate::faceoff::page::scale::Scale;
-use crate::faceoff::page::table::scrolling;
 use crate::faceoff::page::text::{escape, short};
 use crate::faceoff::page::who;
 use crate::faceoff::report::{Report, Row, grouped};
@@ -62,7 +62,7 @@ fn plot(name: &str, steps: &Steps<'_>) -> Plot {
     }
 }
 
-/// From nought, unless somebody costs so much more than the others that they could not be told apart.
+/// From zero, unless one contender costs so much more that the others could not be told apart.
 fn scale(steps: &Steps<'_>) -> Scale {
     let figures = steps.values().flat_map(|row| row.figures.values());
     let medians: Vec<f64> = figures.map(|figure| figure.median).collect();
@@ -71,7 +71,7 @@ fn scale(steps: &Steps<'_>) -> Scale {
     if most > least * WIDE || most <= 0.0 { Scale::tight(&medians) } else { Scale::Linear(most * 1.08) }
 }
 
-/// In equal factors from the least number of connections to the greatest.
+/// In equal factors from the smallest number of connections to the largest.
 fn place(count: u64, steps: &Steps<'_>) -> f64 {
     let log = |count: &u64| (*count as f64).ln();
     let (first, last) = (steps.keys().next().map_or(0.0, log), steps.keys().next_back().map_or(1.0, log));

@@ -1,4 +1,4 @@
-//! What stands above all figures: what was compared, where, when, with what and how.
+//! The top of the page: what was compared, where, when, with what and how.
 //!
 //! Facts. A figure without its machine, its date and its versions is a rumour; without its method it is advertising.
 
@@ -9,14 +9,14 @@ use crate::faceoff::report::{Report, Row, Verdict};
 use crate::faceoff::tables::{CONTROL, OURS, contested};
 
 const METHOD: &str = "\
-Every contender runs the same programs, and a server that is written as its own users would write it; all are built in one \
-go with the same optimisation and the same allocator, and have their own defaults. A row is measured in rounds, or once if it is counted: in each round every contender has one turn, and each \
-round begins with another one, so that a mood of the machine is shared by all. The first round is not counted. Shown is \
-the median, with whiskers from the lower to the upper quartile of the rounds; ± is half of that width. Who is better is \
-asked round by round: the star ★ marks the best of a row, whoever it is, and only if it is best in the \
-whole middle half of the rounds; otherwise the row says who is tied. In the tables, our figure stands as it is and the \
-others as ratios to it, taken round by round: above 1 costs more than we do. (In a noisy row the median of these ratios may \
-differ from the ratio of the medians.)";
+All contenders run the same programs. Their servers are written as their own users would write them. All are built in \
+one go with the same optimisation and the same allocator, and have their own defaults. A row is measured in rounds, or \
+once if it is a count. In each round every contender has one turn, and each round begins with another one, so that all \
+share the moods of the machine. The first round does not count. The page shows the median, with whiskers from the lower \
+to the upper quartile of the rounds; ± is half of that width. Contenders are compared round by round: the star ★ marks \
+the best of a row, whichever it is, and only if it is best in the whole middle half of the rounds; otherwise the row \
+says which are tied. In the tables, our figure is shown as it is and the others as ratios to it, taken round by round: \
+above 1 costs more than we do. (In a noisy row the median of these ratios may differ from the ratio of the medians.)";
 
 pub fn opening(report: &Report) -> String {
     format!(
@@ -31,7 +31,7 @@ pub fn opening(report: &Report) -> String {
     )
 }
 
-/// All contenders that have a figure or a curve, in the order of all tables. Other columns are no contenders.
+/// All contenders that have a figure or a curve, in the order of all tables. Other columns are not contenders.
 fn everyone(report: &Report) -> Vec<&'static str> {
     let measured = |name: &&str| {
         report.rows.iter().any(|row| row.figures.contains_key(*name))
@@ -52,7 +52,7 @@ fn joined(names: &[&str]) -> String {
 fn warning(report: &Report) -> String {
     let mut lines = Vec::new();
     if report.interrupted {
-        lines.push("This run was ended before its end: some rows have fewer rounds, others are missing.");
+        lines.push("This run was stopped before its end: some rows have fewer rounds, others are missing.");
     }
     if report.quick {
         lines.push("This was a quick run: less work, fewer rounds, more noise.");
@@ -102,7 +102,7 @@ fn facts(report: &Report) -> String {
     format!("<dl>{facts}</dl>\n")
 }
 
-/// Some versions say whose they are themselves.
+/// Some versions include the name.
 fn version_of(name: &str, version: &str) -> String {
     match version.to_lowercase().starts_with(&name.to_lowercase()) {
         true => escape(version),
@@ -110,7 +110,7 @@ fn version_of(name: &str, version: &str) -> String {
     }
 }
 
-/// Everyone's sign, name, and what it is.
+/// The sign, the name and the description of every contender.
 pub fn who_takes_part(report: &Report) -> String {
     let line = |name: &&str| {
         format!(

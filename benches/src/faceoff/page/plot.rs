@@ -1,12 +1,12 @@
 //! Lines across a field, each with its name at its end.
 //!
-//! Facts. A legend in a corner must be learnt; a name at the end of a line must not. Colours alone do not tell lines apart
-//! for everybody, so each has the shape of its contender on its points. A drawing that is made smaller makes its letters
-//! smaller.
+//! Facts. A legend in a corner must be learnt; a name at the end of a line need not. Some readers cannot tell lines
+//! apart by colour, so each line also has the shape of its contender on its points. If a drawing shrinks, so do its
+//! letters.
 //!
-//! What follows. The field is as wide as there is room and has a height in pixels: places across are percent, and places
-//! up are pixels, so nothing is ever made smaller. Names that would lie upon each other are pushed apart, and a thin line
-//! leads to each. What stands beside the field lies in its margins, which `style.css` keeps free.
+//! What follows. The field is as wide as the space allows and has a height in pixels: horizontal places are in percent
+//! and vertical ones in pixels, so nothing ever shrinks. Names that would overlap are pushed apart, and a thin line
+//! leads to each. The text beside the field is in its margins, which `style.css` keeps free.
 
 use std::fmt::Write;
 
@@ -15,14 +15,14 @@ use crate::faceoff::page::who;
 use crate::faceoff::tables::OURS;
 
 const HEIGHT: f64 = 280.0;
-/// From one name to the next.
+/// The distance from one name to the next.
 const LETTERS: f64 = 19.0;
-/// What a number on the axis needs of the width of a phone.
+/// The share of a phone's width that a number on the axis needs.
 const ROOM: f64 = 0.3;
-/// How wide the field is where lines are stretched to it.
+/// The width of the field in the units to which lines are stretched.
 const WIDTH: f64 = 1000.0;
 
-/// An axis: what it is, and places between 0 and 1 with what is written there.
+/// An axis: its title, and places between 0 and 1 with their labels.
 #[derive(Clone, Debug, Default)]
 pub struct Axis {
     pub name: String,
@@ -30,7 +30,7 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// Of ticks that are near each other some are spared where there is little room, but never the last.
+    /// Where space is short, some of the ticks that are close together are left out, but never the last.
     fn classes(&self) -> Vec<&'static str> {
         let mut next = f64::INFINITY;
         let mut class = |place: f64| match next - place < ROOM {
@@ -53,14 +53,14 @@ pub struct Line {
     pub points: Vec<(f64, f64)>,
     /// Which of the points carry the shape.
     pub marked: Vec<(f64, f64)>,
-    /// From below to above, at a place across.
+    /// From below to above, at a horizontal place.
     pub whiskers: Vec<(f64, f64, f64)>,
 }
 
 #[derive(Clone, Debug, Default)]
 pub struct Plot {
     pub title: String,
-    /// What it shows, for those who do not see it.
+    /// What it shows, for readers who cannot see it.
     pub about: String,
     pub across: Axis,
     pub up: Axis,
@@ -73,7 +73,7 @@ impl Plot {
     pub fn draw(&self) -> String {
         let id = format!("plot-{}", anchor(&self.title));
         let mut others: Vec<&Line> = self.lines.iter().filter(|line| !line.points.is_empty()).collect();
-        others.sort_by_key(|line| line.who == OURS); // Ours is drawn last, upon the others.
+        others.sort_by_key(|line| line.who == OURS); // Ours is drawn last, on top of the others.
         let lines: String = others.iter().map(|line| line.draw()).collect();
         format!(
             "<figure class=\"card plot\" id=\"{id}\"><figcaption><h4>{title}</h4><p>{up} ↑ · {across} →</p></figcaption>\n\
@@ -133,7 +133,7 @@ impl Line {
 }
 
 impl Line {
-    /// From the end of a line that is shorter than the field to where its name is.
+    /// From the end of a line that is shorter than the field to its name.
     fn lead(&self) -> String {
         match self.points.last() {
             Some((x, y)) if *x < 0.999 => {

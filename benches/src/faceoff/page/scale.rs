@@ -1,24 +1,24 @@
 //! From values to places on a line.
 //!
-//! Facts. A bar tells the truth by its length only if it begins at nought. Where the least is a hundredth of the most,
-//! such a bar cannot be seen; then only factors can be shown, and the reader must be told.
+//! Facts. The length of a bar is true only if the bar begins at zero. If the smallest value is a hundredth of the
+//! largest, its bar cannot be seen; then only factors can be shown, and the reader must be told.
 //!
-//! Contract. Places are parts of the whole, between 0 and 1; what lies outside is put on the edge.
+//! Contract. Places are between 0 and 1; a value outside is put on the edge.
 
 /// How values become places.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scale {
-    /// From nought to this.
+    /// From zero to this.
     Linear(f64),
-    /// Equal factors are equally far apart; both ends are above nought.
+    /// Equal factors are equally far apart; both ends are above zero.
     Log(f64, f64),
 }
 
-/// The least and the most differ by more than this: only factors can be shown.
+/// If the smallest and the largest value differ by more than this, only factors can be shown.
 const WIDE: f64 = 20.0;
 
 impl Scale {
-    /// What shows all of these values from nought, or by factors if they are too far apart.
+    /// A scale for all of these values, from zero, or by factors if they are too far apart.
     pub fn of(values: &[f64]) -> Scale {
         let most = values.iter().copied().fold(0.0, f64::max);
         let least = values.iter().copied().filter(|value| *value > 0.0).fold(f64::INFINITY, f64::min);
@@ -28,7 +28,7 @@ impl Scale {
         }
     }
 
-    /// The same, by factors, with no more room than needed.
+    /// The same, by factors, with no more space than needed.
     pub fn tight(values: &[f64]) -> Scale {
         let positive = || values.iter().copied().filter(|value| *value > 0.0);
         let (least, most) = (positive().fold(f64::INFINITY, f64::min), positive().fold(0.0, f64::max));
@@ -61,7 +61,7 @@ fn decade(value: f64) -> Decade {
 }
 
 impl Decade {
-    /// The next power of ten below; what is almost one, is one.
+    /// The next power of ten below; a value that is almost one counts as one.
     fn floor_power(&self) -> f64 {
         10_f64.powf((self.0 + 1e-9).floor())
     }
@@ -80,7 +80,7 @@ fn linear_ticks(end: f64, most: usize) -> Vec<f64> {
     (0..=(end / step * 1.000_001) as usize).map(|index| index as f64 * step).collect()
 }
 
-/// 1, 2, 5, 10 … if there is room; else powers of ten; else each second or third power of ten, and so on.
+/// 1, 2, 5, 10 … if there is space; else powers of ten; else each second or third power of ten, and so on.
 fn log_ticks(least: f64, end: f64, most: usize) -> Vec<f64> {
     let powers = |times: &[f64], every: i32| -> Vec<f64> {
         let (first, last) = (least.log10().floor() as i32, end.log10().ceil() as i32);

@@ -1,9 +1,9 @@
-//! Text that goes into a page.
+//! Text for the page.
 //!
 //! Facts. A name may hold any character, and five of them mean something to a browser.
 //!
-//! Contract. Whatever comes from a report goes through [`escape`]. An [`anchor`] holds nothing but small letters, digits
-//! and lines, so it needs no care.
+//! Contract. All text from a report goes through [`escape`]. An [`anchor`] holds only small letters, digits and dashes,
+//! so it needs no escaping.
 
 use crate::faceoff::report::Unit;
 
@@ -50,7 +50,7 @@ pub fn short(unit: Unit, value: f64) -> String {
     }
 }
 
-/// Two digits that mean something, and no nought behind the point.
+/// Two significant digits, without a zero at the end.
 fn digits(value: f64) -> String {
     let decimals = if value == 0.0 || value >= 9.5 { 0 } else { (1 - value.log10().floor() as i32).max(0) };
     let text = format!("{value:.*}", decimals as usize);

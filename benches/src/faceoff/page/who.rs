@@ -1,14 +1,14 @@
-//! How a contender looks: a colour, and a shape for those who see no colours.
+//! How a contender looks: a colour, and a shape for readers who see no colours.
 //!
-//! Contract. The same everywhere on the page. `style.css` gives the colours to the classes, for light and for dark. Ours
-//! has a colour and a shape that nobody else has; whoever is not known has those of his number.
+//! Contract. A contender looks the same everywhere on the page. `style.css` gives the colours to the classes, for light
+//! and for dark. Ours has a colour and a shape that no other contender has; an unknown name has those of its number.
 
 use crate::contenders::NAMES;
 use crate::faceoff::page::text::escape;
 use crate::faceoff::report::FLOOR;
 use crate::faceoff::tables::OURS;
 
-/// What it is, for those who meet it the first time.
+/// A description, for readers who do not know it.
 pub fn about(name: &str) -> &'static str {
     match name {
         "roundel" => "ours",
@@ -35,7 +35,7 @@ fn number(name: &str) -> usize {
     known.unwrap_or_else(|| 1 + name.bytes().map(usize::from).sum::<usize>() % (NAMES.len() - 1))
 }
 
-/// As it is called beside a bar: the floor says that it is one. A long name may be broken where it has a line.
+/// Its name beside a bar: the floor says that it is one. A long name may be broken at an underscore.
 pub fn label(name: &str) -> String {
     let text = escape(name).replace('_', "_<wbr>");
     match name {
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_looks_like_us() {
+    fn no_contender_looks_like_us() {
         assert_eq!(class(OURS), "k0");
         let strangers = ["Arc wakers", "b", "c", "BTreeMap timers", "j"];
         assert!(strangers.iter().all(|name| class(name) != "k0"));
