@@ -69,6 +69,7 @@ pub trait ToAddrs {
 
 /// Where to: addresses that are known, or a name to be looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Target {
     /// Known.
     Addresses(Vec<SocketAddr>),
