@@ -175,7 +175,7 @@ impl<L, H, U> Serve<L, H, U> {
 
     /// Serves until this future is done: then no more connections are accepted (the listener is closed), and the handlers
     /// may end by themselves for the time of [`grace`](Serve::grace). For a program, take
-    /// [`roundel::signal::shutdown`].
+    /// `roundel::signal::shutdown`.
     pub fn until<V: Future>(self, until: V) -> Serve<L, H, V> {
         let Serve { listener, handler, max_connections, idle_timeout, grace, report, .. } = self;
         Serve { listener, handler, until, max_connections, idle_timeout, grace, report }
