@@ -94,7 +94,7 @@ fn every_trace_has_the_calls_that_are_shown() {
 fn texts() -> Vec<(String, String)> {
     let mut texts: Vec<_> =
         sources("docs", &[".md"]).into_iter().map(|text| (text.path, text.text)).collect();
-    for name in ["README.md", "CHANGELOG.md"] {
+    for name in ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"] {
         texts.push((name.into(), std::fs::read_to_string(root().join(name)).expect(name)));
     }
     texts
