@@ -82,7 +82,7 @@ fn runtime() -> Vec<Source> {
 }
 
 fn all_rust() -> Vec<Source> {
-    ["runtime", "net", "examples", "benches", "docs"]
+    ["runtime", "net", "testkit", "examples", "benches", "docs"]
         .iter()
         .flat_map(|folder| sources(folder, &[".rs"]))
         .collect()
