@@ -9,8 +9,9 @@
 //! What it does not know: whether somebody reads it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use crate::marks::{Ask, Mark, calls, marks, piece, with_listings, without_numbers};
 use crate::root;
@@ -121,7 +122,7 @@ pub fn command(words: &[String]) -> String {
 ///
 /// When it does not exist, or fails: what it complained about.
 pub fn printed(words: &[String]) -> Result<String, String> {
-    run(words, &[])
+    run(words, &mut Command::new(built(&words[0])?))
 }
 
 /// The calls that are shown: those with which a loop asks, and those with which bytes move.
@@ -143,8 +144,9 @@ pub fn can_trace() -> Result<(), String> {
 fn traced(words: &[String]) -> Result<String, String> {
     let number = std::process::id();
     let file = std::env::temp_dir().join(format!("roundel-trace-{number}-{}", words.join("-")));
-    let runner = format!("target.'cfg(all())'.runner=['strace','-o','{}','-e','{CALLS}']", file.display());
-    run(words, &["--config".into(), runner])?;
+    let mut strace = Command::new("strace");
+    strace.arg("-o").arg(&file).args(["-e", CALLS]).arg(built(&words[0])?);
+    run(words, &mut strace)?;
     let trace = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
     let _ = fs::remove_file(&file);
     let lines: Vec<&str> = trace.lines().collect();
@@ -158,17 +160,41 @@ fn traced(words: &[String]) -> Result<String, String> {
     }
 }
 
-/// Runs an example, with these options for cargo.
-fn run(words: &[String], options: &[String]) -> Result<String, String> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut run = Command::new(cargo);
-    run.args(options).current_dir(root());
-    run.args(["run", "--quiet", "--offline", "-p", "examples", "--example"]);
-    let output =
-        run.arg(&words[0]).arg("--").args(&words[1..]).output().map_err(|error| format!("cargo: {error}"))?;
+/// Runs an example: this command, with the arguments of the example.
+fn run(words: &[String], command: &mut Command) -> Result<String, String> {
+    command.args(&words[1..]).current_dir(root());
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
     let complaint = String::from_utf8_lossy(&output.stderr);
     match output.status.success() {
         true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
         false => Err(format!("`{}` fails ({}): {complaint}", words.join(" "), output.status)),
     }
+}
+
+/// The file of an example. All of them are built once, by the first who asks.
+fn built(name: &str) -> Result<PathBuf, String> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let file = BUILT.get_or_init(build).as_ref()?.join(name);
+    file.exists().then_some(file).ok_or_else(|| format!("no example is called `{name}`"))
+}
+
+/// Builds the examples as `cargo test` does. With `-p examples` the features would be other ones, and cargo would build
+/// the dependencies and all examples a second time. Returns their folder.
+fn build() -> Result<PathBuf, String> {
+    let this = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
+    // `target/debug/book`, or `target/debug/deps/book-123`.
+    let folder = this.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).ok_or("no folder")?;
+    let target = folder.parent().ok_or("no folder of the target")?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.args(["build", "--quiet", "--offline", "--examples", "--target-dir"]).arg(target);
+    let profile = folder.file_name().filter(|name| *name != "debug").unwrap_or("dev".as_ref());
+    build.arg("--profile").arg(profile).current_dir(root());
+    let output = build.output().map_err(|error| format!("cargo: {error}"))?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    output
+        .status
+        .success()
+        .then(|| folder.join("examples"))
+        .ok_or_else(|| format!("cargo build: {complaint}"))
 }

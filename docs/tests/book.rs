@@ -7,28 +7,49 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::num::NonZero;
 use std::path::{Component, Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use docs::book::{Chapter, can_trace, chapters, listing, same};
-use docs::marks::{Ask, marks};
+use docs::marks::{Ask, Mark, marks};
 use docs::{root, sources};
 
-/// Calls `check` with every mark of the book and what stands behind it; collects what it complains about.
-fn every_mark(check: impl Fn(&Chapter, &Ask, &str) -> Result<(), String>) {
-    let mut wrong = Vec::new();
-    for chapter in chapters() {
-        for mark in marks(&chapter.text).unwrap_or_else(|why| panic!("docs/{}: {why}", chapter.path)) {
-            if let Err(why) = check(&chapter, &mark.ask, &chapter.text[mark.listing.clone()]) {
-                wrong.push(format!("docs/{}:{}: {why}", chapter.path, mark.line));
-            }
-        }
-    }
+/// Calls `check` with every mark of the book and its listing, and fails with all that it complains about.
+///
+/// A check may run a program. Programs run at the same time, one for each processor. Those that measure time come after
+/// them, one by one.
+fn every_mark(check: impl Fn(&Chapter, &Ask, &str) -> Result<(), String> + Sync) {
+    let chapters = chapters();
+    let all = chapters.iter().flat_map(|chapter| {
+        let marks = marks(&chapter.text).unwrap_or_else(|why| panic!("docs/{}: {why}", chapter.path));
+        marks.into_iter().map(move |mark| (chapter, mark))
+    });
+    let (timed, others): (Vec<_>, Vec<_>) =
+        all.partition(|(_, mark)| matches!(mark.ask, Ask::Output { times_vary: true, .. }));
+    let complaint = |(chapter, mark): &(&Chapter, Mark)| {
+        let why = check(chapter, &mark.ask, &chapter.text[mark.listing.clone()]).err()?;
+        Some(format!("docs/{}:{}: {why}", chapter.path, mark.line))
+    };
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let mut wrong = at_once(threads, &others, complaint);
+    wrong.extend(at_once(1, &timed, complaint));
     assert!(
         wrong.is_empty(),
         "{}\nrun `cargo run -p docs --bin book`, and read the text around",
         wrong.join("\n")
     );
+}
+
+/// Calls `check` with each item, in so many threads, and returns what it complains about.
+fn at_once<T: Sync>(threads: usize, items: &[T], check: impl Fn(&T) -> Option<String> + Sync) -> Vec<String> {
+    let next = AtomicUsize::new(0);
+    let mine = || std::iter::from_fn(|| items.get(next.fetch_add(1, Relaxed))).filter_map(&check).collect();
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(mine)).collect();
+        running.into_iter().flat_map(|thread| -> Vec<String> { thread.join().expect("no panic") }).collect()
+    })
 }
 
 #[test]
@@ -73,7 +94,7 @@ fn every_trace_has_the_calls_that_are_shown() {
 fn texts() -> Vec<(String, String)> {
     let mut texts: Vec<_> =
         sources("docs", &[".md"]).into_iter().map(|text| (text.path, text.text)).collect();
-    for name in ["README.md", "CHANGELOG.md"] {
+    for name in ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"] {
         texts.push((name.into(), std::fs::read_to_string(root().join(name)).expect(name)));
     }
     texts

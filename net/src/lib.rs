@@ -1,4 +1,5 @@
-//! Sockets for [`roundel`]: TCP, UDP, Unix sockets, pipes, the standard streams, host names, and servers.
+#![doc = include_str!("../README.md")]
+//! # The seam
 //!
 //! This crate uses only what every user of `roundel` can use: [`roundel::source::Source`] to wait, `spawn`,
 //! `time`, and `blocking` to look up names. So a new kind of I/O object needs no change in the runtime.
@@ -31,3 +32,29 @@ pub use udp::UdpSocket;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub use unix::Credentials;
 pub use unix::{UnixDatagram, UnixIncoming, UnixListener, UnixStream};
+
+/// The crate whose `Stream` our streams are, in the version that this crate uses.
+pub use futures_core;
+/// The crate whose `AsyncRead` and `AsyncWrite` our streams are, in the version that this crate uses.
+pub use futures_io;
+/// The crate whose sockets are inside of ours, in the version that this crate uses.
+pub use mio;
+/// The crate with all options of sockets, in the version that this crate uses.
+///
+/// ```
+/// use roundel_net::socket2::SockRef;
+/// use roundel_net::{TcpListener, TcpStream};
+///
+/// fn keep_alive(options: SockRef<'_>) -> std::io::Result<()> {
+///     options.set_keepalive(true)
+/// }
+///
+/// # #[cfg(not(miri))]
+/// roundel::run(async {
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let stream = TcpStream::connect(listener.local_addr()?).await?;
+///     keep_alive(stream.options())
+/// })
+/// .unwrap();
+/// ```
+pub use socket2;

@@ -70,6 +70,7 @@ pub trait ToAddrs {
 
 /// Addresses, or a name that has to be looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Target {
     /// The addresses are known.
     Addresses(Vec<SocketAddr>),

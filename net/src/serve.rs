@@ -178,7 +178,7 @@ impl<L, H, U> Serve<L, H, U> {
     }
 
     /// Serves until this future is done. Then the server closes the listener, and the handlers have the time of
-    /// [`grace`](Serve::grace) to end by themselves. A program usually gives [`roundel::signal::shutdown`] here.
+    /// [`grace`](Serve::grace) to end by themselves. A program usually gives `roundel::signal::shutdown` here.
     pub fn until<V: Future>(self, until: V) -> Serve<L, H, V> {
         let Serve { listener, handler, max_connections, idle_timeout, grace, report, .. } = self;
         Serve { listener, handler, until, max_connections, idle_timeout, grace, report }

@@ -68,6 +68,7 @@ impl<T> std::error::Error for Closed<T> {}
 
 /// Why a value was not sent at once. It is inside.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TrySendError<T> {
     /// There is no room, or others wait for it.
     Full(T),
@@ -113,6 +114,7 @@ impl<T> std::error::Error for TrySendError<T> {}
 
 /// Why no value was received at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TryRecvError {
     /// There is none at the moment.
     Empty,

@@ -1,21 +1,4 @@
-//! A single-threaded event-loop runtime, built by hand, in which **a waker is a number**.
-//!
-//! Tasks live in a slab; a task is known by its number, and its waker *is* that number: to clone it is to copy
-//! it, to drop it is nothing. Everything else follows from there.
-//!
-//! ```
-//! use std::time::Duration;
-//!
-//! roundel::run(async {
-//!     let tea = roundel::spawn(async {
-//!         roundel::time::sleep(Duration::from_millis(20)).await;
-//!         "tea"
-//!     });
-//!     let toast = roundel::spawn(async { "toast" });
-//!     println!("{} and {}", toast.await.unwrap(), tea.await.unwrap());
-//! });
-//! ```
-//!
+#![doc = include_str!("../README.md")]
 //! # Reading order
 //!
 //! From the ground up; each file opens with the facts from which it follows.
@@ -53,6 +36,7 @@
 //! 13. A woken waiter that is dropped passes its wake on; an item or a permit that was handed to it is not lost.
 
 #![deny(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod id;
 
@@ -101,8 +85,11 @@ pub mod retry;
 pub mod sync;
 pub mod testing;
 
+#[cfg(feature = "process")]
 pub mod process;
+#[cfg(feature = "signal")]
 pub mod signal;
+#[cfg(feature = "workers")]
 pub mod workers;
 
 #[cfg(test)]
@@ -114,3 +101,31 @@ pub use join::JoinHandle;
 pub use remote::{Remote, RemoteHandle, remote};
 pub use runtime::{Runtime, run};
 pub use task::{TaskId, YieldNow, spawn, spawn_named, yield_now};
+
+/// The crate whose `Stream` our streams are, in the version that this crate uses.
+pub use futures_core;
+/// The crate whose `AsyncRead` and `AsyncWrite` the pipes of a child are, in the version that this crate uses.
+#[cfg(feature = "process")]
+pub use futures_io;
+/// The crate whose sources a [`Source`](source::Source) takes, in the version that this crate uses.
+///
+/// ```
+/// use roundel::mio::{Interest, Registry, Token, event};
+///
+/// struct Nothing;
+///
+/// impl event::Source for Nothing {
+///     fn register(&mut self, _: &Registry, _: Token, _: Interest) -> std::io::Result<()> {
+///         Ok(())
+///     }
+///     fn reregister(&mut self, _: &Registry, _: Token, _: Interest) -> std::io::Result<()> {
+///         Ok(())
+///     }
+///     fn deregister(&mut self, _: &Registry) -> std::io::Result<()> {
+///         Ok(())
+///     }
+/// }
+///
+/// roundel::run(async { assert!(roundel::source::Source::new(Nothing).is_ok()) });
+/// ```
+pub use mio;

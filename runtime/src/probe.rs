@@ -108,6 +108,7 @@ pub enum Event {
 
 /// How a task ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum End {
     /// It returned its output.
     Returned,

@@ -45,6 +45,7 @@ pub struct Backoff {
 
 /// How a delay is spread, so that many who fail together do not come back together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Jitter {
     /// Not at all.
     #[default]

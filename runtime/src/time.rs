@@ -329,6 +329,7 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
 
 /// What an [`Interval`] does when it was not asked in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MissedTick {
     /// Gives the missed ticks one after the other until it has caught up: the number of ticks is right.
     #[default]

@@ -3,6 +3,7 @@
 //! Each public future has a row below, which makes it ready again and again. A future without a row fails the first test.
 
 #![forbid(unsafe_code)]
+#![cfg(feature = "workers")] // The table has a row for each future that there is.
 #![allow(clippy::await_holding_refcell_ref, reason = "one task awaits, and nothing else borrows")]
 #![allow(clippy::semicolon_if_nothing_returned, reason = "a row ends with what it awaits")]
 

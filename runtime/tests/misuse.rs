@@ -26,7 +26,10 @@ fn listen() {
         let report = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             let here = info.location().filter(|place| place.file().ends_with("misuse.rs"));
-            let words = info.payload_as_str().unwrap_or_default().to_owned();
+            let payload = info.payload();
+            let text = payload.downcast_ref::<&str>().copied();
+            let words = text.or(payload.downcast_ref::<String>().map(|text| &**text)).unwrap_or_default();
+            let words = words.to_owned();
             LAST_PANIC.set(Some((here.map_or(0, |place| place.line()), words)));
             report(info);
         }));

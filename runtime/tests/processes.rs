@@ -3,7 +3,7 @@
 //! Who counts descriptors and zombies runs in a process of its own.
 
 #![forbid(unsafe_code)]
-#![cfg(all(target_os = "linux", not(miri)))]
+#![cfg(all(target_os = "linux", not(miri), feature = "process"))]
 
 mod common;
 

@@ -4,7 +4,7 @@
 //! is a child of the test.
 
 #![forbid(unsafe_code)]
-#![cfg(all(target_os = "linux", not(miri)))]
+#![cfg(all(target_os = "linux", not(miri), feature = "signal"))]
 
 mod common;
 

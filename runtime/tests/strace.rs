@@ -10,7 +10,7 @@
 //! Each test runs itself again under `strace`, in a process of its own.
 
 #![forbid(unsafe_code)]
-#![cfg(all(target_os = "linux", not(miri)))]
+#![cfg(all(target_os = "linux", not(miri), feature = "process"))]
 
 mod common;
 

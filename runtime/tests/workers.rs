@@ -4,7 +4,7 @@
 //! processes and descriptors runs in a process of its own.
 
 #![forbid(unsafe_code)]
-#![cfg(all(target_os = "linux", not(miri)))]
+#![cfg(all(target_os = "linux", not(miri), feature = "workers"))]
 
 mod common;
 

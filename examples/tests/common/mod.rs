@@ -10,7 +10,7 @@
 #![allow(dead_code)] // No file uses all of it.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -21,6 +21,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use testkit::Watchdog;
 
 /// Nothing here takes this long, unless it hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,32 +31,11 @@ static RUNNING: Mutex<BTreeMap<u32, Pid>> = Mutex::new(BTreeMap::new());
 
 /// Aborts the process and the programs if the guard is not dropped within a minute.
 pub(crate) fn watchdog() -> Watchdog {
-    let name = thread::current().name().unwrap_or("a test").to_owned();
-    let (done, until) = mpsc::channel();
-    let thread = thread::spawn(move || {
-        if until.recv_timeout(2 * PATIENCE) == Err(RecvTimeoutError::Timeout) {
-            for pid in RUNNING.lock().unwrap().values() {
-                let _ = kill_process(*pid, Signal::KILL);
-            }
-            // Not with `eprintln`: the harness would capture it, and is about to be aborted.
-            let _ = io::stderr().write_all(format!("{name} hangs\n").as_bytes());
-            std::process::abort();
+    testkit::watchdog_that(2 * PATIENCE, || {
+        for pid in RUNNING.lock().unwrap().values() {
+            let _ = kill_process(*pid, Signal::KILL);
         }
-    });
-    Watchdog { done: Some(done), thread: Some(thread) }
-}
-
-/// See [`watchdog`].
-pub(crate) struct Watchdog {
-    done: Option<mpsc::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Drop for Watchdog {
-    fn drop(&mut self) {
-        drop(self.done.take());
-        let _ = self.thread.take().map(JoinHandle::join);
-    }
+    })
 }
 
 /// Where cargo has put the program: beside the folder of this test.
@@ -228,9 +208,7 @@ pub(crate) fn has(tool: &str, test: &str) -> bool {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(tool).is_file()));
     if !found {
-        // Not with `eprintln`, which the harness would capture.
-        let message = format!("SKIPPED: {tool} is not installed; {test} has not used it\n");
-        io::stderr().write_all(message.as_bytes()).unwrap();
+        testkit::say(&format!("SKIPPED: {tool} is not installed; {test} has not used it"));
     }
     found
 }
@@ -316,12 +294,5 @@ pub(crate) fn read_all(stream: &mut impl Read) -> (Vec<u8>, bool) {
 
 /// Bytes in which nothing repeats.
 pub(crate) fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let next = |_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state as u8
-    };
-    (0..length).map(next).collect()
+    testkit::noise(1, length)
 }

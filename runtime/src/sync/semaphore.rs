@@ -173,6 +173,7 @@ impl Permit<'_> {
 
 /// Why there was no permit at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TryAcquireError {
     /// All are taken, or others wait already.
     NoPermits,

@@ -60,7 +60,7 @@ macro_rules! row {
 /// How many awaits in a row, and how often another task must have had its turn meanwhile.
 const AWAITS: usize = match () {
     () if cfg!(miri) => 1_000,
-    () if cfg!(debug_assertions) => 20_000,
+    () if cfg!(debug_assertions) => 10_000,
     () => 100_000,
 };
 const AWAITS_PER_TURN: usize = 200;
