@@ -350,7 +350,8 @@ fn quiet() {
     ONCE.call_once(|| {
         let report = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if !info.payload_as_str().is_some_and(|words| words.starts_with("expected")) {
+            let words = info.payload().downcast_ref::<&str>();
+            if !words.is_some_and(|words| words.starts_with("expected")) {
                 report(info);
             }
         }));

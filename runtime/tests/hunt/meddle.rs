@@ -4,7 +4,7 @@
 use std::rc::Rc;
 use std::task::Waker;
 
-use roundel::channel::{TryRecvError, TrySendError};
+use roundel::channel::TryRecvError;
 
 use crate::act;
 use crate::panics::{contain, panic_as_planned};
@@ -171,7 +171,7 @@ fn try_send(world: &Rc<World>, lane: usize) {
     world.move_value(number, Place::Offered(lane));
     match sender.try_send(value) {
         Ok(()) => act::sent(world, number, Place::Sent(lane)),
-        Err(TrySendError::Full(value) | TrySendError::Closed(value)) => act::came_back(world, value, number),
+        Err(error) => act::came_back(world, error.into_inner(), number),
     }
 }
 
@@ -181,7 +181,7 @@ fn try_put(world: &Rc<World>) {
     world.move_value(number, Place::Offered(QUEUE));
     match world.queue.try_put(value) {
         Ok(()) => act::sent(world, number, Place::Sent(QUEUE)),
-        Err(TrySendError::Full(value) | TrySendError::Closed(value)) => act::came_back(world, value, number),
+        Err(error) => act::came_back(world, error.into_inner(), number),
     }
 }
 
