@@ -8,7 +8,7 @@
 //!
 //! | variable | what it does |
 //! |---|---|
-//! | none | the same twelve hundred programs each time |
+//! | none | the same three thousand programs each time |
 //! | `ROUNDEL_HUNT_SECONDS=n` | new programs until `n` seconds have passed |
 //! | `ROUNDEL_HUNT_SEED=n` | the program of this seed alone, with all that it does |
 //!
@@ -47,7 +47,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 /// How many programs are run when nothing else is asked for.
-const PROGRAMS: u64 = if cfg!(miri) { 4 } else { 1_200 };
+const PROGRAMS: u64 = if cfg!(miri) { 2 } else { 3_000 };
 
 /// A program takes a few milliseconds; one that takes twice this long hangs.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(miri) { 600 } else { 30 });
