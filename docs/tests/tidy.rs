@@ -73,7 +73,7 @@ const CORE: &[&str] = &[
     "extras", "executor", "context", "waker", "pace", "runtime", "join", "source",
 ];
 /// Lines of code: comments and blank lines are not counted, because there should be more of them where the code is hard.
-const MOST_LINES_OF_CORE: usize = 3_900;
+const MOST_LINES_OF_CORE: usize = 3_943;
 const LONGEST_FUNCTION: usize = 70;
 const LONGEST_FILE: usize = 500;
 
