@@ -64,6 +64,11 @@ impl Unfetched {
         self.free.borrow_mut().pop()
     }
 
+    /// Gives back the memory that is not used.
+    pub(super) fn shrink(&self) {
+        self.free.borrow_mut().shrink_to_fit();
+    }
+
     /// Drops something in which there may be handles. Returns its panic.
     pub(super) fn release<T>(&self, value: T) -> Option<Payload> {
         let before = self.dropping.replace(true);

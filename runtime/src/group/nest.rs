@@ -108,6 +108,10 @@ pub(super) struct Run<'a, 'env: 'a> {
     ending: Option<Rest>,
 }
 
+/// A table with room for more outputs than this is made smaller when fewer than `FEW` are in it.
+const SHRINK_ABOVE: usize = 1024;
+const FEW: usize = 64;
+
 /// The body's place among the children, for as long as it lives.
 const BODY: usize = 0;
 
@@ -148,6 +152,10 @@ impl<'a, 'env: 'a> Run<'a, 'env> {
         while let Some(place) = unfetched.next_free() {
             let output = self.kept.try_remove(place);
             panic = panics::first(panic, unfetched.release(output));
+        }
+        if self.kept.capacity() > SHRINK_ABOVE && self.kept.len() < FEW {
+            self.kept.shrink_to_fit();
+            unfetched.shrink();
         }
         panic
     }

@@ -125,14 +125,17 @@ fn copy(name: &str, mut texts: Texts) -> Result<(), String> {
     write(&format!("{name}/program/Cargo.toml"), manifest(name))
 }
 
-/// Another name for the package; the crate keeps its own.
+/// Another name for the package; the crate keeps its own. A copy has no tests, so it needs none of their dependencies.
 fn renamed(manifest: &str, name: &str, folder: &str) -> String {
     let library = if folder == "net" { "roundel_net" } else { "roundel" };
-    let text = manifest
-        .replace("name = \"roundel\"\n", &format!("name = \"roundel-{name}\"\n"))
-        .replace("name = \"roundel-net\"\n", &format!("name = \"roundel-net-{name}\"\n"))
-        .replace("roundel.workspace = true\n", &on_runtime(name));
-    format!("{text}\n[lib]\nname = \"{library}\"\n")
+    let product = manifest.split("[dev-dependencies]").next().unwrap_or_default();
+    let lines = product.lines().map(|line| match line {
+        "name = \"roundel\"" => format!("name = \"roundel-{name}\"\n"),
+        "name = \"roundel-net\"" => format!("name = \"roundel-net-{name}\"\n"),
+        line if line.starts_with("roundel = ") => on_runtime(name),
+        line => format!("{line}\n"),
+    });
+    format!("{}\n[lints]\nworkspace = true\n\n[lib]\nname = \"{library}\"\n", lines.collect::<String>())
 }
 
 fn on_runtime(name: &str) -> String {
@@ -163,7 +166,9 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
-            let is_text = path.extension().is_some_and(|ending| ending == "rs" || ending == "toml");
+            let is_text = path
+                .extension()
+                .is_some_and(|ending| ["rs", "toml", "md"].iter().any(|known| ending == *known));
             match path.is_dir() {
                 true => folders.push(path),
                 false if is_text => files.push(path),
