@@ -221,7 +221,7 @@ fn hazard_05_a_waker_that_calls_back_from_a_shutdown() {
 fn hazard_06_destructors_that_wake_spawn_and_cancel_during_the_shutdown() {
     let drops: Rc<Cell<usize>> = Rc::default();
     // Virtual time, so that all get their turn before the time is up, however slow the machine is.
-    let builder = Runtime::builder().virtual_time(true).shutdown_timeout(Duration::from_millis(5));
+    let builder = Runtime::builder().virtual_time(true).shutdown_timeout(Duration::from_secs(60));
     let runtime = builder.build().unwrap();
     let wakers: Rc<RefCell<Vec<Waker>>> = Rc::default();
     let handles: Rc<RefCell<Vec<JoinHandle<()>>>> = Rc::default();
