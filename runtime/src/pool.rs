@@ -33,7 +33,6 @@ use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::thread::{self, JoinHandle};
@@ -385,14 +384,24 @@ fn join(thread: JoinHandle<()>) {
 /// To join a thread takes as long as the destructors of its thread-locals do, so another thread does that; and if there
 /// is none to be had, nothing does.
 fn join_within(thread: JoinHandle<()>, limit: Duration) {
-    let (ends, has_ended) = mpsc::channel::<()>();
+    let joined = Arc::new((Mutex::new(false), Condvar::new()));
+    let tell = joined.clone();
     let joins = move || {
         join(thread);
-        drop(ends);
+        *tell.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        tell.1.notify_one();
     };
-    let joiner = thread::Builder::new().name("roundel-joiner".into()).spawn(joins);
-    if has_ended.recv_timeout(limit) == Err(RecvTimeoutError::Disconnected) {
-        joiner.into_iter().for_each(join);
+    let Ok(joiner) = thread::Builder::new().name("roundel-joiner".into()).spawn(joins) else { return };
+    let (is_joined, changed) = &*joined;
+    // Not a channel of `std`: to wait for one, this thread would make itself a handle, which valgrind calls lost.
+    let guard = is_joined.lock().unwrap_or_else(PoisonError::into_inner);
+    let (guard, _) = changed
+        .wait_timeout_while(guard, limit, |is_joined| !*is_joined)
+        .unwrap_or_else(PoisonError::into_inner);
+    let is_joined = *guard;
+    drop(guard);
+    if is_joined {
+        join(joiner);
     }
 }
 
