@@ -20,16 +20,16 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
-#[path = "../../runtime/src/clock.rs"]
-mod clock;
-#[path = "../../runtime/src/id.rs"]
-mod id;
-#[path = "../../runtime/src/panics.rs"]
-mod panics;
-#[path = "../../runtime/src/probe.rs"]
-mod probe;
-#[path = "../../runtime/src/timers.rs"]
-mod timers;
+#[path = "../../runtime/src/core"]
+mod core {
+    pub mod clock;
+    pub mod id;
+    pub mod panics;
+    pub mod probe;
+    pub mod timers;
+}
+
+use crate::core::{clock, probe, timers};
 
 const MILLION: u64 = 1_000_000;
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// A source file: its path below the workspace's root, and its text.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// For example `runtime/src/waker.rs`.
+    /// For example `runtime/src/core/waker.rs`.
     pub path: String,
     /// The whole of it.
     pub text: String,

@@ -6,7 +6,7 @@
 //! What follows. A chapter says where a listing comes from, and the listing stands between two marks:
 //!
 //! ```text
-//! <!-- cite: runtime/src/pace.rs: fn look_is_due -->     a piece of a source, found by a text that occurs once
+//! <!-- cite: runtime/src/core/pace.rs: fn look_is_due -->     a piece of a source, found by a text that occurs once
 //! <!-- cite: examples/examples/hello.rs: let a = .. join(b) -->   from a line to a line
 //! <!-- cite: examples/examples/hello.rs -->                       a whole file
 //! <!-- output: hello -->                                 what that example prints

@@ -39,10 +39,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use crate::context;
+use crate::core::context;
+use crate::core::inbox::Debt;
+use crate::core::panics::{contain, swallow};
 use crate::error::JoinError;
-use crate::inbox::Debt;
-use crate::panics::{contain, swallow};
 use crate::pool::{Call, Called, Job, Pool, Refusal, Settings};
 use crate::reply::Reply;
 

@@ -7,7 +7,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use crate::probe::Event;
+use crate::core::probe::Event;
 use crate::runtime::Runtime;
 
 /// What a runtime is built from.

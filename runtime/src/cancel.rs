@@ -31,8 +31,8 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 use slab::Slab;
 
-use crate::context;
-use crate::panics::{self, Payload, contain, swallow};
+use crate::core::context;
+use crate::core::panics::{self, Payload, contain, swallow};
 use crate::task::leave_cleanup;
 use crate::time::{Elapsed, Timeout, timeout};
 use crate::waiting::WaitQueue;

@@ -19,9 +19,9 @@ use std::io::{self, Write};
 use std::panic::Location;
 use std::time::Duration;
 
-use crate::clock::Stopwatch;
-use crate::id::TaskId;
-use crate::probe::{Event, Sink, tell};
+use crate::core::clock::Stopwatch;
+use crate::core::id::TaskId;
+use crate::core::probe::{Event, Sink, tell};
 use crate::task;
 
 /// A poll that takes longer than this is warned of.

@@ -17,8 +17,8 @@ use std::task::{Context, Poll};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
-use crate::context;
-use crate::reactor::Direction;
+use crate::core::context;
+use crate::core::reactor::Direction;
 use crate::source::Source;
 
 /// A descriptor of any kind, registered with the running loop: what asyncio calls `add_reader`.

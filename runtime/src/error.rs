@@ -10,10 +10,10 @@ use std::fmt;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-use crate::cell::BoxedTask;
-use crate::id::TaskId;
-use crate::panics::{self, Payload};
-use crate::probe::End;
+use crate::core::cell::BoxedTask;
+use crate::core::id::TaskId;
+use crate::core::panics::{self, Payload};
+use crate::core::probe::End;
 
 /// Why a task or a job has no output: it was cancelled, it panicked, or it could not begin.
 ///
@@ -162,7 +162,7 @@ mod tests {
     use std::error::Error;
 
     use super::*;
-    use crate::panics::contain;
+    use crate::core::panics::contain;
 
     fn lack() -> io::Error {
         io::Error::from_raw_os_error(11)

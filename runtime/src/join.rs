@@ -14,12 +14,12 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use crate::context;
+use crate::core::context;
+use crate::core::executor::{Executor, Join};
+use crate::core::id::TaskId;
+use crate::core::probe::End;
+use crate::core::waker;
 use crate::error::JoinError;
-use crate::executor::{Executor, Join};
-use crate::id::TaskId;
-use crate::probe::End;
-use crate::waker;
 
 /// A spawned task, as its spawner sees it. Awaiting it gives the task's output.
 ///

@@ -38,29 +38,9 @@
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod id;
+mod core;
 
-mod clock;
-mod dice;
-mod panics;
-pub mod probe;
-
-#[cfg(all(target_os = "linux", not(miri)))]
-mod alarm;
-mod inbox;
 mod pool;
-mod reactor;
-mod ready;
-mod timers;
-
-mod cell;
-mod executor;
-mod extras;
-
-mod context;
-mod waker;
-
-mod pace;
 mod runtime;
 
 pub mod blocking;
@@ -94,6 +74,8 @@ pub mod workers;
 
 #[cfg(test)]
 mod tests;
+
+pub use core::probe;
 
 pub use builder::Builder;
 pub use error::JoinError;

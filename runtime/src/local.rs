@@ -20,9 +20,9 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use crate::context;
-use crate::extras::{Locals, Values};
-use crate::panics::{self, contain};
+use crate::core::context;
+use crate::core::extras::{Locals, Values};
+use crate::core::panics::{self, contain};
 
 /// A key declared by [`task_local!`](crate::task_local).
 pub struct LocalKey<T: 'static> {

@@ -38,9 +38,9 @@ use std::task::Waker;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::clock::Stopwatch;
-use crate::inbox::Debt;
-use crate::panics::{self, swallow};
+use crate::core::clock::Stopwatch;
+use crate::core::inbox::Debt;
+use crate::core::panics::{self, swallow};
 
 /// A piece of work, as the pool sees it. Neither method panics.
 pub(crate) trait Job: Send + Sync {

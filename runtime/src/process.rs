@@ -31,7 +31,7 @@ use std::task::Poll;
 
 use rustix::process::Signal;
 
-use crate::context;
+use crate::core::context;
 pub use crate::process::pipes::{ChildOutput, ChildStderr, ChildStdin, ChildStdout};
 use crate::process::reaper::Process;
 

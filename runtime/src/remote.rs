@@ -15,10 +15,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::context;
+use crate::core::context;
+use crate::core::inbox::Inbox;
+use crate::core::panics::{Payload, contain, swallow};
 use crate::error::JoinError;
-use crate::inbox::Inbox;
-use crate::panics::{Payload, contain, swallow};
 use crate::reply::Reply;
 use crate::task::{self, TaskId, leave_cleanup, spawn};
 

@@ -15,9 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker, ready};
 use std::thread::{self, Thread};
 
-use crate::context;
+use crate::core::context;
+use crate::core::panics::{self, swallow};
 use crate::error::JoinError;
-use crate::panics::{self, swallow};
 
 pub(crate) struct Reply<T> {
     state: Mutex<State<T>>,

@@ -16,7 +16,7 @@
 
 use std::time::Duration;
 
-use crate::context;
+use crate::core::context;
 use crate::task::spend_budget;
 use crate::time;
 
@@ -132,11 +132,11 @@ impl Iterator for Delays {
         self.made += 1;
         self.last = match jitter {
             Jitter::None => whole,
-            Jitter::Full => scaled(whole, context::roll()),
-            Jitter::Equal => scaled(whole, 0.5 + context::roll() / 2.0),
+            Jitter::Full => scaled(whole, context::random()),
+            Jitter::Equal => scaled(whole, 0.5 + context::random() / 2.0),
             Jitter::Decorrelated => {
                 let longest = scaled(self.last, 3.0).min(max).max(base);
-                (base + scaled(longest - base, context::roll())).min(max)
+                (base + scaled(longest - base, context::random())).min(max)
             }
         };
         Some(self.last)

@@ -37,21 +37,21 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
 use crate::builder::{Builder, Options};
-use crate::clock::Clock;
-use crate::context::{self, Context};
+use crate::core::clock::Clock;
+use crate::core::context::{self, Context};
+use crate::core::executor::{Batch, Executor, Home};
+use crate::core::id::TaskId;
+use crate::core::inbox::{Inbox, Mail, TABLE};
+use crate::core::pace::Pace;
+use crate::core::panics::{self, Payload, contain, swallow};
+use crate::core::probe::{End, Event, Probe};
+use crate::core::random::Random;
+use crate::core::reactor::{Poller, Wait};
+use crate::core::timers::Timers;
+use crate::core::waker::{number, waker};
 use crate::debug;
-use crate::dice::Dice;
-use crate::executor::{Batch, Executor, Home};
-use crate::id::TaskId;
-use crate::inbox::{Inbox, Mail, TABLE};
-use crate::pace::Pace;
-use crate::panics::{self, Payload, contain, swallow};
 use crate::pool::LazyPool;
-use crate::probe::{End, Event, Probe};
-use crate::reactor::{Poller, Wait};
 use crate::remote::Remote;
-use crate::timers::Timers;
-use crate::waker::{number, waker};
 
 /// Builds a [`Runtime`] with default options, runs `main` on it, and shuts it down.
 ///
@@ -149,10 +149,10 @@ impl Runtime {
             pool: LazyPool::new(options.blocking_threads),
             probe,
             // With virtual time, what leaves nothing to the world leaves nothing to chance either.
-            dice: match options.shuffle {
-                Some(seed) => Dice::new(seed),
-                None if options.virtual_time => Dice::new(0),
-                None => Dice::unseeded(),
+            random: match options.shuffle {
+                Some(seed) => Random::new(seed),
+                None if options.virtual_time => Random::new(0),
+                None => Random::unseeded(),
             },
             ending: Cell::new(false),
             from_threads: RefCell::default(),

@@ -43,7 +43,7 @@ use futures_core::Stream;
 use signal_hook::low_level::{pipe, unregister};
 use signal_hook::{SigId, flag};
 
-use crate::context;
+use crate::core::context;
 use crate::signal::heard::Heard;
 use crate::source::{AsyncFd, Direction};
 

@@ -27,10 +27,10 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
-use crate::context;
+use crate::core::context;
+pub use crate::core::reactor::Direction;
+use crate::core::reactor::{Place, Reactor, Registration, gone};
 pub use crate::descriptor::AsyncFd;
-pub use crate::reactor::Direction;
-use crate::reactor::{Place, Reactor, Registration, gone};
 use crate::task;
 
 /// How many sources are registered with the running loop; zero outside a loop.

@@ -15,15 +15,15 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use crate::context;
-use crate::executor::Cleanup;
-pub use crate::id::TaskId;
+use crate::core::context;
+use crate::core::executor::Cleanup;
+pub use crate::core::id::TaskId;
+use crate::core::panics::swallow;
+use crate::core::waker;
 use crate::join::JoinHandle;
 pub use crate::local::LocalKey;
-use crate::panics::swallow;
 #[doc(inline)]
 pub use crate::task_local;
-use crate::waker;
 
 /// Starts a task on the running loop and returns at once. The future need not be `Send`.
 ///

@@ -12,7 +12,7 @@ use std::cell::Cell;
 use std::pin::pin;
 use std::task::{Poll, ready};
 
-use crate::context;
+use crate::core::context;
 use crate::task::{spend_budget, yield_now};
 use crate::waiting::WaitQueue;
 

@@ -26,10 +26,10 @@ use std::time::{Duration, Instant};
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
-use crate::clock::{NEVER, Nanos, saturating_nanos};
-use crate::context;
-use crate::probe::Resource;
-use crate::timers::{Key, Timers};
+use crate::core::clock::{NEVER, Nanos, saturating_nanos};
+use crate::core::context;
+use crate::core::probe::Resource;
+use crate::core::timers::{Key, Timers};
 
 /// What time it is for the running loop: virtual time, if that is what it runs on.
 ///

@@ -32,11 +32,11 @@ use std::task::{Context, Poll, Waker};
 
 use slab::Slab;
 
-use crate::context;
-use crate::id::TaskId;
-use crate::panics::swallow;
-use crate::probe::Resource;
-use crate::waker::Waiter;
+use crate::core::context;
+use crate::core::id::TaskId;
+use crate::core::panics::swallow;
+use crate::core::probe::Resource;
+use crate::core::waker::Waiter;
 
 pub(crate) struct WaitQueue<R = (), G = ()> {
     line: RefCell<Line<R, G>>,

@@ -22,11 +22,12 @@
 #![cfg(loom)]
 #![forbid(unsafe_code)]
 
-#[allow(dead_code, reason = "the inbox needs only a part of it")]
-#[path = "../src/id.rs"]
-mod id;
-#[path = "../src/inbox.rs"]
-mod inbox;
+#[path = "../src/core"]
+mod core {
+    #[allow(dead_code, reason = "the inbox needs only a part of it")]
+    pub mod id;
+    pub mod inbox;
+}
 
 use std::sync::Arc as Shared;
 use std::sync::atomic::AtomicUsize as Count;
@@ -36,8 +37,8 @@ use loom::sync::atomic::AtomicUsize;
 use loom::sync::{Arc, Notify};
 use loom::thread;
 
-use crate::id::TaskId;
-use crate::inbox::{Bell, Errand, Inbox, Mail, Table};
+use crate::core::id::TaskId;
+use crate::core::inbox::{Bell, Errand, Inbox, Mail, Table};
 
 /// What the loop waits for in the kernel.
 #[derive(Default)]

@@ -22,7 +22,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 
 use crate::channel::Closed;
-use crate::panics::drop_each;
+use crate::core::panics::drop_each;
 use crate::waiting::{Ticket, WaitQueue};
 
 /// A channel in which each receiver gets each value; the last `capacity` are kept for those who are behind.

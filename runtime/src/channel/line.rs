@@ -23,8 +23,8 @@ use std::task::{Context, Poll, ready};
 
 use crate::channel::store::Store;
 use crate::channel::{Closed, TryRecvError, TrySendError};
-use crate::context;
-use crate::panics::drop_each;
+use crate::core::context;
+use crate::core::panics::drop_each;
 use crate::sync::permits::{Held, Permits};
 use crate::waiting::{Left, Ticket, WaitQueue};
 

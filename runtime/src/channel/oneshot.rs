@@ -17,9 +17,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use crate::channel::{Closed, TryRecvError};
-use crate::context;
+use crate::core::context;
+use crate::core::waker::Waiter;
 use crate::waiting::announce;
-use crate::waker::Waiter;
 
 /// A channel for a single value.
 ///

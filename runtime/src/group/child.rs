@@ -23,13 +23,13 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::context;
+use crate::core::context;
+use crate::core::panics::{self, Payload, contain, swallow};
+use crate::core::waker::Waiter;
 use crate::error::JoinError;
 use crate::group::nest::Outcome;
 use crate::group::rest::Rest;
-use crate::panics::{self, Payload, contain, swallow};
 use crate::waiting::Watched;
-use crate::waker::Waiter;
 
 /// What a child and its handle share.
 struct Shared<T> {

@@ -19,9 +19,9 @@ use std::task::{Context, Poll};
 
 use slab::Slab;
 
-use crate::context;
+use crate::core::context;
+use crate::core::panics::drop_each;
 use crate::group::wakes::Wakes;
-use crate::panics::drop_each;
 
 pub(crate) struct Crowd<F: ?Sized> {
     children: Slab<Pin<Box<F>>>,

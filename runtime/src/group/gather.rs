@@ -22,10 +22,10 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
-use crate::context;
+use crate::core::context;
+use crate::core::panics::{contain, swallow};
 use crate::error::JoinError;
 use crate::group::crowd::Crowd;
-use crate::panics::{contain, swallow};
 
 /// Runs all of them at once; gives their outputs in the order of the arguments.
 ///

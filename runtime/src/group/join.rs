@@ -17,7 +17,7 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use crate::context;
+use crate::core::context;
 use crate::group::wakes::Wakes;
 
 /// Runs all the futures at once; gives their outputs as a tuple, in the order of the arguments. At most 12.

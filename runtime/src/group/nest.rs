@@ -19,12 +19,12 @@ use std::task::{Context, Poll, ready};
 
 use slab::Slab;
 
-use crate::context;
+use crate::core::context;
+use crate::core::panics::{self, Payload, contain, keep_first};
+use crate::core::waker::Waiter;
 use crate::group::child::{Keep, Unfetched};
 use crate::group::crowd::Crowd;
 use crate::group::rest::Rest;
-use crate::panics::{self, Payload, contain, keep_first};
-use crate::waker::Waiter;
 
 /// How the body or a child ended.
 pub(super) enum Outcome<'a> {

@@ -12,9 +12,9 @@ use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use crate::context;
-use crate::executor::{Cleanup, in_turn};
-use crate::panics::{self, Payload, contain};
+use crate::core::context;
+use crate::core::executor::{Cleanup, in_turn};
+use crate::core::panics::{self, Payload, contain};
 use crate::task::leave_cleanup;
 
 /// Cleanups that are done one after the other. A panic, of the drop that left them or of one of them, comes out at the end.

@@ -15,7 +15,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
-use crate::waker::Waiter;
+use crate::core::waker::Waiter;
 
 /// The wakers of all children of one parent.
 #[derive(Debug)]

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::context;
+use crate::core::context;
 use crate::signal::{self, Signals};
 #[cfg(target_os = "linux")]
 use crate::source::{AsyncFd, Direction};

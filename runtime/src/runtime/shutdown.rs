@@ -15,12 +15,12 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use super::{Engine, Root, Runtime};
-use crate::clock::{NEVER, Stopwatch, saturating_nanos};
-use crate::context::{self, Context};
-use crate::inbox::TABLE;
-use crate::panics::swallow;
-use crate::probe::End;
-use crate::reactor::Wait;
+use crate::core::clock::{NEVER, Stopwatch, saturating_nanos};
+use crate::core::context::{self, Context};
+use crate::core::inbox::TABLE;
+use crate::core::panics::swallow;
+use crate::core::probe::End;
+use crate::core::reactor::Wait;
 
 impl Drop for Runtime {
     /// Invariant 12: every future is dropped, once, whatever the others do in their destructors.

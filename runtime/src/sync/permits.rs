@@ -14,7 +14,7 @@ use std::cell::Cell;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::context;
+use crate::core::context;
 use crate::task;
 use crate::waiting::{Left, Ticket, WaitQueue};
 

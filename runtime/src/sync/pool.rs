@@ -21,8 +21,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::clock::{Moment, NEVER, Nanos, saturating_nanos};
-use crate::context;
+use crate::core::clock::{Moment, NEVER, Nanos, saturating_nanos};
+use crate::core::context;
 use crate::sync::permits::{Held, Permits};
 
 type Make<C, E> = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<C, E>>>>>;

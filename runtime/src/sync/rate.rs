@@ -17,8 +17,8 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use crate::clock::{Moment, NEVER, Nanos};
-use crate::context;
+use crate::core::clock::{Moment, NEVER, Nanos};
+use crate::core::context;
 use crate::sync::permits::{Held, Permits};
 use crate::time;
 

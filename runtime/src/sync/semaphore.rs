@@ -19,7 +19,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use crate::channel::Closed;
-use crate::context;
+use crate::core::context;
 use crate::sync::permits::{Held, Permits, Take};
 
 /// A number of permits, to be taken and given back.

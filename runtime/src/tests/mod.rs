@@ -6,7 +6,7 @@
 //! | file | what is compared | with what |
 //! |---|---|---|
 //! | `timers` | the heap of timers | a sorted list |
-//! | `ready` | the queue of ready tasks | a list of those that live and were woken |
+//! | `slots` | the queue of ready tasks | a list of those that live and were woken |
 //! | `tasks` | every short life of one task or two | the rules of a life, written down once more |
 //! | `waiters` | those who wait for a source | a list of them |
 //! | `oracle` | programs that run with number wakers | the same programs with `Arc<impl Wake>` |
@@ -15,7 +15,7 @@
 //! looked at. Under Miri, where everything is slow, there are fewer cases of everything.
 
 mod oracle;
-mod ready;
+mod slots;
 mod tasks;
 mod timers;
 mod waiters;
@@ -25,8 +25,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
-use crate::id::TaskId;
-use crate::probe::{Event, Resource};
+use crate::core::id::TaskId;
+use crate::core::probe::{Event, Resource};
 
 /// So many cases; more in a release build, where they are cheap, and few under Miri, where nothing is.
 pub(crate) const fn cases(many: u32) -> u32 {

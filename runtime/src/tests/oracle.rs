@@ -28,15 +28,16 @@ use proptest::option;
 use proptest::prelude::{Just, Strategy, any};
 
 use super::{Word, assert_lawful, property};
-use crate::clock::Nanos;
-use crate::context;
+use crate::core::clock::Nanos;
+use crate::core::context;
+use crate::core::id::{MAX_SERIAL, TaskId};
+use crate::core::probe::{Event, Resource};
+use crate::core::waker;
 use crate::error::JoinError;
-use crate::id::{MAX_SERIAL, TaskId};
 use crate::join::JoinHandle;
-use crate::probe::{Event, Resource};
 use crate::runtime::Runtime;
 use crate::task::{spawn, yield_now};
-use crate::{time, waker};
+use crate::time;
 
 /// How many handles and wakers the tasks of a program share.
 const SHARED: usize = 3;

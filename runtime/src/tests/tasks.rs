@@ -33,17 +33,18 @@ use proptest::collection::vec;
 use proptest::prelude::{Strategy, any};
 
 use super::{Word, property};
-use crate::cell::{BoxedTask, TaskCell};
+use crate::core::cell::{BoxedTask, TaskCell};
+use crate::core::executor::{Batch, Executor};
+use crate::core::id::TaskId;
+use crate::core::panics::contain;
+use crate::core::probe::{End, Probe};
+use crate::core::waker;
 use crate::error::JoinError;
-use crate::executor::{Batch, Executor};
-use crate::id::TaskId;
 use crate::join::JoinHandle;
-use crate::panics::contain;
-use crate::probe::{End, Probe};
 use crate::runtime::Runtime;
 use crate::source::{Direction, Source};
 use crate::task::{spawn, yield_now};
-use crate::{time, waker};
+use crate::time;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Step {

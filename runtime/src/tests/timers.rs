@@ -23,10 +23,10 @@ use std::task::{Wake, Waker};
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any};
 
-use crate::clock::{NEVER, Nanos};
-use crate::probe::{Event, Probe};
+use crate::core::clock::{NEVER, Nanos};
+use crate::core::probe::{Event, Probe};
+use crate::core::timers::{Key, Timers};
 use crate::tests::{Random, Word, property};
-use crate::timers::{Key, Timers};
 
 /// What `Timers` and its model have in common.
 trait Pending {

@@ -10,7 +10,7 @@ use proptest::collection::vec;
 use proptest::prelude::any;
 
 use super::{Word, property};
-use crate::reactor::{Place, Waiters};
+use crate::core::reactor::{Place, Waiters};
 
 struct Somebody;
 

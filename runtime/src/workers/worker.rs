@@ -24,7 +24,7 @@ use std::sync::mpsc::{Sender, channel};
 
 use rustix::process::{Signal, getpid, kill_process};
 
-use crate::panics::{self, contain};
+use crate::core::panics::{self, contain};
 use crate::workers::frames::{self, HEAD, HELLO, Kind};
 
 /// A function that a worker can run.

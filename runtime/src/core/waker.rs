@@ -14,10 +14,10 @@
 use std::ptr;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-use crate::context;
-use crate::id::TaskId;
-use crate::inbox::TABLE;
-use crate::panics;
+use crate::core::context;
+use crate::core::id::TaskId;
+use crate::core::inbox::TABLE;
+use crate::core::panics;
 
 /// The waker of a task.
 #[inline]
@@ -120,7 +120,7 @@ pub(crate) mod oracle {
     use std::sync::Arc;
     use std::task::{Wake, Waker};
 
-    use crate::id::TaskId;
+    use crate::core::id::TaskId;
 
     thread_local!(static ON: Cell<bool> = const { Cell::new(false) });
 

@@ -46,7 +46,7 @@ use std::fmt;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
-use crate::id::TaskId;
+use crate::core::id::TaskId;
 
 /// Something to be run on the loop's thread.
 pub(crate) type Errand = Box<dyn FnOnce() + Send>;

@@ -1,4 +1,4 @@
-//! `Ready` against a list of those that live and were woken.
+//! `Slots` against a list of those that live and were woken.
 //!
 //! The model knows who lives, who waits in which lane, and which number each slot's next tenant has to get. Wakes are
 //! tried with every number that was ever given out, so with those that are queued, those whose task is over and
@@ -14,8 +14,8 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any};
 
 use super::{Word, property};
-use crate::id::{MAX_SERIAL, MAX_SLOTS, TaskId};
-use crate::ready::{Mark, Ready, Slot};
+use crate::core::id::{MAX_SERIAL, MAX_SLOTS, TaskId};
+use crate::core::slots::{Mark, Slot, Slots};
 
 const RUNTIME: u16 = 3;
 
@@ -101,7 +101,7 @@ impl Naive {
 
 /// Both, side by side.
 struct Both {
-    ready: Ready<Room>,
+    slots: Slots<Room>,
     first_serial: u32,
     given: Vec<TaskId>,
     live: Vec<TaskId>,
@@ -120,7 +120,7 @@ struct Both {
 impl Both {
     fn new(program: &Program) -> Both {
         Both {
-            ready: Ready::new(RUNTIME, program.first_serial, program.seed),
+            slots: Slots::new(RUNTIME, program.first_serial, program.seed),
             first_serial: program.first_serial.max(1),
             given: Vec::new(),
             live: Vec::new(),
@@ -149,7 +149,7 @@ impl Both {
     }
 
     fn open(&mut self) {
-        let (id, room) = self.ready.open();
+        let (id, room) = self.slots.open();
         let before = room.tenant.replace(id);
         if let Some(place) = self.vacant.iter().position(|slot| *slot == id.slot()) {
             self.vacant.swap_remove(place);
@@ -159,7 +159,7 @@ impl Both {
             before.into_iter().for_each(|gone| self.lanes.remove(gone));
         } else {
             assert!(self.vacant.is_empty() && before.is_none(), "vacant rooms come first");
-            assert_eq!(id.slot(), self.ready.slots() - 1);
+            assert_eq!(id.slot(), self.slots.count() - 1);
         }
         let expected = *self.serials.get(&id.slot()).unwrap_or(&self.first_serial);
         assert_eq!((id.runtime(), id.serial()), (RUNTIME, expected));
@@ -171,26 +171,26 @@ impl Both {
     fn wake(&mut self, which: usize) {
         let Some(id) = pick(&self.given, which) else { return };
         let changes = self.live.contains(&id) && !self.lanes.contains(id);
-        assert_eq!(self.ready.wake(id), changes, "{id}");
+        assert_eq!(self.slots.wake(id), changes, "{id}");
         if changes {
             self.lanes.push(id);
         }
     }
 
     fn wake_nobody(&mut self, which: usize) {
-        let slots = self.ready.slots();
-        assert!(!self.ready.wake(TaskId::new(RUNTIME, 1, MAX_SLOTS - 1)));
-        assert!(!self.ready.wake(TaskId::new(RUNTIME, 1, slots)));
+        let slots = self.slots.count();
+        assert!(!self.slots.wake(TaskId::new(RUNTIME, 1, MAX_SLOTS - 1)));
+        assert!(!self.slots.wake(TaskId::new(RUNTIME, 1, slots)));
         if slots > 0 {
             // Two tenants ahead of the one to come: nobody has got that far.
             let slot = which % slots;
-            let next = self.ready.number(slot).serial();
-            assert!(!self.ready.wake(TaskId::new(RUNTIME, after(after(next)), slot)));
+            let next = self.slots.number(slot).serial();
+            assert!(!self.slots.wake(TaskId::new(RUNTIME, after(after(next)), slot)));
         }
     }
 
     fn pop(&mut self) {
-        let popped = self.ready.pop().map(|(id, room)| {
+        let popped = self.slots.pop().map(|(id, room)| {
             assert_eq!(room.tenant, Some(id), "it comes with its own slot");
             id
         });
@@ -212,13 +212,13 @@ impl Both {
     }
 
     fn set_arriving(&mut self, arriving: bool) {
-        self.ready.set_arriving(arriving);
+        self.slots.set_arriving(arriving);
         self.lanes.set_arriving(arriving);
     }
 
     fn close(&mut self, which: usize) {
         let Some(id) = pick(&self.live, which) else { return };
-        assert_eq!(self.ready.close(id).tenant, Some(id));
+        assert_eq!(self.slots.close(id).tenant, Some(id));
         self.live.retain(|live| *live != id);
         self.over.push(id);
         self.serials.insert(id.slot(), after(id.serial()));
@@ -226,7 +226,7 @@ impl Both {
 
     fn vacate(&mut self, which: usize) {
         let Some(id) = pick(&self.over, which) else { return };
-        self.ready.vacate(id);
+        self.slots.vacate(id);
         self.over.retain(|over| *over != id);
         if self.lanes.contains(id) {
             self.leaving.push(id);
@@ -236,13 +236,13 @@ impl Both {
     }
 
     fn shrink(&mut self) {
-        if !self.ready.is_empty() {
+        if !self.slots.is_empty() {
             return;
         }
         // The queue is empty, so slots that were vacated in it are vacant now.
         self.vacant.extend(self.leaving.drain(..).map(TaskId::slot));
-        self.ready.shrink();
-        let slots = self.ready.slots();
+        self.slots.shrink();
+        let slots = self.slots.count();
         let last = slots.checked_sub(1);
         assert!(last.is_none_or(|last| !self.vacant.contains(&last)), "the last slot is not vacant");
         let gone: Vec<usize> = self.vacant.extract_if(.., |slot| *slot >= slots).collect();
@@ -254,11 +254,11 @@ impl Both {
 
     fn check(&mut self) {
         for live in &self.live {
-            assert_eq!(self.ready.number(live.slot()), *live);
-            assert_eq!(self.ready.get(*live).tenant, Some(*live));
+            assert_eq!(self.slots.number(live.slot()), *live);
+            assert_eq!(self.slots.get(*live).tenant, Some(*live));
         }
         // An empty queue is empty; one that says it is not may hold only numbers of the gone.
-        assert!(!self.ready.is_empty() || self.nobody_waits());
+        assert!(!self.slots.is_empty() || self.nobody_waits());
     }
 }
 
@@ -279,7 +279,7 @@ fn perform(program: &Program) -> Vec<Option<TaskId>> {
     while both.popped.last() != Some(&None) {
         both.step(Pop);
     }
-    assert!(both.nobody_waits() && both.ready.is_empty());
+    assert!(both.nobody_waits() && both.slots.is_empty());
     both.popped
 }
 
@@ -322,8 +322,8 @@ fn with_a_seed_the_same_tasks_come_in_the_order_of_the_seed() {
 #[test]
 fn hazard_12_nobody_waits_for_more_than_its_own_lane_twice_over() {
     property(500, vec(any::<u64>(), 0..300), |words| {
-        let mut ready = Ready::<Room>::new(RUNTIME, 1, None);
-        let ids: Vec<TaskId> = (0..40).map(|_| ready.open().0).collect();
+        let mut slots = Slots::<Room>::new(RUNTIME, 1, None);
+        let ids: Vec<TaskId> = (0..40).map(|_| slots.open().0).collect();
         let (mut arriving, mut lanes) = (false, HashMap::<TaskId, bool>::new());
         let mut limits: HashMap<TaskId, usize> = ids.iter().map(|id| (*id, 2 * ids.len() + 2)).collect();
         lanes.extend(ids.iter().map(|id| (*id, false)));
@@ -332,10 +332,10 @@ fn hazard_12_nobody_waits_for_more_than_its_own_lane_twice_over() {
             match word.take(4) {
                 0 => {
                     arriving = word.take(2) == 1;
-                    ready.set_arriving(arriving);
+                    slots.set_arriving(arriving);
                 }
                 1 => {
-                    let popped = ready.pop().map(|(id, _)| id);
+                    let popped = slots.pop().map(|(id, _)| id);
                     limits.values_mut().for_each(|left| *left -= 1);
                     limits.retain(|id, _| Some(*id) != popped);
                     lanes.retain(|id, _| Some(*id) != popped);
@@ -343,7 +343,7 @@ fn hazard_12_nobody_waits_for_more_than_its_own_lane_twice_over() {
                 }
                 _ => {
                     let id = ids[word.which() % ids.len()];
-                    if ready.wake(id) {
+                    if slots.wake(id) {
                         let before = lanes.values().filter(|world| **world == arriving).count();
                         limits.insert(id, 2 * before + 2);
                         lanes.insert(id, arriving);
@@ -356,11 +356,11 @@ fn hazard_12_nobody_waits_for_more_than_its_own_lane_twice_over() {
 
 /// The order in which so many tasks are popped.
 fn order(tasks: usize, seed: u64) -> Vec<usize> {
-    let mut ready = Ready::<Room>::new(RUNTIME, 1, Some(seed));
+    let mut slots = Slots::<Room>::new(RUNTIME, 1, Some(seed));
     for _ in 0..tasks {
-        ready.open();
+        slots.open();
     }
-    std::iter::from_fn(|| ready.pop().map(|(id, _)| id.slot())).collect()
+    std::iter::from_fn(|| slots.pop().map(|(id, _)| id.slot())).collect()
 }
 
 #[test]
@@ -386,73 +386,73 @@ fn the_seeds_prefer_no_order() {
 #[test]
 fn a_slot_has_a_million_tenants_before_a_number_comes_back() {
     let tenants = if cfg!(miri) { 20 } else { MAX_SERIAL + 10 };
-    let mut ready = Ready::<Room>::new(RUNTIME, MAX_SERIAL - 9, None);
+    let mut slots = Slots::<Room>::new(RUNTIME, MAX_SERIAL - 9, None);
     let mut before = None;
     for tenant in 0..tenants {
-        let id = ready.open().0;
+        let id = slots.open().0;
         let expected = (MAX_SERIAL - 9 - 1 + tenant) % MAX_SERIAL + 1;
         assert_eq!((id.slot(), id.serial()), (0, expected), "all serials in turn, and never zero");
-        assert!(before != Some(id) && before.is_none_or(|before| !ready.wake(before)));
-        assert_eq!(ready.pop().map(|(id, _)| id), Some(id));
-        ready.close(id);
-        ready.vacate(id);
+        assert!(before != Some(id) && before.is_none_or(|before| !slots.wake(before)));
+        assert_eq!(slots.pop().map(|(id, _)| id), Some(id));
+        slots.close(id);
+        slots.vacate(id);
         before = Some(id);
     }
 }
 
 #[test]
 fn hazard_03_many_wakes_are_one_place_in_the_queue() {
-    let mut ready = Ready::<Room>::new(RUNTIME, 1, None);
-    let ids = [(); 3].map(|()| ready.open().0);
+    let mut slots = Slots::<Room>::new(RUNTIME, 1, None);
+    let ids = [(); 3].map(|()| slots.open().0);
     for _ in 0..3 {
-        assert!(ids.iter().all(|id| !ready.wake(*id)), "they are queued by `open`");
-        assert!(ids.iter().all(|id| ready.pop().map(|(id, _)| id) == Some(*id)));
-        assert!(ready.pop().is_none());
-        assert!(ids.iter().all(|id| ready.wake(*id)), "once popped, a wake counts again (invariant 2)");
+        assert!(ids.iter().all(|id| !slots.wake(*id)), "they are queued by `open`");
+        assert!(ids.iter().all(|id| slots.pop().map(|(id, _)| id) == Some(*id)));
+        assert!(slots.pop().is_none());
+        assert!(ids.iter().all(|id| slots.wake(*id)), "once popped, a wake counts again (invariant 2)");
     }
     // The one in the middle goes while it is queued, and its slot is not used again before it has left the queue.
-    ready.close(ids[1]);
-    ready.vacate(ids[1]);
-    let tenant = ready.open().0;
+    slots.close(ids[1]);
+    slots.vacate(ids[1]);
+    let tenant = slots.open().0;
     assert_eq!(tenant.slot(), ids.len());
-    assert!(!ready.wake(ids[1]) && !ready.wake(tenant));
-    let popped: Vec<_> = std::iter::from_fn(|| ready.pop().map(|(id, _)| id)).collect();
+    assert!(!slots.wake(ids[1]) && !slots.wake(tenant));
+    let popped: Vec<_> = std::iter::from_fn(|| slots.pop().map(|(id, _)| id)).collect();
     assert_eq!(popped, [ids[0], ids[2], tenant]);
-    let successor = ready.open().0;
+    let successor = slots.open().0;
     assert_eq!((successor.slot(), successor.serial()), (ids[1].slot(), ids[1].serial() + 1));
 }
 
 /// A number given out before the slots were removed wakes no task of a slot that was built again.
 #[test]
 fn a_slot_that_is_built_again_continues_the_serials_of_the_removed_ones() {
-    let mut ready: Ready<Room> = Ready::new(RUNTIME, 1, None);
+    let mut slots: Slots<Room> = Slots::new(RUNTIME, 1, None);
     let mut given = Vec::new();
     for count in [1, 2, 3] {
-        let tenants: Vec<TaskId> = (0..count).map(|_| ready.open().0).collect();
-        while ready.pop().is_some() {}
+        let tenants: Vec<TaskId> = (0..count).map(|_| slots.open().0).collect();
+        while slots.pop().is_some() {}
         for id in tenants {
-            ready.close(id);
-            ready.vacate(id);
+            slots.close(id);
+            slots.vacate(id);
             given.push(id);
         }
     }
-    ready.shrink();
-    assert_eq!(ready.slots(), 0);
-    let fresh: Vec<TaskId> = (0..5).map(|_| ready.open().0).collect();
+    slots.shrink();
+    assert_eq!(slots.count(), 0);
+    let fresh: Vec<TaskId> = (0..5).map(|_| slots.open().0).collect();
     assert!(fresh.iter().all(|id| !given.contains(id)), "{fresh:?}");
-    assert!(!given.iter().any(|id| ready.wake(*id)));
+    assert!(!given.iter().any(|id| slots.wake(*id)));
 }
 
 /// How often an empty queue is asked depends on the world outside; the schedule must not.
 #[test]
 fn to_ask_an_empty_queue_does_not_change_the_schedule() {
     let order = |asked: usize| {
-        let mut ready: Ready<Room> = Ready::new(RUNTIME, 1, Some(7));
-        (0..asked).for_each(|_| assert!(ready.pop().is_none()));
+        let mut slots: Slots<Room> = Slots::new(RUNTIME, 1, Some(7));
+        (0..asked).for_each(|_| assert!(slots.pop().is_none()));
         for _ in 0..20 {
-            ready.open();
+            slots.open();
         }
-        std::iter::from_fn(|| ready.pop().map(|(id, _)| id.slot())).collect::<Vec<_>>()
+        std::iter::from_fn(|| slots.pop().map(|(id, _)| id.slot())).collect::<Vec<_>>()
     };
     assert_eq!(order(0), order(1));
     assert_eq!(order(0), order(5));

@@ -41,12 +41,12 @@ use std::task::Poll;
 use self::drops::Drops;
 pub(crate) use self::drops::{Cleanup, Home, in_turn};
 pub(crate) use self::handles::Join;
-use crate::cell::{BoxedTask, Task, TaskCell};
-use crate::extras::{Extras, Locals};
-use crate::id::TaskId;
-use crate::panics::{self, swallow};
-use crate::probe::{End, Event, Probe};
-use crate::ready::{self, Mark, Ready, note};
+use crate::core::cell::{BoxedTask, Task, TaskCell};
+use crate::core::extras::{Extras, Locals};
+use crate::core::id::TaskId;
+use crate::core::panics::{self, swallow};
+use crate::core::probe::{End, Event, Probe};
+use crate::core::slots::{self, Mark, Slots, note};
 
 pub(crate) struct Executor {
     state: RefCell<State>,
@@ -62,7 +62,7 @@ pub(crate) struct Executor {
 }
 
 struct State {
-    ready: Ready<Slot>,
+    slots: Slots<Slot>,
     /// How many tasks have not ended.
     live: usize,
     /// How many vacant slots have a shell in them.
@@ -99,13 +99,13 @@ const PANICKED: u32 = note(4);
 
 impl Executor {
     pub(crate) fn new(runtime: u16, seed: Option<u64>, probe: Rc<Probe>) -> Executor {
-        let ready = Ready::new(runtime, 1, seed);
+        let slots = Slots::new(runtime, 1, seed);
         let extras = Extras::default();
         if probe.is_on() {
             extras.always();
         }
         Executor {
-            state: RefCell::new(State { ready, live: 0, shells: 0, looked: (0, 0) }),
+            state: RefCell::new(State { slots, live: 0, shells: 0, looked: (0, 0) }),
             watched: probe.is_on(),
             probe,
             running: Cell::default(),
@@ -166,16 +166,16 @@ impl Executor {
     /// Invariant 3: this only enqueues. Whether it changed anything.
     #[inline]
     pub(crate) fn wake(&self, id: TaskId) -> bool {
-        self.state.borrow_mut().ready.wake(id)
+        self.state.borrow_mut().slots.wake(id)
     }
 
     /// From now on it is the world that wakes, or it is tasks again.
     pub(crate) fn set_arriving(&self, arriving: bool) {
-        self.state.borrow_mut().ready.set_arriving(arriving);
+        self.state.borrow_mut().slots.set_arriving(arriving);
     }
 
     pub(crate) fn has_ready(&self) -> bool {
-        !self.state.borrow().ready.is_empty()
+        !self.state.borrow().slots.is_empty()
     }
 
     /// Polls those whose turn it is, in their turn, at most so many. `poll` is given what has been taken out of its slot;
@@ -188,7 +188,7 @@ impl Executor {
     ) -> Batch {
         let mut state = self.state.borrow_mut();
         for _ in 0..most {
-            let Some((id, slot)) = state.ready.pop() else { return Batch::RanDry };
+            let Some((id, slot)) = state.slots.pop() else { return Batch::RanDry };
             let mut hand = Hand { task: slot.task.take(), fallen: &self.fallen };
             drop(state);
             self.emit(|| Event::PollBegin { task: id });
@@ -208,7 +208,7 @@ impl Executor {
     #[inline]
     fn put_back(&self, id: TaskId, task: Option<BoxedTask>) -> RefMut<'_, State> {
         let mut state = self.state.borrow_mut();
-        let slot = state.ready.get(id);
+        let slot = state.slots.get(id);
         slot.put(task);
         if slot.mark.has(DOOMED) {
             drop(state);
@@ -223,14 +223,14 @@ impl Executor {
     fn settle(&self, id: TaskId, end: End, task: Option<BoxedTask>) -> RefMut<'_, State> {
         let mut state = self.state.borrow_mut();
         state.live -= 1;
-        let slot = state.ready.close(id);
+        let slot = state.slots.close(id);
         // A task that is over after its cleanup is cancelled all the same, unless the cleanup panicked.
         let cut = end == End::Returned && slot.mark.has(CLEANING);
         let end = if cut { End::Cancelled } else { end };
         slot.note_end(end);
         slot.put(if cut { None } else { task });
         let detached = slot.mark.has(DETACHED);
-        let woken = slot.waiter.take().filter(|waiter| state.ready.wake(*waiter));
+        let woken = slot.waiter.take().filter(|waiter| state.slots.wake(*waiter));
         if detached || self.extras.any() {
             drop(state);
             self.see_off(id, end, woken, detached);
@@ -277,25 +277,25 @@ impl Executor {
 
     /// The loop is about to wait: gives back the shells and slots that many tasks have left.
     pub(crate) fn tidy_up(&self) {
-        let State { ready, shells, live, looked } = &mut *self.state.borrow_mut();
+        let State { slots, shells, live, looked } = &mut *self.state.borrow_mut();
         if *shells > MOST_SHELLS {
-            ready.for_each_vacant(|slot| slot.task = None);
+            slots.for_each_vacant(|slot| slot.task = None);
             *shells = 0;
         }
-        let slots = ready.slots();
-        if slots <= ready::CROWD || *live >= slots / 4 {
+        let count = slots.count();
+        if count <= slots::CROWD || *live >= count / 4 {
             return;
         }
         // A look through the table is slow. Look again only if the table has grown, if half of its tasks have ended, or if
         // few are left and the last slot is free.
-        let few_gone = *live < FEW && ready.ends_with_nobody();
-        if slots > looked.0 || *live < looked.1 / 2 || few_gone {
-            ready.for_each_vacant(|slot| slot.task = None);
+        let few_gone = *live < FEW && slots.ends_with_nobody();
+        if count > looked.0 || *live < looked.1 / 2 || few_gone {
+            slots.for_each_vacant(|slot| slot.task = None);
             *shells = 0;
-            ready.shrink();
+            slots.shrink();
             self.drops.shrink();
             self.extras.shrink();
-            *looked = (ready.slots(), *live);
+            *looked = (slots.count(), *live);
         }
     }
 
@@ -326,22 +326,22 @@ impl Executor {
     pub(crate) fn all(&self) -> Vec<TaskId> {
         let mut state = self.state.borrow_mut();
         let mut numbers: Vec<TaskId> =
-            (0..state.ready.slots()).map(|slot| state.ready.number(slot)).collect();
-        numbers.retain(|id| !state.ready.get(*id).mark.is_over());
+            (0..state.slots.count()).map(|slot| state.slots.number(slot)).collect();
+        numbers.retain(|id| !state.slots.get(*id).mark.is_over());
         numbers
     }
 
     /// Whether this is the number of a task that has not ended.
     pub(crate) fn lives(&self, id: TaskId) -> bool {
-        let ready = &mut self.state.borrow_mut().ready;
-        id.slot() < ready.slots() && ready.number(id.slot()) == id && !ready.get(id).mark.is_over()
+        let slots = &mut self.state.borrow_mut().slots;
+        id.slot() < slots.count() && slots.number(id.slot()) == id && !slots.get(id).mark.is_over()
     }
 
     pub(crate) fn spawned_at(&self, id: TaskId) -> Option<&'static Location<'static>> {
         if !self.lives(id) {
             return None;
         }
-        self.state.borrow_mut().ready.get(id).task.as_ref()?.spawned_at()
+        self.state.borrow_mut().slots.get(id).task.as_ref()?.spawned_at()
     }
 
     pub(crate) fn set_name(&self, id: TaskId, name: Cow<'static, str>) {
@@ -404,13 +404,13 @@ impl State {
     #[inline]
     fn open(&mut self) -> (TaskId, &mut Slot) {
         self.live += 1;
-        let (id, slot) = self.ready.open();
+        let (id, slot) = self.slots.open();
         self.shells -= usize::from(slot.task.is_some());
         (id, slot)
     }
 }
 
-impl ready::Slot for Slot {
+impl slots::Slot for Slot {
     #[inline]
     fn mark(&mut self) -> &mut Mark {
         &mut self.mark

@@ -14,8 +14,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::task::Waker;
 
-use crate::id::TaskId;
-use crate::panics::swallow;
+use crate::core::id::TaskId;
+use crate::core::panics::swallow;
 
 /// The values of a task's `task_local!` keys; shared with its children until one of them sets another.
 pub(crate) type Locals = Rc<Values>;

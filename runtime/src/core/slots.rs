@@ -20,18 +20,18 @@
 //!
 //! Invariants. 1: a number is in the queue at most once. The slot of a task that is gone may still stand in
 //! the queue; `pop` passes over it, and only then has it a new tenant. Order is first in, first out within each of two
-//! lanes ([`lanes`]), unless a seed asks for disorder.
+//! lanes ([`queue`]), unless a seed asks for disorder.
 //!
 //! What it does not know: what is in a slot (`T`), futures, time, I/O, threads.
 
-mod lanes;
+mod queue;
 
-use crate::dice::Hat;
-use crate::id::{MAX_SERIAL, MAX_SLOTS, TaskId};
-use lanes::Lanes;
+use crate::core::id::{MAX_SERIAL, MAX_SLOTS, TaskId};
+use crate::core::random::Shuffle;
+use queue::Lanes;
 
 #[derive(Debug)]
-pub(crate) struct Ready<T> {
+pub(crate) struct Slots<T> {
     runtime: u16,
     first_serial: u32,
     lanes: Lanes,
@@ -39,7 +39,7 @@ pub(crate) struct Ready<T> {
     /// The first of the vacant slots.
     vacant: Place,
     /// For those who ask for disorder.
-    hat: Option<Box<Hat>>,
+    shuffle: Option<Box<Shuffle>>,
 }
 
 /// The index of a slot.
@@ -101,16 +101,16 @@ pub(crate) trait Slot: Default {
     fn mark(&mut self) -> &mut Mark;
 }
 
-impl<T: Slot> Ready<T> {
+impl<T: Slot> Slots<T> {
     /// `first_serial` is where the serials of fresh slots begin; a `seed` shuffles the order of `pop`.
-    pub(crate) fn new(runtime: u16, first_serial: u32, seed: Option<u64>) -> Ready<T> {
-        Ready {
+    pub(crate) fn new(runtime: u16, first_serial: u32, seed: Option<u64>) -> Slots<T> {
+        Slots {
             runtime,
             first_serial: first_serial.max(1),
             lanes: Lanes::new(),
             slots: Vec::new(),
             vacant: NOWHERE,
-            hat: seed.map(|seed| Box::new(Hat::new(seed))),
+            shuffle: seed.map(|seed| Box::new(Shuffle::new(seed))),
         }
     }
 
@@ -194,7 +194,7 @@ impl<T: Slot> Ready<T> {
     }
 
     /// How many slots there are, vacant ones too.
-    pub(crate) fn slots(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.slots.len()
     }
 
@@ -231,7 +231,7 @@ impl<T: Slot> Ready<T> {
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<(TaskId, &mut T)> {
         let (place, serial) = loop {
-            if self.hat.is_some() {
+            if self.shuffle.is_some() {
                 self.draw();
             }
             let place = self.lanes.pop(&mut self.slots)?;
@@ -256,11 +256,11 @@ impl<T: Slot> Ready<T> {
         }
     }
 
-    /// Puts any one of those in the queue in front, and all others into the hat.
+    /// Puts any one of those in the queue in front, and all others into the shuffle.
     #[cold]
     fn draw(&mut self) {
-        let Some(hat) = &mut self.hat else { return };
-        let drawn = hat.draw(std::iter::from_fn(|| self.lanes.pop(&mut self.slots)));
+        let Some(shuffle) = &mut self.shuffle else { return };
+        let drawn = shuffle.draw(std::iter::from_fn(|| self.lanes.pop(&mut self.slots)));
         if let Some(place) = drawn {
             self.slots[place as usize].mark().next = NOWHERE;
             self.lanes.push(&mut self.slots, place);
@@ -269,7 +269,7 @@ impl<T: Slot> Ready<T> {
 
     /// Whether the queue is empty. The gone count: they cost one look too many at most.
     pub(crate) fn is_empty(&self) -> bool {
-        self.lanes.is_empty() && self.hat.as_ref().is_none_or(|hat| hat.is_empty())
+        self.lanes.is_empty() && self.shuffle.as_ref().is_none_or(|shuffle| shuffle.is_empty())
     }
 
     /// Removes the vacant slots at the end of the table; new tasks get the first of the others. The queue must be empty. A slot
@@ -290,8 +290,8 @@ impl<T: Slot> Ready<T> {
                 self.vacant = place as Place;
             }
         }
-        if let Some(hat) = &mut self.hat {
-            hat.shrink();
+        if let Some(shuffle) = &mut self.shuffle {
+            shuffle.shrink();
         }
     }
 

@@ -39,11 +39,11 @@ use mio::{Events, Interest, Poll, Registry, Token};
 use slab::Slab;
 
 #[cfg(all(target_os = "linux", not(miri)))]
-use crate::alarm::Alarm;
-use crate::clock::Nanos;
-use crate::inbox::Bell;
-use crate::panics::{self, contain};
-use crate::probe::{Event, Probe, Resource};
+use crate::core::alarm::Alarm;
+use crate::core::clock::Nanos;
+use crate::core::inbox::Bell;
+use crate::core::panics::{self, contain};
+use crate::core::probe::{Event, Probe, Resource};
 pub(crate) use waiters::{Place, Waiters};
 
 /// Which way the bytes go.

@@ -14,7 +14,7 @@
 
 use std::cell::Cell;
 
-use crate::clock::{Clock, Nanos};
+use crate::core::clock::{Clock, Nanos};
 
 /// Between two looks; a look costs about one percent of this.
 const LOOK_EVERY: Nanos = 40_000;

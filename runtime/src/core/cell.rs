@@ -22,7 +22,7 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use crate::panics::Payload;
+use crate::core::panics::Payload;
 
 /// A task as the executor sees it.
 pub(crate) trait Task {

@@ -30,9 +30,9 @@ use std::task::Waker;
 
 use slab::Slab;
 
-use crate::clock::{NEVER, Nanos};
-use crate::panics;
-use crate::probe::{Event, Probe};
+use crate::core::clock::{NEVER, Nanos};
+use crate::core::panics;
+use crate::core::probe::{Event, Probe};
 
 /// Names one pending timer. Once the timer has fired or was cancelled, the key fits nothing any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,7 +22,7 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
 
-use crate::clock::Nanos;
+use crate::core::clock::Nanos;
 
 #[derive(Debug)]
 pub(crate) struct Alarm {

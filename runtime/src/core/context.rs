@@ -24,15 +24,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{self, Poll, Waker, ready};
 
-use crate::clock::Clock;
-use crate::dice::Dice;
-use crate::executor::{Executor, Home};
-use crate::id::TaskId;
-use crate::inbox::{Debt, Inbox};
+use crate::core::clock::Clock;
+use crate::core::executor::{Executor, Home};
+use crate::core::id::TaskId;
+use crate::core::inbox::{Debt, Inbox};
+use crate::core::probe::{Event, Probe};
+use crate::core::random::Random;
+use crate::core::reactor::Reactor;
+use crate::core::timers::Timers;
 use crate::pool::LazyPool;
-use crate::probe::{Event, Probe};
-use crate::reactor::Reactor;
-use crate::timers::Timers;
 
 /// What of a loop can be reached from inside it.
 pub(crate) struct Context {
@@ -46,7 +46,7 @@ pub(crate) struct Context {
     pub(crate) pool: LazyPool,
     pub(crate) probe: Rc<Probe>,
     /// For what programs leave to chance; the schedule has its own.
-    pub(crate) dice: Dice,
+    pub(crate) random: Random,
     /// The shutdown has begun: what need not be done any more should not be begun.
     pub(crate) ending: Cell<bool>,
     /// Tasks that other threads have started since then: the shutdown does not wait for them.
@@ -353,8 +353,8 @@ impl Drop for Debtor {
     }
 }
 
-/// A random number from zero up to, and without, one: from the running loop's dice, if there is one.
-pub(crate) fn roll() -> f64 {
-    let rolled = look(|context| context.map(|context| context.dice.fraction()));
-    rolled.unwrap_or_else(|| Dice::unseeded().fraction())
+/// A random number from zero up to, and without, one: from the running loop's generator, if there is one.
+pub(crate) fn random() -> f64 {
+    let number = look(|context| context.map(|context| context.random.fraction()));
+    number.unwrap_or_else(|| Random::unseeded().fraction())
 }

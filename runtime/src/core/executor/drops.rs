@@ -25,10 +25,10 @@ use std::rc::{Rc, Weak};
 use std::task::Poll;
 
 use super::{CLEANING, DOOMED, Executor};
-use crate::cell::{BoxedTask, Panicked, TaskCell};
-use crate::id::TaskId;
-use crate::panics::{self, Payload, contain, swallow};
-use crate::probe::{End, Event};
+use crate::core::cell::{BoxedTask, Panicked, TaskCell};
+use crate::core::id::TaskId;
+use crate::core::panics::{self, Payload, contain, swallow};
+use crate::core::probe::{End, Event};
 
 /// The loop of an executor. Tasks are dropped inside it, whichever loop runs when they are cancelled, and if none does.
 pub(crate) trait Home {
@@ -150,7 +150,7 @@ impl Executor {
     /// that cancels itself goes after its poll, and one that is cancelled by a drop goes after that drop.
     pub(crate) fn cancel(&self, id: TaskId) {
         let mut state = self.state.borrow_mut();
-        let slot = state.ready.get(id);
+        let slot = state.slots.get(id);
         if slot.mark.is_over() {
             return;
         }
@@ -196,7 +196,7 @@ impl Executor {
         let before = self.running.replace(Some(id));
         let spawned_at = task.spawned_at();
         // Not twice: cancelled again, a task is over, and cleanups of its cleanup are tasks of their own.
-        let cleaning = self.state.borrow_mut().ready.get(id).mark.has(CLEANING);
+        let cleaning = self.state.borrow_mut().slots.get(id).mark.has(CLEANING);
         let may_clean = matches!(cause, Cause::Cancelled) && !cleaning && self.drops.refusing().is_none();
         let (dropped, cleanups) = self.collect(may_clean, || contain(|| drop(task)));
         self.running.set(before);
@@ -243,7 +243,7 @@ impl Executor {
         let cleanup = in_turn(cleanups, dropped.err());
         let task = TaskCell::new(cleanup, spawned_at.unwrap_or(Location::caller()));
         let mut state = self.state.borrow_mut();
-        let slot = state.ready.get(id);
+        let slot = state.slots.get(id);
         slot.mark.set(CLEANING, true);
         slot.mark.set(DOOMED, false);
         slot.put(Some(Box::pin(task)));
@@ -260,7 +260,7 @@ impl Executor {
     #[cold]
     fn report_unheard(&self, id: TaskId) {
         let mut state = self.state.borrow_mut();
-        let slot = state.ready.get(id);
+        let slot = state.slots.get(id);
         // What a root panicked with is not in its slot, but on its way to somebody.
         let unheard = slot.end() == Some(End::Panicked) && slot.task.is_some();
         drop(state);
@@ -295,7 +295,7 @@ impl Executor {
     pub(crate) fn cancel_all(&self) {
         for id in self.all() {
             let lives = self.lives(id);
-            let cleans = self.state.borrow_mut().ready.get(id).mark.has(CLEANING);
+            let cleans = self.state.borrow_mut().slots.get(id).mark.has(CLEANING);
             if lives && !(cleans && self.drops.refusing().is_none()) {
                 self.cancel(id);
             }
@@ -304,11 +304,11 @@ impl Executor {
 
     /// Drops the outputs that are still there: one may hold the handle of its own task, and would never go.
     pub(crate) fn drop_outputs(&self) {
-        let slots = self.state.borrow().ready.slots();
+        let slots = self.state.borrow().slots.count();
         for slot in 0..slots {
             let mut state = self.state.borrow_mut();
-            let id = state.ready.former(slot);
-            let slot = state.ready.get(id);
+            let id = state.slots.former(slot);
+            let slot = state.slots.get(id);
             let output = if slot.end() == Some(End::Returned) { slot.task.take() } else { None };
             drop(state);
             if let Some(task) = output {
@@ -331,7 +331,7 @@ impl Executor {
 
     /// This task, which has been spawned just now, is nothing but a cleanup.
     pub(crate) fn mark_as_cleanup(&self, id: TaskId) {
-        self.state.borrow_mut().ready.get(id).mark.set(CLEANING, true);
+        self.state.borrow_mut().slots.get(id).mark.set(CLEANING, true);
     }
 
     /// From here on, whatever is spawned is dropped at once.
@@ -346,7 +346,7 @@ impl Executor {
     pub(super) fn refuse(&self, id: TaskId, left: u32) {
         self.drops.refusing.set(Some(left.saturating_sub(1)));
         if left == 0 {
-            std::mem::forget(self.state.borrow_mut().ready.get(id).task.take());
+            std::mem::forget(self.state.borrow_mut().slots.get(id).task.take());
             self.close(id, End::Cancelled, None);
         } else {
             self.cancel(id);

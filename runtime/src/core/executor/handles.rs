@@ -11,10 +11,10 @@
 use std::task::Waker;
 
 use super::{CANCELLED, DETACHED, Executor, LARGEST_SHELL, PANICKED, Slot, State};
-use crate::cell::BoxedTask;
-use crate::id::TaskId;
-use crate::panics::swallow;
-use crate::probe::{End, Resource};
+use crate::core::cell::BoxedTask;
+use crate::core::id::TaskId;
+use crate::core::panics::swallow;
+use crate::core::probe::{End, Resource};
 
 /// What came of a handle's poll.
 pub(crate) enum Join<T> {
@@ -40,8 +40,8 @@ impl Executor {
         may: impl FnOnce() -> bool,
     ) -> Join<T> {
         let mut state = self.state.borrow_mut();
-        let State { ready, shells, .. } = &mut *state;
-        let output = ready.vacate_if(id, |slot| {
+        let State { slots, shells, .. } = &mut *state;
+        let output = slots.vacate_if(id, |slot| {
             if !slot.mark.is_over() {
                 return Err(waiter().map_or(Join::NotYet, |waiter| {
                     slot.waiter = Some(waiter);
@@ -65,10 +65,10 @@ impl Executor {
     /// How the task ended, if it has, and the box with what is left of it. The slot is vacant from here on.
     pub(crate) fn take_outcome(&self, id: TaskId) -> Option<(End, Option<BoxedTask>)> {
         let mut state = self.state.borrow_mut();
-        let slot = state.ready.get(id);
+        let slot = state.slots.get(id);
         let end = slot.end()?;
         let task = slot.task.take();
-        state.ready.vacate(id);
+        state.slots.vacate(id);
         drop(state);
         if self.extras.any() {
             self.drop_extras(id);
@@ -101,13 +101,13 @@ impl Executor {
     }
 
     pub(crate) fn is_over(&self, id: TaskId) -> bool {
-        self.state.borrow_mut().ready.get(id).mark.is_over()
+        self.state.borrow_mut().slots.get(id).mark.is_over()
     }
 
     /// The handle is dropped: the output is not wanted, and the end is not awaited any more.
     pub(crate) fn detach(&self, id: TaskId) {
         let mut state = self.state.borrow_mut();
-        let slot = state.ready.get(id);
+        let slot = state.slots.get(id);
         slot.mark.set(DETACHED, true);
         slot.waiter = None;
         let over = slot.mark.is_over();
@@ -163,7 +163,7 @@ impl Executor {
     /// How many shells there are, counted.
     pub(crate) fn shells(&self) -> usize {
         let (mut state, mut found) = (self.state.borrow_mut(), 0);
-        state.ready.for_each_vacant(|slot| found += usize::from(slot.task.is_some()));
+        state.slots.for_each_vacant(|slot| found += usize::from(slot.task.is_some()));
         assert_eq!(state.shells, found);
         found
     }

@@ -10,21 +10,21 @@ use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 
 #[derive(Debug)]
-pub(crate) struct Dice(Cell<u64>);
+pub(crate) struct Random(Cell<u64>);
 
-impl Dice {
-    pub(crate) fn new(seed: u64) -> Dice {
-        Dice(Cell::new(seed))
+impl Random {
+    pub(crate) fn new(seed: u64) -> Random {
+        Random(Cell::new(seed))
     }
 
     /// With a seed that nobody knows: std's hash maps have one, too.
-    pub(crate) fn unseeded() -> Dice {
-        Dice::new(RandomState::new().hash_one(0))
+    pub(crate) fn unseeded() -> Random {
+        Random::new(RandomState::new().hash_one(0))
     }
 
-    /// A number below `sides`.
-    pub(crate) fn roll(&self, sides: usize) -> usize {
-        (self.next() % sides as u64) as usize
+    /// A number below `limit`.
+    pub(crate) fn below(&self, limit: usize) -> usize {
+        (self.next() % limit as u64) as usize
     }
 
     /// A number from zero up to, and without, one.
@@ -44,21 +44,21 @@ impl Dice {
 
 /// Numbers that are drawn by lot.
 #[derive(Debug)]
-pub(crate) struct Hat {
-    dice: Dice,
+pub(crate) struct Shuffle {
+    random: Random,
     numbers: Vec<u32>,
 }
 
-impl Hat {
-    pub(crate) fn new(seed: u64) -> Hat {
-        Hat { dice: Dice::new(seed), numbers: Vec::new() }
+impl Shuffle {
+    pub(crate) fn new(seed: u64) -> Shuffle {
+        Shuffle { random: Random::new(seed), numbers: Vec::new() }
     }
 
-    /// Puts some more in, and draws one. The dice are not rolled for one number or none: how often that is asked may depend on
+    /// Puts some more in, and draws one. The random are not rolled for one number or none: how often that is asked may depend on
     /// the world outside, and what is drawn must not.
     pub(crate) fn draw(&mut self, more: impl Iterator<Item = u32>) -> Option<u32> {
         self.numbers.extend(more);
-        let chosen = if self.numbers.len() > 1 { self.dice.roll(self.numbers.len()) } else { 0 };
+        let chosen = if self.numbers.len() > 1 { self.random.below(self.numbers.len()) } else { 0 };
         (chosen < self.numbers.len()).then(|| self.numbers.swap_remove(chosen))
     }
 

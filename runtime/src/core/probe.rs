@@ -18,8 +18,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use crate::id::TaskId;
-use crate::panics::{contain, swallow};
+use crate::core::id::TaskId;
+use crate::core::panics::{contain, swallow};
 
 /// One thing that the loop did.
 ///
