@@ -423,7 +423,10 @@ fn mdbook_makes_a_book_of_it() {
     assert!(page.exists(), "mdbook has made no fourth chapter");
     match looked_at(&page) {
         Some(text) => {
-            assert!(text.contains("A waker is a number") && text.contains("runtime/src/core/waker.rs"), "{text}");
+            assert!(
+                text.contains("A waker is a number") && text.contains("runtime/src/core/waker.rs"),
+                "{text}"
+            );
         }
         None => drop(writeln!(std::io::stderr(), "SKIPPED: no chromium is there to look at the book")),
     }

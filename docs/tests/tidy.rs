@@ -69,8 +69,8 @@ const ABSENCES: &[(&str, &[&str])] = &[
 
 /// Everything below "what users call", with all that it imports.
 const CORE: &[&str] = &[
-    "id", "clock", "random", "panics", "probe", "slots", "timers", "alarm", "inbox", "reactor", "pool", "cell",
-    "extras", "executor", "context", "waker", "pace", "runtime", "join", "source",
+    "id", "clock", "random", "panics", "probe", "slots", "timers", "alarm", "inbox", "reactor", "pool",
+    "cell", "extras", "executor", "context", "waker", "pace", "runtime", "join", "source",
 ];
 /// Lines of code: comments and blank lines are not counted, because there should be more of them where the code is hard.
 const MOST_LINES_OF_CORE: usize = 3_951;
