@@ -7,17 +7,26 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use crate::core::probe::Event;
+use crate::core::event_loop::Options;
+use crate::core::probe::{Event, Sink};
+use crate::debug;
+use crate::pool::LazyPool;
 use crate::runtime::Runtime;
 
-/// What a runtime is built from.
-pub(crate) struct Options {
-    pub(crate) virtual_time: bool,
-    pub(crate) shuffle: Option<u64>,
-    pub(crate) blocking_threads: Option<usize>,
-    pub(crate) shutdown_timeout: Duration,
-    pub(crate) debug: bool,
-    pub(crate) probe: Option<Box<dyn FnMut(Event)>>,
+impl Runtime {
+    /// A runtime with default options.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system refuses the descriptors, or 65,536 runtimes exist already.
+    pub fn new() -> io::Result<Runtime> {
+        Runtime::builder().build()
+    }
+
+    /// Options for a runtime.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
 }
 
 /// Builds a [`Runtime`] that is not like the others.
@@ -29,16 +38,23 @@ pub(crate) struct Options {
 /// ```
 #[must_use = "a builder does nothing until `build`"]
 pub struct Builder {
-    options: Options,
+    virtual_time: bool,
+    shuffle: Option<u64>,
+    blocking_threads: Option<usize>,
+    shutdown_timeout: Duration,
+    debug: bool,
+    probe: Option<Sink>,
 }
 
 impl Default for Builder {
     fn default() -> Builder {
-        let shutdown_timeout = Duration::from_secs(1);
-        let (virtual_time, shuffle, blocking_threads, probe) = (false, None, None, None);
-        let debug = std::env::var_os("ROUNDEL_DEBUG").is_some_and(|value| value == "1");
         Builder {
-            options: Options { virtual_time, shuffle, blocking_threads, shutdown_timeout, debug, probe },
+            virtual_time: false,
+            shuffle: None,
+            blocking_threads: None,
+            shutdown_timeout: Duration::from_secs(1),
+            debug: std::env::var_os("ROUNDEL_DEBUG").is_some_and(|value| value == "1"),
+            probe: None,
         }
     }
 }
@@ -50,21 +66,21 @@ impl Builder {
     /// While a job of [`blocking`](crate::blocking) from this loop waits or runs, no time passes. Otherwise the loop
     /// cannot know that another thread or process is about to answer: against such a one, timeouts run out at once.
     pub fn virtual_time(mut self, on: bool) -> Builder {
-        self.options.virtual_time = on;
+        self.virtual_time = on;
         self
     }
 
     /// Runs the tasks that are ready in a random order, the same for the same seed: to find out whether a
     /// program depends on an order that nobody promised.
     pub fn shuffle(mut self, seed: u64) -> Builder {
-        self.options.shuffle = Some(seed);
+        self.shuffle = Some(seed);
         self
     }
 
     /// Warns, on standard error, of polls that keep the loop for more than 100 ms, and of panics that nobody will hear of.
     /// The environment variable `ROUNDEL_DEBUG=1` switches this on where the program says nothing.
     pub fn debug(mut self, on: bool) -> Builder {
-        self.options.debug = on;
+        self.debug = on;
         self
     }
 
@@ -77,7 +93,7 @@ impl Builder {
     #[track_caller]
     pub fn max_blocking_threads(mut self, threads: usize) -> Builder {
         assert!(threads > 0, "`max_blocking_threads(0)`: what is unblocked would never run");
-        self.options.blocking_threads = Some(threads);
+        self.blocking_threads = Some(threads);
         self
     }
 
@@ -87,7 +103,7 @@ impl Builder {
     /// On virtual time the wait is over when that much virtual time has passed, or, if the clock stands still, that much
     /// real time, but at least a second. A runtime that is dropped inside another loop does not wait; see [`Runtime`].
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Builder {
-        self.options.shutdown_timeout = timeout;
+        self.shutdown_timeout = timeout;
         self
     }
 
@@ -108,7 +124,7 @@ impl Builder {
     /// assert_eq!(polls.get(), 2);
     /// ```
     pub fn probe(mut self, sink: impl FnMut(Event) + 'static) -> Builder {
-        self.options.probe = Some(Box::new(sink));
+        self.probe = Some(Box::new(sink));
         self
     }
 
@@ -118,17 +134,23 @@ impl Builder {
     ///
     /// If the operating system refuses the descriptors, or 65,536 runtimes exist already.
     pub fn build(self) -> io::Result<Runtime> {
-        Runtime::build(self.options)
+        Runtime::build(Options {
+            virtual_time: self.virtual_time,
+            shuffle: self.shuffle,
+            shutdown_timeout: self.shutdown_timeout,
+            sink: if self.debug { Some(debug::watch(self.probe)) } else { self.probe },
+            helpers: Box::new(LazyPool::new(self.blocking_threads)),
+        })
     }
 }
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
-            .field("virtual_time", &self.options.virtual_time)
-            .field("shuffle", &self.options.shuffle)
-            .field("max_blocking_threads", &self.options.blocking_threads)
-            .field("shutdown_timeout", &self.options.shutdown_timeout)
+            .field("virtual_time", &self.virtual_time)
+            .field("shuffle", &self.shuffle)
+            .field("max_blocking_threads", &self.blocking_threads)
+            .field("shutdown_timeout", &self.shutdown_timeout)
             .finish_non_exhaustive()
     }
 }

@@ -30,3 +30,6 @@ pub(crate) mod context;
 pub(crate) mod waker;
 
 pub(crate) mod pace;
+
+pub(crate) mod event_loop;
+mod shutdown;

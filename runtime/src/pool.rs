@@ -29,6 +29,7 @@
 //!
 //! What it does not know: futures, tasks, results.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::core::clock::Stopwatch;
+use crate::core::context::{Context, Helpers};
 use crate::core::inbox::Debt;
 use crate::core::panics::{self, swallow};
 
@@ -449,7 +451,13 @@ impl LazyPool {
         LazyPool { threads, pool: OnceCell::new(), closed: Cell::new(false) }
     }
 
-    pub(crate) fn get(&self) -> &Pool {
+    /// The pool of this loop.
+    pub(crate) fn of(context: &Context) -> &Pool {
+        let helpers: &dyn Any = &*context.helpers;
+        helpers.downcast_ref::<LazyPool>().expect("the helpers of each loop are a pool").get()
+    }
+
+    fn get(&self) -> &Pool {
         self.pool.get_or_init(|| {
             let threads = self.threads.unwrap_or_else(default_threads);
             let pool = Pool::new(Settings::new(threads, "roundel-blocking"));
@@ -459,19 +467,19 @@ impl LazyPool {
             pool
         })
     }
+}
 
-    /// See [`Pool::clear`].
-    pub(crate) fn clear(&self) {
+impl Helpers for LazyPool {
+    fn clear(&self) {
         self.pool.get().into_iter().for_each(Pool::clear);
     }
 
-    pub(crate) fn close(&self) {
+    fn close(&self) {
         self.closed.set(true);
         self.pool.get().into_iter().for_each(Pool::close);
     }
 
-    /// See [`Pool::wait`].
-    pub(crate) fn wait(&self, limit: Duration) {
+    fn wait(&self, limit: Duration) {
         self.pool.get().into_iter().for_each(|pool| pool.wait(limit));
     }
 }

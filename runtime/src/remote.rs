@@ -185,7 +185,7 @@ impl<T: Send + 'static> Drop for Promise<T> {
             return;
         }
         let task = self.task.take();
-        let cleans = context::current().is_some_and(|context| context.executor.has_left_cleanups());
+        let cleans = context::current().is_some_and(|context| context.executor.drops.has_left_cleanups());
         if let Some(task) = task.filter(|_| cleans) {
             let rest = Promise { reply: Arc::clone(&self.reply), task: Some(task) };
             return leave_cleanup(Box::pin(async move { drop(rest) }));

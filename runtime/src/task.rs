@@ -80,7 +80,7 @@ where
 /// task of its own. Outside a loop it is dropped.
 pub(crate) fn leave_cleanup(cleanup: Cleanup) {
     let Some(context) = context::current() else { return swallow(|| drop(cleanup)) };
-    if let Err(cleanup) = context.executor.leave_cleanup(cleanup) {
+    if let Err(cleanup) = context.executor.drops.leave_cleanup(cleanup) {
         let task = spawn(cleanup);
         context.executor.mark_as_cleanup(task.id());
         task.detach();

@@ -7,7 +7,7 @@
 //! may return. A thread that waits for ever is a deadlock, and loom reports it.
 //!
 //! What is modelled. The sources are the real ones: `inbox.rs` and `id.rs` are mounted here, with loom's
-//! locks instead of `std`'s. The loop is [`Loop`]: park, wait for the bell, collect, as in `Runtime::turn`. The
+//! locks instead of `std`'s. The loop is [`Loop`]: park, wait for the bell, collect, as in `EventLoop::turn`. The
 //! kernel is [`Doorbell`]: a ring is kept until somebody waits for it, and one wait may end without a ring,
 //! as it does when a socket has something to say.
 //!
@@ -56,8 +56,7 @@ impl Bell for Doorbell {
 
 /// A loop, as far as its inbox can tell.
 struct Loop {
-    /// Where its number is zero, and its last wake is kept; the inbox need not be in it.
-    table: Shared<Table>,
+    number: u16,
     inbox: Arc<Inbox>,
     bell: Shared<Doorbell>,
     parks: usize,
@@ -66,19 +65,19 @@ struct Loop {
 
 impl Loop {
     fn new() -> Loop {
-        Loop::of(&Shared::new(Table::new()))
+        Loop::of(&Table::new())
     }
 
-    fn of(table: &Shared<Table>) -> Loop {
+    fn of(table: &Table) -> Loop {
         let bell = Shared::new(Doorbell::default());
-        let (table, inbox) = (table.clone(), Arc::new(Inbox::new(bell.clone())));
-        Loop { table, inbox, bell, parks: 0, mail: Mail::default() }
+        let (number, inbox) = table.enter(bell.clone()).unwrap();
+        Loop { number, inbox, bell, parks: 0, mail: Mail::default() }
     }
 
-    /// What another thread does to wake a task.
+    /// What another thread does to wake a task, but for the lock of the table, which has models of its own.
     fn waker(&self) -> impl Fn(TaskId) + Clone + Send + 'static {
-        let (table, inbox) = (self.table.clone(), self.inbox.clone());
-        move |id| table.last(0).wake(id, || Some(inbox.clone()))
+        let inbox = self.inbox.clone();
+        move |id| inbox.wake_unless_last(id)
     }
 
     fn wake(&self, id: TaskId) {
@@ -86,7 +85,7 @@ impl Loop {
     }
 
     fn close(&self) -> Mail {
-        self.inbox.close(self.table.last(0))
+        self.inbox.close()
     }
 
     /// Sleeps unless there is mail, then takes the mail: runs the errands and returns the wakes.
@@ -104,7 +103,7 @@ impl Loop {
     }
 
     fn collect(&mut self) -> Vec<TaskId> {
-        self.inbox.collect(&mut self.mail, self.table.last(0));
+        self.inbox.collect(&mut self.mail);
         self.mail.errands.drain(..).for_each(|errand| errand());
         std::mem::take(&mut self.mail.wakes)
     }
@@ -426,14 +425,9 @@ fn a_wake_that_meets_the_end_does_nothing() {
     });
 }
 
-/// Enters the table as the first one, so with the number zero.
-fn enter(table: &Table, roundel: &Loop) {
-    assert_eq!(table.enter(roundel.inbox.clone()), Some(0));
-}
-
 fn leave(table: &Table, roundel: &Loop) -> Mail {
     let mail = roundel.close();
-    table.leave(0);
+    table.leave(roundel.number);
     mail
 }
 
@@ -442,7 +436,6 @@ fn a_wake_that_meets_a_leaving_loop_finds_it_or_nobody() {
     loom::model(|| {
         let table = Shared::new(Table::new());
         let roundel = Loop::of(&table);
-        enter(&table, &roundel);
         let late = table.clone();
         let post = thread::spawn(move || late.wake(id(1, 0)));
         let came = leave(&table, &roundel).wakes.len();
@@ -462,15 +455,14 @@ fn a_wake_that_meets_a_leaving_loop_finds_it_or_nobody() {
 fn a_late_wake_costs_the_successor_nothing() {
     crowded(|| {
         let table = Shared::new(Table::new());
-        let (old, mut new) = (Loop::of(&table), Loop::of(&table));
-        enter(&table, &old);
+        let old = Loop::of(&table);
         let late = table.clone();
         let post = thread::spawn(move || late.wake(id(5, 0)));
         leave(&table, &old);
-        let number = table.enter(new.inbox.clone()).unwrap();
+        let mut new = Loop::of(&table);
 
         let elsewhere = table.clone();
-        let task = Task { id: TaskId::new(number, 6, 0), work: Shared::default() };
+        let task = Task { id: TaskId::new(new.number, 6, 0), work: Shared::default() };
         let own = task.give(move |id| elsewhere.wake(id));
         turn_until_found(&mut new, &[task], 1);
         post.join().unwrap();
@@ -484,10 +476,9 @@ fn a_late_wake_costs_the_successor_nothing() {
 fn two_loops_that_enter_at_once_get_two_numbers() {
     loom::model(|| {
         let table = Shared::new(Table::new());
-        let (here, there) = (Loop::new(), Loop::new());
-        let (other, inbox) = (table.clone(), there.inbox.clone());
-        let entered = thread::spawn(move || other.enter(inbox).unwrap());
-        let number = table.enter(here.inbox.clone()).unwrap();
+        let other = table.clone();
+        let entered = thread::spawn(move || Loop::of(&other).number);
+        let number = Loop::of(&table).number;
         assert_eq!(number + entered.join().unwrap(), 1, "the numbers are zero and one");
     });
 }
@@ -506,7 +497,6 @@ fn what_goes_with_an_inbox_may_wake() {
     loom::model(|| {
         let table = Shared::new(Table::new());
         let roundel = Loop::of(&table);
-        enter(&table, &roundel);
         let last = Last(table.clone());
         assert!(roundel.inbox.send(Box::new(move || drop(last))).is_ok());
         drop(roundel);

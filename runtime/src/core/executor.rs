@@ -1,32 +1,45 @@
-//! The slab of tasks: take one out, poll it, put it back.
+//! The tasks: take one out of its slot, poll it, put it back.
 //!
 //! Facts. A poll runs foreign code, which may spawn, wake, cancel and join any task, also the one that is
 //! being polled, and may panic. So does the drop of a future or an output. A drop may drop the next task,
 //! whose drop drops the next, a million deep.
 //!
 //! What follows. Nothing of ours is borrowed while foreign code runs: a task is *taken out* of its slot for
-//! the poll, and whoever looks at the slot meanwhile finds a note instead ("running"). What has to be
-//! dropped is dropped in `executor/drops.rs`.
+//! the poll, and code that looks at the slot meanwhile finds it empty. Tasks are dropped in `executor/drops.rs`.
 //!
 //! ```text
-//!                      poll
-//!   spawn ──► in its slot ───► out ──► Ready: settle ─────────────► over: returned
-//!                 ▲  │          │ └──► panic: drop_task, settle ──► over: panicked
-//!                 │  │ cancel   │ Pending
-//!                 │  │          ├─ doomed (cancelled itself) ─┐
-//!                 │  ▼          │                             ▼
-//!                 │ out: drop_task, settle ◄────────────── cancel ► over: cancelled
-//!                 └─────────────┘ put_back       (with a cleanup it goes on as that: continue_as_cleanup)
+//!            ┌──────────────────── 3 ◄── Pending ──┐
+//!            ▼                                     │
+//!   1 ──► in its slot ─────── 2 ───────────────► out, polled ── Ready ──► 4 ──► over: returned
+//!           ▲    │                                 │    │
+//!           │    │                        doomed ──┘    └────── panic ──► 5 ──► over: panicked
+//!           │    │                          │                                        ▲ a drop panics
+//!           │    └── 6 ──► out, dropped ◄── 6                                        │
+//!           │                   └── 7 ──┬──────────────────────────────────────────► 4 ──► over: cancelled
+//!           └────────── 8 ◄── cleanups ─┘
 //!
-//!   over, and the handle has collected (join, take_outcome) or is gone (discard) ──► vacant
+//!   over ── 9, or 10 without a handle ──► vacant
 //! ```
 //!
-//! Invariants. 2: marked Running, and not queued, before the poll. 4: no borrow across foreign code.
+//! | | function | |
+//! |--:|---|---|
+//! | 1 | `spawn` | a future gets a slot and a number, and is queued |
+//! | 2 | `poll_stretch` | the task is next in the queue |
+//! | 3 | `put_back` | not done: it waits in its slot; a *doomed* task (it has cancelled itself) goes on to 6 |
+//! | 4 | `settle` | the slot keeps what the handle may want: the output, the panic, or nothing |
+//! | 5 | `crash` | what panicked is dropped, then settled |
+//! | 6 | `cancel` | by the handle, or by the shutdown |
+//! | 7 | `drop_one` | the future is dropped |
+//! | 8 | `continue_as_cleanup` | the drop has left a cleanup, which takes the task's place |
+//! | 9 | `join`, `take_outcome` | the handle collects the output, or hears why there is none |
+//! | 10 | `discard` | nobody will ask: the output is dropped |
+//!
+//! Invariants. 2: marked as running, and not queued, before the poll. 4: no borrow across foreign code.
 //! 10: futures and outputs are polled and dropped here, on the loop's thread. 11: a panic ends its own task
 //! only. 12: a future is dropped exactly once. A slot belongs to the task *and* its handle: it is vacant
 //! only when the one is over and the other gone, so a handle's number is always good.
 //!
-//! What it does not know: mio, time, how a waker is made. It is given the `Context` to poll with.
+//! What it does not know: mio, time, how a waker is made. It is given the function that polls.
 
 mod drops;
 mod handles;
@@ -51,11 +64,9 @@ use crate::core::slots::{self, Mark, Slots, note};
 pub(crate) struct Executor {
     state: RefCell<State>,
     probe: Rc<Probe>,
-    /// Whether anybody watches: the probe's answer, kept at hand.
-    watched: bool,
     /// The task whose code runs right now.
     running: Cell<Option<TaskId>>,
-    drops: Drops,
+    pub(crate) drops: Drops,
     extras: Extras,
     /// The task whose poll has panicked, until `crash` drops it.
     fallen: Cell<Option<BoxedTask>>,
@@ -71,30 +82,37 @@ struct State {
     looked: (usize, usize),
 }
 
-/// A shell that is larger is not worth its memory, and so many are kept while the loop waits.
+/// A shell that is larger is not worth its memory.
 const LARGEST_SHELL: usize = 512;
+/// While the loop waits, it keeps at most this many shells.
 const MOST_SHELLS: usize = 1024;
-/// With fewer tasks than this, a look through a large table for each that ends is no burden.
+/// With fewer tasks than this, it is no burden to look through a large table each time that one ends.
 const FEW: usize = 64;
 
 /// Half a cache line.
 #[derive(Default)]
 struct Slot {
-    /// The future, the output or what it panicked with; out while it is polled or dropped.
+    /// The future; when the task is over, its output, or what it panicked with; in a vacant slot, perhaps a shell.
+    ///
+    /// `None` means one of four things, and three of them can be told apart: the task is over, and nothing is left of it
+    /// (the mark says that it is over); it is a root, whose future is on its caller's stack (`poll_stretch` finds nothing
+    /// to poll); or it is out, to be polled or to be dropped, which makes no difference to those who look.
     task: Option<BoxedTask>,
-    /// The task that awaits the handle; anybody else's waker is among the extras.
+    /// The task that awaits the handle. If something else does, its waker is among the extras.
     waiter: Option<TaskId>,
     mark: Mark,
 }
 
-/// The handle is gone.
+/// Set when the handle is dropped; then the task's end empties the slot.
 const DETACHED: u32 = note(0);
-/// Cancelled in the middle of its own poll.
+/// Set when a task is cancelled while it is out; cleared when its cleanup takes its place. A task that is being dropped
+/// may be doomed, too, which changes nothing.
 const DOOMED: u32 = note(1);
-/// Cancelled; what is polled now is the cleanup that it left.
+/// Set when a cleanup takes the task's place. From then on a second cancel ends the task, and it cannot end as returned.
 const CLEANING: u32 = note(2);
-/// How the task ended, if it did not return.
+/// Set when a task is over that was cancelled. Excludes `PANICKED`; a task that is over and has neither has returned.
 const CANCELLED: u32 = note(3);
+/// Set when a task is over that has panicked, in a poll or in a drop.
 const PANICKED: u32 = note(4);
 
 impl Executor {
@@ -106,7 +124,6 @@ impl Executor {
         }
         Executor {
             state: RefCell::new(State { slots, live: 0, shells: 0, looked: (0, 0) }),
-            watched: probe.is_on(),
             probe,
             running: Cell::default(),
             drops: Drops::default(),
@@ -140,7 +157,7 @@ impl Executor {
     /// A new task, in a loop that is watched, or has locals to inherit, or is closed.
     #[cold]
     fn admit(&self, id: TaskId) {
-        self.emit(|| Event::Spawn { task: id, by: self.running.get() });
+        self.probe.emit(|| Event::Spawn { task: id, by: self.running.get() });
         self.inherit(id);
         if let Some(left) = self.drops.refusing() {
             self.refuse(id, left);
@@ -178,31 +195,31 @@ impl Executor {
         !self.state.borrow().slots.is_empty()
     }
 
-    /// Polls those whose turn it is, in their turn, at most so many. `poll` is given what has been taken out of its slot;
-    /// a root has nothing there. After a panic, the caller has to go on with [`crash`](Executor::crash).
+    /// Polls the tasks that are next in the queue, `most` at most. `poll` is given what has been taken out of the slot:
+    /// nothing, for a root. After a panic, the caller has to go on with [`crash`](Executor::crash).
     #[inline]
-    pub(crate) fn poll_batch(
+    pub(crate) fn poll_stretch(
         &self,
         most: u32,
         mut poll: impl FnMut(TaskId, Option<HeldTask<'_>>) -> Poll<()>,
-    ) -> Batch {
+    ) -> Stretch {
         let mut state = self.state.borrow_mut();
         for _ in 0..most {
-            let Some((id, slot)) = state.slots.pop() else { return Batch::RanDry };
+            let Some((id, slot)) = state.slots.pop() else { return Stretch::RanDry };
             let mut hand = Hand { task: slot.task.take(), fallen: &self.fallen };
             drop(state);
-            self.emit(|| Event::PollBegin { task: id });
+            self.probe.emit(|| Event::PollBegin { task: id });
             self.running.set(Some(id));
             let polled = poll(id, hand.task.as_mut().map(Pin::as_mut));
             self.running.set(None);
-            self.emit(|| Event::PollEnd { task: id, ready: polled.is_ready() });
+            self.probe.emit(|| Event::PollEnd { task: id, ready: polled.is_ready() });
             state = match (polled, hand.task.take()) {
                 (Poll::Pending, task) => self.put_back(id, task),
-                (Poll::Ready(()), None) => return Batch::RootDone,
+                (Poll::Ready(()), None) => return Stretch::RootDone,
                 (Poll::Ready(()), task) => self.settle(id, End::Returned, task),
             };
         }
-        Batch::Full
+        Stretch::Full
     }
 
     #[inline]
@@ -247,7 +264,7 @@ impl Executor {
     /// A task is over, and there is more to do than to wake who awaits it.
     #[cold]
     fn see_off(&self, id: TaskId, end: End, woken: Option<TaskId>, detached: bool) {
-        if self.watched {
+        if self.probe.is_on() {
             self.report_end(id, end, woken);
         }
         self.settle_extras(id);
@@ -304,17 +321,9 @@ impl Executor {
         self.running.get()
     }
 
-    /// A probe point.
-    #[inline(always)]
-    pub(crate) fn emit(&self, event: impl FnOnce() -> Event) {
-        if self.watched {
-            self.probe.emit(event);
-        }
-    }
-
     #[inline]
     pub(crate) fn is_watched(&self) -> bool {
-        self.watched
+        self.probe.is_on()
     }
 
     /// How many tasks have not ended.
@@ -374,18 +383,18 @@ impl Executor {
 /// A task, taken out of its slot.
 pub(crate) type HeldTask<'a> = Pin<&'a mut (dyn Task + 'static)>;
 
-/// How a batch of polls has ended.
+/// How a stretch of polls has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Batch {
-    /// As many were polled as was asked for.
+pub(crate) enum Stretch {
+    /// As many tasks were polled as was asked for.
     Full,
-    /// Nobody is ready any more.
+    /// No task is ready any more.
     RanDry,
     /// The root was polled, and is done.
     RootDone,
 }
 
-/// What is being polled. A panic does not drop it, but lets it fall.
+/// The task that is being polled. A panic does not drop it, but leaves it to `crash`.
 struct Hand<'a> {
     task: Option<BoxedTask>,
     fallen: &'a Cell<Option<BoxedTask>>,

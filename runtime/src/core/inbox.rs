@@ -58,6 +58,8 @@ pub(crate) trait Bell: Send + Sync {
 
 pub(crate) struct Inbox {
     state: Mutex<State>,
+    /// Where threads find the last wake without the lock.
+    last: &'static Last,
 }
 
 #[derive(Default)]
@@ -82,7 +84,7 @@ pub(crate) struct Mail {
 }
 
 /// Memory for more mail than this is given back when the loop waits.
-const CROWD: usize = 1024;
+const SHRINK_ABOVE: usize = 1024;
 
 impl Mail {
     fn is_empty(&self) -> bool {
@@ -95,29 +97,36 @@ impl Mail {
 
     /// Gives back the memory of mail that has been taken out and read.
     pub(crate) fn tidy_up(&mut self) {
-        if self.capacity() > CROWD {
+        if self.capacity() > SHRINK_ABOVE {
             *self = Mail::default();
         }
     }
 }
 
 impl Inbox {
-    pub(crate) fn new(bell: std::sync::Arc<dyn Bell>) -> Inbox {
-        Inbox { state: Mutex::new(State { bell: Some(bell), ..State::default() }) }
+    fn new(bell: std::sync::Arc<dyn Bell>, last: &'static Last) -> Inbox {
+        Inbox { state: Mutex::new(State { bell: Some(bell), ..State::default() }), last }
     }
 
-    /// Puts a wake in. Without effect on a loop that is gone.
-    fn wake(&self, id: TaskId, last: &Last) {
+    /// Puts a wake in, unless it is in the box already. Without effect on a loop that is gone.
+    fn wake(&self, id: TaskId) {
         let mut state = self.lock();
         if state.bell.is_none() {
             return;
         }
-        last.set(id);
-        if !state.note(id) {
-            return;
+        self.last.set(id);
+        if state.is_new(id) {
+            state.mail.wakes.push(id);
+            self.ring_if_parked(state);
         }
-        state.mail.wakes.push(id);
-        self.ring_if_parked(state);
+    }
+
+    /// What [`Table::wake`] does when it has found the inbox.
+    #[cfg(loom)]
+    pub(crate) fn wake_unless_last(&self, id: TaskId) {
+        if !self.last.is(id) {
+            self.wake(id);
+        }
     }
 
     /// Puts an errand in, or gives it back if the loop is gone.
@@ -191,17 +200,17 @@ impl Inbox {
     /// because then the loop does not wait.
     pub(crate) fn tidy_up(&self) {
         let mut state = self.lock();
-        if state.mail.is_empty() && state.waiting.len().max(state.mail.capacity()) > CROWD {
+        if state.mail.is_empty() && state.waiting.len().max(state.mail.capacity()) > SHRINK_ABOVE {
             (state.mail, state.waiting) = (Mail::default(), Vec::new());
         }
     }
 
     /// The loop is awake: takes the mail. `mail` has to be empty; it gives its memory to the next round.
-    pub(crate) fn collect(&self, mail: &mut Mail, last: &Last) {
+    pub(crate) fn collect(&self, mail: &mut Mail) {
         let mut state = self.lock();
         state.parked = false;
         if !state.mail.wakes.is_empty() {
-            last.wipe();
+            self.last.wipe();
         }
         std::mem::swap(mail, &mut state.mail);
         for wake in &mail.wakes {
@@ -210,9 +219,9 @@ impl Inbox {
     }
 
     /// The loop is gone: what is in the box comes back, and nothing goes in any more.
-    pub(crate) fn close(&self, last: &Last) -> Mail {
+    pub(crate) fn close(&self) -> Mail {
         let mut state = self.lock();
-        last.wipe();
+        self.last.wipe();
         state.bell = None;
         std::mem::take(&mut state.mail)
     }
@@ -227,8 +236,8 @@ impl State {
         self.owed > 0
     }
 
-    /// Notes that this wake is in the box; false if it was.
-    fn note(&mut self, id: TaskId) -> bool {
+    /// Remembers that this wake is in the box; false if it was there.
+    fn is_new(&mut self, id: TaskId) -> bool {
         if id.slot() >= self.waiting.len() {
             self.waiting.resize(id.slot() + 1, 0);
         }
@@ -236,18 +245,14 @@ impl State {
     }
 }
 
-/// The last wake that went into a box and may still be in it; zero for none.
-pub(crate) struct Last(AtomicUsize);
+/// The last wake that went into a box and may still be in it; zero for none. Written under the lock of the box.
+struct Last(AtomicUsize);
 
 impl Last {
-    /// Puts a wake into the box that is found, unless it is there already.
-    pub(crate) fn wake(&self, id: TaskId, find: impl FnOnce() -> Option<Arc<Inbox>>) {
-        // An exchange, not a look: whoever takes the wake out has to see what the caller did before.
-        if self.0.compare_exchange(id.word(), id.word(), AcqRel, Relaxed).is_err()
-            && let Some(inbox) = find()
-        {
-            inbox.wake(id, self);
-        }
+    /// Whether it is this one. An exchange, not a look: the loop that takes the wake out has to see what the caller did
+    /// before.
+    fn is(&self, id: TaskId) -> bool {
+        self.0.compare_exchange(id.word(), id.word(), AcqRel, Relaxed).is_ok()
     }
 
     fn set(&self, id: TaskId) {
@@ -281,11 +286,11 @@ impl fmt::Debug for Inbox {
 /// All inboxes of a process by the number of their runtime.
 pub(crate) struct Table {
     entries: RwLock<Entries>,
-    /// Loops whose numbers meet in one of these only make one another forget.
-    last: [Last; LASTS],
+    /// Loops whose numbers share one of these make each other forget, which costs a lock and nothing else.
+    last: &'static [Last; LASTS],
 }
 
-/// As many loops are woken from outside at the same time, in most programs.
+/// As many loops as this are woken from outside at the same time, in most programs.
 const LASTS: usize = if cfg!(loom) { 1 } else { 16 };
 
 #[derive(Default)]
@@ -299,25 +304,29 @@ struct Entries {
 #[cfg(not(loom))]
 pub(crate) static TABLE: Table = Table {
     entries: RwLock::new(Entries { inboxes: BTreeMap::new(), next: 0 }),
-    last: [const { Last(AtomicUsize::new(0)) }; LASTS],
+    last: {
+        static LAST: [Last; LASTS] = [const { Last(AtomicUsize::new(0)) }; LASTS];
+        &LAST
+    },
 };
 
 impl Table {
     #[cfg(loom)]
     pub(crate) fn new() -> Table {
-        let last = std::array::from_fn(|_| Last(AtomicUsize::new(0)));
-        Table { entries: RwLock::new(Entries::default()), last }
+        let last = Box::new(std::array::from_fn(|_| Last(AtomicUsize::new(0))));
+        Table { entries: RwLock::new(Entries::default()), last: Box::leak(last) }
     }
 
-    /// Gives a loop a number. A number that was given back is given out last, so that late wakers of a dropped loop do not
-    /// reach another one. `None` if all 65,536 are taken.
-    pub(crate) fn enter(&self, inbox: Arc<Inbox>) -> Option<u16> {
+    /// Gives a loop a number and an inbox, whose bell wakes it. A number that was given back is given out last, so that late
+    /// wakers of a dropped loop do not reach another one. `None` if all 65,536 are taken.
+    pub(crate) fn enter(&self, bell: std::sync::Arc<dyn Bell>) -> Option<(u16, Arc<Inbox>)> {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         let mut numbers = (entries.next..=u16::MAX).chain(0..entries.next);
         let number = numbers.find(|number| !entries.inboxes.contains_key(number))?;
-        entries.inboxes.insert(number, inbox);
+        let inbox = Arc::new(Inbox::new(bell, self.last(number)));
+        entries.inboxes.insert(number, Arc::clone(&inbox));
         entries.next = number.wrapping_add(1);
-        Some(number)
+        Some((number, inbox))
     }
 
     /// Takes a loop's entry out.
@@ -329,15 +338,17 @@ impl Table {
         drop(inbox);
     }
 
-    /// The last wake of the runtime with this number.
-    #[inline]
-    pub(crate) fn last(&self, number: u16) -> &Last {
-        &self.last[usize::from(number) % LASTS]
-    }
-
     /// Wakes a task of any loop, from any thread.
     pub(crate) fn wake(&self, id: TaskId) {
-        self.last(id.runtime()).wake(id, || self.inbox(id.runtime()));
+        if !self.last(id.runtime()).is(id)
+            && let Some(inbox) = self.inbox(id.runtime())
+        {
+            inbox.wake(id);
+        }
+    }
+
+    fn last(&self, number: u16) -> &'static Last {
+        &self.last[usize::from(number) % LASTS]
     }
 
     fn inbox(&self, number: u16) -> Option<Arc<Inbox>> {

@@ -58,13 +58,13 @@ impl Pace {
 
     /// The look is over: the time until the next one begins here. However long the kernel took for this one (under a tracer, a
     /// hundred times as long) says nothing about how long polls take.
-    pub(crate) fn go_on(&self, clock: &Clock) {
+    pub(crate) fn look_is_over(&self, clock: &Clock) {
         if self.ended.get().is_some() && !clock.is_virtual() {
-            self.go_on_at(clock.now());
+            self.look_is_over_at(clock.now());
         }
     }
 
-    fn go_on_at(&self, now: Nanos) {
+    fn look_is_over_at(&self, now: Nanos) {
         let took = now - self.looked.get();
         self.every.set((took * TIMES_A_LOOK).clamp(LOOK_EVERY, LOOK_EVERY * 4));
         self.ended.set(Some(now));
@@ -154,7 +154,7 @@ mod tests {
             let pace = Pace::new();
             assert!(!pace.may_go_on_at(1_000_000));
             let over = 1_000_000 + look;
-            pace.go_on_at(over);
+            pace.look_is_over_at(over);
             assert!(pace.may_go_on_at(over + every - 1), "a look of {look} ns");
             assert!(!pace.may_go_on_at(over + every), "a look of {look} ns");
         }
@@ -166,7 +166,7 @@ mod tests {
         assert!(!pace.may_go_on_at(1));
         pace.ran_dry();
         std::thread::sleep(std::time::Duration::from_millis(1));
-        pace.go_on(&clock);
+        pace.look_is_over(&clock);
         assert_eq!(pace.every.get(), LOOK_EVERY);
     }
 

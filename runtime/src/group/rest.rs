@@ -26,7 +26,7 @@ impl Rest {
     /// Runs `f`, which drops something. `None` if that leaves nothing to be done and did not panic.
     pub(super) fn of(panic: Option<Payload>, f: impl FnOnce()) -> Option<Rest> {
         let (dropped, left) = match context::current() {
-            Some(context) => context.executor.collect(true, || contain(f)),
+            Some(context) => context.executor.drops.collect(true, || contain(f)),
             None => (contain(f), Vec::new()),
         };
         let panic = panics::first(panic, dropped.err());

@@ -34,7 +34,7 @@ use proptest::prelude::{Strategy, any};
 
 use super::{Word, property};
 use crate::core::cell::{BoxedTask, TaskCell};
-use crate::core::executor::{Batch, Executor};
+use crate::core::executor::{Executor, Stretch};
 use crate::core::id::TaskId;
 use crate::core::panics::contain;
 use crate::core::probe::{End, Probe};
@@ -407,7 +407,7 @@ impl Stage {
         let executor = Rc::new(Executor::new(0, None, Rc::new(Probe::default())));
         let root = executor.open_root();
         // It begins behind the scene, waiting.
-        executor.poll_batch(1, |_, _| Poll::Pending);
+        executor.poll_stretch(1, |_, _| Poll::Pending);
         let (handles, ids, seen) = (RefCell::default(), RefCell::default(), RefCell::default());
         let stage =
             Rc::new(Stage { script: Script::new(steps), executor, root, numbers, handles, ids, seen });
@@ -452,8 +452,8 @@ impl Stage {
         self.executor.close_root(self.root, End::Returned);
         assert_eq!(self.executor.live(), 0);
         assert_eq!(
-            self.executor.poll_batch(1, |_, _| unreachable!()),
-            Batch::RanDry,
+            self.executor.poll_stretch(1, |_, _| unreachable!()),
+            Stretch::RanDry,
             "the gone leave the queue"
         );
         assert!(self.ids.borrow().iter().all(|id| self.executor.name(*id).is_none()));
@@ -476,7 +476,7 @@ impl Stage {
         let spawn = |_| self.executor.spawn(pending::<()>(), Location::caller());
         let tenants: Vec<_> = (0..slots).map(spawn).collect();
         let mut cx = Context::from_waker(Waker::noop());
-        self.executor.poll_batch(u32::MAX, |_, task| task.map_or(Poll::Pending, |task| task.poll(&mut cx)));
+        self.executor.poll_stretch(u32::MAX, |_, task| task.map_or(Poll::Pending, |task| task.poll(&mut cx)));
         for id in &tenants {
             assert!(id.slot() < slots, "a slot was not used again");
             assert!(!self.executor.is_over(*id), "the next tenant was cancelled");
@@ -501,7 +501,7 @@ impl Stage {
     /// What the loop does with one task.
     fn poll(&self) {
         let batch = contain(|| {
-            self.executor.poll_batch(1, |id, task| {
+            self.executor.poll_stretch(1, |id, task| {
                 let Some(task) = task else {
                     self.note(Seen::RootPolled);
                     return Poll::Pending;
@@ -511,7 +511,7 @@ impl Stage {
             })
         });
         match batch {
-            Ok(Batch::RanDry) => self.note(Seen::QueueEmpty),
+            Ok(Stretch::RanDry) => self.note(Seen::QueueEmpty),
             Ok(_) => {}
             Err(payload) => {
                 assert!(payload.is::<Expected>(), "the script did not ask for this panic");
@@ -894,7 +894,7 @@ fn shells_are_used_again_and_those_of_a_crowd_go_when_the_loop_waits() {
     let mut crowd = |tasks: usize| {
         let spawn = |id: usize| executor.spawn(async move { assert!(id < tasks) }, Location::caller());
         let ids: Vec<TaskId> = (0..tasks).map(spawn).collect();
-        executor.poll_batch(u32::MAX, |_, task| task.map_or(Poll::Pending, |task| task.poll(cx)));
+        executor.poll_stretch(u32::MAX, |_, task| task.map_or(Poll::Pending, |task| task.poll(cx)));
         for id in ids {
             let mut handle = JoinHandle::<()>::new(Rc::clone(&executor), id);
             assert!(Pin::new(&mut handle).poll(cx).is_ready());

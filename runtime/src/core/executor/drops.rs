@@ -90,7 +90,7 @@ const SPAWNS_AFTER_THE_END: u32 = 100_000;
 
 /// What is kept for drops.
 #[derive(Default)]
-pub(super) struct Drops {
+pub(crate) struct Drops {
     /// What waits to be dropped while something else is being dropped.
     pending: RefCell<VecDeque<PendingDrop>>,
     /// Set while a drop runs: another one becomes pending.
@@ -99,14 +99,13 @@ pub(super) struct Drops {
     cleanups: RefCell<Option<Vec<Cleanup>>>,
     /// Set by the shutdown: how many of the tasks that are spawned from now on are still dropped at once.
     refusing: Cell<Option<u32>>,
-    /// The loop whose tasks these are, and whether it is the one that runs on this thread now.
+    /// The loop whose tasks these are.
     home: OnceCell<Weak<dyn Home>>,
-    at_home: Cell<bool>,
 }
 
 impl Drops {
     /// Runs `f`; returns the cleanups that its destructors left, unless each is to be a task of its own.
-    fn collect<R>(&self, wanted: bool, f: impl FnOnce() -> R) -> (R, Vec<Cleanup>) {
+    pub(crate) fn collect<R>(&self, wanted: bool, f: impl FnOnce() -> R) -> (R, Vec<Cleanup>) {
         // A destructor may drop the runtime, which drops other tasks in the middle of this.
         let before = self.cleanups.replace(wanted.then(Vec::new));
         let result = f();
@@ -114,7 +113,7 @@ impl Drops {
     }
 
     /// Leaves a cleanup to be done before the task that is being cancelled is over. It comes back if none is.
-    fn leave_cleanup(&self, cleanup: Cleanup) -> Result<(), Cleanup> {
+    pub(crate) fn leave_cleanup(&self, cleanup: Cleanup) -> Result<(), Cleanup> {
         match &mut *self.cleanups.borrow_mut() {
             Some(cleanups) => {
                 cleanups.push(cleanup);
@@ -124,12 +123,15 @@ impl Drops {
         }
     }
 
+    /// Whether the task that is being cancelled has left a cleanup so far.
+    pub(crate) fn has_left_cleanups(&self) -> bool {
+        self.cleanups.borrow().as_ref().is_some_and(|cleanups| !cleanups.is_empty())
+    }
+
     /// What a destructor spawns, and the cleanup it leaves, belong to the loop of its task.
     fn run_at_home(&self, f: &mut dyn FnMut()) {
-        let home = if self.at_home.get() { None } else { self.home.get().and_then(Weak::upgrade) };
-        match home {
+        match self.home.get().and_then(Weak::upgrade) {
             Some(home) => home.run(f),
-            // The loop is the current one, or it has been dropped.
             None => f(),
         }
     }
@@ -186,11 +188,6 @@ impl Executor {
         let _ = self.drops.home.set(home);
     }
 
-    /// Whether that loop is the current one on this thread.
-    pub(crate) fn set_at_home(&self, at_home: bool) {
-        self.drops.at_home.set(at_home);
-    }
-
     fn drop_one(&self, pending: PendingDrop) {
         let PendingDrop { id, task, cause } = pending;
         let before = self.running.replace(Some(id));
@@ -198,7 +195,7 @@ impl Executor {
         // Not twice: cancelled again, a task is over, and cleanups of its cleanup are tasks of their own.
         let cleaning = self.state.borrow_mut().slots.get(id).mark.has(CLEANING);
         let may_clean = matches!(cause, Cause::Cancelled) && !cleaning && self.drops.refusing().is_none();
-        let (dropped, cleanups) = self.collect(may_clean, || contain(|| drop(task)));
+        let (dropped, cleanups) = self.drops.collect(may_clean, || contain(|| drop(task)));
         self.running.set(before);
         match (cause, dropped) {
             (Cause::Cancelled, dropped) if !cleanups.is_empty() => {
@@ -214,21 +211,6 @@ impl Executor {
                 self.settle_panicked(id, first);
             }
         }
-    }
-
-    /// Runs `f`; returns the cleanups that its destructors left, unless each is to be a task of its own.
-    pub(crate) fn collect<R>(&self, wanted: bool, f: impl FnOnce() -> R) -> (R, Vec<Cleanup>) {
-        self.drops.collect(wanted, f)
-    }
-
-    /// Leaves a cleanup to be done before the task that is being cancelled is over. It comes back if none is.
-    pub(crate) fn leave_cleanup(&self, cleanup: Cleanup) -> Result<(), Cleanup> {
-        self.drops.leave_cleanup(cleanup)
-    }
-
-    /// Whether the task that is being cancelled has left a cleanup so far.
-    pub(crate) fn has_left_cleanups(&self) -> bool {
-        self.drops.cleanups.borrow().as_ref().is_some_and(|cleanups| !cleanups.is_empty())
     }
 
     /// The task goes on as its own cleanup; a panic of the drop that left it comes out at its end.
@@ -249,7 +231,7 @@ impl Executor {
         slot.put(Some(Box::pin(task)));
         drop(state);
         if self.wake(id) {
-            self.emit(|| Event::Wake { task: id, by: self.running() });
+            self.probe.emit(|| Event::Wake { task: id, by: self.running() });
         }
     }
 
@@ -271,7 +253,7 @@ impl Executor {
 
     /// Empties the slot of a task that is over and has no handle.
     pub(super) fn discard(&self, id: TaskId) {
-        if self.watched {
+        if self.probe.is_on() {
             self.report_unheard(id);
         }
         if let Some((_, Some(task))) = self.take_outcome(id) {

@@ -80,7 +80,7 @@ impl Executor {
     #[cold]
     pub(crate) fn collected(&self, id: TaskId) -> bool {
         self.drop_extras(id);
-        self.watched
+        self.probe.is_on()
     }
 
     /// Whether there is more to do for some tasks than for most.

@@ -1,12 +1,12 @@
-//! The end of a runtime: every future is dropped once, whatever the others do in their destructors.
+//! The end of a loop: every future is dropped once, whatever happens in the destructors of the others.
 //!
 //! Facts. A destructor may spawn, wake, cancel and drop anything, and may leave a cleanup that has to be awaited. Jobs on
-//! other threads may run on, and may wait for this very loop. A runtime may be dropped inside another loop, which would stand
+//! other threads may run on, and may wait for this very loop. A loop may be dropped inside another loop, which stands
 //! still while this one waits.
 //!
-//! What follows. All tasks are cancelled. What their destructors leave may run until the `shutdown_timeout`; then that is
-//! dropped, too, and what is spawned from there on is dropped at once. Inside another loop nothing is waited for: what can run
-//! at once runs for a bounded number of turns. The mail is refused before threads are waited for.
+//! What follows. All tasks are cancelled. What their destructors leave may run until the `shutdown_timeout`. Then that is
+//! dropped, too, and what is spawned from there on is dropped at once. Inside another loop the shutdown waits for nothing:
+//! what can run at once runs for a bounded number of turns. The mail is refused before threads are waited for.
 //!
 //! Invariant 12: see above. What it does not know: how a task is dropped.
 
@@ -14,21 +14,21 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use super::{Engine, Root, Runtime};
 use crate::core::clock::{NEVER, Stopwatch, saturating_nanos};
 use crate::core::context::{self, Context};
+use crate::core::event_loop::{Engine, EventLoop, Root};
 use crate::core::inbox::TABLE;
 use crate::core::panics::swallow;
 use crate::core::probe::End;
 use crate::core::reactor::Wait;
 
-impl Drop for Runtime {
+impl Drop for EventLoop {
     /// Invariant 12: every future is dropped, once, whatever the others do in their destructors.
     fn drop(&mut self) {
-        if self.process != std::process::id() {
+        if self.is_forked() {
             return self.abandon();
         }
-        // A loop below us on this thread would stand still while we wait.
+        // Another loop on this thread would stand still while this one waits.
         let may_wait = !context::is_busy();
         let context = Rc::clone(&self.context);
         let _entered = context::enter(Rc::clone(&context), true);
@@ -46,31 +46,31 @@ impl Drop for Runtime {
 /// A shutdown that is under way.
 struct Ending {
     may_wait: bool,
-    /// Tasks whose destructors are running below us: one or none.
+    /// How many tasks count as live only because their destructor has dropped this loop: one or none.
     dying: usize,
     began: Stopwatch,
 }
 
-/// How often a loop that may not wait turns for what destructors have spawned.
+/// How many turns a loop that may not wait takes for what destructors have spawned.
 const TURNS_WITHOUT_WAITING: u32 = 128;
 
-impl Runtime {
+impl EventLoop {
     /// Cancels all tasks, lets what their destructors leave have its time, and drops the rest.
     fn end_tasks(&self, ending: &Ending) {
-        let Context { executor, inbox, pool, .. } = &*self.context;
+        let Context { executor, inbox, helpers, .. } = &*self.context;
         let Some(mut engine) = self.engine.take() else { return };
         // What other threads have sent is cancelled with the rest.
         self.take_mail(&mut engine);
-        // Cleanups may use threads, so the pool stays open, but they do not wait for older jobs.
+        // Cleanups may use threads, so those stay, but cleanups do not wait for older jobs.
         inbox.forgive();
-        pool.clear();
+        helpers.clear();
         executor.cancel_all();
         if self.awaited(ending) > 0 {
             self.finish_leftovers(&mut engine, ending);
         }
         // From here on nothing new lives: what the destructors spawn is dropped at once.
         executor.refuse_spawns();
-        pool.close();
+        helpers.close();
         executor.cancel_all();
         executor.drop_outputs();
         self.engine.set(Some(engine));
@@ -80,25 +80,33 @@ impl Runtime {
     fn finish_leftovers(&self, engine: &mut Engine, ending: &Ending) {
         let Context { executor, timers, clock, .. } = &*self.context;
         let deadline = clock.after(self.shutdown_timeout);
-        // Wakes nobody, but no wait in the kernel is longer than this.
+        // It wakes nothing, but no wait in the kernel is longer than this.
         let limit = (deadline != NEVER).then(|| timers.insert(deadline, Waker::noop().clone()));
-        let mut nobody = Root { id: executor.open_root(), poll: &mut |_| Poll::Pending, end: None };
+        let mut root = Root { id: executor.open_root(), poll: &mut |_| Poll::Pending, end: None };
         let mut turns = 0;
-        while clock.now() < deadline && !self.time_left(ending).is_zero() {
-            self.poll_ready_tasks(&mut nobody);
-            // The last one may have gone, and then nothing will come to end a park but the limit.
-            if self.awaited(ending) == 1 {
-                break;
-            }
-            let wait = if ending.may_wait { self.bounded(self.how_long(), ending) } else { Wait::No };
-            self.look_around(engine, wait);
+        // The root is one of the tasks that are awaited.
+        while self.awaited(ending) > 1
+            && clock.now() < deadline
+            && !self.time_left(ending).is_zero()
+            && (ending.may_wait || turns < TURNS_WITHOUT_WAITING && executor.has_ready())
+        {
+            self.turn(engine, &mut root, |this| this.how_long_at_the_end(ending));
             turns += 1;
-            if !ending.may_wait && (turns == TURNS_WITHOUT_WAITING || !executor.has_ready()) {
-                break;
-            }
         }
-        executor.close_root(nobody.id, End::Returned);
+        executor.close_root(root.id, End::Returned);
         limit.into_iter().for_each(|limit| timers.cancel(limit));
+    }
+
+    /// Step 2 of a turn. When the last task has gone, nothing would end a wait. And a virtual clock may stand still until
+    /// a job ends, but the shutdown does not wait that long.
+    fn how_long_at_the_end(&self, ending: &Ending) -> Wait {
+        if !ending.may_wait || self.awaited(ending) == 1 {
+            return Wait::No;
+        }
+        match (self.how_long(), self.time_left(ending)) {
+            (Wait::Forever, left) if left != Duration::MAX => Wait::until(saturating_nanos(left), 0),
+            (wait, _) => wait,
+        }
     }
 
     /// How many tasks the shutdown waits for. Tasks that other threads have started since it began are not among them.
@@ -109,22 +117,13 @@ impl Runtime {
         executor.live() - ending.dying - from_threads.len()
     }
 
-    /// A virtual clock may stand still until a job ends; the shutdown does not wait that long.
-    fn bounded(&self, wait: Wait, ending: &Ending) -> Wait {
-        match self.time_left(ending) {
-            left if wait != Wait::Forever || left == Duration::MAX => wait,
-            left => Wait::until(saturating_nanos(left), 0),
-        }
-    }
-
     /// Ends everything but the tasks. Mail is refused before threads are waited for, because one of them may wait for us.
     fn close(&self, ending: &Ending) {
-        let Context { runtime, clock, timers, reactor, inbox, pool, .. } = &*self.context;
+        let Context { clock, timers, reactor, inbox, helpers, .. } = &*self.context;
         timers.close(clock.now());
         reactor.close();
-        let mail = inbox.close(TABLE.last(*runtime));
-        mail.errands.into_iter().for_each(|errand| swallow(|| drop(errand)));
-        pool.wait(if ending.may_wait { self.time_left(ending) } else { Duration::ZERO });
+        inbox.close().errands.into_iter().for_each(|errand| swallow(|| drop(errand)));
+        helpers.wait(if ending.may_wait { self.time_left(ending) } else { Duration::ZERO });
     }
 
     /// How much longer the shutdown may take, in real time. On virtual time this ends only what would not end by itself,
@@ -139,8 +138,8 @@ impl Runtime {
         limit.saturating_sub(ending.began.elapsed())
     }
 
-    /// A forked child has a copy of everything, but shares the poll in the kernel with its parent: the copy
-    /// must not be touched, nor may what it holds be told to say good-bye to anybody.
+    /// A forked child has a copy of everything, but shares the poll in the kernel with its parent. So the copy
+    /// must not be touched, and nothing that it holds may be told to say goodbye.
     fn abandon(&mut self) {
         std::mem::forget(Rc::clone(&self.context));
         std::mem::forget(self.engine.take());
