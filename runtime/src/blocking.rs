@@ -40,7 +40,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use crate::core::context;
-use crate::core::inbox::Debt;
+use crate::core::inbox::{Debt, Inbox};
 use crate::core::panics::{contain, swallow};
 use crate::error::JoinError;
 use crate::pool::{Call, Called, Job, LazyPool, Pool, Refusal, Settings};
@@ -72,9 +72,15 @@ where
     T: Send + 'static,
 {
     let pool = context::with("blocking::unblock", |context| LazyPool::of(context).clone());
-    let job = Work::new(f, context::debt());
+    let job = Work::new(f, debt());
     let number = pool.submit(Arc::clone(&job) as Arc<dyn Job>);
     Unblock { job, stage: Cell::new(Stage::Submitted(number)), pool, _owner: None }
+}
+
+/// Another thread is going to answer the running loop. That is counted only for a loop on virtual time.
+fn debt() -> Option<Debt> {
+    let context = context::current().filter(|context| context.clock.is_virtual())?;
+    Some(Inbox::owe(&context.inbox))
 }
 
 #[track_caller]
@@ -122,7 +128,7 @@ impl<T> Unblock<T> {
     /// the limit.
     pub fn detach(self) {
         if let Some(job) = self.withdraw_from_line() {
-            self.job.set_debt(context::debt());
+            self.job.set_debt(debt());
             self.pool.submit(job);
         }
         self.stage.set(Stage::Over);
@@ -143,14 +149,14 @@ impl<T> Unblock<T> {
             Stage::Outside => None,
             Stage::InLine(place) => Some(place),
         };
-        let call = Call { waker: Some(cx.waker().clone()), debt: context::debt() };
+        let call = Call { waker: Some(cx.waker().clone()), debt: debt() };
         match self.pool.stand_in_line(place, call) {
             Ok(place) => {
                 self.stage.set(Stage::InLine(place));
                 Poll::Pending
             }
             Err(Called) => {
-                self.job.set_debt(context::debt());
+                self.job.set_debt(debt());
                 self.stage.set(Stage::Submitted(self.pool.redeem(self.job.clone())));
                 Poll::Ready(())
             }
@@ -363,7 +369,7 @@ impl ThreadPool {
     {
         let pool = &self.closer.pool;
         refuse_forked(pool, "ThreadPool::run");
-        let job = Work::new(f, context::debt());
+        let job = Work::new(f, debt());
         let number = pool.try_submit(&(Arc::clone(&job) as Arc<dyn Job>));
         if number.is_none() {
             job.set_debt(None);
@@ -387,7 +393,7 @@ impl ThreadPool {
         if !pool.reserve() {
             return Err(f);
         }
-        let job = Work::new(f, context::debt());
+        let job = Work::new(f, debt());
         let number = pool.redeem(Arc::clone(&job) as Arc<dyn Job>);
         Ok(self.handle(job, Stage::Submitted(number)))
     }

@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::core::cell::BoxedTask;
 use crate::core::id::TaskId;
-use crate::core::panics::{self, Payload};
+use crate::core::panics::Payload;
 use crate::core::probe::End;
 
 /// Why a task or a job has no output: it was cancelled, it panicked, or it could not begin.
@@ -132,7 +132,7 @@ impl fmt::Display for JoinError {
         match &self.cause {
             Cause::Panicked(payload) => {
                 let payload = payload.lock().unwrap_or_else(PoisonError::into_inner);
-                write!(f, "panicked: {}", panics::message(&**payload))
+                write!(f, "panicked: {}", message(&**payload))
             }
             Cause::Unfetched => {
                 f.write_str("returned, but its runtime was dropped before its output was fetched")
@@ -191,14 +191,25 @@ mod tests {
             assert_eq!(said_yes, [yes], "{error}");
             assert!(error.to_string().starts_with(text), "{error}");
             assert_eq!(error.source().is_some(), yes == "no thread", "{error}");
-            let message = error.to_string();
+            let text = error.to_string();
             match contain(move || error.into_panic()) {
                 Ok(payload) => assert_eq!((yes, payload.downcast_ref()), ("panic", Some(&"ouch"))),
                 Err(refusal) => {
-                    let refusal = panics::message(&*refusal);
-                    assert!(yes != "panic" && refusal.contains(&message), "{refusal}");
+                    let refusal = message(&*refusal);
+                    assert!(yes != "panic" && refusal.contains(&text), "{refusal}");
                 }
             }
         }
+    }
+}
+
+/// The message of a panic, if it has one, as `panic!` makes them.
+pub(crate) fn message(payload: &(dyn Any + Send)) -> &str {
+    if let Some(text) = payload.downcast_ref::<&'static str>() {
+        text
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text
+    } else {
+        "(a payload that is not text)"
     }
 }

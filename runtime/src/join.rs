@@ -17,9 +17,10 @@ use std::task::{Context, Poll, ready};
 use crate::core::context;
 use crate::core::executor::{Executor, Join};
 use crate::core::id::TaskId;
-use crate::core::probe::End;
+use crate::core::probe::{End, Resource};
 use crate::core::waker;
 use crate::error::JoinError;
+use crate::waits;
 
 /// A spawned task, as its spawner sees it. Awaiting it gives the task's output.
 ///
@@ -90,13 +91,13 @@ impl<T: 'static> Future for JoinHandle<T> {
         let id = self.id;
         match executor.join(id, || waiter(id, cx), context::try_spend) {
             Join::Output(output) => {
-                if executor.has_extras() {
+                if executor.extras.any() {
                     self.collected();
                 }
                 self.executor = None;
                 Poll::Ready(Ok(output))
             }
-            Join::Waits if !executor.has_extras() => Poll::Pending,
+            Join::Waits if !executor.extras.any() => Poll::Pending,
             join => self.look_closer(join, cx),
         }
     }
@@ -152,7 +153,7 @@ impl<T: 'static> JoinHandle<T> {
             panic!("a task awaits its own JoinHandle, which can never finish: await it from another task");
         }
         let waker = cx.waker().clone();
-        let old = executor.set_foreign_waiter(id, waker);
+        let old = executor.extras.with(id, |extra| extra.waiter.replace(waker));
         drop(old);
         self.report(true);
         // To clone and to drop a waker is foreign code: the task may be over by now, and nobody woken.
@@ -172,16 +173,13 @@ impl<T> JoinHandle<T> {
 
     #[cold]
     fn collected(&self) {
-        if self.executor.as_ref().is_some_and(|executor| executor.collected(self.id)) {
-            self.report(false);
-        }
+        self.executor.iter().for_each(|executor| executor.drop_extras(self.id));
+        self.report(false);
     }
 
-    /// Tells the probe that a wait for this task begins or ends.
     fn report(&self, begins: bool) {
-        let Some(executor) = &self.executor else { return };
-        if executor.is_watched() {
-            executor.tell_wait(self.id, begins);
+        if let Some(executor) = &self.executor {
+            waits::tell(&executor.probe, Resource::Task(self.id), 0, Some(self.id), begins);
         }
     }
 }

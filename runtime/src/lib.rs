@@ -56,7 +56,9 @@ pub mod source;
 pub mod task;
 pub mod time;
 
+mod waiter;
 mod waiting;
+mod waits;
 
 pub mod cancel;
 pub mod channel;

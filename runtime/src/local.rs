@@ -21,7 +21,7 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use crate::core::context;
-use crate::core::extras::{Locals, Values};
+use crate::core::extras::Values;
 use crate::core::panics::{self, contain};
 
 /// A key declared by [`task_local!`](crate::task_local).
@@ -114,7 +114,9 @@ impl<T: 'static> LocalKey<T> {
         let place = locals.iter().position(|(key, _)| *key == self.address());
         let old = place.map(|place| locals.swap_remove(place).1);
         locals.extend(value.map(|value| (self.address(), value)));
-        let before: Option<Locals> = executor.replace_locals(Some(Rc::new(Values(locals))));
+        let Some(task) = executor.running() else { return old };
+        let locals = Some(Rc::new(Values(locals)));
+        let before = executor.extras.with(task, |extra| std::mem::replace(&mut extra.locals, locals));
         drop(before);
         old
     }

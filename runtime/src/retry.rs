@@ -17,6 +17,7 @@
 use std::time::Duration;
 
 use crate::core::context;
+use crate::core::random::Random;
 use crate::task::spend_budget;
 use crate::time;
 
@@ -132,15 +133,20 @@ impl Iterator for Delays {
         self.made += 1;
         self.last = match jitter {
             Jitter::None => whole,
-            Jitter::Full => scaled(whole, context::random()),
-            Jitter::Equal => scaled(whole, 0.5 + context::random() / 2.0),
+            Jitter::Full => scaled(whole, random()),
+            Jitter::Equal => scaled(whole, 0.5 + random() / 2.0),
             Jitter::Decorrelated => {
                 let longest = scaled(self.last, 3.0).min(max).max(base);
-                (base + scaled(longest - base, context::random())).min(max)
+                (base + scaled(longest - base, random())).min(max)
             }
         };
         Some(self.last)
     }
+}
+
+/// A number from zero up to, and without, one: from the running loop's generator, if there is a loop.
+fn random() -> f64 {
+    context::current().map_or_else(|| Random::unseeded().fraction(), |context| context.random.fraction())
 }
 
 /// Saturates; but nothing is nothing, however often.

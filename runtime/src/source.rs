@@ -32,6 +32,7 @@ pub use crate::core::reactor::Direction;
 use crate::core::reactor::{Place, Reactor, Registration, gone};
 pub use crate::descriptor::AsyncFd;
 use crate::task;
+use crate::waits;
 
 /// How many sources are registered with the running loop; zero outside a loop.
 #[must_use]
@@ -272,10 +273,10 @@ impl<S: mio::event::Source> Source<S> {
         }
         let waker = waker.clone();
         registration.join_waiters(direction).borrow_mut().leave_word(waker, task::is_gone);
-        let probe = self.reactor.probe();
+        let probe = &self.reactor.probe;
         if probe.is_on() {
             let place = *registration.words(direction).start() + probe.next_number();
-            probe.wait_begins(registration.resource(), place, task::current(), None);
+            waits::tell(probe, registration.resource(), place, None, true);
         }
     }
 
@@ -290,16 +291,10 @@ impl<S: mio::event::Source> Source<S> {
         }
     }
 
-    /// Tells the probe that a wait begins or ends.
     #[inline]
     fn report(&self, direction: Direction, place: Place, begins: bool) {
-        let probe = self.reactor.probe();
-        let (on, place) = (self.registration.resource(), (direction as u64) << 61 | place.number());
-        match (probe.is_on(), begins) {
-            (false, _) => {}
-            (true, true) => probe.wait_begins(on, place, task::current(), None),
-            (true, false) => probe.wait_ends(on, place..=place),
-        }
+        let place = (direction as u64) << 61 | place.number();
+        waits::tell(&self.reactor.probe, self.registration.resource(), place, None, begins);
     }
 }
 

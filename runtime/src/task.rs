@@ -72,7 +72,7 @@ where
 {
     let executor = context::with("spawn_named", |context| Rc::clone(&context.executor));
     let id = executor.spawn(future, Location::caller());
-    executor.set_name(id, name.into());
+    executor.extras.with(id, |extra| extra.name = Some(name.into()));
     JoinHandle::new(executor, id)
 }
 
@@ -98,7 +98,7 @@ pub fn current() -> Option<TaskId> {
 /// The name that a task of the running loop was given by [`spawn_named`].
 #[must_use]
 pub fn name(task: TaskId) -> Option<Cow<'static, str>> {
-    context::current()?.executor.name(task)
+    context::current()?.executor.extras.get(task, |extra| extra.name.clone())
 }
 
 /// Where in the program a task of the running loop was spawned. `None` for a task that is gone or is

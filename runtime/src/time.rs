@@ -30,6 +30,7 @@ use crate::core::clock::{NEVER, Nanos, saturating_nanos};
 use crate::core::context;
 use crate::core::probe::Resource;
 use crate::core::timers::{Key, Timers};
+use crate::waits;
 
 /// What time it is for the running loop: virtual time, if that is what it runs on.
 ///
@@ -142,15 +143,9 @@ impl Sleep {
         }
     }
 
-    /// Tells the probe that a wait begins or ends.
     #[inline]
     fn report(&self, key: Key, begins: bool) {
-        let (probe, on) = (self.timers.probe(), Resource::Timer(key.number()));
-        match (probe.is_on(), begins) {
-            (false, _) => {}
-            (true, true) => probe.wait_begins(on, 0, crate::task::current(), None),
-            (true, false) => probe.wait_ends(on, 0..=0),
-        }
+        waits::tell(&self.timers.probe, Resource::Timer(key.number()), 0, None, begins);
     }
 }
 

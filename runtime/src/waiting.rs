@@ -36,7 +36,8 @@ use crate::core::context;
 use crate::core::id::TaskId;
 use crate::core::panics::swallow;
 use crate::core::probe::Resource;
-use crate::core::waker::Waiter;
+use crate::waiter::Waiter;
+use crate::waits;
 
 pub(crate) struct WaitQueue<R = (), G = ()> {
     line: RefCell<Line<R, G>>,
@@ -447,9 +448,6 @@ fn tell(what: &'static str, number: &Cell<u64>, place: usize, holder: Option<Tas
     if number.get() == 0 {
         number.set(context.probe.next_number());
     }
-    let (on, place) = (Resource::Line { what, number: number.get() }, place as u64);
-    match begins {
-        true => context.probe.wait_begins(on, place, context.executor.running(), holder),
-        false => context.probe.wait_ends(on, place..=place),
-    }
+    let on = Resource::Line { what, number: number.get() };
+    waits::tell(&context.probe, on, place as u64, holder, begins);
 }

@@ -18,7 +18,7 @@ use std::task::{Context, Poll, ready};
 
 use crate::channel::{Closed, TryRecvError};
 use crate::core::context;
-use crate::core::waker::Waiter;
+use crate::waiter::Waiter;
 use crate::waiting::announce;
 
 /// A channel for a single value.

@@ -24,7 +24,6 @@ use rustix::time::{
 
 use crate::core::clock::Nanos;
 
-#[derive(Debug)]
 pub(crate) struct Alarm {
     file: OwnedFd,
     /// The time at which it will ring, if it was set and has not rung.

@@ -23,7 +23,7 @@ use std::time::Duration;
 use crate::core::clock::Clock;
 use crate::core::executor::{Executor, Home};
 use crate::core::id::TaskId;
-use crate::core::inbox::{Debt, Inbox};
+use crate::core::inbox::Inbox;
 use crate::core::probe::{Event, Probe};
 use crate::core::random::Random;
 use crate::core::reactor::Reactor;
@@ -137,20 +137,6 @@ fn no_loop(what: &str) -> ! {
     panic!(
         "`{what}` was called outside a roundel loop: call it from inside `roundel::run` or `Runtime::block_on`"
     )
-}
-
-/// Another thread is going to answer this loop. That is counted only for a loop on virtual time.
-pub(crate) fn debt() -> Option<Debt> {
-    look(|context| {
-        let context = context.filter(|context| context.clock.is_virtual())?;
-        Some(Inbox::owe(&context.inbox))
-    })
-}
-
-/// A random number from zero up to, and without, one: from the running loop's generator, if there is a loop.
-pub(crate) fn random() -> f64 {
-    let number = look(|context| context.map(|context| context.random.fraction()));
-    number.unwrap_or_else(|| Random::unseeded().fraction())
 }
 
 /// Whether the loop that runs on this thread has a watcher.

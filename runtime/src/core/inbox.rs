@@ -42,7 +42,6 @@ use loom::sync::{Arc, Mutex, MutexGuard, RwLock, atomic::AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, atomic::AtomicUsize};
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
@@ -274,12 +273,6 @@ pub(crate) struct Debt {
 impl Drop for Debt {
     fn drop(&mut self) {
         self.inbox.settle(self.forgiven);
-    }
-}
-
-impl fmt::Debug for Inbox {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inbox").finish_non_exhaustive()
     }
 }
 

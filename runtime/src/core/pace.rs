@@ -25,7 +25,6 @@ const MOST: u32 = 64;
 /// The first one, when nothing is known; at least one. With half of the longest, long polls are found out half as late.
 const FIRST: u32 = MOST.div_ceil(2);
 
-#[derive(Debug)]
 pub(crate) struct Pace {
     stretch: Cell<u32>,
     /// When the last stretch ended, unless the loop has had nothing to do since.

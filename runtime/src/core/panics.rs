@@ -73,14 +73,3 @@ pub(crate) fn first(one: Option<Payload>, other: Option<Payload>) -> Option<Payl
 pub(crate) fn wake(waker: Waker) {
     swallow(move || waker.wake());
 }
-
-/// The message of a panic, if it has one, as `panic!` makes them.
-pub(crate) fn message(payload: &(dyn Any + Send)) -> &str {
-    if let Some(text) = payload.downcast_ref::<&'static str>() {
-        text
-    } else if let Some(text) = payload.downcast_ref::<String>() {
-        text
-    } else {
-        "(a payload that is not text)"
-    }
-}

@@ -15,7 +15,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::RangeInclusive;
 
 use crate::core::id::TaskId;
@@ -255,11 +254,5 @@ impl Drop for Probe {
     fn drop(&mut self) {
         let sink = self.sink.take();
         swallow(|| drop(sink));
-    }
-}
-
-impl fmt::Debug for Probe {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Probe").field("on", &self.on.get()).finish_non_exhaustive()
     }
 }

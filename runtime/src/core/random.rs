@@ -9,7 +9,6 @@
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 
-#[derive(Debug)]
 pub(crate) struct Random(Cell<u64>);
 
 impl Random {
@@ -43,7 +42,6 @@ impl Random {
 }
 
 /// Numbers that are drawn by lot.
-#[derive(Debug)]
 pub(crate) struct Shuffle {
     random: Random,
     numbers: Vec<u32>,

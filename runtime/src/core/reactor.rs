@@ -73,7 +73,6 @@ impl Wait {
 }
 
 /// The half that handles see: where sources are registered.
-#[derive(Debug)]
 pub(crate) struct Reactor {
     registry: Registry,
     registrations: RefCell<Slab<Rc<Registration>>>,
@@ -81,11 +80,10 @@ pub(crate) struct Reactor {
     closed: Cell<bool>,
     /// The process that built it.
     process: u32,
-    probe: Rc<Probe>,
+    pub(crate) probe: Rc<Probe>,
 }
 
 /// The half that the loop keeps to itself: the one place that waits.
-#[derive(Debug)]
 pub(crate) struct Poller {
     poll: Poll,
     events: Events,
@@ -294,10 +292,6 @@ impl Reactor {
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.get()
     }
-
-    pub(crate) fn probe(&self) -> &Probe {
-        &self.probe
-    }
 }
 
 /// What an operation gets that would have to wait for a loop that does not exist any more.
@@ -329,7 +323,6 @@ const AWAITED: u8 = 16;
 const ALWAYS: u8 = 8;
 
 /// One source: what the kernel has said about it, and who waits to hear more.
-#[derive(Debug)]
 pub(crate) struct Registration {
     token: Token,
     state: Cell<u8>,

@@ -30,7 +30,6 @@ use crate::core::id::{MAX_SERIAL, MAX_SLOTS, TaskId};
 use crate::core::random::Shuffle;
 use queue::Lanes;
 
-#[derive(Debug)]
 pub(crate) struct Slots<T> {
     runtime: u16,
     first_serial: u32,

@@ -48,12 +48,11 @@ impl Key {
     }
 }
 
-#[derive(Debug)]
 pub(crate) struct Timers {
     heap: RefCell<Heap>,
     /// When the runtime ended.
     closed: Cell<Option<Nanos>>,
-    probe: Rc<Probe>,
+    pub(crate) probe: Rc<Probe>,
 }
 
 impl Timers {
@@ -130,13 +129,9 @@ impl Timers {
     pub(crate) fn is_closed_before(&self, deadline: Nanos) -> bool {
         self.closed.get().is_some_and(|now| now < deadline)
     }
-
-    pub(crate) fn probe(&self) -> &Probe {
-        &self.probe
-    }
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Heap {
     /// A 4-ary heap: the children of entry i are entries 4i+1 to 4i+4.
     entries: Vec<Entry>,
@@ -155,7 +150,6 @@ struct Entry {
     slot: u32,
 }
 
-#[derive(Debug)]
 struct Timer {
     waker: Waker,
     serial: u32,

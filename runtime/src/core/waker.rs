@@ -17,7 +17,6 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 use crate::core::context;
 use crate::core::id::TaskId;
 use crate::core::inbox::TABLE;
-use crate::core::panics;
 
 /// The waker of a task.
 #[inline]
@@ -45,41 +44,6 @@ pub(crate) fn number(waker: &Waker) -> Option<TaskId> {
     ptr::eq(waker.vtable(), &VTABLE).then(|| TaskId::from_word(waker.data().addr()))
 }
 
-/// Somebody who waits: one of ours, known by number, or anybody else.
-///
-/// To keep a number, and to wake it, takes no call through a table of functions; a waker takes three.
-#[derive(Debug)]
-pub(crate) enum Waiter {
-    Task(TaskId),
-    Other(Waker),
-}
-
-impl Waiter {
-    /// Foreign code may run: that of a waker's `clone`.
-    #[inline]
-    pub(crate) fn new(waker: &Waker) -> Waiter {
-        number(waker).map_or_else(|| Waiter::Other(waker.clone()), Waiter::Task)
-    }
-
-    /// Whether this would wake whom the waker wakes.
-    #[inline]
-    pub(crate) fn is(&self, waker: &Waker) -> bool {
-        match self {
-            Waiter::Task(id) => number(waker) == Some(*id),
-            Waiter::Other(own) => own.will_wake(waker),
-        }
-    }
-
-    /// Foreign code may run, and panic: then that goes no further.
-    #[inline]
-    pub(crate) fn wake(self) {
-        match self {
-            Waiter::Task(id) => wake_task(id),
-            Waiter::Other(waker) => panics::wake(waker),
-        }
-    }
-}
-
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake_word, wake_word, nothing);
 
 #[inline]
@@ -99,7 +63,7 @@ fn nothing(_: *const ()) {}
 
 /// Here if the task's loop runs on this thread, through its inbox otherwise.
 #[inline]
-fn wake_task(id: TaskId) {
+pub(crate) fn wake_task(id: TaskId) {
     if !context::wake_here(id) {
         wake_elsewhere(id);
     }

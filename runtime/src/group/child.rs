@@ -25,10 +25,10 @@ use pin_project_lite::pin_project;
 
 use crate::core::context;
 use crate::core::panics::{self, Payload, contain, swallow};
-use crate::core::waker::Waiter;
 use crate::error::JoinError;
 use crate::group::nest::Outcome;
 use crate::group::rest::Rest;
+use crate::waiter::Waiter;
 use crate::waiting::Watched;
 
 /// What a child and its handle share.

@@ -21,10 +21,10 @@ use slab::Slab;
 
 use crate::core::context;
 use crate::core::panics::{self, Payload, contain, keep_first};
-use crate::core::waker::Waiter;
 use crate::group::child::{Keep, Unfetched};
 use crate::group::crowd::Crowd;
 use crate::group::rest::Rest;
+use crate::waiter::Waiter;
 
 /// How the body or a child ended.
 pub(super) enum Outcome<'a> {

@@ -15,7 +15,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
-use crate::core::waker::Waiter;
+use crate::waiter::Waiter;
 
 /// The wakers of all children of one parent.
 #[derive(Debug)]

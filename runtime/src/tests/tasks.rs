@@ -417,7 +417,7 @@ impl Stage {
             stage.ids.borrow_mut().push(id);
             if !numbers {
                 // Then each has extras from the beginning, and not only if a waker is kept there.
-                stage.executor.set_name(id, "actor".into());
+                stage.executor.extras.with(id, |extra| extra.name = Some("actor".into()));
             }
             let handle = JoinHandle::new(Rc::clone(&stage.executor), id);
             stage.handles.borrow_mut().push(Some(handle));
@@ -456,7 +456,13 @@ impl Stage {
             Stretch::RanDry,
             "the gone leave the queue"
         );
-        assert!(self.ids.borrow().iter().all(|id| self.executor.name(*id).is_none()));
+        assert!(
+            self.ids.borrow().iter().all(|id| self
+                .executor
+                .extras
+                .get(*id, |extra| extra.name.clone())
+                .is_none())
+        );
         let seen = self.seen.borrow();
         let count = |what: Seen| seen.iter().filter(|seen| **seen == what).count();
         for task in 0..self.ids.borrow().len() {
@@ -480,7 +486,7 @@ impl Stage {
         for id in &tenants {
             assert!(id.slot() < slots, "a slot was not used again");
             assert!(!self.executor.is_over(*id), "the next tenant was cancelled");
-            assert_eq!(self.executor.name(*id), None);
+            assert_eq!(self.executor.extras.get(*id, |extra| extra.name.clone()), None);
         }
         self.executor.cancel_all();
         for id in tenants {

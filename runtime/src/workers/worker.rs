@@ -24,7 +24,8 @@ use std::sync::mpsc::{Sender, channel};
 
 use rustix::process::{Signal, getpid, kill_process};
 
-use crate::core::panics::{self, contain};
+use crate::core::panics::contain;
+use crate::error;
 use crate::workers::frames::{self, HEAD, HELLO, Kind};
 
 /// A function that a worker can run.
@@ -127,7 +128,7 @@ fn answer(jobs: &[(&str, Job)], body: &[u8]) -> io::Result<Vec<u8>> {
     let (kind, said) = match contain(|| job(input)) {
         Ok(Ok(output)) => (Kind::Done, output),
         Ok(Err(error)) => (Kind::Failed, error.into_bytes()),
-        Err(payload) => (Kind::Panicked, panics::message(&*payload).as_bytes().to_vec()),
+        Err(payload) => (Kind::Panicked, error::message(&*payload).as_bytes().to_vec()),
     };
     // Too long to be sent: that is a failure of the job, of which its sender should hear.
     frames::frame(kind, &[&said])

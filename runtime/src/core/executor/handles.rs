@@ -8,13 +8,11 @@
 //!
 //! What it does not know: what polls the handle.
 
-use std::task::Waker;
-
 use super::{CANCELLED, DETACHED, Executor, LARGEST_SHELL, PANICKED, Slot, State};
 use crate::core::cell::BoxedTask;
 use crate::core::id::TaskId;
 use crate::core::panics::swallow;
-use crate::core::probe::{End, Resource};
+use crate::core::probe::End;
 
 /// What came of a handle's poll.
 pub(crate) enum Join<T> {
@@ -76,28 +74,10 @@ impl Executor {
         Some((end, task))
     }
 
-    /// The handle has its output. Returns whether anybody watches.
     #[cold]
-    pub(crate) fn collected(&self, id: TaskId) -> bool {
-        self.drop_extras(id);
-        self.probe.is_on()
-    }
-
-    /// Whether there is more to do for some tasks than for most.
-    #[inline]
-    pub(crate) fn has_extras(&self) -> bool {
-        self.extras.any()
-    }
-
-    #[cold]
-    fn drop_extras(&self, id: TaskId) {
+    pub(crate) fn drop_extras(&self, id: TaskId) {
         let extra = self.extras.remove(id);
         swallow(|| drop(extra));
-    }
-
-    /// Leaves word to wake somebody else; returns who was to be woken until now.
-    pub(crate) fn set_foreign_waiter(&self, id: TaskId, waker: Waker) -> Option<Waker> {
-        self.extras.with(id, |extra| extra.waiter.replace(waker))
     }
 
     pub(crate) fn is_over(&self, id: TaskId) -> bool {
@@ -117,17 +97,6 @@ impl Executor {
         } else if self.extras.any() {
             let waiter = self.extras.get(id, |extra| extra.waiter.take());
             swallow(|| drop(waiter));
-        }
-    }
-
-    /// Tells the probe that the running task begins to wait for the end of task `id`, or that this wait ends.
-    #[cold]
-    pub(crate) fn tell_wait(&self, id: TaskId, begins: bool) {
-        let on = Resource::Task(id);
-        if begins {
-            self.probe.wait_begins(on, 0, self.running(), Some(id));
-        } else {
-            self.probe.wait_ends(on, 0..=0);
         }
     }
 }

@@ -21,7 +21,7 @@ use std::task::Waker;
 
 use slab::Slab;
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Waiters {
     first: Option<Waker>,
     /// Whether the first has only left word.
@@ -31,7 +31,7 @@ pub(crate) struct Waiters {
     more: Option<Box<More>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct More {
     wakers: Slab<Waker>,
     /// In the order in which they were left.

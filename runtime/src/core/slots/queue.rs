@@ -19,7 +19,6 @@
 
 use super::{NOWHERE, Place, Slot};
 
-#[derive(Debug)]
 pub(crate) struct Lanes {
     tasks: Lane,
     world: Lane,
@@ -30,7 +29,6 @@ pub(crate) struct Lanes {
 }
 
 /// Both are [`NOWHERE`] while nobody stands here.
-#[derive(Debug)]
 struct Lane {
     first: Place,
     last: Place,
