@@ -43,7 +43,8 @@ use crate::core::context;
 use crate::core::inbox::{Debt, Inbox};
 use crate::core::panics::{contain, swallow};
 use crate::error::JoinError;
-use crate::pool::{Call, Called, Job, LazyPool, Pool, Refusal, Settings};
+use crate::own_pool::OwnPool;
+use crate::pool::{Call, Called, Job, Pool, Refusal, Settings};
 use crate::reply::Reply;
 
 /// Runs `f` on a thread of the running loop's own pool, beginning now.
@@ -71,7 +72,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let pool = context::with("blocking::unblock", |context| LazyPool::of(context).clone());
+    let pool = context::with("blocking::unblock", |context| OwnPool::of(context).clone());
     let job = Work::new(f, debt());
     let number = pool.submit(Arc::clone(&job) as Arc<dyn Job>);
     Unblock { job, stage: Cell::new(Stage::Submitted(number)), pool, _owner: None }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::core::event_loop::Options;
 use crate::core::probe::{Event, Sink};
 use crate::debug;
-use crate::pool::LazyPool;
+use crate::own_pool::OwnPool;
 use crate::runtime::Runtime;
 
 impl Runtime {
@@ -139,7 +139,7 @@ impl Builder {
             shuffle: self.shuffle,
             shutdown_timeout: self.shutdown_timeout,
             sink: if self.debug { Some(debug::watch(self.probe)) } else { self.probe },
-            helpers: Box::new(LazyPool::new(self.blocking_threads)),
+            helpers: Box::new(OwnPool::new(self.blocking_threads)),
         })
     }
 }

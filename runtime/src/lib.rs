@@ -40,13 +40,13 @@
 
 mod core;
 
+mod own_pool;
 mod pool;
 mod runtime;
 
 pub mod blocking;
 mod builder;
 mod debug;
-mod descriptor;
 mod error;
 mod join;
 mod local;

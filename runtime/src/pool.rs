@@ -29,9 +29,7 @@
 //!
 //! What it does not know: futures, tasks, results.
 
-use std::any::Any;
 use std::borrow::Cow;
-use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -40,7 +38,6 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::core::clock::Stopwatch;
-use crate::core::context::{Context, Helpers};
 use crate::core::inbox::Debt;
 use crate::core::panics::{self, swallow};
 
@@ -437,57 +434,6 @@ impl State {
         self.running += 1;
         Some(job)
     }
-}
-
-/// The pool of a loop that may never need one.
-pub(crate) struct LazyPool {
-    threads: Option<usize>,
-    pool: OnceCell<Pool>,
-    closed: Cell<bool>,
-}
-
-impl LazyPool {
-    pub(crate) fn new(threads: Option<usize>) -> LazyPool {
-        LazyPool { threads, pool: OnceCell::new(), closed: Cell::new(false) }
-    }
-
-    /// The pool of this loop.
-    pub(crate) fn of(context: &Context) -> &Pool {
-        let helpers: &dyn Any = &*context.helpers;
-        helpers.downcast_ref::<LazyPool>().expect("the helpers of each loop are a pool").get()
-    }
-
-    fn get(&self) -> &Pool {
-        self.pool.get_or_init(|| {
-            let threads = self.threads.unwrap_or_else(default_threads);
-            let pool = Pool::new(Settings::new(threads, "roundel-blocking"));
-            if self.closed.get() {
-                pool.close();
-            }
-            pool
-        })
-    }
-}
-
-impl Helpers for LazyPool {
-    fn clear(&self) {
-        self.pool.get().into_iter().for_each(Pool::clear);
-    }
-
-    fn close(&self) {
-        self.closed.set(true);
-        self.pool.get().into_iter().for_each(Pool::close);
-    }
-
-    fn wait(&self, limit: Duration) {
-        self.pool.get().into_iter().for_each(|pool| pool.wait(limit));
-    }
-}
-
-/// Enough for jobs that wait, few enough to have their stacks in memory.
-fn default_threads() -> usize {
-    let cpus = thread::available_parallelism().map_or(1, usize::from);
-    (cpus + 4).min(32)
 }
 
 impl std::fmt::Debug for Pool {

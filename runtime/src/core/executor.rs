@@ -190,7 +190,7 @@ impl Executor {
 
     /// From now on it is the world that wakes, or it is tasks again.
     pub(crate) fn set_arriving(&self, arriving: bool) {
-        self.state.borrow_mut().slots.set_arriving(arriving);
+        self.state.borrow_mut().slots.queue.set_arriving(arriving);
     }
 
     pub(crate) fn has_ready(&self) -> bool {
@@ -263,23 +263,16 @@ impl Executor {
         drop(self.settle(id, end, task));
     }
 
-    /// A task is over, and there is more to do than to wake who awaits it.
+    /// A task is over, and there is more to do than to wake the task that awaits it.
     #[cold]
     fn see_off(&self, id: TaskId, end: End, woken: Option<TaskId>, detached: bool) {
-        if self.watched {
-            self.report_end(id, end, woken);
+        self.probe.emit(|| Event::Done { task: id, end });
+        if let Some(task) = woken {
+            self.probe.emit(|| Event::Wake { task, by: Some(id) });
         }
         self.settle_extras(id);
         if detached {
             self.discard(id);
-        }
-    }
-
-    #[cold]
-    fn report_end(&self, ended: TaskId, end: End, woken: Option<TaskId>) {
-        self.probe.emit(|| Event::Done { task: ended, end });
-        if let Some(task) = woken {
-            self.probe.emit(|| Event::Wake { task, by: Some(ended) });
         }
     }
 
@@ -302,12 +295,12 @@ impl Executor {
             *shells = 0;
         }
         let count = slots.count();
-        if count <= slots::CROWD || *live >= count / 4 {
+        if count <= slots::SHRINK_ABOVE || *live >= count / 4 {
             return;
         }
         // A look through the table is slow. Look again only if the table has grown, if half of its tasks have ended, or if
         // few are left and the last slot is free.
-        let few_gone = *live < FEW && slots.ends_with_nobody();
+        let few_gone = *live < FEW && slots.is_last_over();
         if count > looked.0 || *live < looked.1 / 2 || few_gone {
             slots.for_each_vacant(|slot| slot.task = None);
             *shells = 0;

@@ -158,14 +158,14 @@ impl Inbox {
     /// The same for a loop that would otherwise let virtual time pass: it sleeps only if it is owed something.
     pub(crate) fn park_if_owed(&self) -> bool {
         let mut state = self.lock();
-        state.parked = state.mail.is_empty() && state.is_owed();
+        state.parked = state.mail.is_empty() && state.owed > 0;
         state.parked
     }
 
     /// Whether nothing is in the box and nobody is about to put something in: virtual time may pass.
     pub(crate) fn is_quiet(&self) -> bool {
         let state = self.lock();
-        state.mail.is_empty() && !state.is_owed()
+        state.mail.is_empty() && state.owed == 0
     }
 
     /// Another thread is going to answer this loop, and says so by dropping the debt after its wake.
@@ -231,10 +231,6 @@ impl Inbox {
 }
 
 impl State {
-    fn is_owed(&self) -> bool {
-        self.owed > 0
-    }
-
     /// Remembers that this wake is in the box; false if it was there.
     fn is_new(&mut self, id: TaskId) -> bool {
         if id.slot() >= self.waiting.len() {

@@ -212,7 +212,7 @@ impl Both {
     }
 
     fn set_arriving(&mut self, arriving: bool) {
-        self.slots.set_arriving(arriving);
+        self.slots.queue.set_arriving(arriving);
         self.lanes.set_arriving(arriving);
     }
 
@@ -332,7 +332,7 @@ fn hazard_12_nobody_waits_for_more_than_its_own_lane_twice_over() {
             match word.take(4) {
                 0 => {
                     arriving = word.take(2) == 1;
-                    slots.set_arriving(arriving);
+                    slots.queue.set_arriving(arriving);
                 }
                 1 => {
                     let popped = slots.pop().map(|(id, _)| id);

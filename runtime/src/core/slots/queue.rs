@@ -1,79 +1,79 @@
-//! The queue itself: two lanes of slots, each slot leading to the one behind it.
+//! The queue itself: two lanes of slots, each slot leading to the next one.
 //!
-//! Facts. Whom the world has woken (the kernel, a deadline, another thread) has waited for long, and does little. Whom
-//! another task of this loop has woken, or the task itself, may come back for ever. In one queue, a task that
-//! waits for a byte stands behind sixteen that burn 20 µs each, and is a third of a millisecond late.
+//! Facts. A task that was woken from outside (by the kernel, a deadline, another thread) has waited for long, and does
+//! little. A task that was woken by another task of this loop, or by itself, may come back for ever. In one queue, a task that
+//! waits for a byte stands after sixteen that burn 20 µs each, and is a third of a millisecond late.
 //!
-//! What follows. Two lanes, each first in, first out. While both have somebody, they take turns; so nobody waits for
-//! more than the others in the same lane, twice over.
+//! What follows. Two lanes, each first in, first out. While neither is empty, they take turns. So a task waits at most
+//! for those before it in its own lane, and for as many of the other.
 //!
 //! ```text
-//!   woken by the world ──► ▢ ▢ ▢ ──┐
+//!   woken from outside ──► ▢ ▢ ▢ ──┐
 //!                                  ├─ by turns ──► pop
 //!   woken by a task    ──► ▢ ▢ ▢ ──┘
 //! ```
 //!
-//! So those whose deadlines have passed run in the order of their deadlines, whatever else there is to do.
+//! Tasks whose deadlines have passed run in the order of their deadlines, whatever else there is to do.
 //!
 //! What it does not know: what is in the slots, other than the link.
 
-use super::{NOWHERE, Place, Slot};
+use super::mark::{Index, NOWHERE, Slot};
 
-pub(crate) struct Lanes {
+pub(crate) struct Queue {
     tasks: Lane,
-    world: Lane,
-    /// Whether it is the world that wakes, at present.
+    outside: Lane,
+    /// Set in the steps of a turn that bring wakes from outside: they go to that lane.
     arriving: bool,
-    /// Whose turn it is, if both have somebody.
-    worlds_turn: bool,
+    /// Set when the next pop is to take from the outside lane. It matters only while neither is empty.
+    outside_is_next: bool,
 }
 
-/// Both are [`NOWHERE`] while nobody stands here.
+/// Both ends are [`NOWHERE`] while the lane is empty.
 struct Lane {
-    first: Place,
-    last: Place,
+    first: Index,
+    last: Index,
 }
 
-impl Lanes {
-    pub(crate) fn new() -> Lanes {
+impl Queue {
+    pub(super) fn new() -> Queue {
         let lane = || Lane { first: NOWHERE, last: NOWHERE };
-        Lanes { tasks: lane(), world: lane(), arriving: false, worlds_turn: false }
+        Queue { tasks: lane(), outside: lane(), arriving: false, outside_is_next: false }
     }
 
-    /// From now on it is the world that wakes, or it is tasks again.
+    /// Says what wakes from now on: the kernel, timers and other threads, or tasks.
     #[inline]
     pub(crate) fn set_arriving(&mut self, arriving: bool) {
         self.arriving = arriving;
     }
 
-    /// Puts a slot, which leads nowhere yet, behind the last.
+    /// Puts a slot, which leads nowhere yet, at the end of its lane.
     #[inline]
-    pub(crate) fn push<T: Slot>(&mut self, slots: &mut [T], place: Place) {
-        let lane = if self.arriving { &mut self.world } else { &mut self.tasks };
+    pub(super) fn push<T: Slot>(&mut self, slots: &mut [T], index: Index) {
+        let lane = if self.arriving { &mut self.outside } else { &mut self.tasks };
         match slots.get_mut(lane.last as usize) {
-            Some(last) => last.mark().next = place,
-            None => lane.first = place,
+            Some(last) => last.mark().next = index,
+            None => lane.first = index,
         }
-        lane.last = place;
+        lane.last = index;
     }
 
     #[inline]
-    pub(crate) fn pop<T: Slot>(&mut self, slots: &mut [T]) -> Option<Place> {
-        if self.world.is_empty() {
+    pub(super) fn pop<T: Slot>(&mut self, slots: &mut [T]) -> Option<Index> {
+        if self.outside.is_empty() {
             return self.tasks.pop(slots);
         }
         if !self.tasks.is_empty() {
-            self.worlds_turn = !self.worlds_turn;
-            if !self.worlds_turn {
+            self.outside_is_next = !self.outside_is_next;
+            if !self.outside_is_next {
                 return self.tasks.pop(slots);
             }
         }
-        self.world.pop(slots)
+        self.outside.pop(slots)
     }
 
     #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.tasks.is_empty() && self.world.is_empty()
+    pub(super) fn is_empty(&self) -> bool {
+        self.tasks.is_empty() && self.outside.is_empty()
     }
 }
 
@@ -84,12 +84,12 @@ impl Lane {
     }
 
     #[inline]
-    fn pop<T: Slot>(&mut self, slots: &mut [T]) -> Option<Place> {
-        let place = self.first;
-        self.first = slots.get_mut(place as usize)?.mark().next;
+    fn pop<T: Slot>(&mut self, slots: &mut [T]) -> Option<Index> {
+        let index = self.first;
+        self.first = slots.get_mut(index as usize)?.mark().next;
         if self.is_empty() {
             self.last = NOWHERE;
         }
-        Some(place)
+        Some(index)
     }
 }

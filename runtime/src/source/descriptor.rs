@@ -17,9 +17,9 @@ use std::task::{Context, Poll};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
+use super::registered::Source;
 use crate::core::context;
 use crate::core::reactor::Direction;
-use crate::source::Source;
 
 /// A descriptor of any kind, registered with the running loop: what asyncio calls `add_reader`.
 ///

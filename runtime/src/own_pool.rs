@@ -1,0 +1,66 @@
+//! The threads of one loop.
+//!
+//! Facts. Most loops never need a thread. A loop that ends must not leave threads that work for it.
+//!
+//! Contract. The pool is made when it is first used. The loop sees to its end through [`Helpers`], and knows nothing else
+//! of it.
+//!
+//! What it does not know: jobs.
+
+use std::any::Any;
+use std::cell::{Cell, OnceCell};
+use std::thread;
+use std::time::Duration;
+
+use crate::core::context::{Context, Helpers};
+use crate::pool::{Pool, Settings};
+
+pub(crate) struct OwnPool {
+    threads: Option<usize>,
+    pool: OnceCell<Pool>,
+    closed: Cell<bool>,
+}
+
+impl OwnPool {
+    pub(crate) fn new(threads: Option<usize>) -> OwnPool {
+        OwnPool { threads, pool: OnceCell::new(), closed: Cell::new(false) }
+    }
+
+    /// The pool of this loop.
+    pub(crate) fn of(context: &Context) -> &Pool {
+        let helpers: &dyn Any = &*context.helpers;
+        helpers.downcast_ref::<OwnPool>().expect("the helpers of each loop are a pool").get()
+    }
+
+    fn get(&self) -> &Pool {
+        self.pool.get_or_init(|| {
+            let threads = self.threads.unwrap_or_else(default_threads);
+            let pool = Pool::new(Settings::new(threads, "roundel-blocking"));
+            if self.closed.get() {
+                pool.close();
+            }
+            pool
+        })
+    }
+}
+
+impl Helpers for OwnPool {
+    fn clear(&self) {
+        self.pool.get().into_iter().for_each(Pool::clear);
+    }
+
+    fn close(&self) {
+        self.closed.set(true);
+        self.pool.get().into_iter().for_each(Pool::close);
+    }
+
+    fn wait(&self, limit: Duration) {
+        self.pool.get().into_iter().for_each(|pool| pool.wait(limit));
+    }
+}
+
+/// Enough for jobs that wait, few enough to have their stacks in memory.
+fn default_threads() -> usize {
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    (cpus + 4).min(32)
+}

@@ -1,0 +1,388 @@
+//! An I/O object that is registered with a loop.
+//!
+//! Facts. A non-blocking operation either does its work or says `WouldBlock`. To try costs one system call;
+//! to ask first costs one more.
+//!
+//! What follows. An operation is tried first ([`Source::attempt`]). Only after `WouldBlock` does the task join the waiters
+//! of the registration, and the kernel's next report wakes it. A task that is woken tries again, and waits again if
+//! another one was faster.
+//!
+//! Invariants. 7 and 8 of the reactor.
+//!
+//! What it does not know: sockets.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+
+use crate::core::context;
+use crate::core::reactor::{Direction, Place, Reactor, Registration, gone};
+use crate::task;
+use crate::waits;
+
+/// A direction, known when the program runs ([`Direction`]) or already when it is written ([`Reading`], [`Writing`]):
+/// then nothing has to be asked for while it runs.
+pub trait Way: Copy + Unpin {
+    /// Which way the bytes go.
+    fn direction(self) -> Direction;
+}
+
+impl Way for Direction {
+    #[inline]
+    fn direction(self) -> Direction {
+        self
+    }
+}
+
+/// Always [`Direction::Read`].
+#[derive(Clone, Copy, Debug)]
+pub struct Reading;
+
+impl Way for Reading {
+    #[inline]
+    fn direction(self) -> Direction {
+        Direction::Read
+    }
+}
+
+/// Always [`Direction::Write`].
+#[derive(Clone, Copy, Debug)]
+pub struct Writing;
+
+impl Way for Writing {
+    #[inline]
+    fn direction(self) -> Direction {
+        Direction::Write
+    }
+}
+
+/// An I/O object registered with the running loop.
+///
+/// Made from anything that implements [`mio::event::Source`]; for a plain descriptor see [`AsyncFd`].
+///
+/// ```
+/// use std::io::Read;
+/// use roundel::source::{Direction, Source};
+///
+/// # #[cfg(not(miri))]
+/// roundel::run(async {
+///     let (ours, theirs) = mio::net::UnixStream::pair()?;
+///     let (ours, theirs) = (Source::new(ours)?, Source::new(theirs)?);
+///     let reader = roundel::spawn(async move {
+///         let mut byte = [0];
+///         ours.io(Direction::Read, |mut stream| stream.read(&mut byte)).await?;
+///         std::io::Result::Ok(byte)
+///     });
+///     theirs.io(Direction::Write, |mut stream| std::io::Write::write(&mut stream, b"x")).await?;
+///     assert_eq!(reader.await.unwrap()?, *b"x");
+///     std::io::Result::Ok(())
+/// })
+/// .unwrap();
+/// ```
+pub struct Source<S: mio::event::Source> {
+    /// `None` only after `into_inner`.
+    io: Option<S>,
+    reactor: Rc<Reactor>,
+    registration: Rc<Registration>,
+}
+
+impl<S: mio::event::Source> Source<S> {
+    /// Registers with the running loop.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says: `EPERM` for a file on disk (which [`AsyncFd`] takes), `EBADF` for a descriptor
+    /// that is closed.
+    ///
+    /// # Panics
+    ///
+    /// Outside a loop.
+    #[track_caller]
+    pub fn new(mut io: S) -> io::Result<Source<S>> {
+        let reactor = Rc::clone(&context::expect("Source::new").reactor);
+        let registration = reactor.register(&mut io)?;
+        Ok(Source { io: Some(io), reactor, registration })
+    }
+
+    /// With a registration that was made elsewhere.
+    pub(crate) fn registered(io: S, reactor: Rc<Reactor>, registration: Rc<Registration>) -> Source<S> {
+        Source { io: Some(io), reactor, registration }
+    }
+
+    /// Asks the kernel for a new report, whatever has been read or written behind our back.
+    pub(crate) fn ask_again(
+        &self,
+        source: &mut impl mio::event::Source,
+        direction: Direction,
+    ) -> io::Result<()> {
+        self.reactor.ask_again(source, &self.registration, direction)
+    }
+
+    /// The object inside. Whoever reads or writes it directly has to report a `WouldBlock` with
+    /// [`would_block`](Source::would_block), or `readable` and `writable` will go on saying yes.
+    #[must_use]
+    #[inline]
+    pub fn get_ref(&self) -> &S {
+        self.io.as_ref().expect("a source holds its object until `into_inner`")
+    }
+
+    /// Deregisters, and gives the object back.
+    #[must_use]
+    pub fn into_inner(mut self) -> S {
+        self.leave().expect("a source holds its object until `into_inner`")
+    }
+
+    /// Invariant 8: out of the poll first, closed afterwards.
+    fn leave(&mut self) -> Option<S> {
+        let mut io = self.io.take()?;
+        self.reactor.deregister(&mut io, &self.registration);
+        Some(io)
+    }
+
+    /// Waits until reading is worth a try.
+    pub fn readable(&self) -> Ready<'_, S, Reading> {
+        Ready { waiting: Waiting::new(self, Reading) }
+    }
+
+    /// Waits until writing is worth a try.
+    pub fn writable(&self) -> Ready<'_, S, Writing> {
+        Ready { waiting: Waiting::new(self, Writing) }
+    }
+
+    /// Tries `operation` until it says something else than `WouldBlock`, waiting in between.
+    #[inline]
+    pub fn io<R, Op, W: Way>(&self, way: W, operation: Op) -> Io<'_, S, Op, W>
+    where
+        Op: FnMut(&S) -> io::Result<R>,
+    {
+        Io { waiting: Waiting::new(self, way), operation }
+    }
+
+    /// One try of [`io`](Source::io), for those who implement a `poll` of their own.
+    ///
+    /// The task waits until the next report even if it loses interest: a waker is kept, not a future.
+    pub fn poll_io<R>(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        mut operation: impl FnMut(&S) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        self.attempt(cx, direction, None, &mut operation)
+    }
+
+    /// Tells that a transfer moved fewer bytes than it could have: the next one would block. Saves a system
+    /// call, and is ignored when the kernel has reported more than data (the end may be behind it).
+    #[inline]
+    pub fn fell_short(&self, direction: Direction) {
+        self.registration.fell_short(direction);
+    }
+
+    /// Tells that an operation on [`get_ref`](Source::get_ref) said `WouldBlock`: the next report is news.
+    #[inline]
+    pub fn would_block(&self, direction: Direction) {
+        self.registration.would_block(direction);
+    }
+
+    #[inline]
+    fn attempt<R>(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        place: Option<&mut Option<Place>>,
+        operation: &mut impl FnMut(&S) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        if !self.registration.is_ready(direction) {
+            return match place {
+                Some(place @ None) if !self.reactor.is_closed() => self.wait_anew(cx, direction, place),
+                place => self.wait(cx, direction, place),
+            }
+            .map(Err);
+        }
+        ready!(context::spend(cx.waker()));
+        loop {
+            match operation(self.get_ref()) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.registration.would_block(direction);
+                    return self.wait(cx, direction, place).map(Err);
+                }
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    /// The common case of [`wait`](Source::wait): a future that begins to wait.
+    #[inline(always)]
+    fn wait_anew(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        place: &mut Option<Place>,
+    ) -> Poll<io::Error> {
+        let waker = cx.waker().clone();
+        let new = self.registration.join_waiters(direction).borrow_mut().add(waker);
+        *place = Some(new);
+        self.report(direction, new, true);
+        Poll::Pending
+    }
+
+    /// Leaves word to be woken at the next report. Ready, with an error, only if there will be none.
+    #[cold]
+    fn wait(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        place: Option<&mut Option<Place>>,
+    ) -> Poll<io::Error> {
+        if self.reactor.is_closed() {
+            return Poll::Ready(gone());
+        }
+        match place {
+            None => self.leave_word(cx.waker(), direction),
+            Some(place @ None) => return self.wait_anew(cx, direction, place),
+            Some(Some(place)) => self.wait_on(cx.waker(), direction, *place),
+        }
+        Poll::Pending
+    }
+
+    /// Waits without a place: the waker stays until the next report, and is kept once.
+    fn leave_word(&self, waker: &Waker, direction: Direction) {
+        let registration = &self.registration;
+        if registration.waiters(direction).borrow().has_word(waker) {
+            return;
+        }
+        let waker = waker.clone();
+        registration.join_waiters(direction).borrow_mut().leave_word(waker, task::is_gone);
+        let probe = &self.reactor.probe;
+        if probe.is_on() {
+            let place = *registration.words(direction).start() + probe.next_number();
+            waits::tell(probe, registration.resource(), place, None, true);
+        }
+    }
+
+    /// Goes on waiting at its place, perhaps in another task than before.
+    fn wait_on(&self, waker: &Waker, direction: Direction, place: Place) {
+        let waiters = self.registration.waiters(direction);
+        if !waiters.borrow().holds(place, waker) {
+            let waker = waker.clone();
+            let old = waiters.borrow_mut().renew(place, waker);
+            drop(old);
+            self.report(direction, place, true);
+        }
+    }
+
+    #[inline]
+    fn report(&self, direction: Direction, place: Place, begins: bool) {
+        let place = (direction as u64) << 61 | place.number();
+        waits::tell(&self.reactor.probe, self.registration.resource(), place, None, begins);
+    }
+}
+
+impl<S: mio::event::Source> Drop for Source<S> {
+    fn drop(&mut self) {
+        drop(self.leave());
+    }
+}
+
+impl<S: mio::event::Source + fmt::Debug> fmt::Debug for Source<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("io", &self.io).finish_non_exhaustive()
+    }
+}
+
+/// A future's place among the waiters, given up when the future is dropped.
+struct Waiting<'a, S: mio::event::Source, W: Way> {
+    source: &'a Source<S>,
+    way: W,
+    place: Option<Place>,
+}
+
+impl<'a, S: mio::event::Source, W: Way> Waiting<'a, S, W> {
+    fn new(source: &'a Source<S>, way: W) -> Waiting<'a, S, W> {
+        Waiting { source, way, place: None }
+    }
+
+    /// Who has been woken has no place any more.
+    #[inline]
+    fn resume(&mut self) {
+        let Some(place) = self.place else { return };
+        if self.source.registration.waiters(self.way.direction()).borrow().has_woken(place) {
+            self.place = None;
+            self.source.report(self.way.direction(), place, false);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn give_up(&self, place: Place) {
+        let waker = self.source.registration.waiters(self.way.direction()).borrow_mut().remove(place);
+        drop(waker);
+        self.source.report(self.way.direction(), place, false);
+    }
+}
+
+impl<S: mio::event::Source, W: Way> Drop for Waiting<'_, S, W> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(place) = self.place.take() {
+            self.give_up(place);
+        }
+    }
+}
+
+/// See [`Source::readable`] and [`Source::writable`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Ready<'a, S: mio::event::Source, W: Way> {
+    waiting: Waiting<'a, S, W>,
+}
+
+impl<S: mio::event::Source, W: Way> Future for Ready<'_, S, W> {
+    type Output = io::Result<()>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.waiting.resume();
+        let Waiting { source, way, place } = &mut self.waiting;
+        source.attempt(cx, way.direction(), Some(place), &mut |_| Ok(()))
+    }
+}
+
+/// See [`Source::io`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Io<'a, S: mio::event::Source, Op, W: Way> {
+    waiting: Waiting<'a, S, W>,
+    operation: Op,
+}
+
+// The operation is called, never polled: it does not have to stay where it is.
+impl<S: mio::event::Source, Op, W: Way> Unpin for Io<'_, S, Op, W> {}
+
+impl<R, S, Op, W> Future for Io<'_, S, Op, W>
+where
+    S: mio::event::Source,
+    Op: FnMut(&S) -> io::Result<R>,
+    W: Way,
+{
+    type Output = io::Result<R>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<R>> {
+        self.waiting.resume();
+        let Io { waiting: Waiting { source, way, place }, operation } = &mut *self;
+        source.attempt(cx, way.direction(), Some(place), operation)
+    }
+}
+
+impl<S: mio::event::Source, W: Way> fmt::Debug for Ready<'_, S, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ready").field("direction", &self.waiting.way.direction()).finish_non_exhaustive()
+    }
+}
+
+impl<S: mio::event::Source, Op, W: Way> fmt::Debug for Io<'_, S, Op, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Io").field("direction", &self.waiting.way.direction()).finish_non_exhaustive()
+    }
+}
