@@ -84,7 +84,7 @@ fn runtime() -> Vec<Source> {
 }
 
 fn all_rust() -> Vec<Source> {
-    ["runtime", "net", "testkit", "examples", "benches", "docs"]
+    ["runtime", "net", "examples", "benches", "docs"]
         .iter()
         .flat_map(|folder| sources(folder, &[".rs"]))
         .collect()

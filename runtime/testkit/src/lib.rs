@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod alone;
+pub mod fair;
 mod log;
 mod random;
 mod watchdog;
