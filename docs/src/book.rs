@@ -2,9 +2,10 @@
 //!
 //! Facts. The table of contents is `docs/SUMMARY.md`, in mdBook's form; a code host shows the same files as they are.
 //!
-//! What follows. A chapter is a Markdown file that the table names. [`listing`] makes what belongs after a mark. That is a
-//! piece of a source with its file and lines, or what a program prints when it runs here and now, or what strace sees of
-//! the program. A listing of strace stays as it is while the calls are the same, and where nothing can be traced.
+//! What follows. A chapter is a Markdown file that the table names. [`listing`] makes what belongs after a mark. That
+//! is a piece of a source with its file and lines, or what a program prints when it runs here and now, or what strace
+//! sees of the program. A listing of strace stays as it is while the calls are the same, and where nothing can be
+//! traced.
 //!
 //! What it does not know: whether a chapter is good.
 
@@ -178,8 +179,8 @@ fn built(name: &str) -> Result<PathBuf, String> {
     file.exists().then_some(file).ok_or_else(|| format!("no example is called `{name}`"))
 }
 
-/// Builds the examples as `cargo test` does, and returns their folder. With `-p examples` the features would differ, and
-/// cargo would build the dependencies and all examples a second time.
+/// Builds the examples as `cargo test` does, and returns their folder. With `-p examples` the features would differ,
+/// and cargo would build the dependencies and all examples a second time.
 fn build() -> Result<PathBuf, String> {
     let this = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
     // `target/debug/book`, or `target/debug/deps/book-123`.

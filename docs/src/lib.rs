@@ -62,7 +62,8 @@ impl Source {
         name.strip_suffix(".rs").unwrap_or(name)
     }
 
-    /// The lines of code, numbered from one. Comments are left out, and so is everything after the line that begins the tests.
+    /// The lines of code, numbered from one. Comments are left out, and so is everything after the line that begins the
+    /// tests.
     pub fn code(&self) -> impl Iterator<Item = (usize, &str)> {
         let lines = self.text.lines().enumerate().map(|(index, line)| (index + 1, line));
         let code = lines.take_while(|(_, line)| !line.starts_with("mod tests {"));

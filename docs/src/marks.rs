@@ -1,7 +1,7 @@
 //! The marks in a chapter, and the listings that belong between them.
 //!
-//! Facts. A listing that was copied by hand is wrong after the next change of its source. A reader on a code host sees the
-//! Markdown as it is, so the listing has to be in it.
+//! Facts. A listing that was copied by hand is wrong after the next change of its source. A reader on a code host sees
+//! the Markdown as it is, so the listing has to be in it.
 //!
 //! What follows. A chapter says where a listing comes from, and the listing stands between two marks:
 //!

@@ -1,12 +1,12 @@
 //! Finds sentences that a native reader of English would read twice, as far as plain string code can find them.
 //!
-//! Facts. Most of the bad sentences in a translated text follow a few patterns. A task, a future or a program is no "he".
-//! A statement that begins with "Who" looks like a question. ", for" in the sense of "because" looks like a purpose.
-//! "Behind" is a place, not a time.
+//! Facts. Most of the bad sentences in a translated text follow a few patterns. A task, a future or a program is no
+//! "he". A statement that begins with "Who" looks like a question. ", for" in the sense of "because" looks like a
+//! purpose. "Behind" is a place, not a time.
 //!
-//! What follows. A text is cut into paragraphs, because a pattern may be split between two lines. In Markdown these are its
-//! paragraphs, list items and table rows. In Rust they are comments. Code between backticks, fenced blocks and generated
-//! tables are left out. [`slips`] then returns each pattern that a paragraph has.
+//! What follows. A text is cut into paragraphs, because a pattern may be split between two lines. In Markdown these are
+//! its paragraphs, list items and table rows. In Rust they are comments. Code between backticks, fenced blocks and
+//! generated tables are left out. [`slips`] then returns each pattern that a paragraph has.
 //!
 //! What it does not know: whether a text without slips is good. Read it aloud.
 

@@ -18,8 +18,8 @@ use docs::{root, sources};
 
 /// Calls `check` with every mark of the book and its listing, and fails with all the complaints.
 ///
-/// A check may run a program. Programs run at the same time, one per processor. The programs that measure time run after
-/// these, one by one.
+/// A check may run a program. Programs run at the same time, one per processor. The programs that measure time run
+/// after these, one by one.
 fn every_mark(check: impl Fn(&Chapter, &Ask, &str) -> Result<(), String> + Sync) {
     let chapters = chapters();
     let all = chapters.iter().flat_map(|chapter| {

@@ -1,5 +1,5 @@
-//! No module of `roundel-net` needs itself, not even through other modules. So each file can be read with only the files
-//! below it in mind.
+//! No module of `roundel-net` needs itself, not even through other modules. So each file can be read with only the
+//! files below it in mind.
 //!
 //! Facts. A module needs another one if its code names it: `crate::a::b`, `super::b`, or `b::` for a child. Comments
 //! and unit tests may name anything.
@@ -47,8 +47,8 @@ fn paths(line: &str) -> Vec<String> {
     found
 }
 
-/// The module that a path leads to. If the path names something else, an item of the root for example, this is the module
-/// that has the item.
+/// The module that a path leads to. If the path names something else, an item of the root for example, this is the
+/// module that has the item.
 fn resolve(path: &str, here: &str, modules: &BTreeSet<String>) -> Option<String> {
     let mut parts: Vec<&str> = path.split("::").collect();
     let mut at: Vec<&str> = here.split("::").filter(|part| *part != "lib").collect();

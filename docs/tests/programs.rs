@@ -1,5 +1,5 @@
-//! Every program is in the book's table of programs, with its command and a test, or is shown by a chapter. And everything
-//! in the table exists.
+//! Every program is in the book's table of programs, with its command and a test, or is shown by a chapter. And
+//! everything in the table exists.
 
 #![forbid(unsafe_code)]
 #![cfg(not(miri))]

@@ -14,7 +14,8 @@ const EXCEPTED: &[&str] = &[
     "runtime/src/",
 ];
 
-/// The texts and sources in these folders, and two of the Markdown files at the root. (The changelog is a list of notes.)
+/// The texts and sources in these folders, and two of the Markdown files at the root. (The changelog is a list of
+/// notes.)
 fn texts() -> Vec<Source> {
     let folders = ["runtime", "net", "examples", "benches", "docs"];
     let mut texts: Vec<Source> = folders.iter().flat_map(|folder| sources(folder, &[".md", ".rs"])).collect();

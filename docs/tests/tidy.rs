@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use docs::{Source, root, sources};
 
-/// The layers of `runtime/src`, from the ground up. A file may use the files in lower layers, and those in its own layer
-/// if the layer says so.
+/// The layers of `runtime/src`, from the ground up. A file may use the files in lower layers, and those in its own
+/// layer if the layer says so.
 const LAYERS: &[(&str, &[&str], Siblings)] = &[
     (
         "leaves",
@@ -72,7 +72,8 @@ const CORE: &[&str] = &[
     "id", "clock", "random", "panics", "probe", "slots", "timers", "alarm", "inbox", "reactor", "pool",
     "cell", "extras", "executor", "context", "waker", "pace", "runtime", "join", "source",
 ];
-/// Lines of code: comments and blank lines are not counted, because there should be more of them where the code is hard.
+/// Lines of code: comments and blank lines are not counted, because there should be more of them where the code is
+/// hard.
 const MOST_LINES_OF_CORE: usize = 3_951;
 const LONGEST_FUNCTION: usize = 70;
 const LONGEST_FILE: usize = 500;
@@ -362,7 +363,8 @@ fn the_modules_of_benches_form_no_circle() {
     };
     let mut left: BTreeMap<String, Vec<String>> = all.iter().map(named).collect();
     assert!(left.values().map(Vec::len).sum::<usize>() > 100, "does this test still find them? {left:?}");
-    // A module that names none of the modules that are left is in no circle. Remove such modules until only circles are left.
+    // A module that names none of the modules that are left is in no circle. Remove such modules until only circles are
+    // left.
     while let Some(module) = left
         .iter()
         .find(|(_, named)| named.iter().all(|named| !left.contains_key(named)))
@@ -383,8 +385,8 @@ fn no_two_files_of_benches_share_a_name() {
     }
 }
 
-/// Public enums that need not grow. There are two directions. A receiver has missed values, or has received the last one. A
-/// macro matches the other two.
+/// Public enums that need not grow. There are two directions. A receiver has missed values, or has received the last
+/// one. A macro matches the other two.
 const COMPLETE: &[&str] = &["BroadcastError", "Direction", "Either", "MaybeDone"];
 
 #[test]

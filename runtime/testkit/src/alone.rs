@@ -22,8 +22,8 @@ pub fn is_alone(test: &str) -> bool {
     std::env::var(ALONE).is_ok_and(|name| name == test)
 }
 
-/// Runs `body` in a separate process, where nothing else opens descriptors, starts threads, allocates or handles signals.
-/// Call it from the test that is named `test`.
+/// Runs `body` in a separate process, where nothing else opens descriptors, starts threads, allocates or handles
+/// signals. Call it from the test that is named `test`.
 ///
 /// # Panics
 ///

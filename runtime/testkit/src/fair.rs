@@ -1,12 +1,12 @@
 //! A table of futures that are always ready, and what has to hold for each of them.
 //!
-//! Facts. A future that is always ready never goes back to the loop by itself. The budget makes it go back: each await of
-//! one of our futures is an operation, and one poll of a task may do 128 of them. If a future forgets to count, one task
-//! can stop all others. If a combinator takes "no budget" for "not ready", it gives a wrong answer.
+//! Facts. A future that is always ready never goes back to the loop by itself. The budget makes it go back: each await
+//! of one of our futures is an operation, and one poll of a task may do 128 of them. If a future forgets to count, one
+//! task can stop all others. If a combinator takes "no budget" for "not ready", it gives a wrong answer.
 //!
-//! What follows. Each public future has a [`Row`] that makes it ready again and again. [`assert_fair`] awaits the row in a
-//! loop, by itself and inside every combinator, beside a task that counts its own polls. [`assert_ready_wins`] pits it
-//! against a deadline that has passed. [`missing`] reads the sources and finds the futures that have no row.
+//! What follows. Each public future has a [`Row`] that makes it ready again and again. [`assert_fair`] awaits the row
+//! in a loop, by itself and inside every combinator, beside a task that counts its own polls. [`assert_ready_wins`]
+//! pits it against a deadline that has passed. [`missing`] reads the sources and finds the futures that have no row.
 //! [`fairness_tests`](crate::fairness_tests) makes a test of each of the three.
 
 use std::cell::Cell;
@@ -60,8 +60,8 @@ macro_rules! row {
     };
 }
 
-/// The three tests that every table of rows has to pass. `$rows` is called once in each test; `$exempt` lists the futures
-/// that need no row.
+/// The three tests that every table of rows has to pass. `$rows` is called once in each test; `$exempt` lists the
+/// futures that need no row.
 #[macro_export]
 macro_rules! fairness_tests {
     ($rows:path, $exempt:path) => {
@@ -180,8 +180,8 @@ fn polls_beside(row: &Row, awaits: usize, wrap: fn(Step) -> Step) -> usize {
     })
 }
 
-/// A ready future wins against a deadline that has passed, a cancelled token, and the arms after it. It wins every time,
-/// however much of the budget has been used.
+/// A ready future wins against a deadline that has passed, a cancelled token, and the arms after it. It wins every
+/// time, however much of the budget has been used.
 ///
 /// # Panics
 ///

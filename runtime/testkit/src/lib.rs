@@ -1,10 +1,10 @@
-//! What the tests of several packages share: loops that notice a hang, a log of what the loop did, random numbers, tables
-//! of futures that have to be fair, and separate processes.
+//! What the tests of several packages share: loops that notice a hang, a log of what the loop did, random numbers,
+//! tables of futures that have to be fair, and separate processes.
 //!
 //! A hang is the failure that these tests look for most, so it must be cheap to notice. On a virtual clock it costs
 //! nothing: when no task can run and no event has come, the clock jumps, and a timeout of an hour is over at once. That
-//! needs I/O that arrives without delay, as between the two ends of a Unix socket; tests with TCP run on the real clock.
-//! A watchdog stops a loop that spins.
+//! needs I/O that arrives without delay, as between the two ends of a Unix socket; tests with TCP run on the real
+//! clock. A watchdog stops a loop that spins.
 
 #![forbid(unsafe_code)]
 
@@ -52,8 +52,8 @@ fn run(builder: Builder, limit: Duration, body: &impl AsyncFn(Log)) -> bool {
     runtime.block_on(async { time::timeout(limit, body(log)).await }).is_ok()
 }
 
-/// Lets everything happen that can happen. On a virtual clock this is exact, because time passes only when nothing else can
-/// happen. On the real clock, the loop looks at the kernel at least three times.
+/// Lets everything happen that can happen. On a virtual clock this is exact, because time passes only when nothing else
+/// can happen. On the real clock, the loop looks at the kernel at least three times.
 pub async fn settle() {
     for _ in 0..3 {
         time::sleep(Duration::from_millis(1)).await;
