@@ -552,7 +552,7 @@ fn row_76_77_attempts_are_counted_and_come_at_0_2_6_14() {
 
 #[test]
 fn row_78_full_jitter_spreads_the_herd() {
-    // A thousand clients that fail together at time zero; when does each come back?
+    // A thousand clients fail together at time zero. When does each come back?
     let peak = |jitter: Jitter| {
         virtually(async {
             let buckets = Rc::new(RefCell::new(vec![0_u32; 100]));

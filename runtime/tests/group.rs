@@ -576,7 +576,7 @@ fn row_38_dropped_it_drops_in_the_same_order() {
 }
 
 #[test]
-fn row_38_a_forgotten_scope_runs_no_child() {
+fn row_38_forgotten_it_runs_no_child() {
     let runs = Cell::new(0);
     let mut whole = Box::pin(scope(async |s: &Scope<'_>| {
         drop(s.spawn(async {

@@ -120,7 +120,7 @@ async fn talk() {
     echo.await.unwrap();
 }
 
-/// Sleeps, none of which may end early, and wakes from another thread.
+/// Sleeps, which may not end early, and wakes from another thread.
 async fn sleep_and_be_woken() {
     let remote = roundel::remote();
     let thread = std::thread::spawn(move || {

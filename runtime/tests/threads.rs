@@ -29,7 +29,7 @@ impl Account {
         waker.into_iter().for_each(Waker::wake);
     }
 
-    /// Waits until `count` have been sent: if a wake were lost, for ever.
+    /// Waits until `count` have been sent. If a wake were lost, it would wait for ever.
     async fn receive(&self, count: u64) {
         poll_fn(|cx| {
             if self.waker.lock().unwrap().as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
