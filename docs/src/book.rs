@@ -2,11 +2,12 @@
 //!
 //! Facts. The table of contents is `docs/SUMMARY.md`, in mdBook's form; a code host shows the same files as they are.
 //!
-//! What follows. A chapter is a Markdown file that the table names. [`listing`] makes what belongs behind a mark: a piece
-//! of a source with its file and lines, or what a program prints when it is run, here and now, or what strace sees of it.
-//! Such a listing stays as it is while the calls are the same, and where nothing can be traced.
+//! What follows. A chapter is a Markdown file that the table names. [`listing`] makes what belongs after a mark. That
+//! is a piece of a source with its file and lines, or what a program prints when it runs here and now, or what strace
+//! sees of the program. A listing of strace stays as it is while the calls are the same, and where nothing can be
+//! traced.
 //!
-//! What it does not know: whether somebody reads it.
+//! What it does not know: whether a chapter is good.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ use crate::root;
 pub struct Chapter {
     /// For example `chapters/04-a-waker-is-a-number.md`.
     pub path: String,
-    /// As it is.
+    /// The whole text.
     pub text: String,
 }
 
@@ -29,7 +30,7 @@ pub struct Chapter {
 ///
 /// # Panics
 ///
-/// When one that it names is not there.
+/// If the table names a chapter that does not exist.
 #[must_use]
 pub fn chapters() -> Vec<Chapter> {
     let table = fs::read_to_string(root().join("docs/SUMMARY.md")).expect("docs/SUMMARY.md");
@@ -41,11 +42,11 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A chapter with all its listings as they have to be.
+/// The text of a chapter in which all listings are up to date.
 ///
 /// # Errors
 ///
-/// What a mark asks for and is not there: where, and why.
+/// If a mark asks for something that does not exist: where the mark is, and why it failed.
 pub fn made(chapter: &Chapter) -> Result<String, String> {
     let whole = |why: String| format!("docs/{}: {why}", chapter.path);
     let marks = marks(&chapter.text).map_err(whole)?;
@@ -56,7 +57,7 @@ pub fn made(chapter: &Chapter) -> Result<String, String> {
         let is_trace = matches!(mark.ask, Ask::Strace { .. });
         let new = if is_trace && !can_trace { Ok(old.to_owned()) } else { listing(&mark.ask, &chapter.path) };
         let new = new.map_err(|why| place(&mark, why))?;
-        // What differs each time, addresses or times, is left as it was.
+        // Addresses and times differ in each run, so a listing that differs in nothing else stays as it was.
         let same = same(&mark.ask, old, &new);
         Ok::<_, String>((mark, if same { old.to_owned() } else { new }))
     });
@@ -73,11 +74,11 @@ pub fn same(ask: &Ask, old: &str, new: &str) -> bool {
     }
 }
 
-/// What belongs behind a mark of this chapter.
+/// What belongs after a mark of this chapter.
 ///
 /// # Errors
 ///
-/// When there is no such piece or program.
+/// If there is no such piece or program.
 pub fn listing(ask: &Ask, chapter: &str) -> Result<String, String> {
     match ask {
         Ask::Cite { file, from, to } => cited(file, from, to, chapter),
@@ -120,19 +121,19 @@ pub fn command(words: &[String]) -> String {
 ///
 /// # Errors
 ///
-/// When it does not exist, or fails: what it complained about.
+/// If it does not exist, or if it fails: then with what it printed to its standard error.
 pub fn printed(words: &[String]) -> Result<String, String> {
     run(words, &mut Command::new(built(&words[0])?))
 }
 
-/// The calls that are shown: those with which a loop asks, and those with which bytes move.
+/// The calls that a listing shows: those by which a loop asks the kernel, and those that move bytes.
 const CALLS: &str = "trace=read,write,%network,/epoll,/timerfd";
 
-/// Whether there is a strace, and it may look at what it has started.
+/// Checks that strace is installed and may trace the programs that it starts.
 ///
 /// # Errors
 ///
-/// Why not.
+/// If not: why.
 pub fn can_trace() -> Result<(), String> {
     let tried = Command::new("strace").args(["-o", "/dev/null", "-e", CALLS, "true"]).output();
     let output = tried.map_err(|error| format!("strace: {error}"))?;
@@ -140,7 +141,7 @@ pub fn can_trace() -> Result<(), String> {
     output.status.success().then_some(()).ok_or_else(|| format!("strace: {}", complaint.trim()))
 }
 
-/// What strace tells of an example, from the first line that it prints to the last.
+/// What strace reports of an example, from the first line that the example prints to the last.
 fn traced(words: &[String]) -> Result<String, String> {
     let number = std::process::id();
     let file = std::env::temp_dir().join(format!("roundel-trace-{number}-{}", words.join("-")));
@@ -171,15 +172,15 @@ fn run(words: &[String], command: &mut Command) -> Result<String, String> {
     }
 }
 
-/// The file of an example. All of them are built once, by the first who asks.
+/// The file of an example. The first call builds all of them.
 fn built(name: &str) -> Result<PathBuf, String> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let file = BUILT.get_or_init(build).as_ref()?.join(name);
     file.exists().then_some(file).ok_or_else(|| format!("no example is called `{name}`"))
 }
 
-/// Builds the examples as `cargo test` does. With `-p examples` the features would be other ones, and cargo would build
-/// the dependencies and all examples a second time. Returns their folder.
+/// Builds the examples as `cargo test` does, and returns their folder. With `-p examples` the features would differ,
+/// and cargo would build the dependencies and all examples a second time.
 fn build() -> Result<PathBuf, String> {
     let this = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
     // `target/debug/book`, or `target/debug/deps/book-123`.

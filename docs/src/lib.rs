@@ -1,9 +1,10 @@
-//! Reads the workspace's own sources, for the tests that hold what the text promises.
+//! Reads the workspace's own sources. The tests of this crate use it to check what the texts promise.
 
 #![forbid(unsafe_code)]
 
 pub mod book;
 pub mod marks;
+pub mod prose;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub struct Source {
     /// For example `runtime/src/core/waker.rs`.
     pub path: String,
-    /// The whole of it.
+    /// The whole text.
     pub text: String,
 }
 
@@ -23,7 +24,7 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate is one below the root").to_owned()
 }
 
-/// All files below `folder` whose names end in one of `endings`, in the order of their paths.
+/// All files below `folder` whose names end in one of `endings`, sorted by path.
 ///
 /// # Panics
 ///
@@ -61,7 +62,8 @@ impl Source {
         name.strip_suffix(".rs").unwrap_or(name)
     }
 
-    /// The lines of code, numbered from one: no comments, nothing after the line that begins the tests.
+    /// The lines of code, numbered from one. Comments are left out, and so is everything after the line that begins the
+    /// tests.
     pub fn code(&self) -> impl Iterator<Item = (usize, &str)> {
         let lines = self.text.lines().enumerate().map(|(index, line)| (index + 1, line));
         let code = lines.take_while(|(_, line)| !line.starts_with("mod tests {"));

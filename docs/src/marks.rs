@@ -1,7 +1,7 @@
-//! The marks in a chapter, and what belongs between them.
+//! The marks in a chapter, and the listings that belong between them.
 //!
-//! Facts. A listing that was copied is wrong after the next change. A reader on a code host sees the Markdown as it is, so
-//! what is shown has to be in it.
+//! Facts. A listing that was copied by hand is wrong after the next change of its source. A reader on a code host sees
+//! the Markdown as it is, so the listing has to be in it.
 //!
 //! What follows. A chapter says where a listing comes from, and the listing stands between two marks:
 //!
@@ -15,10 +15,10 @@
 //! <!-- end -->
 //! ```
 //!
-//! `cargo run -p docs --bin book` puts the listings in; a test holds that they are what it would put in. Whoever changes
-//! or removes a line that is cited has to look at the chapter.
+//! `cargo run -p docs --bin book` puts the listings in, and a test checks that they are up to date. If you change or
+//! remove a line that is cited, read the chapter again.
 //!
-//! What it does not know: what is true. It knows what is there.
+//! What it does not know: whether the text around a listing is true.
 
 use std::ops::Range;
 
@@ -55,7 +55,7 @@ pub struct Mark {
     pub line: usize,
     /// What it asks for.
     pub ask: Ask,
-    /// From behind the mark to the end mark, in bytes.
+    /// The bytes after the mark, up to the end mark.
     pub listing: Range<usize>,
 }
 
@@ -67,7 +67,7 @@ const END: &str = "<!-- end -->";
 ///
 /// # Errors
 ///
-/// A mark that has no end, or is not understood: the line, and why.
+/// If a mark has no end, or cannot be understood: the line, and why.
 pub fn marks(chapter: &str) -> Result<Vec<Mark>, String> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -81,7 +81,7 @@ pub fn marks(chapter: &str) -> Result<Vec<Mark>, String> {
         };
         let length = chapter[begin..]
             .find(END)
-            .ok_or(format!("line {}: there is no `{END}` behind this mark", index + 1))?;
+            .ok_or(format!("line {}: there is no `{END}` after this mark", index + 1))?;
         found.push(Mark { line: index + 1, ask, listing: begin..begin + length });
     }
     Ok(found)
@@ -115,7 +115,7 @@ fn words(what: &str) -> Vec<String> {
 /// A piece of a source: the lines, and the numbers of the first and the last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
-    /// Without what all of its lines are indented by.
+    /// The lines without their common indentation.
     pub text: String,
     /// Numbered from one.
     pub first: usize,
@@ -127,7 +127,7 @@ pub struct Piece {
 ///
 /// # Errors
 ///
-/// When the text is not in the source, or more than once: which.
+/// If the source does not have the text, or has it more than once: which text.
 pub fn piece(source: &str, from: &str, to: &str) -> Result<Piece, String> {
     let lines: Vec<&str> = source.lines().collect();
     let first = if from.is_empty() { 0 } else { only(&lines, 0, from)? };
@@ -139,7 +139,7 @@ pub fn piece(source: &str, from: &str, to: &str) -> Result<Piece, String> {
     Ok(Piece { text: without_indent(&lines[first..=last]), first: first + 1, last: last + 1 })
 }
 
-/// The index of the only line with this text; a line that begins with it is meant before one that contains it.
+/// The index of the only line with this text. Lines that begin with it come before lines that only contain it.
 fn only(lines: &[&str], before: usize, text: &str) -> Result<usize, String> {
     let at = |is: &dyn Fn(&str) -> bool| -> Vec<usize> {
         lines.iter().enumerate().filter(|(_, line)| is(line)).map(|(index, _)| index).collect()
@@ -155,7 +155,7 @@ fn only(lines: &[&str], before: usize, text: &str) -> Result<usize, String> {
     }
 }
 
-/// The line that closes what the first one opens, which rustfmt puts below its beginning.
+/// The line that closes what the first one opens. rustfmt gives both the same indentation.
 fn end_of_item(lines: &[&str], first: usize) -> Result<usize, String> {
     let indent = indent(lines[first]);
     if lines[first].trim_end().ends_with([';', '}']) {
@@ -178,7 +178,7 @@ fn without_indent(lines: &[&str]) -> String {
     lines.iter().map(|line| format!("{}\n", line.get(least..).unwrap_or("").trim_end())).collect()
 }
 
-/// A chapter with these listings between its marks.
+/// The text of a chapter with these listings between its marks.
 pub fn with_listings(chapter: &str, listings: &[(Mark, String)]) -> String {
     let mut text = String::new();
     let mut at = 0;
@@ -190,7 +190,7 @@ pub fn with_listings(chapter: &str, listings: &[(Mark, String)]) -> String {
     text + &chapter[at..]
 }
 
-/// A text with each number replaced, for the comparison of what varies.
+/// A text in which each number is replaced, to compare outputs whose numbers vary.
 pub fn without_numbers(text: &str) -> String {
     let mut out = String::new();
     let mut inside = false;
@@ -203,7 +203,7 @@ pub fn without_numbers(text: &str) -> String {
         }
         inside = number;
     }
-    // A wider number takes a space less before it.
+    // Columns are aligned with spaces, so a number with more digits has fewer spaces before it.
     out.split_inclusive('\n')
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ") + "\n")
         .collect()
@@ -213,7 +213,7 @@ pub fn without_numbers(text: &str) -> String {
 pub fn calls(listing: &str) -> Vec<&str> {
     let names = listing.lines().filter_map(|line| Some(line.split_once('(')?.0));
     let is_name = |name: &&str| name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
-    // Some machines know the first only by the second, which it is a case of.
+    // Some machines have only `epoll_pwait`, of which `epoll_wait` is a special case.
     names.filter(is_name).map(|name| if name == "epoll_pwait" { "epoll_wait" } else { name }).collect()
 }
 

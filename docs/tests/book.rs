@@ -1,4 +1,4 @@
-//! Nothing in the book may rot: listings, outputs, links, exercises, words.
+//! Nothing in the book may become outdated: listings, outputs, links, exercises, words.
 //!
 //! The Rust blocks are compiled and run as documentation tests of this crate (see `chapters!` in `src/lib.rs`).
 
@@ -16,10 +16,10 @@ use docs::book::{Chapter, can_trace, chapters, listing, same};
 use docs::marks::{Ask, Mark, marks};
 use docs::{root, sources};
 
-/// Calls `check` with every mark of the book and its listing, and fails with all that it complains about.
+/// Calls `check` with every mark of the book and its listing, and fails with all the complaints.
 ///
-/// A check may run a program. Programs run at the same time, one for each processor. Those that measure time come after
-/// them, one by one.
+/// A check may run a program. Programs run at the same time, one per processor. The programs that measure time run
+/// after these, one by one.
 fn every_mark(check: impl Fn(&Chapter, &Ask, &str) -> Result<(), String> + Sync) {
     let chapters = chapters();
     let all = chapters.iter().flat_map(|chapter| {
@@ -42,7 +42,7 @@ fn every_mark(check: impl Fn(&Chapter, &Ask, &str) -> Result<(), String> + Sync)
     );
 }
 
-/// Calls `check` with each item, in so many threads, and returns what it complains about.
+/// Calls `check` with each item, in this number of threads, and returns the complaints.
 fn at_once<T: Sync>(threads: usize, items: &[T], check: impl Fn(&T) -> Option<String> + Sync) -> Vec<String> {
     let next = AtomicUsize::new(0);
     let mine = || std::iter::from_fn(|| items.get(next.fetch_add(1, Relaxed))).filter_map(&check).collect();
@@ -76,7 +76,7 @@ fn every_output_is_what_the_program_prints() {
 #[test]
 fn every_trace_has_the_calls_that_are_shown() {
     if let Err(why) = can_trace() {
-        // Past the test's own output, which nobody sees of a test that succeeds.
+        // Not through the test's own output, because the harness hides that if the test passes.
         let _ = writeln!(std::io::stderr(), "SKIPPED: no trace in the book is compared ({why})");
         return;
     }
@@ -90,7 +90,7 @@ fn every_trace_has_the_calls_that_are_shown() {
     });
 }
 
-/// All Markdown files that a reader may come by.
+/// All Markdown files for readers.
 fn texts() -> Vec<(String, String)> {
     let mut texts: Vec<_> =
         sources("docs", &[".md"]).into_iter().map(|text| (text.path, text.text)).collect();
@@ -137,7 +137,7 @@ fn plain(path: &Path) -> PathBuf {
     })
 }
 
-/// Why this link of this file leads nowhere, if it does not.
+/// Why this link of this file leads nowhere. `None` if it leads somewhere.
 fn broken(file: &str, text: &str, link: &str) -> Option<String> {
     if link.starts_with("https://") || link.starts_with("http://") {
         return None;
@@ -224,7 +224,7 @@ fn every_exercise_has_an_answer() {
     }
 }
 
-/// What is compiled of the book: its blocks of Rust, without the spaces.
+/// The blocks of Rust of the book, which are compiled, without their spaces.
 fn compiled() -> String {
     let blocks = chapters().into_iter().flat_map(|chapter| {
         let parts: Vec<String> = chapter.text.split("\n```rust").skip(1).map(str::to_owned).collect();
@@ -238,17 +238,17 @@ fn without_spaces(text: &str) -> String {
     text.split_whitespace().collect()
 }
 
-/// The cells of the rows of all tables of a text, without their heads.
+/// The cells of each row of all tables of a text, without the heads of the tables.
 fn rows(text: &str) -> impl Iterator<Item = Vec<String>> {
     let rows = prose(text).filter(|line| line.starts_with("| ") && !line.contains("|---"));
     rows.map(|line| {
-        // A bar inside of a cell has a backslash before it.
+        // A bar inside a cell has a backslash before it.
         let hidden = line.trim().trim_matches('|').replace("\\|", "\u{1}");
         hidden.split('|').map(|cell| cell.trim().replace('\u{1}', "|")).collect()
     })
 }
 
-/// A cell that is one piece of code.
+/// The code, if the cell is one piece of code.
 fn code(cell: &str) -> Option<&str> {
     let inner = cell.strip_prefix('`')?.strip_suffix('`')?;
     (!inner.contains('`')).then_some(inner)
@@ -266,7 +266,7 @@ fn every_line_of_the_phrasebooks_is_compiled() {
         // (Rows that begin with an emphasised word compare meanings.)
         for row in rows(&chapter.text).filter(|row| !row[0].starts_with('*')) {
             let Some(line) = row.get(column).and_then(|cell| code(cell)) else { continue };
-            // (A variable of the environment is no Rust.)
+            // (An environment variable is not Rust.)
             let known = compiled.contains(&without_spaces(line)) || line.ends_with("_DEBUG=1");
             assert!(known, "docs/{}: no block of Rust has `{line}`", chapter.path);
             seen += 1;
@@ -292,7 +292,7 @@ fn named_functions(text: &str) -> Vec<(String, String)> {
 
 #[test]
 fn every_function_that_is_named_exists() {
-    // The page of the programs names programs, and has tests of its own.
+    // The links of the programs page name programs. It has its own tests.
     for chapter in chapters().iter().filter(|chapter| chapter.path != "programs.md") {
         for (name, file) in named_functions(&chapter.text) {
             let path =
@@ -327,7 +327,7 @@ fn glossary() -> String {
     std::fs::read_to_string(root().join("docs/glossary.md")).expect("docs/glossary.md")
 }
 
-/// The words of the glossary: those that we use, and those that we do not.
+/// The words of the glossary: the words that we use, and the words that we do not use.
 fn words() -> (Vec<Vec<String>>, Vec<Vec<String>>) {
     let text = glossary();
     let (used, unused) = text.split_once("\n## We do not say").expect("both parts");
@@ -338,7 +338,7 @@ fn words() -> (Vec<Vec<String>>, Vec<Vec<String>>) {
 #[test]
 fn the_glossary_has_one_sentence_and_one_file_for_each_word() {
     let (used, _) = words();
-    assert!(used.len() > 50, "{} words", used.len());
+    assert!(used.len() > 100, "{} words", used.len());
     let once: BTreeSet<&str> = used.iter().map(|row| row[0].as_str()).collect();
     assert_eq!(once.len(), used.len(), "a word is explained twice");
     for row in &used {
@@ -347,12 +347,12 @@ fn the_glossary_has_one_sentence_and_one_file_for_each_word() {
         assert!(sentence.ends_with('.') && sentence.matches(". ").count() == 0, "{word} has one sentence");
         let (name, file) =
             place.rsplit_once("[`").and_then(|(_, link)| link.split_once("`](")).expect("a file");
-        // (That it exists, the test of the links knows.)
+        // (The test of the links checks that the file exists.)
         assert!(file.ends_with(&format!("/{name}.rs)")), "{word}: `{name}` is not what {file} is called");
     }
 }
 
-/// The paragraphs of a chapter that speak of ourselves: no code, nothing about others.
+/// The paragraphs of a chapter about this project, without code and without paragraphs about other runtimes.
 fn about_ourselves(text: &str) -> Vec<String> {
     let own = text.split("\n## ").filter(|part| !part.starts_with("What others do"));
     let lines: Vec<String> = own.map(|part| prose(part).collect::<Vec<_>>().join("\n")).collect::<Vec<_>>();
@@ -361,13 +361,13 @@ fn about_ourselves(text: &str) -> Vec<String> {
     paragraphs.filter(|paragraph| !others.iter().any(|other| paragraph.contains(other))).collect()
 }
 
-/// A text without what stands between backticks, in lower case, with single spaces.
+/// A text in lower case, with single spaces, and without the code between backticks.
 fn spoken(text: &str) -> String {
     let spoken: String = text.split('`').step_by(2).collect();
     spoken.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whether a text has this word, also at the beginning of a longer form: "abort" in "aborted", not in "laborious".
+/// Whether a text has this word, or a longer word that begins with it: "abort" is in "aborted", but not in "laborious".
 fn has(text: &str, word: &str) -> bool {
     text.match_indices(word).any(|(at, _)| !text[..at].ends_with(char::is_alphanumeric))
 }
@@ -389,7 +389,7 @@ fn words_that_we_do_not_use_are_not_used() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The first page that mdBook made, looked at in a browser: its text, after its own scripts have run.
+/// Opens a page that mdBook made in a browser, and returns its text after its own scripts have run.
 fn looked_at(page: &Path) -> Option<String> {
     let browser = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| runs(name))?;
     let flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"];
@@ -428,7 +428,7 @@ fn mdbook_makes_a_book_of_it() {
                 "{text}"
             );
         }
-        None => drop(writeln!(std::io::stderr(), "SKIPPED: no chromium is there to look at the book")),
+        None => drop(writeln!(std::io::stderr(), "SKIPPED: there is no chromium to look at the book with")),
     }
     std::fs::remove_dir_all(folder).expect("the folder of the book can be removed");
 }

@@ -47,8 +47,8 @@ fn paths(line: &str) -> Vec<String> {
     found
 }
 
-/// The module that a path leads to. What is no module, an item of the root for example, belongs to the module that has
-/// it.
+/// The module that a path leads to. If the path names something else, an item of the root for example, this is the
+/// module that has the item.
 fn resolve(path: &str, here: &str, modules: &BTreeSet<String>) -> Option<String> {
     let mut parts: Vec<&str> = path.split("::").collect();
     let mut at: Vec<&str> = here.split("::").filter(|part| *part != "lib").collect();

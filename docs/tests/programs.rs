@@ -1,5 +1,5 @@
-//! Every program stands in the book's table of programs, with its command and a test, or is shown by a chapter; and what
-//! stands there exists.
+//! Every program is in the book's table of programs, with its command and a test, or is shown by a chapter. And
+//! everything in the table exists.
 
 #![forbid(unsafe_code)]
 #![cfg(not(miri))]
@@ -135,7 +135,7 @@ fn every_article_that_is_named_is_told_by_its_file() {
     }
 }
 
-/// A gold text that no test reads says nothing.
+/// A gold text that no test reads would check nothing.
 #[test]
 fn every_gold_text_is_that_of_a_program() {
     let names: BTreeSet<String> = examples().into_iter().map(|(name, _)| name).collect();

@@ -1,6 +1,6 @@
 //! What the module headers promise about the sources, and what can be checked without understanding them.
 //!
-//! A rule that nobody checks is a wish. Each rule here was broken once on purpose to see it complain.
+//! A rule that is not checked is only a wish. Each rule here was broken once on purpose, to see its test fail.
 
 #![forbid(unsafe_code)]
 
@@ -57,7 +57,7 @@ enum Siblings {
     Some(&'static [(&'static str, &'static str)]),
 }
 
-/// What a file must not even mention, outside of its comments: the absences its header states.
+/// What a file must not even mention outside its comments, because its header says that it does not know it.
 const ABSENCES: &[(&str, &[&str])] = &[
     ("id", &["crate::"]),
     ("slots", &["Waker", "Future", "mio", "Instant", "Duration", "std::thread", "RefCell"]),
@@ -83,7 +83,7 @@ fn runtime() -> Vec<Source> {
 }
 
 fn all_rust() -> Vec<Source> {
-    ["runtime", "net", "testkit", "examples", "benches", "docs"]
+    ["runtime", "net", "examples", "benches", "docs"]
         .iter()
         .flat_map(|folder| sources(folder, &[".rs"]))
         .collect()
@@ -100,7 +100,7 @@ fn layer(module: &str) -> Option<usize> {
     LAYERS.iter().position(|(_, modules, _)| modules.contains(&module))
 }
 
-/// What a line of code names of a crate: `crate::a` and `crate::{a, b}`.
+/// The names that a line of code uses of a crate: `crate::a` and `crate::{a, b}`.
 fn used(root: &str, line: &str) -> Vec<String> {
     let mut names = Vec::new();
     for after in line.split(root).skip(1) {
@@ -141,7 +141,7 @@ fn arrows_point_down() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What `net` may use of `roundel`: the seam that every user has.
+/// What `net` may use of `roundel`: only what every user can use.
 const SEAM: &[&str] = &["source", "spawn", "task", "time", "blocking", "JoinHandle", "JoinError"];
 
 #[test]
@@ -172,7 +172,7 @@ fn what_is_said_to_be_absent_is_absent() {
 
 /// The lines of a file that mention one of these words.
 fn mentions(file: &Source, words: &[&str]) -> Vec<String> {
-    // `#[cfg(test)]` parts may use anything.
+    // The parts under `#[cfg(test)]` may use anything.
     let end = line_of(file, "pub(crate) mod oracle");
     let lines = file.code().take_while(|(number, _)| *number < end);
     let word = |line: &str| words.iter().find(|word| line.contains(**word)).copied();
@@ -282,7 +282,7 @@ fn functions_and_files_are_short() {
             assert!(length <= LONGEST_FUNCTION, "{}:{line}: a function of {length} lines", file.path);
         }
         let lines = file.text.lines().count();
-        // Tables of tests may be long; what is read from top to bottom may not.
+        // Tables of tests may be long. Files that are read from top to bottom may not.
         let is_test = file.path.contains("/tests/");
         assert!(is_test || lines <= LONGEST_FILE, "{} has {lines} lines", file.path);
     }
@@ -360,7 +360,8 @@ fn the_modules_of_benches_form_no_circle() {
     };
     let mut left: BTreeMap<String, Vec<String>> = all.iter().map(named).collect();
     assert!(left.values().map(Vec::len).sum::<usize>() > 100, "does this test still find them? {left:?}");
-    // A module that names none of those that are left is in no circle, until only circles are left.
+    // A module that names none of the modules that are left is in no circle. Remove such modules until only circles are
+    // left.
     while let Some(module) = left
         .iter()
         .find(|(_, named)| named.iter().all(|named| !left.contains_key(named)))
@@ -371,7 +372,7 @@ fn the_modules_of_benches_form_no_circle() {
     assert!(left.is_empty(), "these modules of benches name each other, or lead to such: {:?}", left.keys());
 }
 
-/// A program in `bin/` has the name that its users call.
+/// (A program in `bin/` may share a name, because users call it by that name.)
 #[test]
 fn no_two_files_of_benches_share_a_name() {
     let mut names = BTreeMap::new();
@@ -381,8 +382,8 @@ fn no_two_files_of_benches_share_a_name() {
     }
 }
 
-/// Public enums that cannot grow: there are two directions, a receiver has missed values or has had the last one, and a
-/// macro matches the others.
+/// Public enums that need not grow. There are two directions. A receiver has missed values, or has received the last
+/// one. A macro matches the other two.
 const COMPLETE: &[&str] = &["BroadcastError", "Direction", "Either", "MaybeDone"];
 
 #[test]

@@ -1,27 +1,24 @@
 //! The budget of a poll, for every await of this crate: see `runtime/tests/budget.rs`.
 //!
-//! Each public future has a row below, which makes it ready again and again. A future without a row fails the
-//! first test.
+//! Each public future has a row below, which makes it ready again and again. If a future has no row, the test
+//! `every_public_future_has_a_row` fails.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::await_holding_refcell_ref, reason = "one task awaits, and nothing else borrows")]
 #![allow(clippy::semicolon_if_nothing_returned, reason = "a row ends with what it awaits")]
 #![cfg(not(miri))]
 
-#[path = "../../runtime/tests/common/fair.rs"]
-mod fair;
-
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{IoSlice, IoSliceMut};
-use std::path::Path;
 use std::pin::Pin;
 
-use fair::{Row, assert_fair, assert_ready_wins, missing};
 use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite};
 use roundel_net::io::{self, Reader};
 use roundel_net::testing::{Evil, duplex};
 use roundel_net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream, lookup_host};
+use testkit::fair::Row;
+use testkit::row;
 
 /// A stream whose other end has gone: every read returns the end.
 async fn ended() -> UnixStream {
@@ -234,19 +231,4 @@ const EXEMPT: &[(&str, &str)] = &[
     ("output::Output", "each is a job of another thread"),
 ];
 
-#[test]
-fn every_public_future_has_a_row() {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let missing = missing(&sources, &rows(), EXEMPT);
-    assert!(missing.is_empty(), "{}", missing.join("\n"));
-}
-
-#[test]
-fn a_loop_of_awaits_that_are_ready_lets_others_run() {
-    assert_fair(&rows());
-}
-
-#[test]
-fn what_is_ready_wins() {
-    assert_ready_wins(&rows());
-}
+testkit::fairness_tests!(rows, EXEMPT);

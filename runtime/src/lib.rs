@@ -1,16 +1,16 @@
 #![doc = include_str!("../README.md")]
 //! # Reading order
 //!
-//! From the ground up; each file opens with the facts from which it follows.
+//! From the ground up; each file opens with the facts from which it follows. The first five steps are the folder `core`.
 //!
-//! 1. `id` (a task's number), `clock`, `dice`, `panics`, `probe`: the leaves.
-//! 2. `ready`, `timers`, `alarm`, `reactor`, `inbox`, `pool`: who may run, when, why, who says so, and which threads
-//!    help. They do not know one another.
-//! 3. `cell`, `extras`, `executor`: the slab of tasks; take one out, poll it, put it back.
+//! 1. `id` (a task's number), `clock`, `random`, `panics`, `probe`: the leaves.
+//! 2. `slots`, `timers`, `alarm`, `reactor`, `inbox`: which task is next, when, what the kernel reported, and what other
+//!    threads sent. They do not know one another.
+//! 3. `cell`, `extras`, `executor`: take a task out of its slot, poll it, put it back.
 //! 4. `context` (the one thread-local), `waker` (the one `unsafe`).
-//! 5. `pace`, `runtime`: the loop. Read `Runtime::turn` first if you read only one thing.
-//! 6. `error`, `join`, `task`, `local`, `source`, `descriptor`, `time`, `reply`, `remote`, `blocking`, `debug`, `builder`: what
-//!    programs call.
+//! 5. `pace`, `event_loop`, `shutdown`: the loop. Read `EventLoop::turn` first if you read only one thing.
+//! 6. `error`, `join`, `task`, `local`, `source`, `time`, `reply`, `remote`, `pool`, `blocking`, `debug`, `builder`,
+//!    `runtime`: tasks, time, sources, threads, and the loop as programs see it.
 //! 7. `waiting`: the one line of waiters. On it stand `sync` (begin with `sync/permits.rs`), `channel`, `group`, `cancel`,
 //!    `retry`, `testing`.
 //! 8. `signal`, `process`, `workers`: what lies outside of this process.
@@ -20,20 +20,21 @@
 //! The comments cite these by number.
 //!
 //! 1. A task's number is in the ready queue at most once.
-//! 2. A task is marked running, not queued, *before* its poll, so that a wake during the poll queues it again.
+//! 2. A task is marked as running, not queued, *before* its poll, so that a wake during the poll queues it again.
 //! 3. `wake` only enqueues: it never polls, drops a future, or blocks.
 //! 4. Nothing is borrowed while foreign code runs: take out, release, call.
-//! 5. A turn polls tasks, those that the world has woken and those that tasks have woken by turns, each in the order in
-//!    which they became ready; then it looks at the OS once, and all that comes of it is wakes.
-//! 6. "Nothing to do" and "parked" are decided under one lock; a foreign wake rings only a parked loop, and at
-//!    most once per park.
-//! 7. Readiness is a hint, cleared only by `WouldBlock` or a short transfer; closed stays closed.
-//! 8. A report about a registration that is gone wakes nobody. A source leaves the poll before it is closed.
+//! 5. A turn polls tasks from two lanes, those that were woken from outside and those that tasks have woken, by turns,
+//!    each lane in the order in which its tasks became ready. Then it asks the kernel once, and all that comes of it is
+//!    wakes.
+//! 6. "Nothing to do" and "parked" are decided under one lock. A wake from another thread rings only a parked loop, and
+//!    at most once per park.
+//! 7. Readiness is a hint, cleared only by `WouldBlock` or a short transfer. Closed stays closed.
+//! 8. A report about a registration that is gone wakes nothing. A source leaves the poll before it is closed.
 //! 9. A sleep never ends early.
 //! 10. A future and its output are polled and dropped on the loop's own thread only.
 //! 11. A panic in a poll or a drop ends that task, is delivered by its handle, and does nothing else.
-//! 12. Shutdown drops every future exactly once; a wake that comes later does nothing.
-//! 13. A woken waiter that is dropped passes its wake on; an item or a permit that was handed to it is not lost.
+//! 12. Shutdown drops every future exactly once. A wake that comes later does nothing.
+//! 13. A woken waiter that is dropped passes its wake on. An item or a permit that was handed to it is not lost.
 
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

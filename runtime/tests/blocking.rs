@@ -1,7 +1,7 @@
-//! What blocks, on other threads: jobs are run once or never, the loop goes on meanwhile, and the end is bounded.
+//! Blocking jobs on other threads: a job runs once or never, the loop goes on meanwhile, and the shutdown is bounded.
 //!
-//! Nothing here measures time. A job that shall be under way is held at a [`Gate`], which the test opens; that two
-//! things happen at once is shown by a barrier that neither passes alone.
+//! Nothing here measures time. If a job has to be under way, it waits at a [`Gate`], which the test opens. To show that
+//! two things happen at once, both wait at a barrier that neither passes alone.
 
 #![forbid(unsafe_code)]
 
@@ -24,7 +24,7 @@ use roundel::{JoinError, Runtime, spawn, time, yield_now};
 
 use common::{Flag, really, virtually, watchdog, watchdog_of};
 
-/// Holds whoever passes until it is opened.
+/// Blocks each thread that comes to it until the test opens it.
 #[derive(Clone, Default)]
 struct Gate(Arc<(Mutex<State>, Condvar)>);
 
@@ -47,13 +47,13 @@ impl Gate {
         self.0.1.notify_all();
     }
 
-    /// Blocks until so many have come to the gate.
+    /// Blocks until this number of threads have come to the gate.
     fn expect(&self, waiting: usize) {
         drop(self.0.1.wait_while(self.0.0.lock().unwrap(), |state| state.waiting < waiting).unwrap());
     }
 }
 
-/// Counts how many of its kind there are.
+/// Counts how many values of this type are alive.
 struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
@@ -122,7 +122,7 @@ fn row_87_the_heart_beats_while_a_job_blocks() {
     });
 }
 
-/// The mistake itself: what blocks in a task stops them all.
+/// The mistake itself: a task that blocks stops all tasks.
 #[test]
 fn row_85_what_blocks_in_a_task_stops_the_heart() {
     really(async |_| {
@@ -150,7 +150,7 @@ fn row_88_jobs_are_handed_over_at_once_and_overlap() {
             let barrier = Arc::clone(&barrier);
             unblock(move || barrier.wait().is_leader())
         });
-        // Nothing has been polled yet, and both of them are here.
+        // Neither future has been polled yet, but both jobs have come to the barrier.
         let ours = barrier.wait().is_leader();
         let mut leaders = usize::from(ours);
         for job in jobs {
@@ -238,7 +238,7 @@ fn a_panic_in_a_job_is_its_handles() {
     });
 }
 
-/// A payload, a result, a closure: whatever panics when it is dropped harms no thread.
+/// A payload, a result and a closure that panic when they are dropped: none of them harms a thread.
 #[test]
 fn a_panic_in_a_destructor_harms_no_thread() {
     struct Bomb;
@@ -329,7 +329,7 @@ fn a_job_that_runs_is_left_to_run_and_its_result_is_dropped() {
         gate.expect(2);
         drop(dropped);
         cancelled.cancel();
-        assert!(cancelled.await.is_err_and(|error| error.is_cancelled()), "nobody waits for it");
+        assert!(cancelled.await.is_err_and(|error| error.is_cancelled()), "the job was cancelled");
         gate.open();
         until(|| is_done(&done)).await;
         until(|| live.load(SeqCst) == 0).await;
@@ -347,7 +347,7 @@ fn a_result_that_is_there_survives_a_cancel() {
 }
 
 #[test]
-fn a_cancel_wakes_who_waits() {
+fn a_cancel_wakes_the_waiting_task() {
     really(async |_| {
         let gate = Gate::default();
         let (pool, _holder) = held(&gate);
@@ -368,7 +368,8 @@ fn a_detached_job_goes_on_by_itself() {
         let (pool, holder) = held(&gate);
         let other = send.clone();
         pool.run(move || send.send(1).unwrap()).detach();
-        // Beyond the limit: it has nobody to wait for a place in its name.
+        // The limit is reached, so the next job has to wait for a place. Once it is detached, no future waits for that
+        // place.
         let pool = pool.queue_limit(1);
         let mut in_line = pool.run(move || other.send(2).unwrap());
         assert!(poll(&mut in_line).is_pending());
@@ -379,7 +380,8 @@ fn a_detached_job_goes_on_by_itself() {
     });
 }
 
-/// One for the job and one in reserve; another two for a thread that has not come back when the next job comes.
+/// One thread is for the job and one is in reserve. Two more are allowed, because a thread may not be back yet when the
+/// next job comes.
 #[test]
 fn jobs_one_after_another_use_few_threads() {
     let rounds = if cfg!(miri) { 10 } else { 2_000 };
@@ -426,7 +428,7 @@ fn hazard_49_panics_and_a_million_submits_leave_the_pool_as_it_was() {
             }
             now.fetch_sub(1, SeqCst);
             if number.is_multiple_of(10) {
-                // A panic that the hook does not hear of, which would take its time each time.
+                // This panic skips the hook, because a report for each would take long.
                 std::panic::resume_unwind(Box::new("one in ten"));
             }
             number
@@ -461,7 +463,7 @@ fn hazard_48_what_has_not_started_is_dropped_with_the_runtime() {
             "done"
         });
         gate.expect(1);
-        // Opens the gate when the shutdown has begun: it waits for the holder then.
+        // Opens the gate after the shutdown has begun, while it waits for the job at the gate.
         spawn(async move {
             let _guard = Guard(Some(move || opener.open()));
             pending::<()>().await;
@@ -518,7 +520,8 @@ fn hazard_48_a_job_that_blocks_for_ever_does_not_hold_the_shutdown() {
             });
             has_begun.recv().unwrap();
             spawn(job).detach();
-            // A last wish: with a virtual clock it would wait for the job, if that were not forgiven.
+            // The destructor spawns a sleep. On a virtual clock it would wait for the job if the debt were not
+            // forgiven.
             spawn(async {
                 let _guard = Guard(Some(|| {
                     spawn(time::sleep(Duration::from_millis(10))).detach();
@@ -529,7 +532,7 @@ fn hazard_48_a_job_that_blocks_for_ever_does_not_hold_the_shutdown() {
             yield_now().await;
         });
         drop(runtime);
-        // Now it may end; nobody listens.
+        // Now the job may end. Nothing waits for its result any more.
         drop(writer);
     }
 }
@@ -538,7 +541,7 @@ fn hazard_48_a_job_that_blocks_for_ever_does_not_hold_the_shutdown() {
 fn hazard_48_a_destructor_that_unblocks_during_the_shutdown() {
     let _watchdog = watchdog();
     for used_before in [false, true] {
-        // Without a limit: the shutdown ends when nothing is left, not when its time is up.
+        // Without a time limit, the shutdown ends only when nothing is left.
         let runtime = Runtime::builder().shutdown_timeout(Duration::MAX).build().unwrap();
         let (ran, answers) = (Arc::new(AtomicUsize::new(0)), Rc::new(RefCell::new(Vec::new())));
         runtime.block_on(async {
@@ -567,9 +570,9 @@ fn hazard_48_a_destructor_that_unblocks_during_the_shutdown() {
 
 #[cfg(all(target_os = "linux", not(miri)))]
 #[test]
-fn hazard_50_results_that_nobody_wants_any_more_are_dropped() {
+fn hazard_50_results_that_are_not_wanted_any_more_are_dropped() {
     use std::fs::File;
-    const NAME: &str = "hazard_50_results_that_nobody_wants_any_more_are_dropped";
+    const NAME: &str = "hazard_50_results_that_are_not_wanted_any_more_are_dropped";
     let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     common::alone(NAME, || {
         let rounds = if cfg!(debug_assertions) { 2_000 } else { 10_000 };
@@ -587,7 +590,7 @@ fn hazard_50_results_that_nobody_wants_any_more_are_dropped() {
                 }
                 drop(job);
             }
-            // Behind all of them, on each of the threads.
+            // A job after all the others, on each of the threads.
             let barrier = Arc::new(Barrier::new(2));
             let last = [(); 2].map(|()| {
                 let barrier = Arc::clone(&barrier);
@@ -620,13 +623,13 @@ fn virtual_time_stands_still_while_a_job_runs() {
         assert!(failed.unwrap_err().is_panic());
         assert_eq!(time::now(), start);
 
-        // And afterwards it goes on.
+        // Afterwards the clock goes on.
         time::sleep(Duration::from_secs(1)).await;
         assert_eq!(time::now() - start, Duration::from_secs(1));
     });
 }
 
-/// It sleeps, and does not look again and again whether the job is done.
+/// The loop sleeps, and does not check again and again whether the job is done.
 #[test]
 fn virtual_time_is_waited_for_in_the_kernel() {
     virtually(async |log| {
@@ -636,9 +639,9 @@ fn virtual_time_is_waited_for_in_the_kernel() {
     });
 }
 
-/// What is due has no time to wait for.
+/// A deadline that is due needs no time to pass, so it does not wait for the job.
 #[test]
-fn virtual_time_lets_pass_who_waits_for_no_time() {
+fn virtual_time_does_not_hold_up_waits_of_no_time() {
     virtually(async |_| {
         let gate = Gate::default();
         let theirs = gate.clone();
@@ -652,10 +655,11 @@ fn virtual_time_lets_pass_who_waits_for_no_time() {
     });
 }
 
-/// The kernel wakes the loop, but nobody waits for what it reports: the clock must not take that for an answer.
+/// The kernel wakes the loop with a report that no task waits for. The clock must not mistake that for the job's
+/// answer.
 #[cfg(not(miri))]
 #[test]
-fn virtual_time_does_not_jump_at_a_report_for_nobody() {
+fn virtual_time_does_not_jump_at_a_report_that_no_task_waits_for() {
     use std::io::Write;
     virtually(async |log| {
         let start = time::now();
@@ -674,7 +678,7 @@ fn virtual_time_does_not_jump_at_a_report_for_nobody() {
 }
 
 #[test]
-fn virtual_time_stands_still_for_jobs_that_nobody_awaits() {
+fn virtual_time_stands_still_for_jobs_that_no_task_awaits() {
     virtually(async |_| {
         let (start, ran) = (time::now(), Arc::new(AtomicUsize::new(0)));
         let job = |ms| {
@@ -688,7 +692,7 @@ fn virtual_time_stands_still_for_jobs_that_nobody_awaits() {
         let running = unblock(job(5));
         running.cancel();
         time::sleep(Duration::from_secs(3600)).await;
-        // The cancelled one may or may not have started.
+        // The cancelled job may or may not have started.
         assert!(ran.load(SeqCst) >= 1);
         assert_eq!(time::now() - start, Duration::from_secs(3600));
     });
@@ -698,7 +702,7 @@ fn virtual_time_stands_still_for_jobs_that_nobody_awaits() {
 fn virtual_time_does_not_wait_for_a_job_that_was_taken_back() {
     virtually(async |_| {
         let gate = Gate::default();
-        // Held by a job that was submitted elsewhere: this loop is owed nothing for it.
+        // The thread is busy with a job that another loop submitted. No thread owes this loop an answer for that job.
         let pool = ThreadPool::new(1);
         let (theirs, hold) = (pool.clone(), gate.clone());
         thread::spawn(move || theirs.run(move || hold.pass()).detach()).join().unwrap();
@@ -755,7 +759,7 @@ fn virtual_time_stands_still_in_line_too() {
             task.await.unwrap();
         }
         assert_eq!(time::now(), start);
-        // Called, but not polled again: no place is owed to anybody, and time goes on.
+        // The caller was called but is not polled again. No place is kept for it, and time goes on.
         let gate = Gate::default();
         let theirs = gate.clone();
         let holder = pool.run(move || theirs.pass());
@@ -785,7 +789,7 @@ fn a_full_pool_holds_back_and_serves_in_turn() {
             })
             .collect();
         yield_now().await;
-        assert_eq!(pool.try_run(|| ()).map(drop).map_err(drop), Err(()), "nobody is overtaken");
+        assert_eq!(pool.try_run(|| ()).map(drop).map_err(drop), Err(()), "no caller is overtaken");
         gate.open();
         for task in tasks {
             task.await.unwrap();
@@ -805,7 +809,7 @@ fn a_full_pool_gives_a_job_back() {
         let first = pool.try_run(|| 1).ok().unwrap();
         let refused = pool.try_run(|| 2).err().unwrap();
         assert_eq!(refused(), 2);
-        // A place is free again when who has it goes.
+        // When the future that has a place is dropped, the place is free again.
         drop(first);
         let second = pool.try_run(|| 3).ok().unwrap();
         gate.open();
@@ -833,7 +837,7 @@ fn a_place_in_the_queue_that_is_given_up_is_the_next_ones() {
     });
 }
 
-/// A place that was given to somebody who goes is the next one's.
+/// If the future that was given a place is dropped, the place goes to the next one in line.
 #[test]
 fn who_leaves_the_line_passes_the_place_on() {
     really(async |_| {
@@ -846,13 +850,13 @@ fn who_leaves_the_line_passes_the_place_on() {
             assert!(Pin::new(job).poll(&mut Context::from_waker(waker)).is_pending());
         }
         let woken = || flags.iter().map(|(flag, _)| flag.wakes()).collect::<Vec<_>>();
-        // The second goes while it waits: nothing changes.
+        // The second is dropped while it waits: nothing changes.
         drop(jobs.remove(1));
         assert_eq!(woken(), [0, 0, 0, 0, 0]);
         gate.open();
         holder.await.unwrap();
         until(|| woken() == [1, 0, 0, 0, 0]).await;
-        // The first was called, and goes; the third, too; the fourth is cancelled.
+        // The first was called and is dropped, and so is the third. The fourth is cancelled.
         drop(jobs.remove(0));
         assert_eq!(woken(), [1, 0, 1, 0, 0]);
         drop(jobs.remove(0));
@@ -910,7 +914,7 @@ fn row_92_map_uses_all_threads_and_asks_for_an_item_when_there_is_a_place() {
     });
 }
 
-/// However many items there are, and however fast, the others get their turn.
+/// However many items there are, and however fast they are, other tasks still run.
 #[test]
 fn row_92_map_gives_way() {
     really(async |_| {
@@ -977,7 +981,7 @@ fn several_loops_share_a_pool() {
     loops.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
-/// More address space than there is: the kernel refuses the stack.
+/// A stack that is larger than the address space, so that the kernel refuses it.
 #[cfg(all(target_pointer_width = "64", not(miri)))]
 #[test]
 fn without_a_thread_a_job_fails_and_says_so() {
@@ -990,16 +994,16 @@ fn without_a_thread_a_job_fails_and_says_so() {
             assert!(error.to_string().starts_with("no thread could be started for the job: "), "{error}");
         }
         assert!(pool.map(0..10, |n| n).await.is_err());
-        // It tries again each time.
+        // The pool tries to start a thread again for each job.
         let pool = pool.stack_size(1 << 20);
         assert_eq!(pool.run(thread_name).await.unwrap(), "roundel-pool-1");
-        // One thread is enough to go on, however slowly.
+        // One thread is enough to go on, if slowly.
         let pool = pool.stack_size(1 << 50);
         assert_eq!(pool.map(0..10, |n| n).await.unwrap(), (0..10).collect::<Vec<_>>());
     });
 }
 
-/// What `f` panics with.
+/// The message with which `f` panics.
 fn complaint(f: impl FnOnce()) -> String {
     let payload = catch_unwind(AssertUnwindSafe(f)).unwrap_err();
     match payload.downcast::<String>() {

@@ -1,7 +1,7 @@
-//! What may cross threads, and what must not: decided when this file is compiled.
+//! Which types may cross threads, and which must not. The compiler checks this when it compiles this file.
 //!
-//! A task's future need not be `Send`, so nothing that reaches into the loop may leave its thread. What is made to
-//! leave it, must.
+//! A task's future need not be `Send`, so nothing that reaches into the loop may leave its thread. Types that are made
+//! to leave it must be `Send`.
 
 #![forbid(unsafe_code)]
 
@@ -18,7 +18,7 @@ macro_rules! is {
     };
 }
 
-/// Compiles if the type does not have the trait: else there are two ways to read `_`.
+/// Compiles if the type does not have the trait. If it has the trait, `_` is ambiguous.
 macro_rules! is_not {
     ($trait:path: $($type:ty),+ $(,)?) => {
         $(const _: fn() = || {
@@ -48,5 +48,5 @@ is_not!(Clone: JoinHandle<i32>, RemoteHandle<i32>, Runtime);
 
 #[test]
 fn what_must_not_compile_does_not() {
-    // All of it was decided above; the test is here so that the file is counted.
+    // The compiler has checked everything above. This test only makes the file count.
 }

@@ -1,25 +1,21 @@
-//! The budget: an await of a future of ours is an operation, and a poll of a task may do 128 of them.
+//! The budget: each await of one of our futures is an operation, and one poll of a task may do 128 of them.
 //!
-//! Each public future has a row below, which makes it ready again and again. A future without a row fails the first test.
+//! Each public future has a row below, which makes it ready again and again. If a future has no row, the test
+//! `every_public_future_has_a_row` fails.
 
 #![forbid(unsafe_code)]
-#![cfg(feature = "workers")] // The table has a row for each future that there is.
+#![cfg(feature = "workers")] // The table has a row for every public future.
 #![allow(clippy::await_holding_refcell_ref, reason = "one task awaits, and nothing else borrows")]
 #![allow(clippy::semicolon_if_nothing_returned, reason = "a row ends with what it awaits")]
-
-#[path = "common/fair.rs"]
-mod fair;
 
 use std::cell::RefCell;
 use std::future::{poll_fn, ready};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use fair::{Row, assert_fair, assert_ready_wins, missing};
 use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
 use roundel::cancel::{CancelToken, with_cleanup};
@@ -33,6 +29,8 @@ use roundel::sync::{
 use roundel::task::{poll_budget, spend_budget};
 use roundel::testing::{Cut, Sequencer, at_every_await, settle};
 use roundel::{Runtime, blocking, group, remote, retry, signal, spawn, task_local, time, workers, yield_now};
+use testkit::fair::Row;
+use testkit::row;
 
 task_local! { static KEY: u8; }
 
@@ -41,18 +39,18 @@ async fn next<S: Stream + Unpin>(stream: &RefCell<S>) -> Option<S::Item> {
     poll_fn(|cx| Pin::new(&mut *stream.borrow_mut()).poll_next(cx)).await
 }
 
-/// Something to which something has been done.
+/// Changes a value and returns it.
 fn after<T>(it: T, change: impl FnOnce(&T)) -> T {
     change(&it);
     it
 }
 
-/// The ends of a channel whose receiver wants `&mut self`.
+/// Both ends of a channel. The methods of its receiver take `&mut self`, so the receiver is in a cell.
 fn ends<S, R>((sender, receiver): (S, R)) -> (S, RefCell<R>) {
     (sender, RefCell::new(receiver))
 }
 
-/// One end of a socket at which a byte lies that stays there, and of which the kernel has told; and the other end.
+/// A socket with one byte that no test reads. The kernel has reported it as readable. And its other end.
 async fn readable() -> (AsyncFd<UnixStream>, UnixStream) {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
@@ -114,7 +112,7 @@ fn locks() -> Vec<Row> {
             ["condition::wait_while"],
             { mutex = Mutex::new(0), it = Condition::new() },
             {
-                // A mutex that is held, so that only the condition can give way.
+                // Takes the mutex without an await, so that only the condition can spend budget.
                 let guard = mutex.try_lock().unwrap();
                 it.wait_while(guard, |_| false).await
             }
@@ -343,7 +341,7 @@ fn time_and_tests() -> Vec<Row> {
     ]
 }
 
-/// What reaches out of the process, or out of the thread.
+/// Futures that depend on the kernel, another thread or another process.
 fn world() -> Vec<Row> {
     vec![
         row!(
@@ -447,7 +445,7 @@ fn children() -> Vec<Row> {
     ]
 }
 
-/// What cannot be ready again and again, and why.
+/// Futures that cannot be ready again and again, each with the reason.
 const EXEMPT: &[(&str, &str)] = &[
     ("condition::wait", "waits for a notification that comes after it"),
     ("process::status", "starts a program"),
@@ -461,27 +459,12 @@ const EXEMPT: &[(&str, &str)] = &[
     ("permits::Take", "private: the rows of locks go through it"),
 ];
 
-#[test]
-fn every_public_future_has_a_row() {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let missing = missing(&sources, &rows(), EXEMPT);
-    assert!(missing.is_empty(), "{}", missing.join("\n"));
-}
+testkit::fairness_tests!(rows, EXEMPT);
 
-#[test]
-fn a_loop_of_awaits_that_are_ready_lets_others_run() {
-    assert_fair(&rows());
-}
-
-#[test]
-fn what_is_ready_wins() {
-    assert_ready_wins(&rows());
-}
-
-/// Uses up what the running poll may do.
+/// Uses up the budget of the running poll.
 async fn burn() {
     poll_fn(|cx| {
-        // Twice: after the first operation that gives way there is a reserve.
+        // Twice, because a small reserve is left after the first operation that gives way.
         for _ in 0..2 {
             while poll_budget(cx).is_ready() {}
         }
@@ -490,7 +473,7 @@ async fn burn() {
     .await;
 }
 
-/// Something of which there is one: the first of two tasks that ask has it.
+/// Asks for something that only one task can have. The first task to ask gets it.
 type Ask = fn(Rc<One>) -> Pin<Box<dyn Future<Output = ()>>>;
 
 struct One {
@@ -586,7 +569,7 @@ fn what_is_kept_for_a_task_without_budget_goes_on_when_the_task_is_dropped() {
             assert!(!first.is_finished() && !second.is_finished(), "{name}: the first has it");
             first.cancel();
             settle().await;
-            assert!(second.is_finished(), "{name}: the second waits for what nobody has");
+            assert!(second.is_finished(), "{name}: nothing is taken, and the second still waits");
         });
     }
 }
@@ -613,7 +596,7 @@ fn siblings_in_a_foreign_combinator_have_their_turns_beside_one_that_never_waits
         all.extend(others.map(|other| Box::pin(other) as Pin<Box<dyn Future<Output = ()> + '_>>));
         let mut polls = 0;
         poll_fn(|cx| {
-            // As a `join_all` that polls all of them each time.
+            // As a `join_all` does that polls all of its futures every time.
             all.retain_mut(|future| future.as_mut().poll(cx).is_pending());
             polls += 1;
             if all.len() == 1 { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
@@ -633,7 +616,7 @@ fn a_timeout_around_a_future_that_never_waits_ends() {
             }
         };
         let timed = time::timeout(Duration::from_millis(1), busy);
-        // Beside a sibling that uses up the budget of each poll, too.
+        // It also ends beside a sibling that uses up the budget of every poll.
         let sibling = async {
             loop {
                 spend_budget().await;
@@ -656,7 +639,7 @@ fn an_executor_inside_a_task_comes_to_its_end() {
                 assert_eq!(receiver.recv().await, Ok(i));
             }
         });
-        // It never goes back to the loop, so nothing fills the budget up.
+        // This never goes back to the loop, so nothing refills the budget.
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         let polls = (0..1_000_000).position(|_| receiving.as_mut().poll(&mut cx).is_ready());
         assert!(polls.is_some());

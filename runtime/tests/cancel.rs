@@ -1,4 +1,4 @@
-//! To cancel is to drop: when, in which order, and what is awaited after it.
+//! To cancel is to drop: when this happens, in which order, and what is awaited afterwards.
 
 #![forbid(unsafe_code)]
 
@@ -33,7 +33,7 @@ fn note(log: &Log, text: impl Into<String>) {
     log.borrow_mut().push(text.into());
 }
 
-/// Notes that it is dropped.
+/// Logs its own drop.
 struct Guard(&'static str, Log);
 
 impl Drop for Guard {
@@ -54,7 +54,7 @@ enum Way {
 
 const WAYS: [Way; 5] = [Way::Returns, Way::Fails, Way::Panics, Way::IsCancelled, Way::IsShutDown];
 
-/// Waits a second and ends as it is told to.
+/// Waits a second and then ends in this way.
 async fn end(way: Way) -> Result<(), &'static str> {
     sleep(seconds(1)).await;
     match way {
@@ -160,8 +160,8 @@ fn row_45_a_task_cancelled_before_its_first_poll_releases_what_it_was_given() {
 }
 
 #[test]
-fn row_42_nobody_can_swallow_a_cancel() {
-    // What asyncio calls a zombie: a loop that catches everything and goes on. Here there is nothing to catch.
+fn row_42_no_task_can_swallow_a_cancel() {
+    // In asyncio, a task that catches everything and goes on is a zombie. Here there is nothing to catch.
     virtually(async {
         let rounds = Rc::new(Cell::new(0));
         let count = rounds.clone();
@@ -175,7 +175,7 @@ fn row_42_nobody_can_swallow_a_cancel() {
         zombie.cancel();
         sleep(seconds(10)).await;
         assert_eq!(rounds.get(), 2);
-        // And a token stays cancelled, however often somebody looks away.
+        // And a token stays cancelled, even if a future that waits for it is dropped in between.
         let token = CancelToken::new();
         token.cancel();
         for _ in 0..3 {
@@ -210,7 +210,7 @@ fn row_44_the_cleanup_is_awaited_in_all_five_cases() {
 }
 
 #[test]
-fn row_44_who_awaits_a_cancelled_task_awaits_its_cleanup() {
+fn row_44_awaiting_a_cancelled_task_awaits_its_cleanup() {
     virtually(async {
         let (log, start) = (Log::default(), time::now());
         let task = spawn(with_log(&log, Way::IsCancelled));
@@ -272,13 +272,13 @@ fn row_44_inside_a_task_that_lives_on_the_cleanup_goes_on_beside_it() {
         assert_eq!(*log.borrow(), ["body dropped"]);
         sleep(seconds(1)).await;
         assert_eq!(*log.borrow(), ["body dropped", "cleanup begins", "cleanup ends"]);
-        // Dropped in the middle of the cleanup, it goes on from there.
+        // If it is dropped in the middle of the cleanup, the cleanup goes on from there.
         log.borrow_mut().clear();
         assert!(timeout(millis(1_100), with_log(&log, Way::Returns)).await.is_err());
         assert_eq!(*log.borrow(), ["body dropped", "cleanup begins"]);
         sleep(seconds(1)).await;
         assert_eq!(*log.borrow(), ["body dropped", "cleanup begins", "cleanup ends"]);
-        // Never polled at all: there may be something to clean up all the same.
+        // It was never polled, but there may be something to clean up all the same.
         log.borrow_mut().clear();
         drop(with_log(&log, Way::Returns));
         sleep(seconds(1)).await;
@@ -360,7 +360,7 @@ fn row_46_48_a_timeout_is_exact_and_is_not_a_cancel() {
         let start = time::now();
         assert!(timeout(seconds(2), sleep(seconds(10))).await.is_err());
         assert_eq!(time::now() - start, seconds(2));
-        // Cancelled from outside while the timeout runs: the task was cancelled, nothing has elapsed.
+        // Cancelled from outside while the timeout runs: the handle says "cancelled", not "elapsed".
         let task = spawn(async { timeout(seconds(5), std::future::pending::<()>()).await });
         settle().await;
         task.cancel();
@@ -370,7 +370,7 @@ fn row_46_48_a_timeout_is_exact_and_is_not_a_cancel() {
 
 #[test]
 fn a_timeout_never_swallows_a_result_that_was_ready() {
-    // Both in the same tick, in either order of their timers.
+    // Both are due at the same time, in either order of their timers.
     for seed in 0..SEEDS {
         let runtime = Runtime::builder().virtual_time(true).shuffle(seed).build().unwrap();
         runtime.block_on(async {
@@ -381,7 +381,7 @@ fn a_timeout_never_swallows_a_result_that_was_ready() {
             })
             .detach();
             let late = timeout(seconds(1), receiver.recv()).await;
-            // Either it was received, or it is still there.
+            // The value was either received, or it is still there.
             if late.is_err() {
                 settle().await;
                 assert_eq!(receiver.try_recv(), Ok(7), "seed {seed}");
@@ -443,7 +443,7 @@ fn hazard_15_tokens_a_hundred_thousand_deep() {
             }
             top.cancel();
             assert!(leaf.is_cancelled());
-            // And dropped from below, each the last to know its parent.
+            // Now drop them from below. Each has the last reference to its parent.
             drop(top);
             drop(leaf);
             let mut leaf = CancelToken::new();
@@ -510,7 +510,7 @@ fn row_117_a_failing_stage_cancels_its_group() {
                 }
                 Ok(())
             }));
-            // Uploads only when everything was parsed.
+            // Upload only after everything has been parsed.
             let mut all = Vec::new();
             while let Ok(page) = to_upload.recv().await {
                 all.push(page);
@@ -552,7 +552,7 @@ fn row_76_77_attempts_are_counted_and_come_at_0_2_6_14() {
 
 #[test]
 fn row_78_full_jitter_spreads_the_herd() {
-    // A thousand clients that fail together at time zero; when does each come back?
+    // A thousand clients fail together at time zero. When does each come back?
     let peak = |jitter: Jitter| {
         virtually(async {
             let buckets = Rc::new(RefCell::new(vec![0_u32; 100]));
@@ -588,7 +588,7 @@ fn row_79_delays_add_up_as_the_header_says_and_stay_within_bounds() {
     assert_eq!(sum, (3_u64.pow(5) - 1) / 2);
     let capped: Vec<_> = backoff.max(seconds(5)).delays().map(|delay| delay.as_secs()).collect();
     assert_eq!(capped, [1, 3, 5, 5, 5]);
-    // Huge ones saturate.
+    // Huge delays saturate.
     let huge = Backoff::exponential(Duration::MAX).attempts(5);
     assert!(huge.delays().all(|delay| delay == Duration::MAX));
     for jitter in [Jitter::Full, Jitter::Equal, Jitter::Decorrelated] {

@@ -1,4 +1,4 @@
-//! Channels beside a plain model, and row by row.
+//! Channels, compared with a simple model, and then row by row.
 
 #![forbid(unsafe_code)]
 
@@ -34,10 +34,10 @@ const fn seconds(n: u64) -> Duration {
 enum Step {
     TrySend,
     TryRecv,
-    /// Starts to send, and leaves it at that for now.
+    /// Starts a send and does not poll it again for now.
     Send,
     Recv,
-    /// Looks whether the oldest, or the third oldest, send or receive that waits is done.
+    /// Polls the oldest, or the third oldest, waiting send or receive.
     PollSend(usize),
     PollRecv(usize),
     DropSend(usize),
@@ -62,13 +62,13 @@ fn step() -> impl Strategy<Value = Step> {
 type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), Closed<u32>>> + 'a>>;
 type Receiving<'a> = Pin<Box<dyn Future<Output = Result<u32, Closed>> + 'a>>;
 
-/// A channel as one would write it on paper: values in a queue; those who wait, in the order in which they came, each with
-/// what it has been given, if it has.
+/// A channel as one would draw it on paper: a queue of values, and the waiting sends and receives in the order in which
+/// they came, each with what it has been given.
 struct Model {
     capacity: Option<usize>,
     values: VecDeque<u32>,
     closed: bool,
-    /// Waiting sends: the value, and whether there is room for it, which is kept for it.
+    /// Waiting sends: the value, and whether a place is kept for it.
     sends: Vec<(u32, bool)>,
     /// Waiting receives: whether a value is kept for it.
     receives: Vec<bool>,
@@ -89,7 +89,7 @@ impl Model {
         self.values.len() > claimed
     }
 
-    /// Promises what can be promised, first come, first served.
+    /// Gives away what there is to give, first come, first served.
     fn promise(&mut self) {
         while self.room()
             && !self.closed
@@ -176,7 +176,7 @@ fn agree(capacity: Option<usize>, steps: &[Step]) {
             Step::TryRecv => assert_eq!(receiver.try_recv(), model.try_recv()),
             Step::Send => {
                 sends.push(Box::pin(sender.send(value)));
-                // As if it were in line already; its first poll finds out at once.
+                // The model puts it into the line right away. The first poll gives the answer at once.
                 model.sends.push((value, false));
                 model.promise();
                 poll_one_send(&mut sends, &mut model, usize::MAX);
@@ -295,7 +295,7 @@ fn row_67_a_producer_waits_when_the_queue_is_full_and_join_when_it_is_not_done()
         for i in 0..5 {
             assert_eq!(queue.get().await, Ok(i));
             settle().await;
-            assert!(!joined.is_finished(), "{i} is in somebody's hands");
+            assert!(!joined.is_finished(), "{i} is in a worker's hands");
             queue.task_done();
         }
         joined.await.unwrap();
@@ -404,7 +404,7 @@ fn row_70_producer_and_consumer() {
 fn row_71_hazard_22_a_fast_producer_waits_for_a_slow_consumer() {
     virtually(async {
         let (sender, receiver) = bounded(100);
-        // What is alive at any time: in the channel, and one in each hand.
+        // The values that are alive: those in the channel, one with the sender, one with the receiver.
         let (live, most) = (Rc::new(Cell::new(0_usize)), Rc::new(Cell::new(0)));
         struct Counted(Rc<Cell<usize>>);
         impl Drop for Counted {
@@ -493,7 +493,7 @@ fn what_is_in_a_closed_channel_can_still_be_received() {
 }
 
 #[test]
-fn to_close_wakes_all_who_wait() {
+fn closing_wakes_all_waiters() {
     virtually(async {
         let (sender, receiver) = bounded::<u8>(1);
         let waits: Vec<_> = (0..3)
@@ -525,7 +525,7 @@ fn to_close_wakes_all_who_wait() {
 }
 
 #[test]
-fn a_value_nobody_will_receive_is_dropped_with_the_last_receiver() {
+fn a_value_that_cannot_be_received_any_more_is_dropped_with_the_last_receiver() {
     let value = Rc::new(());
     let (sender, receiver) = bounded(1);
     let other = receiver.clone();
@@ -578,10 +578,10 @@ fn a_receiver_is_a_stream() {
 // Capacity 0.
 
 #[test]
-fn a_rendezvous_ends_for_the_sender_when_somebody_has_received() {
+fn a_rendezvous_ends_for_the_sender_when_a_receiver_has_the_value() {
     virtually(async {
         let (sender, receiver) = bounded(0);
-        assert!(sender.try_send(0).unwrap_err().is_full(), "nobody is there");
+        assert!(sender.try_send(0).unwrap_err().is_full(), "no receiver is there");
         let sending = spawn({
             let sender = sender.clone();
             async move { sender.send(1).await }
@@ -610,10 +610,10 @@ fn a_rendezvous_that_is_cut_takes_its_value_back() {
                 time::timeout(seconds(1), receiver.recv()).await.is_ok()
             };
             let (sent, received) = join!(cut.run(sender.send(value.clone())), receives);
-            // Sent and received, or neither; or received just before the sender was cut.
+            // The value was sent and received, or neither, or it was received just before the sender was cut.
             assert!(received || sent.is_none());
             assert_eq!(Rc::strong_count(&value), 1);
-            // And the channel is as good as new.
+            // And the channel works as before.
             let (again, got) = join!(sender.send(value.clone()), receiver.recv());
             assert!(again.is_ok() && got.is_ok());
             assert!(receiver.is_empty());
@@ -646,7 +646,7 @@ fn a_claim_whose_value_was_taken_back_is_no_claim() {
         });
         settle().await;
         {
-            // Offered to the receiver, which is woken, and taken back before its turn comes.
+            // The value is offered to the receiver, which is woken. It is taken back before the receiver is polled.
             let mut send = pin!(sender.send(1));
             assert!(send.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         }
@@ -662,7 +662,7 @@ fn values_that_were_taken_back_leave_nothing_to_look_through() {
     virtually(async {
         let (sender, receiver) = bounded(0);
         for _ in 0..1_000 {
-            // A budget for each.
+            // Each has its own budget.
             yield_now().await;
             let mut send = pin!(sender.send(1));
             assert!(send.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
@@ -725,7 +725,7 @@ fn cut_at_every_await_no_value_is_lost_by_a_receiver_nor_room_by_a_sender() {
 #[test]
 fn hazard_18_a_send_that_is_cut_loses_its_value_and_reserve_does_not() {
     virtually(async {
-        // "No" in the table: shown to be one.
+        // The table says "no". Here the value is lost.
         let lost = Cell::new(0);
         at_every_await(async |cut| {
             let (sender, receiver) = bounded(1);
@@ -733,7 +733,7 @@ fn hazard_18_a_send_that_is_cut_loses_its_value_and_reserve_does_not() {
             let value = Rc::new(());
             let alive = Rc::downgrade(&value);
             let (_, first) = join!(cut.run(sender.send(value)), receiver.recv());
-            // Neither in the channel nor in anybody's hand.
+            // The value is neither in the channel nor with a task.
             lost.set(lost.get() + usize::from(first.is_ok() && alive.upgrade().is_none()));
         })
         .await;
@@ -835,7 +835,7 @@ fn everybody_hears_a_broadcast_and_the_slow_hear_what_they_missed() {
 }
 
 #[test]
-fn a_broadcast_to_nobody_comes_back_and_keeps_nothing() {
+fn a_broadcast_without_receivers_comes_back_and_keeps_nothing() {
     let value = Rc::new(());
     let (sender, receiver) = broadcast(3);
     sender.send(value.clone()).unwrap();
@@ -861,7 +861,7 @@ fn a_watch_tells_of_the_latest_once() {
         assert!(other.has_changed());
         assert_eq!(*other.borrow_and_update(), 3);
         assert!(!other.has_changed());
-        let kept = receiver.borrow(); // keeps nobody from sending
+        let kept = receiver.borrow(); // this does not stop the sender
         let (found, ()) = join!(receiver.wait_for(|value| *value == 5), async {
             for i in 4..7 {
                 let _ = sender.send(i);
@@ -926,7 +926,7 @@ fn hazard_5_a_value_that_uses_the_channel_while_it_is_compared_or_dropped() {
     for rank in [3, 1, 2] {
         sender.try_send(Meddler(rank)).ok().unwrap();
     }
-    // What the comparing has put in is there, too, and comes last.
+    // The value that the comparison has sent is there, too, and comes last.
     let mut ranks = Vec::new();
     while let Ok(value) = receiver.try_recv() {
         ranks.push(value.0);

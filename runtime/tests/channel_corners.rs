@@ -17,7 +17,7 @@ use roundel::channel::{
 };
 
 thread_local! {
-    /// What the next wake of a [`Meddler`] does.
+    /// The action of the next wake of a [`Meddler`].
     static ACTION: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
 }
 
@@ -32,7 +32,7 @@ impl Wake for Meddler {
     }
 }
 
-/// A waker that will run `action`, once.
+/// A waker that runs `action` at its first wake.
 fn waker_that(action: impl FnOnce() + 'static) -> Waker {
     ACTION.set(Some(Box::new(action)));
     Waker::from(Arc::new(Meddler))
@@ -44,10 +44,10 @@ fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
 
 type Received = Rc<RefCell<Vec<Result<u8, Closed>>>>;
 
-/// The receiver that is called first, where its waker can reach it.
+/// The receiver that is called first, in a place where its waker can reach it.
 type First = Rc<RefCell<Pin<Box<dyn Future<Output = Result<u8, Closed>>>>>>;
 
-/// What a meddler does with a rendezvous when a value has been put into it for the first receiver.
+/// What a meddler does with a rendezvous channel after a value has been put into it for the first receiver.
 fn meddle(how: &str, first: &First, receiver: &Receiver<u8>, received: &Received) {
     match how {
         "polls itself" => {
@@ -93,7 +93,7 @@ fn a_rendezvous_ends_however_the_receivers_waker_meddles() {
                 sent = poll(&mut sending, Waker::noop());
             }
             drop(sending);
-            // The books: the value was received once, or came back, or was dropped with the send.
+            // Each value was received once, or came back, or was dropped with the send.
             let got = received.borrow().iter().filter(|result| result.is_ok()).count();
             match sent {
                 Poll::Ready(Ok(())) => assert_eq!(got, 1, "{how}, {then}"),
@@ -132,7 +132,7 @@ fn a_stream_that_is_polled_no_more_keeps_no_value_from_the_other_receivers() {
     for make in channels {
         let (sender, mut stream) = make();
         let clone = stream.clone();
-        // As `select! { stream.next(), tick }`: polled once, and then the `next` is dropped.
+        // As in `select! { stream.next(), tick }`: the `next` is polled once and then dropped.
         assert!(Pin::new(&mut stream).poll_next(&mut Context::from_waker(Waker::noop())).is_pending());
         let mut recv = pin!(clone.recv());
         let woken = Arc::new(Woken::default());
@@ -169,7 +169,7 @@ fn two_streams_that_wait_are_both_woken_and_the_first_to_come_has_the_value() {
     assert_eq!(Pin::new(&mut one).poll_next(&mut Context::from_waker(&wakers[0])), Poll::Ready(None));
 }
 
-/// A request whose reply a client waits for; some of them panic when they are dropped.
+/// A request with a client that waits for the reply. Some requests panic when they are dropped.
 struct Request {
     rank: u8,
     _reply: OneshotSender<()>,
@@ -208,7 +208,7 @@ impl Ord for Request {
     }
 }
 
-/// Five requests, of which the second and the fourth panic when they are dropped; and the clients.
+/// Five requests and their clients. The second and the fourth request panic when they are dropped.
 fn requests(dropped: &Rc<Cell<u32>>) -> (Vec<Request>, Vec<OneshotReceiver<()>>) {
     let request = |rank| {
         let (reply, client) = oneshot();
@@ -228,7 +228,7 @@ fn what_is_in_a_channel_goes_with_its_last_receiver_also_if_some_of_it_panics() 
         for request in requests {
             assert!(sender.try_send(request).is_ok());
         }
-        // The sender stays: it is the last receiver that empties the channel.
+        // The sender stays, so the drop of the last receiver empties the channel.
         std::mem::forget(sender);
         Box::new(receiver)
     }
@@ -307,7 +307,7 @@ fn a_receiver_of_a_oneshot_tells_its_sender_that_it_is_gone_also_if_its_waker_pa
     assert!(poll(&mut closed, Waker::noop()).is_ready());
 }
 
-/// A value that does something when it is compared, and says when it is dropped.
+/// A value that runs an action when it is compared, and reports its drop.
 struct Compared(Rc<Cell<u32>>);
 
 impl Drop for Compared {

@@ -1,4 +1,4 @@
-//! What a strict reader of the vocabulary has tried, and what must hold.
+//! Unusual uses of the vocabulary, each of which a strict reviewer has tried.
 
 #![forbid(unsafe_code)]
 
@@ -47,7 +47,7 @@ fn poll<T>(future: &mut Boxed<T>) -> Poll<T> {
 
 thread_local!(static ON_WAKE: RefCell<HashMap<usize, Box<dyn FnOnce()>>> = RefCell::default());
 
-/// A waker that does something there and then, once.
+/// A waker that runs an action at its first wake.
 struct Calls(usize);
 
 impl Wake for Calls {
@@ -67,13 +67,13 @@ fn waker_that(action: impl FnOnce() + 'static) -> Waker {
     Waker::from(Arc::new(Calls(number)))
 }
 
-/// Drops what is in a slot.
+/// Drops the content of a slot.
 type Slot<T> = Rc<RefCell<Option<Boxed<T>>>>;
 
 // Waiting.
 
 #[test]
-fn a_barrier_opens_for_those_who_had_come_and_for_nobody_who_comes_while_it_opens() {
+fn a_barrier_opens_for_the_tasks_that_had_come_and_for_none_that_comes_while_it_opens() {
     let barrier = Rc::new(Barrier::new(3));
     let wait = |barrier: &Rc<Barrier>| -> Boxed<bool> {
         let barrier = barrier.clone();
@@ -101,7 +101,7 @@ fn a_barrier_opens_for_those_who_had_come_and_for_nobody_who_comes_while_it_open
 }
 
 #[test]
-fn a_watch_does_not_say_closed_to_one_who_comes_while_others_are_woken() {
+fn a_watch_does_not_say_closed_to_a_receiver_that_comes_while_others_are_woken() {
     let (sender, receiver) = channel::watch(0);
     let wait = |mut receiver: channel::WatchReceiver<i32>| -> Boxed<bool> {
         Box::pin(async move { receiver.changed().await.is_ok() })
@@ -129,7 +129,7 @@ fn a_watch_does_not_say_closed_to_one_who_comes_while_others_are_woken() {
 }
 
 #[test]
-fn a_waiter_whose_waker_panics_when_it_is_dropped_still_lets_those_behind_it_pass() {
+fn a_waiter_whose_waker_panics_when_it_is_dropped_still_lets_later_waiters_pass() {
     struct Bomb;
     impl Wake for Bomb {
         fn wake(self: Arc<Self>) {}
@@ -148,13 +148,13 @@ fn a_waiter_whose_waker_panics_when_it_is_dropped_still_lets_those_behind_it_pas
     {
         let waker = std::mem::ManuallyDrop::new(Waker::from(Arc::new(Bomb)));
         assert!(poll_with(&mut many, &waker).is_pending());
-        // The one in the line is the last.
+        // The waiter in the line has the last reference.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(std::mem::ManuallyDrop::into_inner(waker))));
     }
     let mut one = take(1);
     assert!(poll(&mut one).is_pending());
     let _ = catch_unwind(AssertUnwindSafe(|| drop(many)));
-    assert!(poll(&mut one).is_ready(), "a permit is free and nobody is before it");
+    assert!(poll(&mut one).is_ready(), "a permit is free and no waiter is before it");
 }
 
 // Channels.
@@ -179,7 +179,7 @@ fn a_rendezvous_says_received_only_of_what_was_received() {
         let sender = sender.clone();
         Box::pin(async move { sender.send(value).await.is_ok() })
     };
-    // The first goes in by a permit, for which nobody waits; the second is polled by its waker, at once.
+    // The first value goes in with a permit, and no send waits. The second send is polled at once, by its own waker.
     let mut permit: Boxed<_> = Box::pin({
         let sender = sender.clone();
         async move { sender.reserve().await.unwrap().send(1).unwrap() }
@@ -215,10 +215,10 @@ fn work_that_was_fetched_is_unfinished_although_its_put_was_dropped() {
     assert!(poll(&mut put).is_pending());
     assert_eq!(poll(&mut get), Poll::Ready(Ok(7)));
     drop(put);
-    assert_eq!(queue.unfinished(), 1, "somebody has it in hand");
+    assert_eq!(queue.unfinished(), 1, "a receiver has it in hand");
     queue.task_done();
     assert_eq!(queue.unfinished(), 0);
-    // One that is taken back is not counted.
+    // A value that is taken back is not counted.
     let mut put: Boxed<_> = Box::pin({
         let queue = queue.clone();
         async move { queue.put(8).await }
@@ -247,7 +247,7 @@ fn a_put_that_is_dropped_after_one_task_done_too_many_does_not_underflow() {
     });
     assert!(poll(&mut put).is_pending());
     queue.task_done();
-    // A mistake that is not noticed here, because the put that waits is counted.
+    // This `task_done` is a mistake, but it is not noticed, because the waiting put is counted, too.
     let _ = catch_unwind(AssertUnwindSafe(|| queue.task_done()));
     let dropped = catch_unwind(AssertUnwindSafe(|| drop(put)));
     assert!(dropped.is_ok(), "a destructor panicked for a mistake that was made elsewhere");
@@ -258,7 +258,7 @@ fn a_put_that_is_dropped_after_one_task_done_too_many_does_not_underflow() {
 fn recv_gets_the_value_that_came_for_the_stream_of_the_same_receiver() {
     let (sender, mut receiver) = channel::bounded(1);
     let mut cx = Context::from_waker(Waker::noop());
-    // As `timeout(…, stream.next())` leaves it.
+    // The same state as after `timeout(…, stream.next())`.
     assert!(Pin::new(&mut receiver).poll_next(&mut cx).is_pending());
     sender.try_send(1).unwrap();
     assert_eq!(receiver.try_recv(), Ok(1), "it is our own claim");
@@ -270,7 +270,7 @@ fn recv_gets_the_value_that_came_for_the_stream_of_the_same_receiver() {
 
 thread_local!(static MEDDLE: RefCell<Option<Box<dyn Fn()>>> = RefCell::default());
 
-/// Ranked by code that does something else, too.
+/// A value whose comparison also runs an action.
 #[derive(Debug)]
 struct Ranked(i32);
 
@@ -297,7 +297,7 @@ impl PartialEq for Ranked {
 impl Eq for Ranked {}
 
 #[test]
-fn no_value_is_lost_if_somebody_asks_while_values_are_compared() {
+fn no_value_is_lost_if_a_receiver_asks_while_values_are_compared() {
     let (sender, receiver) = channel::priority(10);
     sender.try_send(Ranked(1)).unwrap();
     sender.try_send(Ranked(2)).unwrap();
@@ -320,7 +320,7 @@ fn a_comparison_that_panics_costs_neither_a_claim_nor_room() {
     for round in 0..4 {
         sender.try_send(Ranked(2)).unwrap();
         sender.try_send(Ranked(2)).unwrap_or_else(|error| panic!("round {round}: {error}"));
-        // Of two, taking the first compares nothing but the merging may.
+        // Taking the first of two values compares nothing, but merging may.
         while receiver.try_recv().is_ok() {}
     }
     let (sender, receiver) = channel::priority(3);
@@ -387,7 +387,7 @@ fn who_waits_for_a_once_cell_goes_on_when_it_is_set_by_hand() {
         yield_now().await;
         cell.set(2).unwrap();
         let value = timeout(seconds(1), waiter).await;
-        assert_eq!(value.expect("once the value is there, nobody waits").unwrap(), 2);
+        assert_eq!(value.expect("once the value is there, no task waits").unwrap(), 2);
         slow.cancel();
     });
 }
@@ -601,7 +601,7 @@ fn an_outer_cleanup_runs_although_the_inner_one_panicked() {
 }
 
 #[test]
-fn each_cleanup_has_its_own_grace_also_behind_another() {
+fn each_cleanup_has_its_own_grace_also_after_another() {
     virtually(async {
         let log = Log::default();
         let inner = with_cleanup(std::future::pending::<()>(), say(&log, "inner", seconds(4)));
@@ -615,7 +615,7 @@ fn each_cleanup_has_its_own_grace_also_behind_another() {
 
 #[test]
 fn a_cleanup_that_has_begun_has_the_shutdown_timeout() {
-    // Of a task that was cancelled before the end …
+    // A cleanup of a task that was cancelled before the end …
     let log = Log::default();
     let runtime = Runtime::builder().virtual_time(true).build().unwrap();
     runtime.block_on(async {
@@ -625,7 +625,7 @@ fn a_cleanup_that_has_begun_has_the_shutdown_timeout() {
     });
     drop(runtime);
     assert_eq!(*log.borrow(), ["cancelled"]);
-    // … of a future that was dropped in a task that lived on …
+    // … of a future that was dropped while its task lived on …
     let log = Log::default();
     let runtime = Runtime::builder().virtual_time(true).build().unwrap();
     runtime.block_on(async {
@@ -634,7 +634,7 @@ fn a_cleanup_that_has_begun_has_the_shutdown_timeout() {
     });
     drop(runtime);
     assert_eq!(*log.borrow(), ["timeout"]);
-    // … and no more than the timeout.
+    // … and it has no more time than the timeout.
     let log = Log::default();
     let runtime = Runtime::builder().virtual_time(true).shutdown_timeout(millis(100)).build().unwrap();
     runtime.block_on(async {

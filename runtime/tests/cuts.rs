@@ -1,7 +1,7 @@
-//! "Cancel safe: yes", for all that says so and is not proven elsewhere: dropped at each of its awaits, before it is woken
-//! there and after, it has lost nothing.
+//! The methods that are documented as cancel safe and that no other file tests. Each is dropped at each of its awaits,
+//! before it is woken there and after, and must lose nothing.
 //!
-//! Each program says what would be lost.
+//! Each program says what could be lost.
 
 #![forbid(unsafe_code)]
 
@@ -22,7 +22,7 @@ fn virtually<T>(main: impl Future<Output = T>) -> T {
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Gives way a few times, so that the other side has begun to wait.
+/// Yields a few times, so that the other side has begun to wait.
 async fn a_little_later() {
     for _ in 0..3 {
         yield_now().await;
@@ -63,7 +63,7 @@ fn a_sender_that_waits_for_the_end_of_interest_can_still_send() {
 }
 
 #[test]
-fn a_broadcast_is_heard_in_full_by_who_was_interrupted() {
+fn an_interrupted_receiver_gets_the_whole_broadcast() {
     virtually(async {
         at_every_await(async |cut| {
             let (sender, mut receiver) = channel::broadcast(8);

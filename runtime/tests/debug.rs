@@ -1,4 +1,4 @@
-//! The warnings of debug mode, read from the standard error of a program of its own.
+//! The warnings of debug mode, read from the standard error of a separate process.
 
 #![forbid(unsafe_code)]
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use roundel::{Runtime, spawn, spawn_named, time};
 
-/// Runs this test again in a process of its own, where `program` runs instead; gives what that says.
+/// Runs this test again in a separate process, in which only `program` runs. Returns its standard error.
 fn said(name: &str, debug: Option<&str>, program: impl FnOnce()) -> Option<Vec<String>> {
     if std::env::var_os("ROUNDEL_TEST_ALONE").is_some() {
         program();
@@ -15,7 +15,7 @@ fn said(name: &str, debug: Option<&str>, program: impl FnOnce()) -> Option<Vec<S
     }
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args([name, "--exact", "--nocapture", "--test-threads=1"]).env("ROUNDEL_TEST_ALONE", "1");
-    // To print a backtrace takes longer than a poll should.
+    // Printing a backtrace takes longer than a poll should.
     command.env("RUST_BACKTRACE", "0");
     match debug {
         Some(value) => command.env("ROUNDEL_DEBUG", value),
@@ -27,7 +27,7 @@ fn said(name: &str, debug: Option<&str>, program: impl FnOnce()) -> Option<Vec<S
     Some(text.lines().filter(|line| line.starts_with("roundel: ")).map(String::from).collect())
 }
 
-/// One task that awaits for long, one that blocks for long, one that blocks a little.
+/// One task awaits for long, one blocks for long, and one blocks briefly.
 async fn sleepers() {
     let awaits = spawn_named("awaits", time::sleep(Duration::from_millis(150)));
     let blocks = spawn_named("blocks", async { std::thread::sleep(Duration::from_millis(150)) });
@@ -58,8 +58,8 @@ fn row_121_the_environment_switches_it_on_and_nothing_does_so_by_itself() {
 }
 
 #[test]
-fn row_26_e3_a_panic_nobody_will_hear_of_is_reported_when_that_is_certain() {
-    let name = "row_26_e3_a_panic_nobody_will_hear_of_is_reported_when_that_is_certain";
+fn row_26_e3_a_panic_that_no_handle_will_report_is_reported_when_that_is_certain() {
+    let name = "row_26_e3_a_panic_that_no_handle_will_report_is_reported_when_that_is_certain";
     let program = || {
         Runtime::builder().debug(true).build().unwrap().block_on(async {
             let heard = spawn(async { panic!("heard") });
@@ -104,7 +104,7 @@ fn hazard_63_warnings_that_cannot_be_written_do_no_harm() {
     }
 }
 
-/// In debug mode, a sink of the program that panics is dropped, and the warnings go on.
+/// If the program's own sink panics in debug mode, it is dropped, and the warnings go on.
 #[test]
 fn hazard_63_warnings_outlive_a_sink_that_panics() {
     let name = "hazard_63_warnings_outlive_a_sink_that_panics";

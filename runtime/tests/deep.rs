@@ -1,7 +1,7 @@
 //! Chains a million links long, on a stack of 64 KiB: what one task does to the next must not nest (hazard 15).
 //!
-//! Each test runs on a thread of its own with a small stack, so that a recursion of a few hundred levels already
-//! ends the process.
+//! Each test runs on a separate thread with a small stack, so that even a recursion of a few hundred levels ends the
+//! process.
 
 #![forbid(unsafe_code)]
 
@@ -34,7 +34,7 @@ impl Drop for CancelsNext {
     }
 }
 
-/// A chain of waiting tasks, each of which cancels the next when it is dropped; returns the first.
+/// A chain of waiting tasks, each of which cancels the next when it is dropped. Returns the first task.
 fn cancel_chain(drops: &Rc<Cell<usize>>) -> JoinHandle<()> {
     let mut next = None;
     for _ in 0..LINKS {
@@ -150,7 +150,8 @@ fn hazard_15_each_wakes_the_next_in_its_drop() {
 #[test]
 fn hazard_15_a_large_future_costs_the_stack_little() {
     on_a_small_stack(|| {
-        // Moved into its box once, not from frame to frame. (Unoptimised, a move is a copy, and so is each call.)
+        // The future is moved into its box once, and not from frame to frame. (Without optimisation, each move is a
+        // copy.)
         const ROOM: usize = if cfg!(debug_assertions) { 1 << 10 } else { 16 << 10 };
         roundel::run(async {
             let large = async {

@@ -1,8 +1,8 @@
-//! What a runtime takes from the operating system, it gives back: descriptors, threads, memory (hazard 44).
+//! A runtime gives back everything that it takes from the operating system: descriptors, threads, memory (hazard 44).
 //!
-//! A program that builds one runtime does not notice a descriptor too many. A test suite that builds one per test
-//! does, and so does a server that restarts its loop. Each test here counts what the whole process has, so
-//! each runs in a process of its own.
+//! A program that builds one runtime does not notice one leaked descriptor. A test suite that builds one per test does,
+//! and so does a server that restarts its loop. Each test here counts what the whole process has, so each runs in a
+//! separate process.
 
 #![forbid(unsafe_code)]
 #![cfg(all(target_os = "linux", not(miri)))]
@@ -46,7 +46,7 @@ fn expect_threads(count: usize) {
     }
 }
 
-/// Leaves something of every kind unfinished: a task, a timer, a source with a waiter, mail.
+/// Leaves one of each kind unfinished: a task, a timer, a source with a waiter, mail.
 fn use_and_leave(runtime: &Runtime) {
     let errand = runtime.remote().spawn(pending::<()>);
     runtime.block_on(async {
@@ -59,7 +59,7 @@ fn use_and_leave(runtime: &Runtime) {
             theirs.io(Direction::Read, |_| io::Result::<()>::Err(ErrorKind::WouldBlock.into())).await
         })
         .detach();
-        // Behind them in the queue, so that each of them waits by then.
+        // This task is queued after them, so all of them wait when it runs.
         yield_now().await;
     });
     drop(errand);
@@ -114,7 +114,7 @@ fn hazard_44_runtimes_are_dropped_in_any_order() {
             random = random * 7 % 31;
             use_and_leave(&runtimes.swap_remove(random % runtimes.len()));
             assert_eq!(descriptors(), before + runtimes.len() * each);
-            // Those that are left are none the worse for it.
+            // The sources that are left still work.
             for runtime in &runtimes {
                 runtime.block_on(async { time::sleep(Duration::from_micros(10)).await });
             }
@@ -146,7 +146,7 @@ fn hazard_44_runtimes_on_several_threads() {
     });
 }
 
-/// A runtime cannot be sent, so the one that outlives its thread is the one in a thread-local.
+/// A runtime cannot be sent to another thread. So only a runtime in a thread-local can outlive the code of its thread.
 #[test]
 fn hazard_44_a_runtime_that_ends_with_its_thread() {
     thread_local!(static RUNTIME: Runtime = Runtime::new().unwrap());
@@ -197,7 +197,7 @@ fn hazard_44_a_source_that_outlives_its_runtime_gives_back_the_rest() {
     });
 }
 
-/// Descriptors until there are no more.
+/// Opens descriptors until there are no more.
 fn take_all() -> Vec<File> {
     std::iter::from_fn(|| File::open("/dev/null").ok()).collect()
 }
@@ -213,7 +213,7 @@ fn hazard_44_a_build_that_fails_gives_back_what_it_had_got() {
         return;
     }
     let _watchdog = watchdog();
-    // The panics below are reported with a backtrace, for which there would be no descriptor.
+    // The panics below print a backtrace, which would need a descriptor.
     std::panic::set_hook(Box::new(|_| {}));
     let mut taken = take_all();
     let mut free = 0;

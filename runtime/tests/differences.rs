@@ -1,4 +1,5 @@
-//! Where this crate differs from tokio on purpose. Each difference stands at its method's documentation; here it is held.
+//! Where this crate differs from tokio on purpose. The documentation of each method states the difference; these tests
+//! check it.
 
 #![forbid(unsafe_code)]
 

@@ -44,17 +44,17 @@ fn virtual_runtime() -> Runtime {
     Runtime::builder().virtual_time(true).build().unwrap()
 }
 
-/// A runtime whose shutdown ends when nothing is left to do, and only then.
+/// A runtime whose shutdown ends only when nothing is left to do.
 fn patient(builder: Builder) -> Runtime {
     builder.shutdown_timeout(Duration::MAX).build().unwrap()
 }
 
-/// Runs `body` in a process of its own, which a failure may abort. Miri knows no processes.
+/// Runs `body` in a separate process, because a failure may abort it. Miri has no processes.
 fn alone(test: &str, body: impl FnOnce()) {
     if cfg!(miri) { body() } else { common::alone(test, body) }
 }
 
-/// Does something when it is dropped.
+/// Runs an action when it is dropped.
 struct OnDrop<F: FnMut()>(F);
 
 impl<F: FnMut()> Drop for OnDrop<F> {
@@ -72,7 +72,7 @@ impl Drop for Bomb {
     }
 }
 
-/// Spawns a task that waits for ever and does something when it is dropped.
+/// Spawns a task that waits for ever and runs an action when it is dropped.
 fn spawn_with_last_word(f: impl FnMut() + 'static) -> JoinHandle<()> {
     let guard = OnDrop(f);
     spawn(async move {

@@ -1,6 +1,6 @@
-//! A task that is always ready, a source that is always ready, a timer of zero: nobody else starves.
+//! A task that is always ready, a source that is always ready, a timer of zero: none of them starves other tasks.
 //!
-//! Counted in turns and polls, which the probe reports, not in time.
+//! The tests count turns and polls, which the probe reports. They do not measure time.
 
 #![forbid(unsafe_code)]
 
@@ -75,7 +75,7 @@ fn hazard_14_spurious_wakes_change_nothing() {
     let runtime = Runtime::builder().virtual_time(true).build().unwrap();
     let wakers: Rc<RefCell<Vec<Waker>>> = Rc::default();
     let everybodys = Rc::clone(&wakers);
-    // Each future is polled through this, which notes the waker; a pest wakes all of them all the time.
+    // Each future is polled through this, which keeps the waker. Another task uses these wakers all the time.
     let noted = move |future: std::pin::Pin<Box<dyn Future<Output = u64>>>| {
         let (mut future, wakers) = (future, Rc::clone(&everybodys));
         poll_fn(move |cx| {

@@ -1,6 +1,6 @@
-//! Locks, channels and groups under somebody else's executor: a `block_on` of twenty lines that knows nothing of us.
+//! Locks, channels and groups under a foreign executor: a `block_on` of twenty lines that knows nothing of this crate.
 //!
-//! Its waker is an `Arc`, its futures are polled on a plain thread, there is no loop and no context.
+//! Its waker is an `Arc`, and it polls its futures on a plain thread. There is no loop and no context.
 
 #![forbid(unsafe_code)]
 
@@ -39,7 +39,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Gives way once, by the waker it is given.
+/// Yields once, with the waker that it is given.
 async fn give_way() {
     let mut given = false;
     std::future::poll_fn(|cx| {
@@ -240,7 +240,7 @@ fn tools_for_tests() {
     });
 }
 
-/// Woken on another thread: the wakers of groups may go anywhere.
+/// The wakers of groups may go to any thread, so here another thread wakes them.
 #[test]
 fn wakes_from_other_threads() {
     fn after_a_thread() -> Pin<Box<dyn Future<Output = ()>>> {
@@ -268,7 +268,7 @@ fn wakes_from_other_threads() {
     }
 }
 
-/// A `block_on` inside a task of ours is a bad idea, but no endless one: the budget does not keep it from going on.
+/// A `block_on` inside one of our tasks is a bad idea, but it ends: the budget does not stop it for ever.
 #[test]
 fn inside_a_task_of_ours() {
     roundel::run(async {

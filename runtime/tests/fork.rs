@@ -1,12 +1,12 @@
 //! A process forks while it has a runtime (hazard 16).
 //!
-//! The child gets a copy of the runtime's memory, but not of what the memory refers to: the poll and the timer
-//! in the kernel belong to both. So the child must not use the old runtime, must be able to forget it without the
-//! parent's noticing, and must be able to build one of its own.
+//! The child gets a copy of the runtime's memory, but not of the kernel's objects: the poll and the timer belong to
+//! both processes. So the child must not use the old runtime. It must be able to forget that runtime without any effect
+//! on the parent, and to build its own.
 //!
-//! Only a process with a single thread should fork, and the test harness has several. So this file has a `main` of
-//! its own, which runs each scenario in a process of its own, and it has no watchdog thread in the parent:
-//! whoever started a scenario waits for it no longer than a minute.
+//! Only a process with a single thread should fork, and the test harness has several. So this file has its own `main`,
+//! which runs each scenario in a separate process. It has no watchdog thread either. Instead, the process that starts a
+//! scenario waits for it no longer than a minute.
 
 #![forbid(unsafe_code)]
 
@@ -88,7 +88,7 @@ mod scenarios {
         false
     }
 
-    /// Forks; runs `child` in the child, and waits in the parent for it to end well.
+    /// Forks. Runs `child` in the child. The parent waits until the child has ended without an error.
     fn in_a_child(child: impl FnOnce()) {
         match fork::fork().unwrap() {
             Fork::Parent(process) => assert_eq!(fork::waitpid(process).unwrap(), 0, "the child has failed"),
@@ -96,7 +96,7 @@ mod scenarios {
         }
     }
 
-    /// Runs `body`, and ends this process with what has become of it.
+    /// Runs `body`, and ends this process with its result.
     fn end_child(body: impl FnOnce()) -> ! {
         let _watchdog = watchdog();
         let done = catch_unwind(AssertUnwindSafe(body));
@@ -139,7 +139,7 @@ mod scenarios {
         assert_eq!(block_on(runtime.as_ref().unwrap(), reader).unwrap().unwrap(), 5);
     }
 
-    /// A task that says good-bye when it is dropped would say it twice, once in each process.
+    /// A task that says goodbye when it is dropped would say it twice, once in each process.
     fn runs_no_destructors() {
         struct Polite(UnixStream);
         impl Drop for Polite {
@@ -165,7 +165,7 @@ mod scenarios {
         assert_eq!(theirs.read(&mut [0; 16]).unwrap(), 8);
     }
 
-    /// Two sources outside of any task, one of them by its descriptor, and both have been waited for.
+    /// Two sources outside any task, one of them by its descriptor. A task has waited for both.
     fn two_sources(
         runtime: &Runtime,
     ) -> (Source<UnixStream>, AsyncFd<UnixStream>, [std::os::unix::net::UnixStream; 2]) {
@@ -184,7 +184,7 @@ mod scenarios {
         })
     }
 
-    /// In the parent, both still hear what comes for them.
+    /// In the parent, both still get their reports.
     fn expect_both_to_hear(
         runtime: &Runtime,
         one: &Source<UnixStream>,
@@ -240,7 +240,7 @@ mod scenarios {
         let waker = wakers.recv().unwrap();
         in_a_child(|| {
             waker.wake_by_ref();
-            let errand = remote.spawn(|| async { panic!("it runs in nobody's loop") });
+            let errand = remote.spawn(|| async { panic!("it must not run in any loop") });
             task.as_ref().unwrap().cancel();
             drop(task.take());
             assert!(!errand.is_finished());
@@ -267,7 +267,7 @@ mod scenarios {
         block_on(&runtime.unwrap(), sleeper.unwrap()).unwrap();
     }
 
-    /// Everything that a loop is for.
+    /// Uses each function of a loop.
     fn try_everything(runtime: &Runtime) {
         block_on(runtime, async {
             let (ours, mut theirs) = unix();
@@ -293,7 +293,7 @@ mod scenarios {
             drop(runtime);
             try_everything(&fresh);
         });
-        // The parent's copy was moved into the closure, and dropped unrun.
+        // The parent's copy was moved into the closure, which was dropped without running.
         try_everything(&Runtime::new().unwrap());
     }
 
@@ -306,7 +306,7 @@ mod scenarios {
             in_a_child(|| ());
             (reader, theirs)
         });
-        // A child may also leave the loop in which it came to be, and then do as it likes.
+        // A child may also leave the loop in which it was forked, and then do anything.
         let role = runtime.block_on(async { fork::fork().unwrap() });
         let process = match role {
             Fork::Parent(process) => process,
@@ -354,7 +354,7 @@ mod scenarios {
         assert_eq!(results, (true, 7, 8));
     }
 
-    /// Whatever the threads hold at the moment of the fork, they hold for ever in the child.
+    /// A lock that a thread holds at the moment of the fork stays locked in the child for ever.
     fn forks_beside_a_busy_pool() {
         for _ in 0..50 {
             let mut pool = Some(ThreadPool::new(2));

@@ -1,4 +1,4 @@
-//! Several futures as one: order, counts of polls, failures, panics, borrows.
+//! Several futures combined into one: order, counts of polls, failures, panics, borrows.
 
 #![forbid(unsafe_code)]
 
@@ -31,7 +31,7 @@ const fn millis(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// Counts how often what it wraps is polled.
+/// Counts the polls of the future that it wraps.
 struct Polls<'a, F>(&'a Cell<usize>, Pin<Box<F>>);
 
 impl<F: Future> Future for Polls<'_, F> {
@@ -47,7 +47,7 @@ fn counted<F: Future>(polls: &Cell<usize>, future: F) -> Polls<'_, F> {
     Polls(polls, Box::pin(future))
 }
 
-/// Notes in a log that it is dropped.
+/// Logs its own drop.
 struct Note(&'static str, Rc<RefCell<Vec<&'static str>>>);
 
 impl Drop for Note {
@@ -104,7 +104,7 @@ fn row_36_gather_of_none_of_one_and_of_ten_thousand() {
 fn row_33_polls_are_as_many_as_wakes() {
     const N: usize = if cfg!(miri) { 15 } else { 10_000 };
     virtually(async {
-        // Each child waits once for each of three times: one poll at first, and one for each wake.
+        // Each child waits for three times, so it is polled once at first and once for each wake.
         let polls = Cell::new(0);
         let child = async |i: usize| {
             for k in 1..=3 {
@@ -173,7 +173,7 @@ fn row_33_a_child_woken_many_times_is_polled_once_and_one_that_is_over_not_at_al
     assert_eq!((polls.get(), other.get()), (3, 1));
 }
 
-/// Gives futures of different types one.
+/// Gives futures of different types a common type.
 fn first_of<'a>(future: impl Future<Output = ()> + 'a) -> Pin<Box<dyn Future<Output = ()> + 'a>> {
     Box::pin(future)
 }
@@ -192,7 +192,7 @@ fn hazard_13_a_crowd_that_is_always_ready_does_not_hold_the_loop() {
                 }
             }
         })));
-        // At 128 each: there are 79 polls in which others may come in between.
+        // At 128 per poll, there are 79 polls, and other tasks may run between them.
         for _ in 0..n / 100 {
             yield_now().await;
         }
@@ -252,7 +252,7 @@ fn row_34_the_first_error_returns_at_once_and_what_becomes_of_the_others() {
         sleep(seconds(1)).await;
     });
     assert_eq!(log.take(), [1]);
-    // As asyncio does: the error is reported, and the others run on.
+    // As in asyncio: the error is reported, and the others run on.
     virtually(async {
         let start = time::now();
         let tasks = [1, 2, 3].map(|number| {
@@ -313,7 +313,7 @@ fn a_race_has_one_winner_and_the_losers_are_gone_when_it_ends() {
 
 #[test]
 #[should_panic(expected = "a race of nobody has no winner")]
-fn a_race_of_nobody_is_a_mistake() {
+fn a_race_without_futures_is_a_mistake() {
     drop(race(std::iter::empty::<std::future::Ready<()>>()));
 }
 
@@ -334,7 +334,7 @@ fn row_59_a_limit_is_kept_and_items_are_taken_when_there_is_room() {
         .await;
         assert_eq!((most.get(), taken.get()), (5, 100));
         for_each_concurrent(3, 0..0, async |_| unreachable!()).await;
-        // Futures that are ready at once, more of them than fit into one poll.
+        // More futures that are ready at once than fit into one poll.
         let count = Cell::new(0);
         let n = if cfg!(miri) { 300 } else { 1_000 };
         for_each_concurrent(1, 0..n, async |_| count.set(count.get() + 1)).await;
@@ -342,7 +342,7 @@ fn row_59_a_limit_is_kept_and_items_are_taken_when_there_is_room() {
     });
 }
 
-/// With room for all of them, only some begin before other tasks have their turn.
+/// Although there is room for all of them, only some begin before other tasks run.
 #[test]
 fn hazard_13_many_that_begin_at_once_give_way() {
     let n: usize = if cfg!(miri) { 1_000 } else { 20_000 };
@@ -384,7 +384,7 @@ fn select_is_biased_and_its_futures_are_gone_before_the_expression_runs() {
             value = async { 2 } => value,
         };
         assert_eq!(first, 1);
-        // What the losers borrowed can be used in the expression.
+        // The expression can use what the losing futures had borrowed.
         let (sender, receiver) = bounded(1);
         let mut log = vec![0];
         let mut add = async || {
@@ -576,7 +576,7 @@ fn row_38_dropped_it_drops_in_the_same_order() {
 }
 
 #[test]
-fn row_38_forgotten_it_runs_nobody() {
+fn row_38_forgotten_it_runs_no_child() {
     let runs = Cell::new(0);
     let mut whole = Box::pin(scope(async |s: &Scope<'_>| {
         drop(s.spawn(async {
@@ -635,7 +635,7 @@ fn row_38_the_first_error_cancels_the_body_and_the_siblings() {
 
 #[test]
 fn row_39_two_that_fail_in_one_tick_are_both_reported() {
-    // Also when more children are woken in that tick than one poll takes.
+    // Also if more children are woken at that time than one poll can run.
     for others in [0, if cfg!(miri) { 150 } else { 500 }] {
         virtually(async {
             let result: Result<(), _> = try_scope(async |s| {
@@ -694,7 +694,7 @@ fn row_38_a_child_or_all_children_can_be_cancelled() {
         })
         .await;
         assert_eq!(log.borrow().len(), 4);
-        // The body's place is taken by a child, and then all are cancelled.
+        // A child takes the body's place, and then all are cancelled.
         scope(async |s: &Scope<'_>| {
             let later = s.clone();
             drop(s.spawn(async move {
@@ -778,7 +778,7 @@ fn hazard_10_children_that_panic_when_dropped_end_nothing_but_themselves() {
 }
 
 #[test]
-fn cut_at_every_await_a_scope_leaves_nobody_running() {
+fn cut_at_every_await_a_scope_leaves_no_child_running() {
     virtually(async {
         let places = at_every_await(async |cut| {
             let live = Cell::new(0);
@@ -814,7 +814,7 @@ fn cut_at_every_await_a_scope_leaves_nobody_running() {
 // Row 52: shield.
 
 #[test]
-fn row_52_what_is_shielded_goes_on_and_its_panic_reaches_who_waits() {
+fn row_52_a_shielded_future_goes_on_and_its_panic_reaches_the_task_that_waits() {
     virtually(async {
         let saved = Rc::new(Cell::new(0));
         let count = saved.clone();

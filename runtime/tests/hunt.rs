@@ -1,10 +1,10 @@
-//! Random programs that look for faults: tasks on several runtimes use every primitive at once, with foreign wakers that call
-//! back, budgets that are used up, panics, futures that are dropped, kept aside or moved to another task, and runtimes that
-//! are dropped in the middle of it.
+//! Random programs that look for faults. Tasks on several runtimes use every primitive at once. Their wakers are
+//! foreign and call back. Budgets are used up, and code panics. Futures are dropped, put aside or moved to another
+//! task, and runtimes are dropped in the middle of all this.
 //!
-//! Each program is made of the numbers that follow from a seed, so it is the same each time. A program keeps books of
-//! what was sent and received, which task waits and which holds what. When its loops have come to rest, no task may wait for what
-//! is there; when all was dropped, nothing may be left.
+//! Each program is made from the numbers that follow from a seed, so it is the same each time. A program keeps books:
+//! what was sent and received, which task waits, and which task holds what. When its loops have come to rest, no task
+//! may wait for something that is there. When everything has been dropped, nothing may be left.
 //!
 //! | variable | what it does |
 //! |---|---|
@@ -12,8 +12,8 @@
 //! | `ROUNDEL_HUNT_SECONDS=n` | new programs until `n` seconds have passed |
 //! | `ROUNDEL_HUNT_SEED=n` | the program of this seed alone, with all that it does |
 //!
-//! The parts: `world` has the primitives and the books, `act` and `combine` make futures, `meddle` does what does not
-//! wait, `waker` and `value` are foreign code that meddles, `books` looks for what is wrong, and `program` runs it all.
+//! The parts: `world` has the primitives and the books. `act` and `combine` make futures. `meddle` does things that do
+//! not wait. `waker` and `value` are foreign code that meddles. `books` looks for errors, and `program` runs it all.
 
 #![forbid(unsafe_code)]
 
@@ -46,10 +46,10 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-/// How many programs are run when nothing else is asked for.
+/// How many programs run by default.
 const PROGRAMS: u64 = if cfg!(miri) { 2 } else { 3_000 };
 
-/// A program takes a few milliseconds; one that takes twice this long hangs.
+/// A program takes a few milliseconds. A program that takes twice this long hangs.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(miri) { 600 } else { 30 });
 
 fn variable(name: &str) -> Option<u64> {
@@ -93,7 +93,7 @@ fn again(seed: u64) -> String {
     )
 }
 
-/// Aborts the process when a program does not end: on a virtual clock only a loop that spins can hang.
+/// Aborts the process if a program does not end. On a virtual clock, only a loop that spins can hang.
 struct Watchdog {
     seed: Arc<AtomicU64>,
     done: Option<mpsc::Sender<()>>,
@@ -110,7 +110,7 @@ impl Watchdog {
             while until.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
                 let seed = watched.load(SeqCst);
                 if last.replace(seed) == Some(seed) {
-                    // Not by `eprintln`: the harness would keep it to itself, and is about to be aborted.
+                    // Not with `eprintln`: the harness would capture the line, and is about to be aborted.
                     let _ = writeln!(std::io::stderr(), "a program hangs: {}", again(seed));
                     std::process::abort();
                 }

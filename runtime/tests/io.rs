@@ -1,11 +1,10 @@
-//! What the kernel reports, when, and what it forgets to say: hazards 32 to 38, each by its recipe, and the
-//! budget of hazard 13.
+//! What the kernel reports, when, and what it does not report: hazards 32 to 38, and the budget of hazard 13.
 //!
-//! Readiness is edge-triggered: a report that is lost, misread or credited to the wrong source is a task that
-//! sleeps for ever, or one that spins. So the tests make the unlucky order happen on purpose: data arrives
-//! *inside* an operation that is about to say `WouldBlock`, the end of a stream comes in the same report as its
-//! last bytes, a descriptor's number changes hands in the middle of a batch. The test holds the other end of
-//! each socket itself and acts on it directly, so nothing is left to chance; `common` says how a hang shows.
+//! Reports are edge-triggered. If one is lost, misread or credited to the wrong source, a task sleeps for ever, or
+//! spins. So the tests force each unlucky order. Data arrives *inside* an operation that is about to return
+//! `WouldBlock`. The end of a stream comes in the same report as its last bytes. A descriptor's number is reused in the
+//! middle of a batch. The test itself holds the other end of each socket and uses it directly, so nothing is left to
+//! chance. `testkit` explains how a test notices a hang.
 
 #![forbid(unsafe_code)]
 #![cfg(all(unix, not(miri)))]
@@ -35,7 +34,7 @@ use roundel::{Runtime, spawn, yield_now};
 
 use common::{Flag, everywhere, read, unix, virtually};
 
-/// Writes until there is no room. Returns how much went in.
+/// Writes until there is no room. Returns how many bytes were written.
 fn fill(mut stream: impl Write) -> usize {
     let mut total = 0;
     loop {
@@ -47,7 +46,7 @@ fn fill(mut stream: impl Write) -> usize {
     }
 }
 
-/// Reads until there is nothing. Returns how much there was.
+/// Reads until there is nothing left. Returns how many bytes there were.
 fn drain(mut stream: impl Read) -> usize {
     let (mut total, mut buffer) = (0, vec![0; 65536]);
     loop {

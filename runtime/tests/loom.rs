@@ -1,23 +1,23 @@
-//! The inbox under loom: every order in which threads can meet in it. `.ci/loom` runs this file, and then
-//! plants bugs in the inbox to show that the models notice.
+//! The inbox under loom, which tries every order in which threads can use it. `.ci/loom` runs this file. Then it plants
+//! bugs in the inbox to show that the models notice them.
 //!
-//! Facts. A lost wake needs two threads that meet at one certain instruction, so a test on real threads finds
-//! it once in a million runs, or on somebody else's machine. loom runs a model again and again until it has
-//! seen every order of the locks (of three threads: with up to four interruptions) and every value that a weakly ordered load
-//! may return. A thread that waits for ever is a deadlock, and loom reports it.
+//! Facts. A wake is lost only if two threads meet at one particular instruction. So a test on real threads finds the
+//! bug once in a million runs, or only on another machine. loom runs a model again and again until it has tried every
+//! order of the locks (with three threads: up to four interruptions) and every value that a weakly ordered load may
+//! return. A thread that waits for ever is a deadlock, and loom reports it.
 //!
 //! What is modelled. The sources are the real ones: `inbox.rs` and `id.rs` are mounted here, with loom's
 //! locks instead of `std`'s. The loop is [`Loop`]: park, wait for the bell, collect, as in `EventLoop::turn`. The
-//! kernel is [`Doorbell`]: a ring is kept until somebody waits for it, and one wait may end without a ring,
-//! as it does when a socket has something to say.
+//! kernel is [`Doorbell`]. It keeps a ring until the loop waits for it, and one wait may end without a ring, as when a
+//! socket becomes ready.
 //!
-//! What is not modelled. The executor, which removes duplicates once more; a bell that cannot be rung; the
-//! moment *between* two instructions under one lock, because nobody can see it. The bell could be rung inside
-//! the lock and no model would mind: that costs time, not wakes.
+//! What is not modelled: the executor, which removes duplicates once more; a bell that cannot be rung; and the moment
+//! *between* two instructions under one lock, because no other thread can see it. If the bell were rung inside the
+//! lock, no model would fail, because that costs time but loses no wake.
 //!
-//! What a task waits for is counted with relaxed atomics on purpose: nothing but the inbox and its bell makes
-//! the task see it when it is polled. What only the models count is in `std`'s atomics, which loom does not
-//! explore.
+//! The work that a task waits for is counted with relaxed atomics on purpose. So only the inbox and its bell can make
+//! the task see the work when it is polled. Counts that only the models need are in `std`'s atomics, which loom does
+//! not explore.
 
 #![cfg(loom)]
 #![forbid(unsafe_code)]
@@ -40,7 +40,7 @@ use loom::thread;
 use crate::core::id::TaskId;
 use crate::core::inbox::{Bell, Errand, Inbox, Mail, Table};
 
-/// What the loop waits for in the kernel.
+/// The kernel's part: what a parked loop waits for.
 #[derive(Default)]
 struct Doorbell {
     heard: Notify,
@@ -54,7 +54,7 @@ impl Bell for Doorbell {
     }
 }
 
-/// A loop, as far as its inbox can tell.
+/// A loop, as its inbox sees it.
 struct Loop {
     number: u16,
     inbox: Arc<Inbox>,
@@ -74,7 +74,7 @@ impl Loop {
         Loop { number, inbox, bell, parks: 0, mail: Mail::default() }
     }
 
-    /// What another thread does to wake a task, but for the lock of the table, which has models of its own.
+    /// Wakes a task, as another thread does it.
     fn waker(&self) -> impl Fn(TaskId) + Clone + Send + 'static {
         let inbox = self.inbox.clone();
         move |id| inbox.wake_unless_last(id)
@@ -112,13 +112,13 @@ impl Loop {
         self.bell.rings.load(Relaxed)
     }
 
-    /// Invariant 6. To be asked when nobody is left who could ring.
+    /// Invariant 6. Call this when no thread is left that could ring.
     fn rang_at_most_once_per_park(&self) {
         assert!(self.rings() <= self.parks, "{} rings in {} parks", self.rings(), self.parks);
     }
 }
 
-/// A task, as far as a wake can tell. The clones are the same task.
+/// A task, as a wake sees it. Clones are the same task.
 #[derive(Clone)]
 struct Task {
     id: TaskId,
@@ -130,7 +130,7 @@ impl Task {
         Task { id: id(serial, slot), work: Shared::default() }
     }
 
-    /// Gives it something to do, and wakes it, on another thread.
+    /// Gives the task some work and wakes it, from another thread.
     fn give(&self, wake: impl FnOnce(TaskId) + Send + 'static) -> thread::JoinHandle<()> {
         let task = self.clone();
         thread::spawn(move || {
@@ -140,7 +140,7 @@ impl Task {
     }
 }
 
-/// A task of the runtime with the number zero.
+/// A task of the runtime whose number is zero.
 fn id(serial: u32, slot: usize) -> TaskId {
     TaskId::new(0, serial, slot)
 }
@@ -157,14 +157,15 @@ fn turn_until_found(roundel: &mut Loop, tasks: &[Task], much: usize) {
     }
 }
 
-/// Two threads that wake, and the loop: all orders would take hours. So threads that could go on are interrupted four times at most.
+/// Two threads that wake, and the loop. To try all orders would take hours. So a thread that could go on is interrupted
+/// at most four times.
 fn crowded(model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound.get_or_insert(4);
     builder.check(model);
 }
 
-/// Every task is woken this many times, each time by a thread of its own.
+/// Every task is woken this many times, each time by a separate thread.
 fn no_wake_is_lost(tasks: &'static [(u32, usize)], times: usize) {
     let model = move || {
         let mut roundel = Loop::new();
@@ -202,7 +203,7 @@ fn wakes_of_two_tenants_of_a_slot_are_not_lost() {
     no_wake_is_lost(&[(1, 0), (2, 0)], 1);
 }
 
-/// A loop on virtual time turns until its task is woken. If it would let time pass before, so much the worse.
+/// A loop on virtual time turns until its task is woken. It is a fault if it lets time pass before that.
 fn turn_until_answered(roundel: &mut Loop, task: &Task) {
     loop {
         if roundel.inbox.park_if_owed() {
@@ -226,7 +227,7 @@ fn answer(task: &Task, roundel: &Loop) -> thread::JoinHandle<()> {
 }
 
 #[test]
-fn time_waits_for_who_owes_an_answer() {
+fn time_waits_for_the_thread_that_owes_an_answer() {
     loom::model(|| {
         let (mut roundel, task) = (Loop::new(), Task::new(1, 0));
         let post = answer(&task, &roundel);
@@ -237,7 +238,7 @@ fn time_waits_for_who_owes_an_answer() {
     });
 }
 
-/// The answer counts, not the debt: another one may never be settled.
+/// The loop goes on when the answer comes, even if another debt is never settled.
 #[test]
 fn an_answer_is_heard_while_more_is_owed() {
     loom::model(|| {
@@ -253,7 +254,7 @@ fn an_answer_is_heard_while_more_is_owed() {
     });
 }
 
-/// Whoever owed something may have gone without a word. Time goes on as soon as the last one has.
+/// A thread may drop its debt without an answer. Time goes on as soon as the last debt is gone.
 #[test]
 fn time_goes_on_when_nothing_is_owed_any_more() {
     loom::model(|| {
@@ -275,13 +276,13 @@ fn time_goes_on_when_nothing_is_owed_any_more() {
 }
 
 #[test]
-fn a_loop_that_forgives_waits_for_nobody() {
+fn a_loop_that_forgives_waits_for_no_thread() {
     loom::model(|| {
         let roundel = Loop::new();
         let debt = Inbox::owe(&roundel.inbox);
         roundel.inbox.forgive();
         assert!(roundel.inbox.is_quiet() && !roundel.inbox.park_if_owed());
-        // A debt that is made afterwards counts, whatever becomes of the old one.
+        // A debt that is made afterwards counts, whatever happens to the old one.
         let next = Inbox::owe(&roundel.inbox);
         let post = thread::spawn(move || drop(debt));
         assert!(!roundel.inbox.is_quiet());
@@ -292,11 +293,11 @@ fn a_loop_that_forgives_waits_for_nobody() {
     });
 }
 
-/// What became of an errand.
+/// The fate of an errand.
 #[derive(Default)]
 struct Fate {
     runs: Count,
-    /// How often it was dropped, which also follows when it was run.
+    /// How often it was dropped. It is dropped after it has run, too.
     ends: Count,
 }
 
@@ -310,7 +311,7 @@ impl Fate {
     }
 }
 
-/// What an errand carries, to tell its fate.
+/// A value inside an errand that records the errand's fate.
 struct Ticket(Shared<Fate>);
 
 impl Drop for Ticket {
@@ -319,7 +320,7 @@ impl Drop for Ticket {
     }
 }
 
-/// Sends an errand from another thread, which returns what it was given back.
+/// Sends an errand from another thread. The thread returns the errand if the inbox refused it.
 fn send(roundel: &Loop, fate: &Shared<Fate>) -> thread::JoinHandle<Option<Errand>> {
     let (inbox, ticket) = (roundel.inbox.clone(), Ticket(fate.clone()));
     thread::spawn(move || {
@@ -344,7 +345,7 @@ fn an_errand_is_not_lost() {
     });
 }
 
-/// The loop parks and does not collect, so there is one park to be rung for.
+/// The loop parks and does not collect, so at most one ring is due.
 #[test]
 fn a_parked_loop_is_rung_once_for_everything() {
     loom::model(|| {
@@ -360,7 +361,7 @@ fn a_parked_loop_is_rung_once_for_everything() {
     });
 }
 
-/// A socket ends the park. The bell was rung if the wake came before that, and is silent if it came after.
+/// A socket ends the park. If the wake came before that, the bell was rung. If it came after, the bell is silent.
 #[test]
 fn a_loop_that_is_awake_is_not_rung() {
     loom::model(|| {
@@ -393,7 +394,7 @@ fn a_wake_is_in_the_box_once() {
     });
 }
 
-/// Nothing stays behind in the box, where it would be dropped by whoever has the last handle.
+/// Nothing stays in the inbox, where the thread with the last handle would drop it.
 #[test]
 fn an_errand_that_meets_the_end_is_run_or_comes_back() {
     loom::model(|| {
@@ -432,7 +433,7 @@ fn leave(table: &Table, roundel: &Loop) -> Mail {
 }
 
 #[test]
-fn a_wake_that_meets_a_leaving_loop_finds_it_or_nobody() {
+fn a_wake_that_meets_a_leaving_loop_finds_it_or_no_loop() {
     loom::model(|| {
         let table = Shared::new(Table::new());
         let roundel = Loop::of(&table);
@@ -440,7 +441,7 @@ fn a_wake_that_meets_a_leaving_loop_finds_it_or_nobody() {
         let post = thread::spawn(move || late.wake(id(1, 0)));
         let came = leave(&table, &roundel).wakes.len();
         assert!(came <= 1);
-        // From here on the last handle on the inbox may be the waking thread's.
+        // From here on, the waking thread may have the last handle on the inbox.
         let bell = roundel.bell.clone();
         drop(roundel);
         table.wake(id(1, 0));
@@ -450,7 +451,7 @@ fn a_wake_that_meets_a_leaving_loop_finds_it_or_nobody() {
     });
 }
 
-/// The successor has another number, so a wake for its predecessor does not reach it, however late it comes.
+/// The next loop has another number, so a wake for the previous loop never reaches it, however late it comes.
 #[test]
 fn a_late_wake_costs_the_successor_nothing() {
     crowded(|| {
@@ -483,7 +484,7 @@ fn two_loops_that_enter_at_once_get_two_numbers() {
     });
 }
 
-/// An inbox that nobody closed goes with what is in it, and that may be anything.
+/// An inbox that was never closed is dropped with its content, which may be anything.
 #[test]
 fn what_goes_with_an_inbox_may_wake() {
     struct Last(Shared<Table>);

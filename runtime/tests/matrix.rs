@@ -1,13 +1,14 @@
 //! Woken, then dropped: every primitive, every moment, a thousand schedules.
 //!
-//! Each run takes one primitive, lets some tasks wait for it and some others give, and drops some of those who wait: before
-//! they are polled, while they wait, or when they have been woken and have not come yet. When nothing moves any more, the
-//! books must balance: what was given has been got by somebody, or is still there to be had, once; and nobody waits for
-//! what is there. Then the runtime is dropped with whoever still waits, and the books must balance again.
+//! Each run takes one primitive. Some tasks wait for it, and others give. Some of the waiters are dropped: before they
+//! are polled, while they wait, or after they were woken and before their next poll. When nothing moves any more, the
+//! books must balance. Each unit that was given has been received by exactly one task, or is still available. And no
+//! task waits for a unit that is available. Then the runtime is dropped with the tasks that still wait, and the books
+//! must balance again.
 //!
-//! One in three has used up the budget of its poll when it begins to wait.
+//! One waiter in three has used up the budget of its poll when it begins to wait.
 //!
-//! Which tasks, how many, when and in which order is decided by the seed: hazards 17 and 19.
+//! The seed decides which tasks there are, how many, when they act and in which order: hazards 17 and 19.
 
 #![forbid(unsafe_code)]
 
@@ -45,17 +46,17 @@ impl Rng {
         (x >> 11) as usize % n
     }
 
-    /// Mostly nowhere; otherwise at one of the first few places.
+    /// Mostly no cut, otherwise a cut at one of the first few awaits.
     fn cut(&self) -> Cut {
         let place = self.below(10);
         Cut::at(if place < 6 { place } else { usize::MAX })
     }
 
-    /// One time in three, uses up what the running poll may do.
+    /// One time in three, uses up the budget of the running poll.
     async fn burn(&self) {
         let rounds = if self.below(3) == 0 { 2 } else { 0 };
         poll_fn(|cx| {
-            // Twice: after the first operation that gives way there is a reserve.
+            // Twice, because a small reserve is left after the first operation that gives way.
             for _ in 0..rounds {
                 while poll_budget(cx).is_ready() {}
             }
@@ -73,11 +74,11 @@ impl Rng {
 
 type Wait = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Something whose waiters each take one unit of what others give.
+/// A primitive whose waiters each take one of the units that other tasks give.
 trait Units {
     fn wait(self: Rc<Self>) -> Wait;
     fn give(self: Rc<Self>) -> Wait;
-    /// How many units are there to be had, by taking them.
+    /// How many units are available. Takes all of them.
     fn drain(&self) -> usize;
 }
 
@@ -87,7 +88,7 @@ fn balance(name: &str, seed: u64, units: &dyn Fn() -> Rc<dyn UnitsDyn>) {
     let runtime = Runtime::builder().virtual_time(true).shuffle(seed).build().unwrap();
     let units = units();
     let (got, waiting) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
-    // A giver that is itself dropped while it waits has given or has not; who has returned has.
+    // If a giver is dropped while it waits, it may have given its unit or not. If it has returned, it has.
     let (offered, given) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
     runtime.block_on(async {
         for _ in 0..1 + rng.below(5) {
@@ -124,7 +125,7 @@ fn balance(name: &str, seed: u64, units: &dyn Fn() -> Rc<dyn UnitsDyn>) {
             given.get(),
             got.get()
         );
-        // Some of those who still wait are called and have no time to come: the shutdown drops them.
+        // Some waiters are called now but not polled again, because the shutdown drops them first.
         let (units, offered, given) = (units.clone(), offered.clone(), given.clone());
         spawn(async move {
             offered.set(offered.get() + 1);
@@ -143,7 +144,7 @@ fn balance(name: &str, seed: u64, units: &dyn Fn() -> Rc<dyn UnitsDyn>) {
     );
 }
 
-/// `Units` behind `dyn`.
+/// `Units`, usable as `dyn`.
 trait UnitsDyn {
     fn wait(&self) -> Wait;
     fn give(&self) -> Wait;
@@ -186,7 +187,7 @@ impl Units for BoundedSemaphore {
     }
 
     fn give(self: Rc<Self>) -> Wait {
-        // All six are out at first.
+        // All six permits are taken at first.
         self.release().unwrap();
         Box::pin(std::future::ready(()))
     }
@@ -196,7 +197,7 @@ impl Units for BoundedSemaphore {
     }
 }
 
-/// Each waiter needs a notification of its own, which is kept if nobody waits: so at most one is pending at a time.
+/// Each waiter needs its own notification. If no task waits, only one is kept. So at most one is pending at a time.
 struct Notifications {
     notify: Notify,
     pending: Cell<usize>,
@@ -231,7 +232,7 @@ impl Units for Notifications {
     }
 }
 
-/// The textbook's use of a condition: a count under a mutex, one notification for each unit.
+/// The textbook use of a condition: a count under a mutex, and one notification for each unit.
 struct Counted {
     count: Mutex<usize>,
     condition: Condition,
@@ -254,11 +255,11 @@ impl Units for Counted {
 
     fn drain(&self) -> usize {
         assert_eq!(self.condition.waiting(), 0);
-        *self.count.try_lock().expect("the lock is free when everybody is gone")
+        *self.count.try_lock().expect("the lock is free when all tasks are gone")
     }
 }
 
-/// A channel; each value once.
+/// A channel. Each value is received once.
 struct Pipe {
     ends: (channel::Sender<u64>, channel::Receiver<u64>),
     next: Cell<u64>,
@@ -318,7 +319,7 @@ impl Units for Queue<u64> {
     }
 }
 
-/// The other side of a channel: who waits wants to send, who gives makes room. What is got is room.
+/// The other side of a channel: the units are free places. Waiters want to send, and givers make room.
 struct RoomIn {
     ends: (channel::Sender<u64>, channel::Receiver<u64>),
     reserve: bool,
@@ -357,7 +358,7 @@ impl Units for RoomIn {
     }
 
     fn drain(&self) -> usize {
-        // Sent is what was received and what is there; and there is room for the rest.
+        // Each value that was sent was received or is still there, and there is room for the rest.
         assert_eq!(self.start + self.sent.get(), self.received.get() + self.ends.1.len());
         let mut room = 0;
         while self.ends.0.try_send(0).is_ok() {
@@ -399,7 +400,7 @@ fn hazard_17_19_units_are_neither_lost_nor_doubled() {
     }
 }
 
-/// A lock, as seen by those who want it: `use_it` runs while it is held.
+/// Takes a lock, does something while it is held, and releases it.
 type Use = fn(Rc<Locks>, bool, Rc<Rng>) -> Wait;
 
 struct Locks {
@@ -408,12 +409,12 @@ struct Locks {
     semaphore: Semaphore,
     pool: Pool<u32>,
     cell: OnceCell<()>,
-    /// Who is in: readers, writers.
+    /// How many hold it right now: readers, writers.
     inside: (Cell<usize>, Cell<usize>),
     most: Cell<usize>,
 }
 
-/// Counts who is in, and takes care that they may be.
+/// Counts the holders, and checks that they may hold the lock together.
 struct Inside<'a>(&'a Locks, bool);
 
 impl<'a> Inside<'a> {
@@ -536,10 +537,10 @@ fn use_locks(name: &str, most: usize, use_it: Use, seed: u64) {
             .detach();
         }
         settle().await;
-        assert_eq!(done.get(), users, "{name}, seed {seed}: somebody waits although nobody holds the lock");
+        assert_eq!(done.get(), users, "{name}, seed {seed}: a task waits although no task holds the lock");
         assert!(locks.most.get() <= most, "{name}, seed {seed}: {} at once", locks.most.get());
         assert_free(&locks, name, seed);
-        // And once more, with a shutdown in the middle of it.
+        // The same again, with a shutdown in the middle.
         for _ in 0..users {
             spawn(use_it(locks.clone(), rng.below(2) == 0, rng.clone())).detach();
         }
@@ -554,11 +555,11 @@ fn assert_free(locks: &Locks, name: &str, seed: u64) {
         && locks.rwlock.try_write().is_some()
         && locks.semaphore.available() == 3
         && locks.pool.available() == 3;
-    assert!(free, "{name}, seed {seed}: a lock is held by nobody");
+    assert!(free, "{name}, seed {seed}: a lock is taken although no task holds it");
 }
 
 #[test]
-fn hazard_19_a_barrier_counts_who_is_there() {
+fn hazard_19_a_barrier_counts_the_tasks_that_are_there() {
     for seed in 0..SEEDS {
         let rng = Rng::new(seed);
         let runtime = Runtime::builder().virtual_time(true).shuffle(seed).build().unwrap();
@@ -576,7 +577,7 @@ fn hazard_19_a_barrier_counts_who_is_there() {
                             passed.set(passed.get() + 1);
                             leaders.set(leaders.get() + usize::from(result.is_leader()));
                         }
-                        // It was there when the last one came, and was dropped on its way out.
+                        // It was waiting when the last task came, and was dropped before its next poll.
                         None if place == 2 => woken.set(woken.get() + 1),
                         None => {}
                     }
@@ -592,7 +593,7 @@ fn hazard_19_a_barrier_counts_who_is_there() {
     }
 }
 
-/// Those who wake everybody: whoever waited before goes on, whatever the others do.
+/// Primitives that wake all waiters: each task that waited before goes on, whatever the others do.
 #[test]
 fn hazard_19_all_means_all() {
     for seed in 0..SEEDS {
@@ -626,7 +627,7 @@ fn hazard_19_all_means_all() {
             broadcast.send(1).unwrap();
             settle().await;
             assert!(waiting.iter().all(|task| task.is_finished()), "seed {seed}");
-            // And nothing is left behind for those who come later.
+            // And nothing is left for tasks that come later.
             let later = roundel::time::timeout(Duration::from_secs(1), notify.notified());
             assert!(later.await.is_err(), "seed {seed}");
             assert!(!event.is_set());

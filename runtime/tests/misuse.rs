@@ -1,7 +1,7 @@
-//! What a program hears when it asks for something that cannot be: one sentence, at its own line.
+//! What a program is told when it asks for something impossible: one sentence, at its own line.
 //!
-//! The sentences are compared word for word, and the panic's location with the line of the mistake: a message
-//! that drifts, or points into this crate, is a regression like any other.
+//! The tests compare the sentences word for word, and the panic's location with the line of the mistake. A message that
+//! changes, or points into this crate, is a regression like any other.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::async_yields_async, reason = "handles are carried out of a `block_on`")]
@@ -19,7 +19,7 @@ type Heard = (u32, String);
 
 thread_local!(static LAST_PANIC: RefCell<Option<Heard>> = const { RefCell::new(None) });
 
-/// From here on this thread's panics are noted, and reported as ever.
+/// From here on, this thread's panics are recorded, and reported as usual.
 fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -131,7 +131,7 @@ fn a_task_that_awaits_itself() {
             handle.await.unwrap();
         });
         own.replace(Some(roundel::spawn(task)));
-        // The task takes its own handle away, so ask its panic what became of it.
+        // The task takes its own handle away, so only its panic shows what happened.
         roundel::yield_now().await;
         (line, LAST_PANIC.take())
     });

@@ -1,7 +1,7 @@
-//! Who runs when, told by the probe: each expected event carries its reason.
+//! Which task runs when, as the probe reports it. Each expected event comes with its reason.
 //!
-//! A trace is a list of short lines. Tasks are called by names that the test gives them, so that a trace reads
-//! as a story; what a line stands for is in [`line`].
+//! A trace is a list of short lines. The test gives names to the tasks, so that a trace reads as a story. [`line`]
+//! defines what each line stands for.
 
 #![forbid(unsafe_code)]
 
@@ -30,7 +30,7 @@ impl Recorder {
         Recorder { runtime, events }
     }
 
-    /// Runs `main`; compares what happened with `expected`: pairs of an event and its reason.
+    /// Runs `main`, and compares what happened with `expected`: pairs of an event and its reason.
     fn expect<F: Future>(&self, main: F, expected: &[(&str, &str)]) {
         self.runtime.block_on(main);
         let mut names = HashMap::new();
@@ -55,7 +55,7 @@ fn line(event: Event, names: &mut HashMap<TaskId, String>) -> String {
         };
         names.insert(task, name);
     }
-    let name = |task: Option<TaskId>| task.map_or("nobody", |task| &names[&task]);
+    let name = |task: Option<TaskId>| task.map_or("no task", |task| &names[&task]);
     match event {
         Event::Spawn { task, by } => format!("{} spawns {}", name(by), name(Some(task))),
         Event::Wake { task, by } => format!("{} wakes {}", name(by), name(Some(task))),
@@ -83,7 +83,7 @@ fn the_whole_story_of_one_spawn() {
     Recorder::new(Runtime::builder()).expect(
         async { spawn(async {}).await.unwrap() },
         &[
-            ("nobody spawns main", "block_on's future is a task like any other"),
+            ("no task spawns main", "block_on's future is a task like any other"),
             ("main runs", "it was queued when it was made"),
             ("main spawns a", "spawn returns at once"),
             ("main awaits a", "a has not run yet, so its handle leaves word"),
@@ -105,12 +105,12 @@ fn the_whole_story_of_one_sleep() {
     Recorder::new(Runtime::builder().virtual_time(true)).expect(
         time_sleep(),
         &[
-            ("nobody spawns main", "as ever"),
+            ("no task spawns main", "as above"),
             ("main runs", "it was queued when it was made"),
             ("main awaits a timer", "the first poll registers the deadline"),
             ("main waits", "nothing else to do"),
             ("timer", "nothing was ready, so the virtual clock jumped to the deadline"),
-            ("nobody wakes main", "the loop itself woke it: no task was running"),
+            ("no task wakes main", "the loop itself woke it: no task was running"),
             ("main runs", "because it was woken"),
             ("main has its timer", "the timer is gone, so it has fired"),
             ("main is ready", "the sleep is over"),
@@ -127,13 +127,13 @@ async fn time_sleep() {
 fn the_loop_parks_only_when_nothing_is_ready() {
     let main = async {
         yield_now().await;
-        // Miri is so slow that a millisecond would have passed before the loop could park.
+        // Miri is so slow that a millisecond would pass before the loop could park.
         time::sleep(Duration::from_millis(if cfg!(miri) { 500 } else { 1 })).await;
     };
     Recorder::new(Runtime::builder()).expect(
         main,
         &[
-            ("nobody spawns main", "as ever"),
+            ("no task spawns main", "as above"),
             ("main runs", "first poll"),
             ("main wakes main", "yield_now: to the back of the queue"),
             ("main waits", "until its turn comes again"),
@@ -143,7 +143,7 @@ fn the_loop_parks_only_when_nothing_is_ready() {
             ("park", "nothing is ready, no mail: into the kernel until the deadline"),
             ("unpark", "the kernel's timer rang"),
             ("timer", "the deadline has passed"),
-            ("nobody wakes main", "the loop did"),
+            ("no task wakes main", "the loop did"),
             ("main runs", "because it was woken"),
             ("main has its timer", "it has fired"),
             ("main is ready", "the sleep is over"),
@@ -161,7 +161,7 @@ fn a_wait_that_is_given_up_is_over() {
     Recorder::new(Runtime::builder().virtual_time(true)).expect(
         main,
         &[
-            ("nobody spawns main", "as ever"),
+            ("no task spawns main", "as above"),
             ("main runs", "first poll"),
             ("main spawns a", "a will never be done"),
             ("main awaits a", "the timeout polls what it guards, once"),
@@ -247,7 +247,7 @@ fn no_task_runs_twice_in_a_row_while_another_is_ready() {
                 if left == 0 {
                     return Poll::Ready(());
                 }
-                // Many wakes are one.
+                // Many wakes count as one.
                 (0..3).for_each(|_| cx.waker().wake_by_ref());
                 Poll::Pending
             })
@@ -264,7 +264,7 @@ fn no_task_runs_twice_in_a_row_while_another_is_ready() {
 fn a_probe_sees_the_loop_and_not_itself() {
     let seen: Rc<Cell<u32>> = Rc::default();
     let count = Rc::clone(&seen);
-    // The sink spawns, which would be an event, of which the sink would be told, and so on.
+    // The sink spawns. If that were an event for the sink, it would go on for ever.
     let sink = move |event| {
         count.set(count.get() + 1);
         if let Event::PollBegin { .. } = event {

@@ -1,5 +1,5 @@
-//! Panics in every place where foreign code runs: each ends its own task, arrives at that task's handle, and does
-//! nothing else (invariant 11).
+//! Panics in every place where foreign code runs. Each ends its own task, arrives at that task's handle, and has no
+//! other effect (invariant 11).
 
 #![forbid(unsafe_code)]
 #![allow(clippy::async_yields_async, reason = "handles are carried out of a `block_on`")]
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use roundel::{JoinError, JoinHandle, Runtime, spawn, time, yield_now};
 
-/// Thousands of panics are expected here; their reports would drown a real one.
+/// Thousands of panics are expected here. Their reports would hide an unexpected one.
 fn quiet() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -50,7 +50,7 @@ impl Drop for Bomb {
     }
 }
 
-/// Panics when it is dropped, come what may.
+/// Always panics when it is dropped.
 struct SureBomb;
 
 impl Drop for SureBomb {
@@ -123,7 +123,7 @@ fn hazard_09_the_other_tasks_of_the_batch_go_on() {
 fn hazard_10_a_panic_in_the_drop_of_a_future() {
     quiet();
     roundel::run(async {
-        // Cancelled: the drop's panic is the task's.
+        // Cancelled: the panic of the drop is the panic of the task.
         let handle = spawn(async {
             let _bomb = Bomb::new();
             pending::<()>().await;
@@ -131,7 +131,7 @@ fn hazard_10_a_panic_in_the_drop_of_a_future() {
         yield_now().await;
         handle.cancel();
         assert_eq!(words(&handle.await.unwrap_err()), "expected: a bomb");
-        // Completed: the future panics as it gives way to its output.
+        // Completed: the future panics when its output replaces it.
         let bomb = Bomb::new();
         let mut done = Some(poll_fn(move |_| {
             let _keep = &bomb;
@@ -139,7 +139,7 @@ fn hazard_10_a_panic_in_the_drop_of_a_future() {
         }));
         let handle = spawn(async move { done.take().unwrap().await });
         assert_eq!(words(&handle.await.unwrap_err()), "expected: a bomb");
-        // Detached: nobody to tell.
+        // Detached: no handle gets the panic.
         let handle = spawn(async {
             let _bomb = Bomb::new();
             yield_now().await;
@@ -171,7 +171,7 @@ fn hazard_10_a_panic_in_the_drop_of_an_output() {
     quiet();
     let runtime = Runtime::new().unwrap();
     let kept = runtime.block_on(async {
-        // The handle is dropped after, and before, the end.
+        // The first handle is dropped after the end of its task, the second before.
         let handle = spawn(async { SureBomb });
         yield_now().await;
         drop(handle);
@@ -201,10 +201,10 @@ fn hazard_10_a_panic_in_the_drop_of_a_payload() {
         });
         yield_now().await;
         drop(handle);
-        // Nobody fetches the payload.
+        // No handle fetches the payload.
         spawn(async { panic_any(5_u32) }).detach();
         yield_now().await;
-        // A payload that panics when it is dropped, unfetched.
+        // A payload that is not fetched, and panics when it is dropped.
         drop(spawn(async {
             let payload: Box<dyn std::any::Any + Send> = Box::new(Payload);
             std::panic::resume_unwind(payload);
@@ -264,7 +264,7 @@ fn a_panic_on_the_loop_for_another_thread() {
     let runtime = Runtime::new().unwrap();
     let remote = runtime.remote();
     let thread = std::thread::spawn(move || {
-        // In the closure, and in its future.
+        // Panics in the closure, and in its future.
         let first = remote.spawn(|| -> std::future::Ready<()> { panic!("expected: the closure") });
         let second = remote.spawn(|| async { panic!("expected: the future") });
         (words(&first.wait().unwrap_err()), words(&second.wait().unwrap_err()))

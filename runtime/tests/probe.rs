@@ -1,4 +1,5 @@
-//! What a sink is told: balanced waits, and the same text for the same seed. A sink that panics does no harm.
+//! What the probe reports to a sink: balanced waits, and the same text for the same seed. A sink that panics does no
+//! harm.
 
 #![forbid(unsafe_code)]
 
@@ -37,7 +38,7 @@ impl Rng {
     }
 }
 
-/// Drops a value that may have no destructor.
+/// Drops a value, even if it has no destructor.
 fn ignore<T>(_: T) {}
 
 /// Polls a future once, with the task's waker.
@@ -47,7 +48,7 @@ async fn is_pending(mut future: impl Future + Unpin) -> bool {
 
 type Wait = Pin<Box<dyn Future<Output = ()>>>;
 
-/// One of each thing that can be waited for.
+/// One of each thing that a task can wait for.
 struct World {
     rng: Rc<Rng>,
     semaphore: Semaphore,
@@ -86,7 +87,7 @@ impl World {
         })
     }
 
-    /// Something that may have to wait.
+    /// Does something that may have to wait.
     fn wait(self: &Rc<Self>) -> Wait {
         let world = Rc::clone(self);
         match self.rng.below(16) {
@@ -137,7 +138,7 @@ impl World {
         self.source.poll_io(cx, Direction::Read, read).map(drop)
     }
 
-    /// Something that may end the wait of another task.
+    /// Does something that may end the wait of another task.
     fn give(&self) {
         match self.rng.below(9) {
             0 => self.notify.notify_one(),
@@ -189,7 +190,7 @@ impl World {
 
     async fn steps(self: Rc<Self>, depth: usize) {
         for _ in 0..self.rng.below(12) {
-            // Boxed, since a step may start such a task again.
+            // Boxed, because a step may start such a task again.
             let step: Wait = Box::pin(Rc::clone(&self).step(depth));
             step.await;
         }

@@ -1,6 +1,6 @@
-//! Children are started, heard, killed and buried (hazards 41, 42, 45 and 46).
+//! Child processes are started, read, killed and reaped (hazards 41, 42, 45 and 46).
 //!
-//! Who counts descriptors and zombies runs in a process of its own.
+//! Tests that count descriptors or zombies run in a separate process.
 
 #![forbid(unsafe_code)]
 #![cfg(all(target_os = "linux", not(miri), feature = "process"))]
@@ -77,7 +77,7 @@ fn row_108_output_is_collected_and_input_is_empty() {
         let output = sh("cat; echo out; echo err >&2; exit 7").output().await.unwrap();
         assert_eq!((output.stdout, output.stderr), (b"out\n".to_vec(), b"err\n".to_vec()));
         assert_eq!(output.status.code(), Some(7));
-        // What was set is not changed.
+        // Settings that the caller made are not changed.
         let mut command = sh("cat; echo err >&2");
         command.stdin(File::open("/dev/null").unwrap()).stderr(Stdio::null());
         for _ in 0..2 {
@@ -170,12 +170,12 @@ fn row_108_one_child_writes_into_another() {
         let sorted = Command::new("sort").stdin(between).output().await.unwrap();
         assert_eq!(sorted.stdout, b"a\nb\n");
         assert!(first.wait().await.unwrap().success());
-        // The other way round: the one that reads is there first.
+        // The other way round: the reading child starts first.
         let mut cat = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let status = sh("echo x").stdout(cat.stdin.take().unwrap()).status().await.unwrap();
         assert!(status.success());
         assert_eq!(cat.wait_with_output().await.unwrap().stdout, b"x\n");
-        // The end that is given away blocks again: its readers would not know what to do otherwise.
+        // The end that is given away blocks again, because programs that read it expect that.
         let mut late = sh("sleep 0.05; echo late").stdout(Stdio::piped()).spawn().unwrap();
         let mut pipe = File::from(late.stdout.take().unwrap().into_owned_fd().unwrap());
         let mut text = String::new();
@@ -227,10 +227,10 @@ fn hazard_41_writing_to_a_child_that_does_not_read_is_an_error() {
 #[test]
 fn hazard_42_a_child_sees_three_descriptors() {
     alone("hazard_42_a_child_sees_three_descriptors", || {
-        // Whoever started us may have left some open, which are none of ours.
+        // The program that started this one may have left descriptors open. They are not ours.
         let inherited = std::process::Command::new("ls").arg("/proc/self/fd").output().unwrap().stdout;
         really(async |_| {
-            // Everything that we might leak: a loop's own, signals', another child's pipes and pidfd.
+            // All descriptors that we might leak: the loop's, those for signals, another child's pipes and pidfd.
             let signals = signal::Signals::new([signal::USR1]).unwrap();
             let mut other = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
             let waiting = time::timeout(Duration::from_millis(1), async {
@@ -249,7 +249,7 @@ fn hazard_42_a_child_sees_three_descriptors() {
     });
 }
 
-/// So many children, one after the other.
+/// Starts this number of children, one after the other.
 const MANY: usize = if cfg!(debug_assertions) { 500 } else { 10_000 };
 
 #[test]
@@ -278,7 +278,7 @@ fn hazard_45_children_that_are_dropped_are_buried() {
                     yield_now().await;
                 }
             }
-            // Nothing is done for it here: the loop does it.
+            // The test does nothing for the child here. The loop reaps it.
             while children() > 0 {
                 time::sleep(Duration::from_millis(1)).await;
             }
@@ -302,7 +302,7 @@ fn hazard_45_killed_on_drop_or_not() {
             while exists(kept) {
                 time::sleep(Duration::from_millis(1)).await;
             }
-            // A future that owns one is dropped with it.
+            // A future that owns a child is dropped, and the child with it.
             let mut child = sleep.spawn().unwrap();
             let id = child.id();
             let task = spawn(async move { child.wait().await });
@@ -311,7 +311,7 @@ fn hazard_45_killed_on_drop_or_not() {
             while exists(id) {
                 time::sleep(Duration::from_millis(1)).await;
             }
-            // One that has ended is not killed.
+            // A child that has ended is not killed.
             let mut ended = Command::new("true").kill_on_drop(true).spawn().unwrap();
             assert!(ended.wait().await.unwrap().success());
         });
@@ -319,7 +319,7 @@ fn hazard_45_killed_on_drop_or_not() {
     });
 }
 
-/// The loop ends while children run: they are looked after when the next one is begun.
+/// The loop ends while children run. They are reaped when the next child is started.
 #[test]
 fn hazard_45_children_that_outlive_their_loop() {
     alone("hazard_45_children_that_outlive_their_loop", || {
@@ -328,7 +328,8 @@ fn hazard_45_children_that_outlive_their_loop() {
         let (outside, leftover) = roundel::run(async {
             let mut sleep = Command::new("sleep");
             sleep.arg("1000").kill_on_drop(true);
-            // In a task that the shutdown cancels; dropped before, so that a reaper waits; dropped afterwards.
+            // The first child is in a task that the shutdown cancels. The second is dropped before, so that a reaper
+            // waits for it. The third is dropped afterwards.
             let mut in_task = sleep.spawn().unwrap();
             spawn(async move { in_task.wait().await }).detach();
             let mut early = Command::new("sleep");
@@ -339,14 +340,14 @@ fn hazard_45_children_that_outlive_their_loop() {
         drop(outside);
         kill_process(Pid::from_raw(leftover as i32).unwrap(), Signal::KILL).unwrap();
         while children() > 0 {
-            // Each of these begins and buries a child of its own.
+            // Each of these runs starts and reaps its own child.
             assert!(roundel::run(async { Command::new("true").status().await }).unwrap().success());
         }
         assert_eq!(descriptors(), before);
     });
 }
 
-/// A loop that ends does not wait for children that nobody waits for.
+/// A loop that ends does not wait for children whose handles were dropped.
 #[test]
 fn hazard_45_a_running_orphan_does_not_delay_the_shutdown() {
     let _watchdog = watchdog();
@@ -354,7 +355,7 @@ fn hazard_45_a_running_orphan_does_not_delay_the_shutdown() {
     impl Drop for Late {
         fn drop(&mut self) {
             let child = self.0.take();
-            // A last wish, which keeps the loop running while it is not fulfilled.
+            // This task is spawned by a destructor, and keeps the loop running until it ends.
             spawn(async move {
                 drop(child);
                 yield_now().await;
@@ -380,7 +381,7 @@ fn hazard_45_a_running_orphan_does_not_delay_the_shutdown() {
     kill_process(Pid::from_raw(id as i32).unwrap(), Signal::KILL).unwrap();
 }
 
-/// Runs a test with few descriptors to be had.
+/// Runs a test in a process that may open only a few descriptors.
 fn with_few_descriptors(name: &str, body: impl FnOnce()) {
     if is_alone(name) {
         return body();
@@ -392,7 +393,7 @@ fn with_few_descriptors(name: &str, body: impl FnOnce()) {
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
 
-/// All that are free but `spare`.
+/// Opens all free descriptors except `spare`.
 fn take_all_but(spare: usize) -> Vec<File> {
     let mut taken: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
     taken.truncate(taken.len() - spare);
@@ -404,7 +405,7 @@ fn hazard_45_no_descriptor_left_to_watch_a_child_with() {
     with_few_descriptors("hazard_45_no_descriptor_left_to_watch_a_child_with", || {
         really(async |_| {
             for spare in 0..4 {
-                // They end when there is nothing left to watch them with.
+                // The children end when no descriptor is left to watch them with.
                 let mut child = sh("sleep 0.05; exit 5").spawn().unwrap();
                 let mut dropped = Command::new("sleep");
                 let dropped = dropped.arg("0.05").spawn().unwrap().id();
@@ -420,7 +421,7 @@ fn hazard_45_no_descriptor_left_to_watch_a_child_with() {
     });
 }
 
-/// With too few, a child is not started, or is started and works; none is lost in between.
+/// With too few descriptors, a child is either not started, or it is started and works. None is lost.
 #[test]
 fn hazard_45_no_descriptor_left_to_start_a_child_with() {
     with_few_descriptors("hazard_45_no_descriptor_left_to_start_a_child_with", || {
@@ -470,7 +471,8 @@ fn hazard_45_a_child_whose_pipes_cannot_be_registered_is_killed() {
         }
         let runtime = Runtime::new().unwrap();
         let output = Sends(runtime.remote(), Some(Late(sender)));
-        // An output that is not fetched is dropped at the end. The mail that it sends is not read any more: it is dropped last.
+        // An output that is not fetched is dropped at the end. The mail that it sends is no longer read, and is dropped
+        // last.
         let _unfetched = runtime.block_on(async {
             let task = spawn(async { output });
             yield_now().await;
@@ -531,7 +533,7 @@ fn hazard_46_stopped_and_continued_is_not_ended() {
         for sent in [19, signal::CONT] {
             assert!(time::timeout(Duration::from_millis(20), child.wait()).await.is_err());
             child.send_signal(sent).unwrap();
-            signals.recv().await; // The kernel reports that, too, but not to those who wait for the end.
+            signals.recv().await; // The kernel reports this signal, too, but it must not wake tasks that wait for the child's end.
             assert_eq!(child.try_wait().unwrap(), None);
             assert!(time::timeout(Duration::from_millis(20), child.wait()).await.is_err());
         }
@@ -541,8 +543,8 @@ fn hazard_46_stopped_and_continued_is_not_ended() {
     });
 }
 
-/// Whoever has started us may have had `SIGCHLD` ignored. Then the kernel buries children itself, and nobody
-/// hears how they have ended; but nobody waits for ever either, and no stranger is killed.
+/// The program that started this one may have ignored `SIGCHLD`. Then the kernel reaps children itself, and no program
+/// learns how they ended. But no task waits for ever, and no unrelated process is killed.
 #[test]
 fn hazard_46_where_sigchld_is_ignored_waiting_is_an_error() {
     const NAME: &str = "hazard_46_where_sigchld_is_ignored_waiting_is_an_error";
@@ -584,7 +586,7 @@ fn a_child_is_waited_for_in_two_loops_one_after_the_other() {
     assert_eq!(runtime.block_on(child.wait()).unwrap().code(), Some(2));
 }
 
-/// Many wait at once, each for its own.
+/// Many tasks wait at once, each for its own child.
 #[test]
 fn hazard_45_many_children_at_once() {
     really(async |_| {
@@ -597,7 +599,7 @@ fn hazard_45_many_children_at_once() {
     });
 }
 
-/// What a child holds of its parent's task is nothing.
+/// A child holds nothing of the task that started it.
 #[test]
 fn a_dropped_child_does_not_keep_its_tasks_locals() {
     roundel::task_local! { static GUARD: Rc<()>; }

@@ -1,8 +1,8 @@
-//! Foreign code that calls back into the loop from where one would not expect it: from a waker's clone, wake and
-//! drop, from the destructor of a future or of an output, from a panic.
+//! Foreign code that calls back into the loop from unexpected places: from a waker's clone, wake and drop, from the
+//! destructor of a future or of an output, from a panic.
 //!
-//! Nothing of the loop's may be borrowed at that time (invariant 4), so each of these has to end well: no
-//! `BorrowMutError`, no deadlock, everything dropped once.
+//! The loop must not hold a borrow at that time (invariant 4). So each test has to end without a `BorrowMutError` and
+//! without a deadlock, and everything has to be dropped once.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::async_yields_async, reason = "handles are carried out of a `block_on`")]
@@ -37,7 +37,7 @@ fn spawn_with_last_word(f: impl FnMut() + 'static) -> JoinHandle<()> {
 
 #[test]
 fn hazard_04_wake_never_polls_and_never_drops() {
-    // The waking task holds a borrow that the woken one wants: if `wake` polled, this would panic.
+    // The waking task holds a borrow that the woken task needs. If `wake` polled, this would panic.
     let shared = Rc::new(RefCell::new(0));
     roundel::run(async {
         let waker: Rc<RefCell<Option<Waker>>> = Rc::default();
@@ -64,7 +64,7 @@ fn hazard_04_wake_never_polls_and_never_drops() {
     assert_eq!(*shared.borrow(), 1);
 }
 
-/// A waker that does as much harm as it can, on its own loop, whenever it is woken or dropped.
+/// A waker that uses its own loop in every possible way whenever it is woken or dropped.
 struct Meddler {
     calls: AtomicUsize,
 }
@@ -76,7 +76,7 @@ impl Meddler {
         task.cancel();
         drop(task);
         spawn(pending::<()>()).detach();
-        // A sleep that is started and dropped changes the timers.
+        // This changes the timers.
         let mut sleep = pin!(time::sleep(Duration::from_secs(1)));
         assert!(sleep.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     }
@@ -96,7 +96,7 @@ impl Drop for Meddler {
     }
 }
 
-/// Polls `future` once with a meddling waker, and forgets that waker but for what the future keeps.
+/// Polls `future` once with a meddling waker. Afterwards only the future has a clone of that waker.
 fn poll_with_meddler<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     let waker = Waker::from(Arc::new(Meddler { calls: AtomicUsize::new(0) }));
     std::pin::Pin::new(future).poll(&mut Context::from_waker(&waker))
@@ -105,12 +105,12 @@ fn poll_with_meddler<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
 #[test]
 fn hazard_05_a_waker_that_calls_back_from_a_join_handle() {
     roundel::run(async {
-        // Woken by the end of the task.
+        // The waker is woken by the end of the task.
         let mut handle = spawn(async {});
         assert!(poll_with_meddler(&mut handle).is_pending());
         yield_now().await;
         handle.await.unwrap();
-        // Woken by a cancel; replaced by another one; dropped with the handle.
+        // The waker is replaced by another one, woken by a cancel, and dropped with the handle.
         let mut handle = spawn(pending::<()>());
         assert!(poll_with_meddler(&mut handle).is_pending());
         assert!(poll_with_meddler(&mut handle).is_pending());
@@ -121,7 +121,7 @@ fn hazard_05_a_waker_that_calls_back_from_a_join_handle() {
     });
 }
 
-/// Counts how often it is woken, and passes nothing on.
+/// A waker that counts its wakes, and wakes nothing.
 #[derive(Default)]
 struct Counter(AtomicUsize);
 
@@ -178,13 +178,13 @@ fn a_stale_waker_does_not_wake_the_slots_next_tenant() {
 fn hazard_05_a_waker_that_calls_back_from_a_timer() {
     let runtime = Runtime::builder().virtual_time(true).build().unwrap();
     runtime.block_on(async {
-        // Replaced, then fired.
+        // The waker is replaced, and then the timer fires.
         let mut sleep = time::sleep(Duration::from_millis(1));
         assert!(poll_with_meddler(&mut sleep).is_pending());
         assert!(poll_with_meddler(&mut sleep).is_pending());
         time::sleep(Duration::from_millis(2)).await;
         sleep.await;
-        // Dropped with the sleep.
+        // The waker is dropped with the sleep.
         let mut sleep = time::sleep(Duration::from_millis(1));
         assert!(poll_with_meddler(&mut sleep).is_pending());
         drop(sleep);
@@ -220,7 +220,7 @@ fn hazard_05_a_waker_that_calls_back_from_a_shutdown() {
 #[test]
 fn hazard_06_destructors_that_wake_spawn_and_cancel_during_the_shutdown() {
     let drops: Rc<Cell<usize>> = Rc::default();
-    // Virtual time, so that all get their turn before the time is up, however slow the machine is.
+    // Virtual time, so that all tasks run before the time is up, however slow the machine is.
     let builder = Runtime::builder().virtual_time(true).shutdown_timeout(Duration::from_secs(60));
     let runtime = builder.build().unwrap();
     let wakers: Rc<RefCell<Vec<Waker>>> = Rc::default();
@@ -259,7 +259,7 @@ fn hazard_06_destructors_that_wake_spawn_and_cancel_during_the_shutdown() {
     std::thread::spawn(move || late.into_iter().for_each(Waker::wake)).join().unwrap();
 }
 
-/// Spawns another of its kind when it is dropped, `left` times over.
+/// Spawns another task with such a value when it is dropped, `left` times in all.
 struct Undead {
     drops: Rc<Cell<u32>>,
     left: u32,
@@ -279,7 +279,7 @@ impl Drop for Undead {
     }
 }
 
-/// How many of a chain of undead are dropped by the shutdown.
+/// How many values of a chain of [`Undead`] the shutdown drops.
 fn bury_the_undead(generations: u32) -> u32 {
     let drops: Rc<Cell<u32>> = Rc::default();
     let runtime = Runtime::builder().shutdown_timeout(Duration::ZERO).build().unwrap();
@@ -337,7 +337,7 @@ fn hazard_08_handles_in_a_circle_are_dropped_with_the_runtime() {
     let alive = Rc::new(());
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
-        // A task that owns its own handle.
+        // This task owns its own handle.
         let slot: Rc<RefCell<Option<JoinHandle<()>>>> = Rc::default();
         let (own, token) = (Rc::clone(&slot), Rc::clone(&alive));
         let handle = spawn(async move {
@@ -427,7 +427,8 @@ fn hazard_07_futures_and_outputs_die_on_the_loops_thread() {
         yield_now().await;
         handle
     });
-    // The last waker is dropped elsewhere; a future that is made from elsewhere is made, and dropped, here.
+    // The last waker is dropped on another thread. A future that another thread asks for is made and dropped on this
+    // one.
     let remote = runtime.remote();
     let thread = std::thread::spawn(move || {
         slot.lock().unwrap().take().unwrap().wake();

@@ -1,7 +1,7 @@
-//! Signals reach whoever listens, and nobody else (hazard 47).
+//! Signals reach all listeners, and nothing else (hazard 47).
 //!
-//! Signals concern a whole process, so each test runs in a process of its own. What is to be killed by a signal
-//! is a child of the test.
+//! Signals concern a whole process, so each test runs in a separate process. Only a child of the test is killed by a
+//! signal.
 
 #![forbid(unsafe_code)]
 #![cfg(all(target_os = "linux", not(miri), feature = "signal"))]
@@ -28,7 +28,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use common::{alone, is_alone, really, rerun, settle, watchdog, watchdog_of};
 
-/// To this very thread: when it returns, the handler has run. (A `kill` may be taken by another thread, later.)
+/// Sends a signal to this very thread. When this returns, the handler has run. (Another thread may handle a `kill`,
+/// later.)
 fn raise(signal: i32) {
     signal_hook::low_level::raise(signal).unwrap();
 }
@@ -37,7 +38,7 @@ fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// Whether something is `Pending` now.
+/// Whether a future is `Pending` now.
 async fn is_pending(future: impl Future) -> bool {
     let mut future = pin!(future);
     poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await
@@ -55,7 +56,7 @@ fn row_22_each_kind_of_listener_hears() {
                 raise(raised);
                 assert_eq!(shutdown.await, heard);
             }
-            // They have listened since they were made, not since they are polled.
+            // They have listened since they were created, and not only since their first poll.
             ctrl_c.await;
             terminate.await;
             raise(signal::WINCH);
@@ -110,7 +111,8 @@ fn hazard_47_signals_of_one_kind_run_together_and_none_is_the_last_for_nothing()
     });
 }
 
-/// The socket of a listener holds some hundred bytes. It must neither block the handler nor hide what follows.
+/// The socket of a listener holds a few hundred bytes. When it is full, it must neither block the handler nor hide
+/// later signals.
 #[test]
 fn hazard_47_a_flood_from_another_process() {
     const COUNT: usize = if cfg!(debug_assertions) { 10_000 } else { 100_000 };
@@ -119,7 +121,7 @@ fn hazard_47_a_flood_from_another_process() {
         roundel::run(async {
             let mut usr1 = Signals::new([signal::USR1]).unwrap();
             let mut usr2 = Signals::new([signal::USR2]).unwrap();
-            // Never asked until the end: its socket fills up.
+            // This listener is not read until the end, so its socket fills up.
             let mut sleepy = Signals::new([signal::USR1, signal::USR2]).unwrap();
             let script = format!(
                 "i=0; while [ $i -lt {COUNT} ]; do kill -USR1 $1 || exit 1; i=$((i+1)); done; kill -USR2 $1"
@@ -179,7 +181,7 @@ fn hazard_47_several_listeners_in_several_loops() {
     });
 }
 
-/// The other handler is one of `signal-hook`, too; the default is not done when nobody of ours listens.
+/// The other handler is one of `signal-hook`, too. The default must not happen when we have no listener.
 #[test]
 fn hazard_47_handlers_that_were_there_go_on() {
     alone("hazard_47_handlers_that_were_there_go_on", || {
@@ -201,9 +203,9 @@ fn hazard_47_handlers_that_were_there_go_on() {
     });
 }
 
-/// Runs the test `name` in a process of its own, started by `shell`, where it has to be killed.
+/// Runs the test `name` in a separate process, which `shell` starts and in which a signal has to kill it.
 fn fate(name: &str, shell: &str) -> (ExitStatus, String) {
-    // Whoever started these tests may have had signals ignored (`nohup`, or `&` in a script).
+    // The program that started these tests may have ignored signals (`nohup`, or `&` in a script).
     let mut command = if cfg!(target_os = "linux") { Command::new("env") } else { Command::new("sh") };
     if cfg!(target_os = "linux") {
         command.args(["--default-signal", "sh"]);
@@ -216,7 +218,7 @@ fn fate(name: &str, shell: &str) -> (ExitStatus, String) {
 }
 
 fn say(text: &str) {
-    // Not by `println`, of which a killed process would lose the end.
+    // Not with `println`, because a killed process would lose the end of its output.
     std::io::stdout().write_all(text.as_bytes()).unwrap();
     std::io::stdout().flush().unwrap();
 }
@@ -236,7 +238,7 @@ fn row_22_a_second_ctrl_c_ends_the_process() {
         raise(signal::INT);
         (&mut ctrl_c).await;
         say("caught\n");
-        // Another listener is one, too.
+        // Another kind of listener catches it, too.
         let mut other = Signals::new([signal::INT]).unwrap();
         raise(signal::INT);
         other.recv().await;
@@ -311,14 +313,14 @@ fn row_22_a_listener_that_was_never_awaited_leaves_the_default() {
     });
 }
 
-/// As under `nohup`.
+/// The signal is ignored, as under `nohup`.
 #[test]
 fn hazard_47_what_was_ignored_stays_ignored() {
     const NAME: &str = "hazard_47_what_was_ignored_stays_ignored";
     if !is_alone(NAME) {
         let (status, said) = fate(NAME, "trap '' HUP; exec \"$@\"");
         assert!(status.success() && said.contains("1 passed"), "{status}: {said}");
-        // Without the `trap` it is deadly, so this test can fail.
+        // Without the `trap` the signal is deadly, so this test can fail.
         let (status, said) = fate(NAME, "exec \"$@\"");
         assert_eq!(status.signal(), Some(signal::HUP), "{status}: {said}");
         return;
@@ -333,7 +335,7 @@ fn hazard_47_what_was_ignored_stays_ignored() {
     });
 }
 
-/// Rust's runtime ignores it, and so it has to be after we have listened.
+/// Rust's runtime ignores `SIGPIPE`. It must be ignored again after we have listened to it.
 #[test]
 fn hazard_47_sigpipe_stays_harmless() {
     alone("hazard_47_sigpipe_stays_harmless", || {
@@ -349,7 +351,7 @@ fn hazard_47_sigpipe_stays_harmless() {
     });
 }
 
-/// No library knows their default; they end the process all the same.
+/// No library knows the default of real-time signals. They end the process all the same.
 #[test]
 fn hazard_47_a_real_time_signal() {
     const NAME: &str = "hazard_47_a_real_time_signal";
@@ -400,7 +402,7 @@ fn what_cannot_be_heard_is_refused() {
     });
 }
 
-/// A refusal in the middle leaves those before it as they were.
+/// If one signal in the middle is refused, the signals before it are as they were.
 #[test]
 fn hazard_47_a_refused_list_leaves_the_default() {
     const NAME: &str = "hazard_47_a_refused_list_leaves_the_default";
@@ -439,7 +441,7 @@ fn hazard_47_listeners_that_come_and_go_leave_nothing() {
     });
 }
 
-/// A signal interrupts whatever the loop is doing, and the loop does not mind.
+/// A signal may interrupt the loop anywhere, and the loop goes on.
 #[test]
 fn signals_do_not_disturb_timers() {
     alone("signals_do_not_disturb_timers", || {
@@ -454,7 +456,7 @@ fn signals_do_not_disturb_timers() {
             }
             sleeper.await.unwrap();
         });
-        // Kept while no loop runs: listening goes on.
+        // Listening goes on while no loop runs.
         let mut usr1 = runtime.block_on(async { Signals::new([signal::USR1]).unwrap() });
         kill_process(Pid::from_raw(std::process::id() as i32).unwrap(), Signal::USR1).unwrap();
         assert_eq!(runtime.block_on(usr1.recv()), signal::USR1);

@@ -1,13 +1,13 @@
 //! The loop as the kernel sees it: system calls that a signal interrupts (hazard 31), and how many there are.
 //!
-//! A signal may interrupt any call that waits, at any time, and a program of one's own cannot make that happen
-//! on purpose. `strace` can: it answers every third call with `EINTR` before the kernel sees it. It also counts
-//! calls, which a program cannot do for itself either. Where `strace` is missing, these tests say so and pass.
+//! A signal may interrupt any call that waits, at any time, and a program cannot cause that on purpose. `strace` can:
+//! it answers every third call with `EINTR` before the kernel sees it. It also counts calls, which a program cannot do
+//! for itself either. Without `strace`, these tests say so and pass.
 //!
-//! Not interrupted here: `epoll_ctl`, `timerfd_settime` and the non-blocking write that rings the bell, which do
-//! not wait and to which no kernel says `EINTR`.
+//! Three calls are not interrupted here: `epoll_ctl`, `timerfd_settime` and the non-blocking write that rings the bell.
+//! They do not wait, so no kernel answers them with `EINTR`.
 //!
-//! Each test runs itself again under `strace`, in a process of its own.
+//! Each test runs itself again under `strace`, in a separate process.
 
 #![forbid(unsafe_code)]
 #![cfg(all(target_os = "linux", not(miri), feature = "process"))]
@@ -39,7 +39,7 @@ use rustix::process::Signal;
 
 use common::{is_alone, read, really, rerun, tcp, watchdog, watchdog_of, write_all};
 
-/// Runs the test `name` under `strace`: what that has seen, and what the test has said. `None` if it cannot be.
+/// Runs the test `name` under `strace`. Returns the trace and the output of the test, or `None` without `strace`.
 fn trace(name: &str, options: &[&str], path: Option<&str>) -> Option<(String, String)> {
     let works = Command::new("strace").args(["-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
     let missing = match works {
@@ -48,7 +48,7 @@ fn trace(name: &str, options: &[&str], path: Option<&str>) -> Option<(String, St
         Err(_) => Some("strace is not installed"),
     };
     if let Some(reason) = missing {
-        // Not by `eprintln`, which the harness would keep to itself.
+        // Not with `eprintln`, because the harness would capture it.
         let message = format!("SKIPPED: {reason}; {name} has tested nothing\n");
         io::stderr().write_all(message.as_bytes()).unwrap();
         return None;
@@ -74,12 +74,12 @@ fn calls(trace: &str, name: &str) -> usize {
     trace.lines().filter(|line| line.contains(&format!(" {name}("))).count()
 }
 
-/// How many waits for events there are, by either of their names.
+/// How many waits for events there are. The call has two names.
 fn looks(trace: &str) -> usize {
     calls(trace, "epoll_wait") + calls(trace, "epoll_pwait")
 }
 
-/// A test that is interrupted and goes on as if nothing had been.
+/// Runs a test whose calls are interrupted, and which must pass all the same.
 fn interrupted(name: &str, which: &str, when: &str, body: impl AsyncFn()) {
     if is_alone(name) {
         return really(async |_| body().await);
@@ -91,7 +91,7 @@ fn interrupted(name: &str, which: &str, when: &str, body: impl AsyncFn()) {
     assert!(interruptions >= 10, "only {interruptions} calls were interrupted");
 }
 
-/// Some messages each way, and what comes back is what was sent.
+/// Sends some messages each way. Each must come back as it was sent.
 async fn talk() {
     let (ours, theirs) = tcp();
     let theirs = Source::new(mio::net::TcpStream::from_std(theirs)).unwrap();
@@ -120,7 +120,7 @@ async fn talk() {
     echo.await.unwrap();
 }
 
-/// Sleeps, none of which may end early, and wakes from another thread.
+/// Sleeps, which may not end early, and wakes from another thread.
 async fn sleep_and_be_woken() {
     let remote = roundel::remote();
     let thread = std::thread::spawn(move || {
@@ -175,7 +175,7 @@ fn hazard_31_accepts_that_are_interrupted() {
     });
 }
 
-/// `read` and `write` are what everything uses; only those on one pipe, which has a name, are interrupted.
+/// Everything uses `read` and `write`. So only the calls on one pipe, which has a name, are interrupted.
 #[test]
 fn hazard_31_a_pipe_whose_reads_and_writes_are_interrupted() {
     const NAME: &str = "hazard_31_a_pipe_whose_reads_and_writes_are_interrupted";
@@ -198,7 +198,7 @@ fn hazard_31_a_pipe_whose_reads_and_writes_are_interrupted() {
 }
 
 async fn talk_through_a_pipe(path: &str) {
-    // Opened both ways, since a pipe that is opened for one waits for somebody to open the other.
+    // Opened for reading and writing, because to open only one end would block until the other end is opened.
     let open = || OwnedFd::from(File::options().read(true).write(true).open(path).unwrap());
     let (sender, receiver) = (pipe::Sender::from(open()), pipe::Receiver::from(open()));
     sender.set_nonblocking(true).unwrap();
@@ -243,9 +243,9 @@ async fn ping_pong(hops: u32) {
 
 /// Runs `body`, and counts how often the loop looks at the OS meanwhile.
 ///
-/// There is a source that is newly ready at each look: whenever the probe hears that it was reported, its byte is
-/// taken out and put in again. So each look is one report. (To be traced would slow each look down by so
-/// much that the loop would rightly look at other times.)
+/// One source becomes ready again before each look: whenever the probe reports it as ready, its byte is taken out and
+/// put in again. So each look gives one report. (`strace` would slow each look down so much that the loop would rightly
+/// look less often.)
 fn count_looks(body: impl Future<Output = ()>) -> usize {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let (ours, looks) = (Rc::new(ours), Rc::new(Cell::new(0)));
@@ -273,8 +273,8 @@ async fn yields(count: u32) {
     }
 }
 
-/// A hundred thousand polls, and few looks. The loop looks by the clock, so how many there are depends on how long
-/// a poll takes, and on what else the machine does. The best of some rounds counts.
+/// A hundred thousand polls need few looks. The loop looks by the clock, so their number depends on how long a poll
+/// takes, and on what else the machine does. The best of several rounds counts.
 fn expect_few_looks<F: Future<Output = ()>>(body: impl Fn() -> F) {
     let _watchdog = watchdog();
     // A loop that looked after each 64 polls would look 1,562 times. Without optimisation, polls are slow, and
@@ -301,7 +301,7 @@ fn hazard_12_a_hundred_thousand_hops_are_few_looks() {
     expect_few_looks(|| ping_pong(100_000));
 }
 
-/// The way in which the two tests above count, counted once more by `strace`.
+/// Checks with `strace` that the two tests above count correctly.
 #[test]
 fn a_look_is_one_system_call() {
     const NAME: &str = "a_look_is_one_system_call";
@@ -347,7 +347,7 @@ fn a_message_costs_three_system_calls() {
     let _watchdog = watchdog();
     let options = ["-e", "trace=?epoll_wait,epoll_pwait,epoll_ctl,recvfrom,sendto,timerfd_settime"];
     let Some((trace, _)) = trace(NAME, &options, None) else { return };
-    // The client's two are in the trace, too; and each connection has a beginning and an end.
+    // The trace also has the client's two calls, and a few calls when a connection begins and ends.
     let counted = [looks(&trace), calls(&trace, "recvfrom"), calls(&trace, "sendto")];
     let expected = [MESSAGES, 2 * MESSAGES, 2 * MESSAGES];
     for (counted, expected) in counted.into_iter().zip(expected) {
@@ -357,7 +357,7 @@ fn a_message_costs_three_system_calls() {
     assert!(calls(&trace, "epoll_ctl") < 10, "a source is registered once");
 }
 
-/// An old kernel, or a container that forbids it: then `SIGCHLD` has to do.
+/// An old kernel, or a container, may have no pidfd. Then `SIGCHLD` has to be enough.
 #[test]
 fn hazard_45_a_system_without_pidfds() {
     const NAME: &str = "hazard_45_a_system_without_pidfds";
@@ -369,7 +369,8 @@ fn hazard_45_a_system_without_pidfds() {
     let Some((trace, _)) = trace(NAME, &options, None) else { return };
     let refusals = trace.matches("(INJECTED)").count();
     assert!(refusals >= 20, "only {refusals} calls were refused");
-    // Woken by signals, and not all the time: a child asks for each of those that end beside it, and more.
+    // The waits are woken by signals, and do not poll. Each wait asks once for every child that ends, and a few times
+    // more.
     let asked = calls(&trace, "wait4");
     assert!(asked < 2_000, "{asked} questions about 40 children");
 }
@@ -392,7 +393,7 @@ async fn end_many_children() {
     }
 }
 
-/// The kernel sees nothing of a handler but the byte that it sends (hazard 47).
+/// The only system call of a handler is the write of its byte (hazard 47).
 #[test]
 fn hazard_47_a_handler_sends_a_byte_and_does_nothing_else() {
     const NAME: &str = "hazard_47_a_handler_sends_a_byte_and_does_nothing_else";
@@ -422,7 +423,7 @@ fn hazard_47_a_handler_sends_a_byte_and_does_nothing_else() {
     assert_eq!(handled, 10);
 }
 
-/// A thousand completions: the loop is rung when it is parked, and at most once for each park (invariant 6).
+/// For a thousand completions, the bell is rung only when the loop is parked, and at most once per park (invariant 6).
 #[test]
 fn row_89_completions_ring_a_parked_loop_once() {
     const NAME: &str = "row_89_completions_ring_a_parked_loop_once";
@@ -439,12 +440,12 @@ fn row_89_completions_ring_a_parked_loop_once() {
     let Some((trace, output)) = trace(NAME, &["-e", "trace=write"], None) else { return };
     let (_, parks) = output.split_once("PARKS ").unwrap();
     let parks: usize = parks.lines().next().unwrap().parse().unwrap();
-    // A call that another thread's interrupts is on two lines, of which the first one says what is written.
+    // If another thread's call interrupts a call, the trace shows it on two lines. The first line has what is written.
     let rings = trace.lines().filter(|line| line.contains(r#", "\1\0\0\0\0\0\0\0", 8"#)).count();
     assert!((ROUNDS..=parks).contains(&rings), "{rings} rings in {parks} parks");
 }
 
-/// The first of each twenty jobs is done when the loop sleeps, and a thousand more before the loop looks.
+/// The first of each twenty jobs is done while the loop sleeps. A thousand more are done before the loop looks.
 async fn complete(rounds: usize, parks: Arc<AtomicUsize>) {
     let pool = ThreadPool::new(1);
     for _ in 0..rounds {
@@ -468,7 +469,7 @@ async fn complete(rounds: usize, parks: Arc<AtomicUsize>) {
     for job in jobs {
         job.await.unwrap().unwrap().unwrap();
     }
-    // The last one has said that it is done, which is a moment before it is.
+    // The last job has reported that it is done, a moment before its thread is.
     let more = parks.load(SeqCst) - before;
     assert!(more <= 1, "{more} parks for jobs that were done before");
     println!("PARKS {}", parks.load(SeqCst));

@@ -1,4 +1,4 @@
-//! Locks, semaphores and the like, row by row; and what is lost when one is dropped at any of its awaits: nothing.
+//! Locks, semaphores and similar primitives, row by row. A future that is dropped at any of its awaits loses nothing.
 //!
 //! Times are virtual, so they are exact.
 
@@ -158,13 +158,13 @@ fn row_54_a_panic_and_a_cancel_release_the_lock() {
         settle().await;
         assert!(lock.try_lock().is_none() && lock.is_locked());
         waits.cancel();
-        // Released when `cancel` returns; and nothing is poisoned.
+        // The lock is released when `cancel` returns, and nothing is poisoned.
         assert_eq!(*lock.try_lock().unwrap(), 1);
     });
 }
 
 #[test]
-fn row_54_nobody_snatches_a_lock_that_was_promised() {
+fn row_54_no_task_takes_a_lock_that_was_promised_to_another() {
     virtually(async {
         let lock = Rc::new(Mutex::new(()));
         let guard = lock.lock().await;
@@ -174,7 +174,7 @@ fn row_54_nobody_snatches_a_lock_that_was_promised() {
         });
         settle().await;
         drop(guard);
-        // Its turn has not come, but the lock is its own.
+        // The waiter was not polled yet, but it already has the lock.
         assert!(lock.try_lock().is_none());
         waits.await.unwrap();
         assert!(lock.try_lock().is_some());
@@ -191,7 +191,7 @@ fn a_mutex_that_is_let_go_of_is_a_value() {
 }
 
 #[test]
-fn bug_7_a_future_in_line_that_nobody_polls_keeps_the_lock_until_it_is_dropped() {
+fn bug_7_a_future_in_line_that_is_not_polled_keeps_the_lock_until_it_is_dropped() {
     virtually(async {
         let lock = Mutex::new(());
         let guard = lock.lock().await;
@@ -202,7 +202,7 @@ fn bug_7_a_future_in_line_that_nobody_polls_keeps_the_lock_until_it_is_dropped()
             () = time::sleep(millis(500)) => {}
         }
         drop(guard);
-        // Its turn has come, and it does not know.
+        // The future now has the lock, but it is not polled, so it cannot know.
         assert!(time::timeout(seconds(5), lock.lock()).await.is_err());
         drop(aside);
         assert!(time::timeout(seconds(5), lock.lock()).await.is_ok());
@@ -250,7 +250,7 @@ fn row_56_two_locks_in_opposite_order_are_a_cycle_in_what_the_probe_hears() {
 
 // Rows 57 to 61: semaphores.
 
-/// How long `jobs` of a second take with `permits`, and how many there are at most at once.
+/// How long `jobs` of one second take with `permits`, and how many of them run at once at most.
 fn with_permits(permits: usize, jobs: usize) -> (Duration, usize) {
     virtually(async {
         let (start, semaphore) = (time::now(), Semaphore::new(permits));
@@ -308,7 +308,7 @@ fn row_60_over_release_is_an_error() {
 }
 
 #[test]
-fn row_61_who_asks_for_many_is_not_overtaken_and_lets_others_pass_when_it_leaves() {
+fn row_61_a_waiter_for_many_is_not_overtaken_and_lets_others_pass_when_it_leaves() {
     virtually(async {
         let semaphore = Rc::new(Semaphore::new(3));
         let held = semaphore.acquire_many(2).await.unwrap();
@@ -318,7 +318,7 @@ fn row_61_who_asks_for_many_is_not_overtaken_and_lets_others_pass_when_it_leaves
         };
         let (three, one) = (want(3), want(1));
         settle().await;
-        // One permit is free, but the one who wants it stands behind the one who wants three.
+        // One permit is free, but the task that wants it is in line after the task that wants three.
         assert_eq!(semaphore.available(), 1);
         assert!(!one.is_finished());
         assert_eq!(semaphore.try_acquire().unwrap_err(), TryAcquireError::NoPermits);
@@ -476,7 +476,7 @@ fn row_62_a_notification_that_is_cut_on_its_way_back_to_the_lock_goes_on() {
         let guard = shared.0.lock().await;
         shared.1.notify_one();
         settle().await;
-        // It has been notified, and waits for the lock.
+        // It has been notified and waits for the lock.
         assert_eq!(shared.1.waiting(), 1);
         one.cancel();
         drop(guard);
@@ -495,13 +495,13 @@ fn row_62_a_barrier_of_four_has_one_leader_each_round() {
             assert!(results[3].is_leader(), "the last one");
         }
         assert_eq!((barrier.waiting(), barrier.parties()), (0, 4));
-        // Nobody is there whom it would wait for.
+        // There is no other task for which it would have to wait.
         assert!(Barrier::new(0).wait().await.is_leader());
     });
 }
 
 #[test]
-fn row_62_who_leaves_a_barrier_has_not_been_there() {
+fn row_62_a_task_that_leaves_a_barrier_does_not_count() {
     virtually(async {
         let barrier = Rc::new(Barrier::new(2));
         let wait = || {
@@ -517,7 +517,7 @@ fn row_62_who_leaves_a_barrier_has_not_been_there() {
 }
 
 #[test]
-fn notify_keeps_one_permit_and_all_means_those_who_had_called() {
+fn notify_keeps_one_permit_and_all_means_those_that_had_called() {
     virtually(async {
         let notify = Notify::new();
         notify.notify_one();
@@ -543,12 +543,12 @@ fn a_once_cell_is_filled_once() {
         assert_eq!(gather((0..5).map(|_| cell.get_or_init(init))).await, [&1; 5]);
         assert_eq!((cell.get(), cell.set(9)), (Some(&1), Err(9)));
 
-        // One that fails, and one that is dropped, leave it to the next.
+        // If one fails or is dropped, the next one initialises.
         let cell = OnceCell::new();
         assert_eq!(cell.get_or_try_init(async || Err::<u8, _>("no")).await, Err("no"));
         let slow = async || std::future::pending::<u8>().await;
         assert!(time::timeout(seconds(1), cell.get_or_init(slow)).await.is_err());
-        // `set` while somebody is at it: the value that was there first stays.
+        // `set` while another task initialises: the value that is there first stays.
         let (made, ()) = join!(
             cell.get_or_init(async || {
                 time::sleep(seconds(1)).await;
@@ -574,7 +574,7 @@ fn row_63_ten_at_once_then_one_each_hundred_milliseconds() {
         }
         let gold: Vec<u128> = (0..30_u128).map(|i| i.saturating_sub(9) * 100).collect();
         assert_eq!(times, gold);
-        // No second has more than the burst and what the second brings.
+        // No second has more operations than the burst plus the rate of that second.
         for from in &times {
             assert!(times.iter().filter(|time| (*from..from + 1_000).contains(time)).count() <= 20);
         }
@@ -740,7 +740,7 @@ fn cut_at_every_await_no_token_and_no_connection_is_lost() {
             let (limiter, start) = (RateLimiter::new(1, 1), time::now());
             limiter.acquire().await;
             let cut_off = cut.run(limiter.acquire()).await;
-            // It took the token of the first second, or it is still there.
+            // It took the token of the first second, or that token is still there.
             limiter.acquire().await;
             let waited = time::now() - start;
             assert_eq!(waited, if cut_off.is_some() { seconds(2) } else { seconds(1) });
@@ -783,7 +783,7 @@ fn cut_at_every_await_waits_of_all_kinds_leave_nothing_behind() {
             let (done, ()) = join!(waits, gives);
             assert_eq!((notify.waiting(), barrier.waiting(), condition.waiting()), (0, 0, 0));
             assert!(lock.try_lock().is_some());
-            // A notification that nobody got is still there.
+            // A notification that no task received is still there.
             if done.is_none() && cut_before_notified(&notify).await {
                 return;
             }
@@ -793,7 +793,7 @@ fn cut_at_every_await_waits_of_all_kinds_leave_nothing_behind() {
     });
 }
 
-/// Whether the permit is there; it is gone afterwards.
+/// Whether the permit is there. Takes it.
 async fn cut_before_notified(notify: &Notify) -> bool {
     time::timeout(seconds(1), notify.notified()).await.is_ok()
 }

@@ -1,6 +1,6 @@
-//! Other threads: wakes that come from outside are never lost, and cost the loop no more than they must.
+//! Other threads: wakes from outside are never lost, and cost the loop no more than necessary.
 //!
-//! The protocol itself is model-checked with loom; here it runs for real, at full speed and with real rings.
+//! loom checks the protocol with models. Here it runs on real threads, at full speed and with real rings.
 
 #![forbid(unsafe_code)]
 
@@ -29,7 +29,7 @@ impl Account {
         waker.into_iter().for_each(Waker::wake);
     }
 
-    /// Waits until `count` have been sent: if a wake were lost, for ever.
+    /// Waits until `count` have been sent. If a wake were lost, it would wait for ever.
     async fn receive(&self, count: u64) {
         poll_fn(|cx| {
             if self.waker.lock().unwrap().as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
@@ -97,7 +97,7 @@ fn hazard_01_every_wake_of_a_sleeping_loop_arrives() {
     let theirs = Arc::clone(&account);
     let (turn, received) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let (their_turn, seen) = (Arc::clone(&turn), Arc::clone(&received));
-    // One wake at a time, sent when the last has been seen: the loop is falling asleep just then.
+    // One wake at a time, sent when the loop has seen the last one. The loop is just about to park then.
     let thread = thread::spawn(move || {
         for round in 0..rounds {
             while seen.load(SeqCst) != round {
@@ -163,10 +163,10 @@ fn a_wake_that_comes_twice_before_it_is_read_is_one() {
         .detach();
         yield_now().await;
     });
-    // The loop does not run: the mail waits, without growing.
+    // The loop does not run. The mail waits, and does not grow.
     (0..1_000).for_each(|_| account.send());
     runtime.block_on(async {
-        // One turn to collect the mail, another to run the task.
+        // One turn collects the mail, and another one polls the task.
         time::sleep(Duration::ZERO).await;
         yield_now().await;
     });
@@ -177,7 +177,7 @@ fn a_wake_that_comes_twice_before_it_is_read_is_one() {
 fn work_is_sent_to_a_loop_and_its_result_comes_back() {
     let runtime = Runtime::new().unwrap();
     let remote = runtime.remote();
-    // Sent before the loop runs, awaited on another loop.
+    // This is sent before the loop runs, and awaited on another loop.
     let early = remote.spawn(|| async { 5_u32.checked_add(*std::rc::Rc::new(1)) });
     let other = thread::spawn(move || {
         roundel::run(async move { (remote.spawn(|| async { 7 }).await.unwrap(), early.await.unwrap()) })
@@ -213,7 +213,7 @@ fn work_for_a_loop_that_goes_away_is_cancelled_not_lost() {
 
 #[test]
 fn a_busy_loop_is_never_rung() {
-    // Rings are system calls; what the loop itself can tell is that it did not park.
+    // The loop cannot count rings, which are system calls. But it can tell that it did not park.
     let parks = std::rc::Rc::new(std::cell::Cell::new(0));
     let count = std::rc::Rc::clone(&parks);
     let sink = move |event| {

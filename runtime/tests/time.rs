@@ -112,7 +112,7 @@ fn hazard_24_with_the_monotonic_clock_at_its_worst() {
         });
     }
     let exe = std::env::current_exe().unwrap();
-    // The clock two seconds before it passes a power of two of milliseconds, and 127 years up.
+    // Set the clock to two seconds before a power of two of milliseconds, and to an uptime of 127 years.
     for seconds in [(1_u64 << 31) / 1000 - 1, (1 << 32) / 1000 - 1, (1 << 36) / 1000 - 1, 4_000_000_000] {
         let mut command = Command::new("unshare");
         command.args(["-T", "-f", "--monotonic", &seconds.to_string()]).arg(&exe).args(["--exact", NAME]);
@@ -187,7 +187,7 @@ fn hazard_28_stopped_and_continued_with_ten_thousand_timers() {
     let mut child = Command::new(std::env::current_exe().unwrap());
     let child = child.args(["--exact", NAME]).env("ROUNDEL_STOPPED", "1");
     let mut child = child.stdout(Stdio::null()).spawn().unwrap();
-    // The shell's own `kill`, for not every system has it as a program.
+    // The shell's own `kill`, because not every system has it as a program.
     let kill = |signal: &str| format!("kill {signal} {}", child.id());
     let signal = |name: &str| Command::new("sh").args(["-c", &kill(name)]).status().unwrap();
     std::thread::sleep(200 * MS);
@@ -251,7 +251,7 @@ fn a_timeout_is_exact_and_a_ready_result_wins() {
         let start = time::now();
         assert!(time::timeout(2 * SECOND, time::sleep(10 * SECOND)).await.is_err());
         assert_eq!(time::now() - start, 2 * SECOND);
-        // Ready at the very deadline.
+        // The future is ready exactly at the deadline.
         assert!(time::timeout(SECOND, time::sleep(SECOND)).await.is_ok());
         // A timeout of zero still polls once, and only once.
         assert_eq!(time::timeout(Duration::ZERO, async { 7 }).await, Ok(7));
@@ -324,7 +324,7 @@ fn equal_deadlines_end_in_the_order_of_their_sleeps() {
     assert_eq!(*order.borrow(), (0..100).collect::<Vec<_>>());
 }
 
-/// A sleep of two seconds that was begun on a loop of its own, after that loop has gone on for `seconds`.
+/// A sleep of two seconds that was begun on a separate loop, after that loop has run for `seconds`.
 #[allow(clippy::async_yields_async, reason = "the sleep is carried out of a `block_on`")]
 fn begun_on_another_loop(seconds: u64) -> (Runtime, Pin<Box<time::Sleep>>) {
     let runtime = Runtime::builder().virtual_time(true).build().unwrap();

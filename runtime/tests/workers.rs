@@ -1,7 +1,7 @@
 //! Jobs in other processes: their results, their ends, and what is left of them.
 //!
-//! A worker is this very program, told to run nothing but the test `worker_entry`, which serves. Who counts
-//! processes and descriptors runs in a process of its own.
+//! A worker is this very program, which runs nothing but the test `worker_entry`. That test serves. Tests that count
+//! processes or descriptors run in a separate process.
 
 #![forbid(unsafe_code)]
 #![cfg(all(target_os = "linux", not(miri), feature = "workers"))]
@@ -70,7 +70,7 @@ fn sleep(input: &[u8]) -> Result<Vec<u8>, String> {
     Ok(input.to_vec())
 }
 
-/// Prints, and reads what there is to read.
+/// Prints, and reads its whole input.
 fn noise(_: &[u8]) -> Result<Vec<u8>, String> {
     print!("printed\n\0\x7f without an end");
     io::stdout().flush().unwrap();
@@ -120,13 +120,13 @@ fn text(bytes: &[u8]) -> &str {
     str::from_utf8(bytes).unwrap()
 }
 
-/// What a worker runs. In the test run it does nothing.
+/// A worker runs this. In the normal test run it does nothing.
 #[test]
 fn worker_entry() {
     workers::serve(JOBS);
 }
 
-/// A program that a job starts is no worker, though it has its environment.
+/// A program that a job starts is not a worker, although it has the worker's environment.
 #[test]
 fn grandchild_entry() {
     workers::serve(JOBS);
@@ -146,7 +146,7 @@ fn corrupt_entry() {
     }
 }
 
-/// A worker that says hello, and exits when a job comes, before it begins it.
+/// A worker that says hello. When a job comes, it exits before it begins the job.
 #[test]
 fn dying_entry() {
     if std::env::var("ROUNDEL_WORKER").is_ok() {
@@ -230,7 +230,7 @@ fn row_94_an_error_concerns_its_own_job() {
 #[test]
 fn row_94_the_order_is_that_of_the_inputs() {
     really(async |_| {
-        // The later ones are done first.
+        // The later jobs are done first.
         let inputs = ["60", "40", "20", "0", "1", "2"];
         let results = pool(3).map("sleep", inputs).await;
         let results: Vec<String> =
@@ -246,7 +246,7 @@ fn row_93_submitted_as_a_task() {
         assert_eq!((pool.size(), format!("{pool:?}").as_str()), (1, "ProcessPool { size: 1, .. }"));
         let jobs: Vec<_> = (0..5_u8).map(|number| spawn(pool.clone().run("echo", [number]))).collect();
         let first = spawn(pool.run("id", "")).await.unwrap().unwrap();
-        drop(pool); // Those that are under way have it, too.
+        drop(pool); // The jobs that are under way keep it alive.
         for (number, job) in jobs.into_iter().enumerate() {
             assert_eq!(job.await.unwrap().unwrap(), [number as u8]);
         }
@@ -302,18 +302,18 @@ fn row_93_killed_from_outside() {
         let first = pool.run("id", "").await.unwrap();
         let path = Mark::new("killed");
         let job = spawn(pool.run("note and sleep", path.text()));
-        // A worker that is killed before it begins the job is no error of the job.
+        // If the worker were killed before it begins the job, that would not be an error of the job.
         while path.marks() == 0 {
             yield_now().await;
         }
         kill_process(pid(&first), Signal::KILL).unwrap();
         let error = job.await.unwrap().unwrap_err();
         assert!(matches!(error, JobError::WorkerDied { status } if status.signal() == Some(9)), "{error}");
-        // One that dies while it has nothing to do is nobody's error.
+        // If a worker dies while it is idle, no job fails.
         let second = pool.run("id", "").await.unwrap();
         assert_ne!(first, second);
         kill_process(pid(&second), Signal::KILL).unwrap();
-        // The kernel lets it be waited for when its last thread is gone.
+        // The kernel lets the parent reap a process only when its last thread is gone.
         let process = format!("/proc/{}", text(&second));
         let threads = || fs::read_dir(format!("{process}/task")).unwrap().count();
         while !fs::read_to_string(format!("{process}/stat")).unwrap().contains(") Z ") || threads() > 1 {
@@ -334,7 +334,7 @@ async fn stop(process: Pid) {
     }
 }
 
-/// Stopped workers are sent jobs that they cannot read, and are then killed.
+/// Stopped workers are sent jobs, which they cannot read. Then they are killed.
 #[test]
 fn row_93_a_worker_that_dies_before_it_has_begun_fails_no_job() {
     really(async |_| {
@@ -402,7 +402,7 @@ fn row_94_a_job_that_takes_too_long_is_killed() {
         assert_eq!(error.to_string(), "the job was not done within 30ms, and was killed");
         until_gone(pid(&first)).await;
         let second = pool.run("id", "").await.unwrap();
-        // The same by composition, and by dropping; those that wait for their turn go on.
+        // The same by a timeout around the job, and by dropping it. Jobs that still wait for a worker go on.
         let dropped = spawn(pool.run("sleep", "1000000"));
         let waiting = spawn(pool.run("id", ""));
         let given_up = spawn(pool.run("id", ""));
@@ -411,7 +411,7 @@ fn row_94_a_job_that_takes_too_long_is_killed() {
         assert!(time::timeout(limit, pool.run("echo", "")).await.is_err());
         dropped.cancel();
         assert_ne!(waiting.await.unwrap().unwrap(), second);
-        // One that does not even notice that nobody waits for it any more.
+        // A stopped worker, which cannot even notice that nothing waits for it any more.
         let stopped = pool.run("id", "").await.unwrap();
         stop(pid(&stopped)).await;
         pool.run_timeout(limit, "echo", "").await.unwrap_err();
@@ -475,7 +475,7 @@ fn row_93_a_worker_that_talks_nonsense() {
     });
 }
 
-/// Scaled down where a quarter of a gigabyte takes long.
+/// Scaled down in builds in which a quarter of a gigabyte takes long.
 #[test]
 fn row_93_a_result_that_is_too_long_is_an_error() {
     if cfg!(debug_assertions) {
@@ -499,7 +499,7 @@ fn row_105_a_job_may_print_and_read_and_start_programs() {
     });
 }
 
-/// Neither the worker's socket nor anything of the pool's process reaches what a job starts.
+/// A program that a job starts gets neither the worker's socket nor any descriptor of the pool's process.
 #[test]
 fn hazard_42_a_workers_children_see_three_descriptors() {
     alone("hazard_42_a_workers_children_see_three_descriptors", || {
@@ -522,7 +522,7 @@ fn row_93_a_pool_that_is_dropped_leaves_nothing() {
             let before = descriptors();
             for _ in 0..5 {
                 let pool = pool(3);
-                // Some idle, one at work.
+                // Some workers are idle, and one is busy.
                 for result in pool.map("sleep", ["10"; 3]).await {
                     result.unwrap();
                 }
@@ -541,16 +541,16 @@ fn row_93_a_pool_that_is_dropped_leaves_nothing() {
     });
 }
 
-/// The parent is killed, and cannot say good-bye.
+/// The parent is killed, so it cannot tell its workers.
 #[test]
 fn row_93_workers_end_with_their_parent() {
     const NAME: &str = "row_93_workers_end_with_their_parent";
     if is_alone(NAME) {
         return really(async |_| {
             let pool = pool(2);
-            let started = pool.map("sleep", ["20", "20"]).await; // Both are there now.
+            let started = pool.map("sleep", ["20", "20"]).await; // Now both workers run.
             assert!(started.iter().all(Result::is_ok));
-            // The one that was used last is used next: it gives its number, and then it is at work.
+            // The pool uses the worker that it used last. So this worker tells its number, and is busy afterwards.
             let busy = pool.run("id", "").await.unwrap();
             let endless = spawn(pool.run("sleep", "1000000"));
             yield_now().await;
@@ -569,13 +569,13 @@ fn row_93_workers_end_with_their_parent() {
     let ids: Vec<Pid> = line.unwrap().split(' ').map(|id| pid(id.as_bytes())).collect();
     assert_ne!(ids[0], ids[1]);
     assert!(ids.iter().all(|id| test_kill_process(*id).is_ok()));
-    // Long enough for the last job to be under way; not so long is another case that has to work.
+    // Mostly long enough for the last job to begin. If it is not, the workers must end all the same.
     std::thread::sleep(Duration::from_millis(20));
     parent.kill().unwrap();
     parent.wait().unwrap();
     roundel::run(async {
         for id in ids {
-            // An orphan's zombie may be left to an init that does not bury it.
+            // The zombie of an orphan may be left to an init process that does not reap it.
             let runs = || {
                 let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok();
                 stat.is_some_and(|stat| !stat.rsplit(')').next().unwrap().starts_with(" Z"))

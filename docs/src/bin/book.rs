@@ -16,7 +16,7 @@ fn main() -> ExitCode {
         match made(&chapter) {
             Ok(text) if text == chapter.text => {}
             Ok(text) => {
-                // Written without `println!`, which panics when the reader of the output has gone.
+                // Without `println!`, which panics if the reader of the output is gone.
                 let _ = writeln!(std::io::stdout(), "docs/{}: changed", chapter.path);
                 std::fs::write(root().join("docs").join(&chapter.path), text)
                     .expect("a chapter can be written");

@@ -30,7 +30,7 @@ pub(crate) async fn tcp() -> (TcpStream, TcpStream) {
     (listener.accept().await.unwrap().0, client)
 }
 
-/// A path that nobody else uses, and that is free when the guard is dropped.
+/// A path that nothing else uses. Its file is removed when the guard is dropped.
 pub(crate) struct Path(pub(crate) PathBuf);
 
 pub(crate) fn path() -> Path {

@@ -31,7 +31,7 @@ pub(crate) fn everywhere(body: impl AsyncFn(Log)) {
     really(body);
 }
 
-/// A Unix socket as a source, and its other end, non-blocking, for the test to act on directly.
+/// A Unix socket as a source, and its other end. That end is non-blocking, and the test uses it directly.
 pub(crate) fn unix() -> (Source<mio::net::UnixStream>, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
@@ -49,7 +49,7 @@ pub(crate) fn tcp() -> (Source<mio::net::TcpStream>, std::net::TcpStream) {
     (Source::new(mio::net::TcpStream::from_std(ours)).unwrap(), theirs)
 }
 
-/// Reads once, as a stream does: a read that could have been longer says so.
+/// Reads once, as a stream does. If the read did not fill the buffer, the source is told so.
 pub(crate) async fn read<S>(source: &Source<S>, buffer: &mut [u8]) -> io::Result<usize>
 where
     S: event::Source,
@@ -78,7 +78,7 @@ where
     Ok(())
 }
 
-/// A waker that counts, for polling a future by hand.
+/// A waker that counts its wakes. Tests use it to poll a future by hand.
 #[derive(Default)]
 pub(crate) struct Flag(AtomicUsize);
 
@@ -93,7 +93,7 @@ impl Flag {
         self.0.load(SeqCst)
     }
 
-    /// How many wakers there are besides the one that `new` has made.
+    /// How many clones of the waker exist, without the one that `new` has made.
     pub(crate) fn clones(self: &Arc<Flag>) -> usize {
         Arc::strong_count(self) - 2
     }

@@ -1,4 +1,4 @@
-//! Panics of two things that know nothing of each other: each ends what it belongs to, and the process lives.
+//! Two unrelated values panic. Each panic ends only the task or job that it belongs to, and the process lives.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -30,7 +30,7 @@ fn hazard_60_a_cleanup_that_panics_while_its_task_unwinds() {
 fn hazard_60_a_cleanup_that_panics_beside_what_the_body_left() {
     alone("aborts::hazard_60_a_cleanup_that_panics_beside_what_the_body_left", || {
         virtual_runtime().block_on(async {
-            // The body's output, the body's guard, and the closure.
+            // The body's output, the body's guard and the closure panic.
             let cleanup = || -> std::future::Ready<()> { panic!("the cleanup") };
             let task = spawn(with_cleanup(async { Bomb("the output") }, cleanup));
             let error = task.await.err().unwrap();
@@ -43,7 +43,7 @@ fn hazard_60_a_cleanup_that_panics_beside_what_the_body_left() {
             yield_now().await;
             task.cancel();
             assert!(task.await.unwrap_err().to_string().ends_with("panicked: the guard"));
-            // The body's output, while the task unwinds in the middle of the cleanup.
+            // The body's output panics while the task unwinds in the middle of the cleanup.
             let task = spawn(async {
                 let mut session = Box::pin(with_cleanup(async { Bomb("the output") }, pending::<()>));
                 assert!(session.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
@@ -71,7 +71,7 @@ fn poll_rudely(future: Pin<&mut impl Future>) {
     let clone = Waker::clone(&waker);
     let pending = future.poll(&mut Context::from_waker(&clone)).is_pending();
     assert!(pending);
-    // The clone that the future has is the last one but this.
+    // Besides this one, the future has the last clone.
     std::mem::drop(catch_unwind(AssertUnwindSafe(|| drop(std::mem::ManuallyDrop::into_inner(waker)))));
     std::mem::drop(catch_unwind(AssertUnwindSafe(|| drop(clone))));
 }
@@ -101,7 +101,7 @@ fn hazard_60_two_task_locals_that_panic() {
                 7
             });
             assert_eq!(task.await.unwrap(), 7);
-            // The value of a scope, beside what runs in it.
+            // The value of a task-local scope panics, and so does the future that runs in it.
             let bomb = Bomb("the future");
             let task = spawn(ONE.scope(Rc::new(Bomb("the value")), async move {
                 let _bomb = bomb;
@@ -114,7 +114,7 @@ fn hazard_60_two_task_locals_that_panic() {
     });
 }
 
-/// A source that panics when it is taken out of the poll.
+/// A source that panics when it is deregistered.
 struct Stubborn;
 
 impl mio::event::Source for Stubborn {
@@ -139,7 +139,7 @@ fn a_source_that_panics_when_it_is_deregistered_leaves_nothing_behind() {
             assert!(catch_unwind(AssertUnwindSafe(|| drop(source))).is_err());
             let source = Source::new(Stubborn).unwrap();
             assert!(catch_unwind(AssertUnwindSafe(|| source.into_inner())).is_err());
-            // While its task unwinds already.
+            // It panics while its task is already unwinding.
             let task = spawn(async {
                 let _source = Source::new(Stubborn).unwrap();
                 panic!("the cause");
@@ -167,7 +167,7 @@ fn hazard_60_a_main_future_that_panics_when_polled_and_when_dropped() {
         let runtime = Runtime::new().unwrap();
         let panic = catch_unwind(AssertUnwindSafe(|| runtime.block_on(Twice(Bomb("the drop")))));
         assert_eq!(panic.unwrap_err().downcast_ref(), Some(&"the poll"));
-        // Its drop, and that of its output.
+        // Its drop panics, and so does the drop of its output.
         let bomb = Bomb("the drop");
         let main = std::future::poll_fn(move |_| {
             let _bomb = &bomb;

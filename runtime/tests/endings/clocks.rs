@@ -1,4 +1,5 @@
-//! What is used under or after another loop: it keeps its contract, or says in a sentence why it does not.
+//! Futures and handles that are used under another loop, or after their own. They keep their contract, or say in one
+//! sentence why they cannot.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -20,7 +21,7 @@ const GONE: &str = "a sleep was awaited whose runtime had been dropped: make it 
 
 #[test]
 fn hazard_62_a_sleep_never_ends_early_in_another_loop() {
-    // Polled, pending, and its runtime is gone.
+    // It was polled and is pending, and its runtime is gone.
     let runtime = virtual_runtime();
     let mut sleep = runtime.block_on(async {
         let mut sleep = time::sleep(seconds(3600));
@@ -34,7 +35,7 @@ fn hazard_62_a_sleep_never_ends_early_in_another_loop() {
     drop(runtime);
     let other = virtual_runtime();
     assert_eq!(words(|| other.block_on(&mut sleep)), GONE);
-    // One that was over before stays over.
+    // A sleep that was over before stays over.
     let runtime = virtual_runtime();
     let mut sleep = runtime.block_on(async {
         let mut sleep = time::sleep(seconds(1));
@@ -51,7 +52,7 @@ fn hazard_62_a_sleep_never_ends_early_in_another_loop() {
 }
 
 #[test]
-fn hazard_62_who_awaits_a_sleep_of_a_runtime_that_is_dropped_hears_of_it() {
+fn hazard_62_a_sleep_whose_runtime_is_dropped_tells_the_task_that_awaits_it() {
     let _watchdog = common::watchdog();
     let inner = Runtime::new().unwrap();
     let sleep = inner.block_on(async { time::sleep(seconds(3600)) });
@@ -91,7 +92,7 @@ fn hazard_62_an_interval_goes_on_in_another_loop_from_the_time_there() {
             time::sleep(seconds(5000)).await;
             let mut interval = time::interval(seconds(10)).missed(policy);
             interval.tick().await;
-            // The next tick is due, and was not fetched.
+            // The next tick is due but was not fetched.
             std::future::poll_fn(|cx| {
                 assert!(interval.poll_tick(cx).is_pending());
                 std::task::Poll::Ready(())
@@ -153,10 +154,10 @@ fn hazard_62_a_pool_does_not_give_out_what_may_have_been_idle_for_too_long() {
         drop(pool.checkout().await.unwrap());
         assert_eq!(made.get(), 1, "on its own loop it is still good");
     });
-    // On another loop nobody can say how long it has been idle.
+    // Another loop has another clock, so the pool cannot know how long the connection has been idle.
     let pooled = virtual_runtime().block_on(async { pool.checkout().await.unwrap() });
     assert_eq!(made.get(), 2);
-    // Given back outside a loop.
+    // The connection is given back outside any loop.
     drop(pooled);
     drop(first.block_on(async { pool.checkout().await.unwrap() }));
     assert_eq!(made.get(), 3);

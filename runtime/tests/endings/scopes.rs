@@ -1,4 +1,4 @@
-//! Scopes: they are over when their children are, with all that these have left to be done.
+//! A scope is over only when its children are over and the cleanups that they left are done.
 
 use roundel::cancel::with_cleanup;
 use roundel::group::{self, Scope, ScopedHandle, TryScope};
@@ -77,7 +77,7 @@ fn a_scope_that_fails_waits_for_the_cleanups_of_those_it_drops() {
         assert_eq!(*log.borrow(), ["clean", "clean"]);
         assert_eq!(time::now() - start, seconds(6) + millis(1), "one after the other, as in a task");
     });
-    // The same with a panic, which comes out when all is done.
+    // The same with a panic, which is passed on when all is done.
     virtual_runtime().block_on(async {
         let log = Log::default();
         let theirs = log.clone();
@@ -98,7 +98,7 @@ fn a_scope_that_fails_waits_for_the_cleanups_of_those_it_drops() {
 #[test]
 fn a_scope_that_is_dropped_leaves_its_cleanups_to_its_task() {
     virtual_runtime().block_on(async {
-        // In the body, and while it waits for the cleanups of children that it has dropped.
+        // It is cancelled in the body, and then while it waits for the cleanups of children that it has dropped.
         for delay in [0, 2] {
             let (log, start) = (Log::default(), time::now());
             let theirs = log.clone();
@@ -141,7 +141,8 @@ fn hazard_15_outputs_that_hold_the_next_scoped_handle() {
                             first = Some(s.spawn(async move { Link(next) }));
                         }
                         time::sleep(millis(1)).await;
-                        // Dropped by hand when all are over, or fetched, or by the end of the body.
+                        // The handle is dropped when all are over, or its output is fetched, or the body's end drops
+                        // it.
                         if keep {
                             drop(first.take().unwrap().await.unwrap());
                         }

@@ -1,4 +1,4 @@
-//! The shutdown of a runtime: in which order, and that nothing of it is left.
+//! The shutdown of a runtime: the order in which it drops things, and that nothing is left.
 
 use std::cell::Cell;
 use std::task::Poll;
@@ -15,7 +15,7 @@ fn hazard_61_what_a_destructor_spawns_into_any_slot_may_run() {
     let runtime = patient(Runtime::builder().virtual_time(true));
     runtime.block_on(async {
         let theirs = log.clone();
-        // The first slots are taken by the task that says good-bye; higher ones become vacant.
+        // The task that says goodbye takes the first slots. Higher ones become vacant.
         spawn_with_last_word(move || {
             for _ in 0..3 {
                 let log = theirs.clone();
@@ -32,7 +32,7 @@ fn hazard_61_what_a_destructor_spawns_into_any_slot_may_run() {
     assert_eq!(*log.borrow(), ["good-bye"; 3]);
 }
 
-/// Something that is still there as long as it is not dropped.
+/// A value whose drop can be seen from outside.
 fn tokens(n: usize) -> (Rc<()>, Vec<Rc<()>>) {
     let alive = Rc::new(());
     let tokens = (0..n).map(|_| alive.clone()).collect();
@@ -47,20 +47,20 @@ fn hazard_08_outputs_that_hold_their_own_handle_are_dropped_with_the_runtime() {
     let (alive, mut tokens) = tokens(4);
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
-        // Its own handle.
+        // A task whose output is its own handle.
         let own = Anything::default();
         own.borrow_mut().push(Box::new(tokens.pop()));
         let theirs = own.clone();
         let handle = spawn(async move { theirs });
         own.borrow_mut().push(Box::new(handle));
-        // Two that hold each other's.
+        // Two tasks whose outputs are each other's handles.
         let (one, two) = (Anything::default(), Anything::default());
         for (mine, other) in [(&one, &two), (&two, &one)] {
             mine.borrow_mut().push(Box::new(tokens.pop()));
             let output = mine.clone();
             other.borrow_mut().push(Box::new(spawn(async move { output })));
         }
-        // A sleep and a source, beside its own handle.
+        // A sleep and a source, as well as its own handle.
         let own = Anything::default();
         own.borrow_mut().push(Box::new(tokens.pop()));
         own.borrow_mut().push(Box::new(time::sleep(seconds(1))));
@@ -104,7 +104,7 @@ fn an_output_that_was_not_fetched_is_dropped_inside_its_loop_and_its_handle_says
 
 #[test]
 fn a_main_future_is_dropped_inside_its_loop() {
-    // One that has returned, one that was cut by its timeout, and one that has panicked.
+    // One task has returned, one was cut by its timeout, and one has panicked.
     for way in 0..3 {
         let log = Log::default();
         let runtime = patient(Runtime::builder().virtual_time(true));
@@ -141,7 +141,7 @@ fn a_runtime_that_is_dropped_inside_another_loop_does_not_stall_it() {
         let inner = patient(Runtime::builder());
         let (gate, opened) = std::sync::mpsc::channel::<()>();
         inner.block_on(async {
-            // What need not wait is done; what has to wait is dropped.
+            // A cleanup that need not wait is done. One that has to wait is dropped.
             for wait in [Duration::ZERO, seconds(3600)] {
                 let (log, dropped) = (log.clone(), log.clone());
                 let guard = OnDrop(move || note(&dropped, "dropped"));
@@ -155,7 +155,7 @@ fn a_runtime_that_is_dropped_inside_another_loop_does_not_stall_it() {
                 };
                 spawn(with_cleanup(pending::<()>(), cleanup).grace(Duration::MAX)).detach();
             }
-            // One that would never end, and a job that does not.
+            // A cleanup that would never end, and a job that does not end.
             spawn_with_last_word(|| {
                 spawn(async {
                     loop {
@@ -252,7 +252,7 @@ fn a_remote_handle_is_answered_when_its_task_is_over() {
         time::sleep(millis(1)).await;
         handle
     });
-    // Asked by the last wish of another task, in the middle of the cleanup.
+    // The destructor of another task spawns a task that asks for it, in the middle of the cleanup.
     let (handle, theirs) = (Rc::new(handle), log.clone());
     runtime.block_on(async {
         let handle = handle.clone();

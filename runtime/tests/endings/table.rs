@@ -1,5 +1,5 @@
-//! Every way in which a task can end, times everything that it can have: what is dropped, where and how often, what still
-//! runs, and what the handle says.
+//! Every way in which a task can end, combined with everything that it can have. The tests check what is dropped, where
+//! and how often, what still runs, and what the handle says.
 //!
 //! Each case is a small program with one task. What it should do follows from the rules in [`expected`]:
 //!
@@ -78,7 +78,7 @@ struct Seen {
     spawned_dropped: u32,
     /// Something ran or was dropped outside its own loop.
     elsewhere: u32,
-    /// The handle was answered, and the cleanup was not done yet.
+    /// The handle got its answer before the cleanup was done.
     answered_early: bool,
     /// The future was still there when `cancel` had returned.
     dropped_late: bool,
@@ -91,12 +91,12 @@ const CLEANUP: &str = "expected: the cleanup";
 
 fn expected(case: Case) -> Seen {
     let Case { way, cleanup, spawns, bomb, detached, virtual_time, .. } = case;
-    // Without real time to wait for, a thread has none either.
+    // If there is no real time to wait, the thread has none either.
     let no_wait = way == Way::DroppedInsideAnotherLoop;
     let cut = no_wait && (cleanup == Cleanup::UsesAThread || cleanup == Cleanup::Sleeps && !virtual_time);
     let runs = !matches!(cleanup, Cleanup::None | Cleanup::Panics) && !cut;
     let spawned = u32::from(spawns);
-    // Spawned before the shutdown, it is cancelled like any other task.
+    // If it was spawned before the shutdown, it is cancelled like any other task.
     let cancelled_first = case.dropped
         && !matches!(way, Way::Returns | Way::Panics | Way::Shutdown | Way::DroppedInsideAnotherLoop);
     // Virtual time stands still while the thread is busy.
@@ -117,7 +117,7 @@ fn expected(case: Case) -> Seen {
     };
     Seen {
         future_dropped: 1,
-        // A panic on the way takes it along.
+        // A panic on the way drops it, too.
         output_dropped: u32::from(way == Way::Returns),
         cleanup_done: u32::from(runs),
         spawned_done: if too_late { 0 } else { spawned },
@@ -131,7 +131,7 @@ fn expected(case: Case) -> Seen {
 #[derive(Clone)]
 struct Notes {
     seen: Rc<RefCell<Seen>>,
-    /// Before this time it is the task's own loop; the other one is far ahead.
+    /// Before this time the task's own loop runs. The clock of the other loop is far ahead.
     own_until: Instant,
     /// Keeps a thread busy until nothing waits for it any more.
     gate: Rc<RefCell<Option<mpsc::Sender<()>>>>,
@@ -169,7 +169,7 @@ fn task(case: Case, notes: &Notes) -> Task {
         yield_now().await;
         match case.way {
             Way::Returns => {
-                // It may be fetched, and dropped by whoever awaits it.
+                // The output may be fetched. Then the task that awaits the handle drops it.
                 let drop: Box<dyn FnMut()> = Box::new(move || output.seen.borrow_mut().output_dropped += 1);
                 OnDrop(drop)
             }
@@ -219,7 +219,7 @@ fn spawn_child(notes: &Notes) {
     .detach();
 }
 
-/// Ends the task in the way of the case.
+/// Ends the task in the way that the case prescribes.
 fn end(case: Case, runtime: &mut Option<Runtime>, other: &Runtime, handle: Option<&Rc<JoinHandle<Output>>>) {
     let own = runtime.as_ref().unwrap();
     match (case.way, handle) {
@@ -306,7 +306,7 @@ fn finish(
     drop(runtime);
 }
 
-/// All cases that make sense.
+/// All combinations that make sense.
 fn cases() -> Vec<Case> {
     use Way::*;
     let ways = [
@@ -344,7 +344,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// Many panics are expected here; their reports would drown a real one.
+/// Many panics are expected here. Their reports would hide an unexpected one.
 fn quiet() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

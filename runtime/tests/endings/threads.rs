@@ -1,4 +1,5 @@
-//! Threads at the shutdown: cleanups may use them, jobs may call back, and none is waited for longer than was said.
+//! Threads at the shutdown: cleanups may use them, jobs may call back into the loop, and the shutdown waits for none of
+//! them longer than its timeout.
 
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
@@ -161,12 +162,12 @@ fn work_that_other_threads_send_does_not_hold_the_shutdown() {
     let _watchdog = common::watchdog();
     let runtime = patient(Runtime::builder());
     let remote = runtime.remote();
-    // Sent before the shutdown, and not begun.
+    // This one was sent before the shutdown, and has not begun.
     let before = remote.spawn(pending::<()>);
     let (answer, answered) = mpsc::channel();
     runtime.block_on(async {
         let remote = remote.clone();
-        // And while the shutdown waits for a cleanup.
+        // This one is sent while the shutdown waits for a cleanup.
         let cleanup = async move || {
             let (sent, is_sent) = mpsc::channel();
             unblock(move || {

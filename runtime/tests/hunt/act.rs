@@ -1,4 +1,4 @@
-//! What tasks do, one primitive at a time; everything that waits is noted in the books.
+//! What tasks do, one primitive at a time. Every wait is recorded in the books.
 
 use std::future::{pending, poll_fn, ready};
 use std::pin::{Pin, pin};
@@ -21,10 +21,10 @@ use crate::world::{Hold, OneSender, POOLED, QUEUE, Wait, World, here};
 
 pub(crate) type Act = Pin<Box<dyn Future<Output = ()>>>;
 
-/// How deep acts may lie within acts.
+/// How deeply acts may be nested.
 pub(crate) const DEEPEST: u32 = 4;
 
-/// How many kinds of acts there are, with those that are made of others.
+/// How many kinds of acts there are, including the kinds that are made of other acts.
 const KINDS: usize = 40;
 
 /// Some acts, one after the other.
@@ -37,7 +37,7 @@ pub(crate) fn some(world: &Rc<World>, depth: u32) -> Act {
     })
 }
 
-/// Any act, in any dress.
+/// Any act, with anything wrapped around it.
 pub(crate) fn any(world: &Rc<World>, depth: u32) -> Act {
     if !world.may_begin() {
         return Box::pin(ready(()));
@@ -55,7 +55,7 @@ pub(crate) fn any(world: &Rc<World>, depth: u32) -> Act {
     combine::dress(world, act, depth)
 }
 
-/// What stands still: locks, and others that are waited for.
+/// Acts on locks and on other primitives that do not carry values.
 fn lock(world: Rc<World>, kind: usize, depth: u32) -> Act {
     match kind {
         0 | 1 => Box::pin(mutex(world, kind, depth)),
@@ -73,7 +73,7 @@ fn lock(world: Rc<World>, kind: usize, depth: u32) -> Act {
     }
 }
 
-/// What passes from task to task.
+/// Acts that pass values from task to task.
 fn pass(world: Rc<World>, kind: usize, depth: u32) -> Act {
     let lane = world.any_lane();
     match kind {
@@ -92,7 +92,7 @@ fn pass(world: Rc<World>, kind: usize, depth: u32) -> Act {
     }
 }
 
-/// Gives way in one way or another, or does something else meanwhile.
+/// Yields in one of several ways, or does something else meanwhile.
 pub(crate) async fn pause(world: Rc<World>, depth: u32) {
     match world.dice.below(8) {
         0 | 1 => {}
@@ -112,13 +112,13 @@ pub(crate) async fn sleep(world: &Rc<World>, millis: usize) {
     sleep.await;
 }
 
-/// Uses up the budget of this poll, and most times also what is kept in reserve.
+/// Uses up the budget of this poll, and mostly also its reserve.
 pub(crate) async fn burn() {
     let dice = here();
     poll_fn(|cx| {
         let rounds = dice.as_ref().map_or(2, |world| world.dice.below(4));
         for _ in 0..rounds {
-            // Outside a loop there is no budget, so this has to end by itself.
+            // Outside a loop there is no budget, so this loop needs its own end.
             let _ = (0..200).find(|_| poll_budget(cx).is_pending());
         }
         Poll::Ready(())
@@ -169,7 +169,7 @@ async fn permits(world: Rc<World>, depth: u32) {
     }
 }
 
-/// Takes one of the jobs, each of which was notified once.
+/// Takes one of the jobs. There was one notification for each job.
 async fn job(world: Rc<World>) {
     if world.dice.one_in(3) {
         let _waits = world.wait(Wait::Notified);
@@ -237,7 +237,7 @@ async fn once(world: Rc<World>, depth: u32) {
     }
 }
 
-/// What the pool is made of.
+/// Makes a value for the pool, or fails.
 pub(crate) async fn make_pooled() -> Result<Value, ()> {
     let Some(world) = here() else { return Err(()) };
     let _held = world.hold(Hold::MakesPooled, POOLED);
@@ -272,7 +272,7 @@ async fn rate(world: Rc<World>) {
     }
 }
 
-/// Notes that a value was received; it must have been sent into that lane.
+/// Records that a value was received. It must have been sent into that lane.
 pub(crate) fn received(world: &World, value: Value, lane: usize) {
     match world.place(value.number) {
         Place::Offered(from) | Place::Sent(from) | Place::HandedOver(from) if from == lane => {}
@@ -281,7 +281,7 @@ pub(crate) fn received(world: &World, value: Value, lane: usize) {
     world.move_value(value.number, Place::Received);
 }
 
-/// A send has said `Ok`: the value is where it says, or beyond that.
+/// A send has returned `Ok`: the value is in the lane, or has already left it.
 pub(crate) fn sent(world: &World, number: usize, to: Place) {
     let (Place::Sent(lane) | Place::HandedOver(lane)) = to else { unreachable!("a send ends in a lane") };
     match world.place(number) {
@@ -353,7 +353,7 @@ async fn receive(world: Rc<World>, lane: usize) {
     }
 }
 
-/// Receives a few values as a stream, and may give the stream up in between.
+/// Receives a few values as a stream, and may drop the stream in between.
 async fn stream(world: Rc<World>, lane: usize) {
     let Some(mut receiver) = world.lanes[lane].receiver() else { return };
     for _ in 0..1 + world.dice.below(3) {
@@ -399,7 +399,7 @@ async fn get(world: Rc<World>, depth: u32) {
     pause(world.clone(), depth).await;
 }
 
-/// Says that a piece of work is done, also if the work was cut short.
+/// Reports that a piece of work is done, even if the work was cut short.
 pub(crate) struct Done(pub(crate) Rc<World>);
 
 impl Drop for Done {
@@ -446,7 +446,7 @@ async fn deserted(world: Rc<World>) {
     }
 }
 
-/// Hears a few broadcasts: each, or so many missed.
+/// Receives a few broadcasts. Each one arrives, or is counted as missed.
 async fn hear(world: Rc<World>) {
     if world.dice.one_in(2) {
         return meddle::tell(&world);
@@ -454,7 +454,7 @@ async fn hear(world: Rc<World>) {
     let mut next = world.told.get();
     let mut receiver = world.heard.clone();
     drop(std::mem::replace(&mut receiver, world.broadcast.subscribe()));
-    // To drop the clone may have been foreign code.
+    // The drop of the clone may have run foreign code.
     next = next.max(world.told.get());
     for _ in 0..1 + world.dice.below(3) {
         let waits = world.wait(Wait::Broadcast { next });
@@ -498,7 +498,7 @@ async fn join_some(world: Rc<World>, depth: u32) {
     task::join(world, handle).await;
 }
 
-/// Drops a runtime, whatever runs at the moment.
+/// Drops a runtime, regardless of what is running.
 pub(crate) fn drop_runtime(world: &World, runtime: Option<Runtime>) {
     let Some(runtime) = runtime else { return };
     world.note(|| "drops a runtime".to_owned());
@@ -509,7 +509,7 @@ pub(crate) fn drop_runtime(world: &World, runtime: Option<Runtime>) {
     world.inside.set(world.inside.get() - 1);
 }
 
-/// The number of a task that has not begun: if it never does, that is its end.
+/// The number of a task that has not begun. If it never begins, this drop is its end.
 struct Unborn(usize);
 
 impl Drop for Unborn {
@@ -521,7 +521,7 @@ impl Drop for Unborn {
     }
 }
 
-/// Has a task begin on another loop, or on this one.
+/// Starts a task on another loop, or on this one.
 pub(crate) fn spawn_remotely(world: &Rc<World>) {
     let Some(remote) = meddle::take_random(world, &world.remotes) else { return };
     let number = Record::new(world).number;
@@ -532,7 +532,7 @@ pub(crate) fn spawn_remotely(world: &Rc<World>) {
         let record = world.records.borrow()[unborn.0].clone();
         let body = Body::new(&world, &record, 2);
         std::mem::forget(unborn);
-        // By reference: where the drop of what is awaited panics, the compiler leaks what came of it.
+        // By reference, because if the drop of the awaited future panics, the compiler leaks its output.
         async move { drop((&mut pin!(body)).await) }
     });
     world.remotes.borrow_mut().push(remote);

@@ -1,4 +1,4 @@
-//! Whether the books are in order: no task waits for what is there, and nothing is missing.
+//! Checks the books: no task waits for something that is there, and nothing is missing.
 
 use std::rc::Rc;
 use std::task::{Context, Waker};
@@ -6,7 +6,7 @@ use std::task::{Context, Waker};
 use crate::value::Place;
 use crate::world::{Hold, PERMITS, POOLED, QUEUE, Wait, World};
 
-/// All loops have come to rest, and nothing is kept aside: a task that waits must have a reason.
+/// All loops have come to rest, and no future has been put aside. So each waiting task must have a reason.
 pub(crate) fn check_waits(world: &Rc<World>) {
     check_locks(world);
     check_signals(world);
@@ -35,7 +35,7 @@ fn check_locks(world: &World) {
     complain_if(world, waits && readers + writers == 0, "a task waits for the rwlock, which no task holds");
     complain_if(world, writers > 1 || (writers > 0 && readers > 0), "the rwlock is held by too many");
     check_permits(world);
-    // One that makes what it will get does not stand in line.
+    // A task that is making its own connection does not stand in line.
     let waits = world.waiting(|wait| wait == Wait::Pool) > world.held(Hold::MakesPooled);
     complain_if(world, waits && world.pool.available() > 0, "a task waits for the pool, which has something");
     complain_if(
@@ -171,7 +171,7 @@ fn check_tasks(world: &World) {
     }
 }
 
-/// Everything that ran has been dropped: all must be free again.
+/// Everything that ran has been dropped, so everything must be free again.
 pub(crate) fn check_end(world: &World) {
     let waits = world.waits.borrow().clone();
     complain_if(world, !waits.is_empty(), &format!("waits were not dropped: {waits:?}"));

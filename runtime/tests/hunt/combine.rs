@@ -1,4 +1,4 @@
-//! Acts that are made of other acts, and what can be put around an act.
+//! Acts that are made of other acts, and wrappers for an act.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -40,7 +40,7 @@ pub(crate) fn act(world: Rc<World>, kind: usize, depth: u32) -> Act {
     }
 }
 
-/// Puts something around an act, or nothing.
+/// Wraps an act, or returns it as it is.
 pub(crate) fn dress(world: &Rc<World>, act: Act, depth: u32) -> Act {
     let dice = &world.dice;
     match dice.below(16) {
@@ -172,7 +172,7 @@ async fn tried(world: Rc<World>, depth: u32) {
     drop(result.await);
 }
 
-/// All of them, in the order of their ends or a few at a time.
+/// Runs all of them, in the order in which they end or a few at a time.
 async fn one_by_one(world: Rc<World>, depth: u32) {
     let acts = few(&world, depth);
     if world.dice.one_in(2) {
@@ -192,7 +192,7 @@ async fn shielded(world: Rc<World>, depth: u32) {
     group::shield(some(&world, depth)).await;
 }
 
-/// A task-local has the value of its scope in there, whichever task runs it.
+/// Inside, a task-local has the value of its scope, whichever task polls it.
 async fn marked(world: Rc<World>, depth: u32) {
     let mark = world.dice.roll() as u32;
     let seen = Rc::new(Cell::new(true));
@@ -224,7 +224,7 @@ async fn with_token(world: Rc<World>, depth: u32) {
     }
 }
 
-/// Goes on with what another task has begun.
+/// Continues a future that another task has begun.
 async fn from_aside(world: Rc<World>) {
     if let Some(act) = meddle::take_random(&world, &world.aside) {
         act.await;

@@ -1,5 +1,5 @@
-//! What is done in passing: from tasks, and from the foreign code that the runtime calls when it wakes, drops, clones or
-//! compares something.
+//! Things that are done without waiting, by tasks and by the foreign code that the runtime calls when it wakes, drops,
+//! clones or compares something.
 
 use std::rc::Rc;
 use std::task::Waker;
@@ -13,7 +13,7 @@ use crate::value::{Note, Place, Value};
 use crate::waker::poll_once;
 use crate::world::{Hold, OneSender, PERMITS, QUEUE, World};
 
-/// How deep foreign code may lie within foreign code.
+/// How deeply calls of foreign code may be nested.
 const DEEPEST: u32 = 3;
 
 /// One time in `n`, does something.
@@ -33,13 +33,13 @@ impl Drop for Deeper {
     }
 }
 
-/// What a destructor does: nothing, mostly.
+/// What a destructor does: mostly nothing.
 pub(crate) fn in_drop(world: &Rc<World>) {
     contain(|| rarely(world, 6));
     panic_one_in(world, 60);
 }
 
-/// What a waker does; often it polls what is kept aside, which may be what it wakes.
+/// What a waker does. It often polls a future that was put aside, which may be the one that it wakes.
 pub(crate) fn in_wake(world: &Rc<World>) {
     if world.meddling.get() < DEEPEST && world.dice.one_in(4) && world.may_begin() {
         world.meddling.set(world.meddling.get() + 1);
@@ -57,7 +57,7 @@ pub(crate) fn panic_one_in(world: &World, n: usize) {
     }
 }
 
-/// Does any one thing that does not wait.
+/// Does one random thing that does not wait.
 pub(crate) fn anything(world: &Rc<World>) {
     let kind = world.dice.below(24);
     world.note(|| format!("meddles: {kind}"));
@@ -118,7 +118,7 @@ pub(crate) fn give_job(world: &World) {
     world.jobs.notify_one();
 }
 
-/// What ends something for good; so it happens rarely.
+/// Ends something for good, so this happens rarely.
 fn with_ends(world: &Rc<World>, kind: usize) {
     let lane = &world.lanes[world.any_lane()];
     match (kind, world.dice.below(24)) {
@@ -136,7 +136,8 @@ fn with_ends(world: &Rc<World>, kind: usize) {
             world.permits.set(world.permits.get() + 1);
             world.semaphore.add_permits(1);
         }
-        // Not within a comparison: a cleanup that the runtime waits for might wait for the end of that.
+        // Not within a comparison. The runtime waits for its cleanups, and one of them might wait for the comparison to
+        // end.
         (23, 0..=2) if !world.comparing.get() => {
             let runtime = take_random(world, &world.runtimes);
             act::drop_runtime(world, runtime);
@@ -146,7 +147,7 @@ fn with_ends(world: &Rc<World>, kind: usize) {
     }
 }
 
-/// Takes one out of a list; what is in the list is not dropped while the list is borrowed.
+/// Takes one item out of a list. No item is dropped while the list is borrowed.
 pub(crate) fn take_random<T>(world: &World, list: &std::cell::RefCell<Vec<T>>) -> Option<T> {
     let mut list = list.borrow_mut();
     let len = list.len();
@@ -187,7 +188,7 @@ fn try_put(world: &Rc<World>) {
 
 fn try_get(world: &Rc<World>) {
     if let Ok(value) = world.queue.try_get() {
-        // In this order: they are dropped in the other one, also if the value panics.
+        // In this order, because they are dropped in the opposite order, even if the value panics.
         let _done = act::Done(world.clone());
         let _works = world.hold(Hold::Works, usize::MAX);
         act::received(world, value, QUEUE);
@@ -229,7 +230,7 @@ fn send_one(world: &Rc<World>, sender: &mut OneSender, value: Value, number: usi
     }
 }
 
-/// Begins something that waits, and puts it aside.
+/// Begins a future that waits, and puts it aside.
 fn keep_aside(world: &Rc<World>) {
     if !world.resting.get() {
         let mut act = act::any(world, 2);
@@ -252,7 +253,7 @@ pub(crate) fn put_aside(world: &World, act: act::Act, over: bool) {
     }
 }
 
-/// Wakes with a waker that was kept for long, or drops it; here or on another thread.
+/// Wakes with a waker that was kept for a long time, or drops it, here or on another thread.
 fn use_waker(world: &Rc<World>) {
     let Some(waker) = take_random(world, &world.wakers) else { return };
     match world.dice.below(20) {

@@ -1,7 +1,7 @@
 //! Panics that a program plans, and panics that it does not.
 //!
-//! A planned panic goes past the panic hook, so everything that the hook hears of was not planned: it is a fault, unless the
-//! documentation promises it.
+//! A planned panic bypasses the panic hook. So every panic that reaches the hook was not planned. It is a fault, unless
+//! the documentation promises it.
 
 use std::any::Any;
 use std::backtrace::Backtrace;
@@ -12,7 +12,7 @@ use std::sync::Once;
 /// What a planned panic carries.
 struct Planned;
 
-/// Panics that are documented, and that a random program may well provoke.
+/// Documented panics that a random program may provoke.
 const DOCUMENTED: &[&str] = &[
     "what `shield` was to protect is gone",
     "a sleep was awaited whose runtime had been dropped",
@@ -21,23 +21,23 @@ const DOCUMENTED: &[&str] = &[
 ];
 
 thread_local! {
-    /// What the hook has heard on this thread; nothing is noted while no program runs.
+    /// The panics that reached the hook on this thread. Nothing is recorded while no program runs.
     static HEARD: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
 }
 
-/// Panics, unless the thread panics already: a second panic would end the process.
+/// Panics, unless the thread is already panicking: a second panic would end the process.
 pub(crate) fn panic_as_planned() {
     if !std::thread::panicking() {
         resume_unwind(Box::new(Planned));
     }
 }
 
-/// Runs `f`, and forgets its panic: if the panic was not planned, the hook has noted it.
+/// Runs `f` and ignores its panic. If the panic was not planned, the hook has recorded it.
 pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Option<R> {
     catch_unwind(AssertUnwindSafe(f)).ok()
 }
 
-/// Whether a payload is one that a program may provoke.
+/// Whether a program may provoke a panic with this payload.
 pub(crate) fn is_expected(payload: &(dyn Any + Send)) -> bool {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     let text = text.or(payload.downcast_ref::<&str>().copied());
@@ -48,13 +48,13 @@ fn is_documented(text: &str) -> bool {
     DOCUMENTED.iter().any(|documented| text.contains(documented))
 }
 
-/// Begins to note what the hook hears on this thread.
+/// Begins to record the panics that reach the hook on this thread.
 pub(crate) fn listen() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let others = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            // The trace is empty unless it was asked for.
+            // The trace is empty unless `RUST_BACKTRACE` asks for it.
             if !note(&format!("{info}\n{}", Backtrace::capture())) {
                 others(info);
             }
@@ -73,7 +73,7 @@ fn note(text: &str) -> bool {
     })
 }
 
-/// What the hook has heard since `listen`.
+/// The panics that have reached the hook since `listen`.
 pub(crate) fn heard() -> Vec<String> {
     HEARD.take().unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! One program: a few runtimes by turns on one thread, tasks on each of them, and the end of all of it.
+//! One program: a few runtimes that take turns on one thread, tasks on each of them, and the end of all of them.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// More rounds than any program needs to come to rest.
 const MOST_ROUNDS: usize = 300;
 
-/// What was wrong with a program, and what it did, if that was to be noted.
+/// What was wrong with a program, and what it did, if that was recorded.
 pub(crate) struct Report {
     pub(crate) faults: Vec<String>,
     pub(crate) log: Vec<String>,
@@ -29,7 +29,7 @@ pub(crate) fn run(seed: u64, is_logged: bool) -> Report {
     panics::listen();
     let world = World::new(seed, is_logged);
     set_here(Some(world.clone()));
-    // A panic in here is a fault, and the hook notes it.
+    // A panic in here is a fault, and the hook records it.
     contain(|| play(&world));
     set_here(None);
     let (mut faults, log) = (world.faults(), world.log());
@@ -118,7 +118,7 @@ async fn root(world: Rc<World>) {
     }
 }
 
-/// Runs all runtimes until nothing moves, and looks at the books.
+/// Runs all runtimes until nothing moves, and then checks the books.
 fn rest(world: &Rc<World>) {
     world.note(|| "rests".to_owned());
     world.resting.set(true);
@@ -133,7 +133,7 @@ fn rest(world: &Rc<World>) {
         let is_calm = before == (world.polls.get(), world.moves.get(), world.fuel.get());
         calm = if is_calm && world.aside.borrow().is_empty() { calm + 1 } else { 0 };
         rounds += 1;
-        // Twice: what one loop does last may be for one that had its turn before.
+        // Twice, because the last action of one loop may concern a loop that ran before it.
         if calm == 2 || rounds > MOST_ROUNDS {
             break;
         }
@@ -158,7 +158,7 @@ fn rest_one(world: &Rc<World>) {
     world.runtimes.borrow_mut().push(runtime);
 }
 
-/// Drops what was kept aside, outside of all loops.
+/// Drops the futures that were put aside, outside any loop.
 fn drop_aside(world: &World) {
     while let Some(act) = meddle::take_random(world, &world.aside) {
         contain(|| drop(act));
@@ -168,7 +168,7 @@ fn drop_aside(world: &World) {
     }
 }
 
-/// Ends everything, in any order.
+/// Ends everything, in a random order.
 fn tear_down(world: &Rc<World>) {
     world.note(|| "ends".to_owned());
     world.resting.set(true);

@@ -1,4 +1,4 @@
-//! Tasks whose end is in the books: each has one outcome, and its handle tells that one.
+//! Tasks whose end is recorded in the books: each has one outcome, and its handle reports the same one.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -14,7 +14,7 @@ use crate::meddle;
 use crate::panics::is_expected;
 use crate::world::{Alive, Wait, World};
 
-/// More polls than any program needs that comes to its end.
+/// More polls than any program needs if it ends.
 const MOST_POLLS: u64 = 200_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +143,7 @@ pub(crate) fn spawn(world: &Rc<World>, depth: u32) -> Handle {
     Handle { record, handle }
 }
 
-/// Spawns a task, and keeps its handle, or lets it go.
+/// Spawns a task, and keeps or drops its handle.
 pub(crate) fn spawn_and_keep(world: &Rc<World>, depth: u32) -> TaskId {
     let handle = spawn(world, depth);
     let id = handle.handle.id();
@@ -167,7 +167,7 @@ fn judge(world: &World, record: &Record, result: Result<Output, JoinError>) {
     let (number, ending) = (record.number, record.ending.get());
     let fits = match &result {
         Ok(output) => output.number == number && ending == Some(Ending::Returned),
-        // Also what it drops may have panicked.
+        // Something that the task dropped may also have panicked.
         Err(error) if error.is_panic() => ending.is_some(),
         // The runtime may have been dropped together with the output of a task that had returned.
         Err(error) if error.to_string().contains("before its output was fetched") => {

@@ -1,6 +1,7 @@
-//! What is sent: each value is known by a number, and its whole way is in the books.
+//! The values that are sent. Each has a number, and its whole way is recorded in the books.
 //!
-//! To drop, to clone and to compare values is foreign code for a channel, so here it uses that very channel.
+//! For a channel, dropping, cloning and comparing values is foreign code. So here these operations use that very
+//! channel.
 
 use std::cell::Cell;
 use std::cmp::Ordering;
@@ -15,14 +16,14 @@ use crate::world::{Alive, World, here};
 pub(crate) enum Place {
     /// The program has it.
     Held,
-    /// It was handed to a send that has not said how it ended.
+    /// It was handed to a send that has not returned yet.
     Offered(usize),
-    /// A send into this lane has said `Ok`.
+    /// A send into this lane has returned `Ok`.
     Sent(usize),
-    /// A send into this rendezvous has said `Ok`: a receiver must have it, or be about to return it.
+    /// A send into this rendezvous has returned `Ok`. So a receiver must have it, or be about to return it.
     HandedOver(usize),
     Received,
-    /// It was dropped with the send that it had been handed to, or by the channel before that send had ended.
+    /// It was dropped with its send, or by the channel before that send had ended.
     DroppedUnsent,
     Dropped,
 }
@@ -62,7 +63,7 @@ impl Drop for Value {
 impl Ord for Value {
     fn cmp(&self, other: &Value) -> Ordering {
         if let Some(world) = here() {
-            // Without a panic: where a comparison panics, the channel may lose one of the values.
+            // This does not panic, because if a comparison panics, the channel may lose one of the values.
             let before = world.comparing.replace(true);
             contain(|| meddle::rarely(&world, 30));
             world.comparing.set(before);
@@ -85,7 +86,7 @@ impl PartialEq for Value {
 
 impl Eq for Value {}
 
-/// What is told to all: it can be cloned, and says which in the row it is.
+/// A broadcast value. It can be cloned, and carries its number in the sequence.
 pub(crate) struct Note {
     pub(crate) row: u64,
     /// It was cloned, and does not panic any more: if the original is dropped while its clone is on its way out of a
@@ -99,7 +100,7 @@ impl Note {
         Note { row, calm: Cell::new(false), _alive: Alive::new(world) }
     }
 
-    /// The first note, for a world that is being made.
+    /// The first note, made while the world is not complete yet.
     pub(crate) fn first(alive: &Rc<Cell<usize>>) -> Note {
         Note { row: 0, calm: Cell::new(false), _alive: Alive::count_in(alive) }
     }

@@ -1,4 +1,4 @@
-//! Foreign wakers that use the primitives they are called by.
+//! Foreign wakers that use the primitives that call them.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ impl Wake for Meddler {
         if first {
             self.inner.wake_by_ref();
         }
-        // Whatever it does, the wake has to arrive.
+        // Whatever the waker does, the wake has to arrive.
         contain(|| meddle::in_wake(&world));
         if !first {
             self.inner.wake_by_ref();
@@ -48,7 +48,8 @@ impl Drop for Meddler {
     }
 }
 
-/// Polls a future with meddling wakers: with the same one as long as the task is the same, or with a new one each time.
+/// Polls a future with meddling wakers: with the same one as long as the same task polls it, or with a new one each
+/// time.
 pub(crate) struct Odd {
     act: Act,
     last: Option<(Waker, Waker)>,

@@ -1,4 +1,4 @@
-//! Everything that the tasks of one program share: the primitives, what was kept aside, and the books.
+//! Everything that the tasks of one program share: the primitives, the futures that were put aside, and the books.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -70,7 +70,7 @@ pub(crate) enum Wait {
     Sleep,
 }
 
-/// What a task has, so that others may have to wait.
+/// What a task holds, so that other tasks may have to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hold {
     Mutex(usize),
@@ -87,11 +87,11 @@ pub(crate) enum Hold {
 
 pub(crate) struct World {
     pub(crate) dice: Dice,
-    /// How many more things may be begun: every program comes to its end.
+    /// How many more things may be begun. This makes every program end.
     pub(crate) fuel: Cell<u32>,
-    /// The books are being looked at: nothing is kept aside.
+    /// Set while the books are being checked: then no future is put aside.
     pub(crate) resting: Cell<bool>,
-    /// How many calls of foreign code are inside one another.
+    /// How many calls of foreign code are nested right now.
     pub(crate) meddling: Cell<u32>,
     /// Whether a loop runs on this thread.
     pub(crate) inside: Cell<u32>,
@@ -99,17 +99,17 @@ pub(crate) struct World {
     pub(crate) polls: Cell<u64>,
     /// How often something has changed in the books.
     pub(crate) moves: Cell<u64>,
-    /// Values are being compared.
+    /// Set while values are being compared.
     pub(crate) comparing: Cell<bool>,
     /// Which acts this program prefers.
     pub(crate) menu: Vec<usize>,
-    /// Whether all that is sent goes through the same lane.
+    /// Whether everything is sent through the same lane.
     pub(crate) is_narrow: bool,
-    /// Whether some never let go of what they hold, so that what goes wrong in the line for it stays wrong.
+    /// Whether some tasks never release what they hold. Then a fault in the line for it stays visible.
     pub(crate) is_sticky: bool,
     pub(crate) runtimes: RefCell<Vec<Runtime>>,
     pub(crate) remotes: RefCell<Vec<Remote>>,
-    /// How many runtimes there were: clocks of several loops cannot share a rate limiter.
+    /// How many runtimes there were. Loops with different clocks cannot share a rate limiter.
     pub(crate) built: Cell<usize>,
     pub(crate) aside: RefCell<Vec<Act>>,
     pub(crate) wakers: RefCell<Vec<Waker>>,
@@ -152,7 +152,7 @@ pub(crate) struct World {
     log: Option<RefCell<Vec<String>>>,
 }
 
-/// One channel, of any kind. The program may let go of one end, so that the channel is closed by the last clone.
+/// One channel, of any kind. The program may drop its own handle of one end. Then the last clone closes the channel.
 pub(crate) struct Lane {
     pub(crate) name: &'static str,
     pub(crate) sender: RefCell<Option<Sender<Value>>>,
@@ -184,7 +184,7 @@ impl Lane {
     }
 }
 
-/// The sender of a oneshot that says when it is gone.
+/// The sender of a oneshot, which records when it is gone.
 pub(crate) struct OneSender {
     pub(crate) number: u32,
     pub(crate) sender: Option<OneshotSender<Value>>,
@@ -199,7 +199,7 @@ impl Drop for OneSender {
     }
 }
 
-/// What acts on the same things, by the numbers in `act` and `combine`.
+/// Groups of acts that use the same primitives, by the numbers in `act` and `combine`.
 const FAMILIES: &[&[usize]] = &[
     &[13, 14, 15, 16, 17, 18],
     &[13, 15],
@@ -219,7 +219,7 @@ const FAMILIES: &[&[usize]] = &[
     &[33, 34, 37],
 ];
 
-/// Acts of one family, or any few.
+/// The acts of one group, or a few random ones.
 fn menu(dice: &Dice) -> Vec<usize> {
     match dice.one_in(3) {
         true => (0..2 + dice.below(4)).map(|_| dice.roll() as usize).collect(),
@@ -326,7 +326,7 @@ impl World {
         self.log.as_ref().map(RefCell::take).unwrap_or_default()
     }
 
-    /// Uses up a bit of fuel, if there is some.
+    /// Uses up some fuel, if there is any.
     pub(crate) fn may_begin(&self) -> bool {
         let fuel = self.fuel.get();
         self.fuel.set(fuel.saturating_sub(1));
@@ -374,7 +374,7 @@ impl World {
         look!(receiver.as_ref().expect("one end is kept"))
     }
 
-    /// Notes that a task waits, until the guard is dropped.
+    /// Records that a task waits, until the guard is dropped.
     pub(crate) fn wait(self: &Rc<Self>, wait: Wait) -> Waiting {
         self.note(|| format!("waits: {wait:?}"));
         self.moved();
@@ -386,7 +386,7 @@ impl World {
         self.waits.borrow().iter().filter(|wait| is(**wait)).count()
     }
 
-    /// Notes that a task has something, until the guard is dropped; complains if there is `limit` of it already.
+    /// Records that a task holds something, until the guard is dropped. It is a fault if `limit` tasks hold it already.
     pub(crate) fn hold(self: &Rc<Self>, hold: Hold, limit: usize) -> Holding {
         self.note(|| format!("has: {hold:?}"));
         self.moved();
@@ -407,7 +407,7 @@ impl World {
     }
 }
 
-/// What can be seen of a lane from outside.
+/// What a lane shows to the outside.
 pub(crate) struct Look {
     pub(crate) len: usize,
     pub(crate) capacity: Option<usize>,
@@ -446,7 +446,7 @@ impl Drop for Holding {
     }
 }
 
-/// One of the things that must be gone at the end, and that must be dropped on the thread where they were made.
+/// Counts a value that must be gone at the end, and must be dropped on the thread where it was made.
 pub(crate) struct Alive {
     count: Rc<Cell<usize>>,
     thread: ThreadId,

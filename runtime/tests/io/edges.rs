@@ -1,4 +1,4 @@
-//! Hazard 32: reports come once, so none may be lost, and each must reach all who wait.
+//! Hazard 32: each report comes once, so none may be lost, and each must reach all the waiting tasks.
 
 use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, Read, Write};
@@ -25,7 +25,7 @@ fn hazard_32_reads_of_exactly_the_buffers_size() {
         });
         for round in 0..100 {
             theirs.write_all(&[round; 16]).unwrap();
-            // Now and then the reader finds one buffer's worth, now and then three.
+            // The reader sometimes finds one full buffer, sometimes three.
             if round % 5 < 2 {
                 settle().await;
             }
@@ -64,7 +64,7 @@ fn hazard_32_a_short_read_saves_a_try_and_loses_nothing() {
             settle().await;
         }
         assert!(reader.await.unwrap() == sent, "what was sent is what came");
-        // A message takes its full buffers and one more try, which is short or finds nothing.
+        // For each message, the reader fills some buffers and tries once more. That try is short or finds nothing.
         let needed: usize = (1..=40).map(|size| size / 16 + 1).sum();
         assert!(tries.get() <= needed + 1, "{} tries where {needed} and a first one do", tries.get());
     });
@@ -263,7 +263,7 @@ fn hazard_32_a_waiter_of_old_does_not_take_a_new_ones_place() {
         assert_eq!(read(&ours, &mut [0; 2]).await.unwrap(), 1);
         let mut new = one_byte(&ours);
         assert!(poll(&mut new, &second).is_pending());
-        // It was woken, and is dropped without another poll: its place is somebody else's by now.
+        // It was woken and is dropped without another poll. Another future has its place by now.
         drop(old);
         assert_eq!(b.clones(), 1);
         theirs.write_all(b"x").unwrap();
@@ -351,7 +351,7 @@ fn hazard_32_poll_io_leaves_one_word_however_often_it_asks() {
     });
 }
 
-/// The loop that everybody writes who knows asyncio's `add_reader`.
+/// The loop that programmers write who know asyncio's `add_reader`.
 #[test]
 fn hazard_32_readable_and_a_read_of_ones_own_do_not_spin() {
     everywhere(async |_| {
@@ -378,7 +378,7 @@ fn hazard_32_readable_and_a_read_of_ones_own_do_not_spin() {
     });
 }
 
-/// The same with a source, which is told what the read has said.
+/// The same with a source, which is told the result of the read.
 #[test]
 fn hazard_32_a_would_block_that_is_told_is_waited_for() {
     everywhere(async |_| {
@@ -402,7 +402,7 @@ fn hazard_32_a_would_block_that_is_told_is_waited_for() {
     });
 }
 
-/// What was not read makes no new edge; who asks again has to be told of it all the same.
+/// Bytes that were not read cause no new report. A task that asks again must learn of them all the same.
 #[test]
 fn hazard_32_a_descriptor_is_ready_as_long_as_there_is_more() {
     everywhere(async |_| {

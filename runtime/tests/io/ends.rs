@@ -1,5 +1,5 @@
-//! The end of a stream, in its many forms: behind the last bytes (hazard 33), as an error or a hang-up (hazard 34),
-//! and in one direction only (hazard 35).
+//! The end of a stream, in its many forms: after the last bytes (hazard 33), as an error or a hang-up (hazard 34), and
+//! in one direction only (hazard 35).
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind, Read, Write};
@@ -83,7 +83,7 @@ fn hazard_33_fin_right_after_a_short_read() {
     });
 }
 
-/// Settles until the kernel has nothing more to report: over TCP, news takes its time.
+/// Settles until the kernel has nothing more to report. Over TCP, that takes some time.
 async fn quiet(log: &Log) {
     loop {
         log.clear();
@@ -94,7 +94,7 @@ async fn quiet(log: &Log) {
     }
 }
 
-// Hazard 34: an error or a hang-up, and no word of reading or writing.
+// Hazard 34: a report of an error or a hang-up that mentions neither reading nor writing.
 
 #[test]
 fn hazard_34_a_pipe_whose_writer_closes_ends_the_read() {
@@ -123,12 +123,12 @@ fn hazard_34_a_pipe_whose_reader_closes_ends_the_write() {
     });
 }
 
-/// On Linux, a datagram to a port where nobody listens is answered, and the answer is an error of the socket.
+/// On Linux, a datagram to a port without a listener is answered. The answer is an error of the sending socket.
 #[cfg(target_os = "linux")]
 #[test]
 fn hazard_34_a_refused_datagram_wakes_the_reader() {
     really(async |log| {
-        // It holds the port, but would only hear what comes from where nobody is: to all others it is closed.
+        // This socket holds the port, but is connected to itself. So the port is closed to all other senders.
         let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         closed.connect(closed.local_addr().unwrap()).unwrap();
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -146,7 +146,7 @@ fn hazard_34_a_refused_datagram_wakes_the_reader() {
     });
 }
 
-/// Writes for ever, so until there is an error.
+/// Writes until there is an error.
 async fn write_until_error<S>(source: &Source<S>) -> io::Error
 where
     S: event::Source,
@@ -188,7 +188,7 @@ fn hazard_34_a_reset_wakes_both_directions() {
         quiet(&log).await;
         assert!(!reader.is_finished() && !writer.is_finished());
         reset(theirs);
-        // The error of a socket is told once; who comes second finds the stream closed.
+        // The kernel returns a socket's error once. The second call finds the stream closed.
         let (read, written) = (reader.await.unwrap(), writer.await.unwrap().kind());
         let told = [read.as_ref().err().map(io::Error::kind), Some(written)];
         assert!(told.contains(&Some(ErrorKind::ConnectionReset)), "{read:?}, {written:?}");
@@ -198,7 +198,7 @@ fn hazard_34_a_reset_wakes_both_directions() {
 
 // Hazard 35: half-closed is not closed.
 
-/// Writes `total` bytes, and counts the tries.
+/// Writes `total` bytes, and counts the attempts.
 fn write_and_count<S>(source: &Rc<Source<S>>, total: usize) -> (JoinHandle<()>, Rc<Cell<usize>>)
 where
     S: event::Source + 'static,
@@ -221,8 +221,8 @@ where
     (writer, tries)
 }
 
-/// A peer says that it will send no more, but does not read what we send either. That wakes the reader; the
-/// writer should try again no more often than `allowed`.
+/// The peer closes its sending half, but does not read what we send either. That wakes the reader. The writer should
+/// try no more often than `allowed`.
 async fn writes_to_a_half_closed_peer<S, T>(
     log: Log,
     ours: Source<S>,
@@ -251,7 +251,7 @@ async fn writes_to_a_half_closed_peer<S, T>(
     receive(&theirs, total, writer).await;
 }
 
-/// Reads what the writer writes, until it is done and there is no more.
+/// Reads the writer's bytes until the writer is done and nothing is left.
 async fn receive<T>(stream: &T, total: usize, writer: JoinHandle<()>)
 where
     for<'a> &'a T: Read,

@@ -1,7 +1,7 @@
-//! Hazard 38: files that no poll can wait for, and a standard input that may be anything. And hazard 13, of which
-//! they are the purest case: they are ready however often they are asked.
+//! Hazard 38: files that no poll can wait for, and a standard input that may be anything. These files are also the
+//! purest case of hazard 13, because they are always ready.
 //!
-//! On Linux only: which files those are is epoll's own business.
+//! On Linux only, because epoll decides which files these are.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -17,7 +17,7 @@ use roundel::{Runtime, spawn, yield_now};
 
 use super::common::{alone, everywhere, is_alone, really, rerun, settle, virtually, watchdog};
 
-/// A file on disk that has no name any more.
+/// A file on disk without a name.
 fn file_on_disk(name: &str) -> File {
     let path = std::env::temp_dir().join(format!("roundel-{}-{name}", std::process::id()));
     let file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
@@ -127,7 +127,7 @@ async fn read_stdin() -> Vec<u8> {
     }
 }
 
-/// The other end of a pipe, a file on disk, nothing: a program does not choose what it is given to read.
+/// A program does not choose its standard input: a pipe, a file on disk, nothing.
 #[test]
 fn hazard_38_standard_input_of_every_kind() {
     const NAME: &str = "files::hazard_38_standard_input_of_every_kind";

@@ -1,5 +1,5 @@
-//! Reports and registrations that outlive each other: a descriptor's number that changes hands (hazard 36), a source
-//! that goes in the middle of its own report, or never comes to be (hazard 37).
+//! Reports and registrations that outlive each other. A descriptor's number is reused (hazard 36). A source is dropped
+//! in the middle of its own report, or cannot be registered at all (hazard 37).
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind, Read, Write};
@@ -19,12 +19,12 @@ use roundel::{Runtime, spawn, time};
 use super::common::{Flag, Log, alone, everywhere, read, really, settle, unix, virtually, watchdog};
 use super::{drain, one_byte};
 
-// Hazard 36: a report about a descriptor that is not what it was.
+// Hazard 36: a report about a descriptor whose number now belongs to another file.
 
-/// Sources that a probe's sink can take hold of.
+/// Sources that the probe's sink can close.
 type Held = Rc<RefCell<Vec<Source<UnixStream>>>>;
 
-/// Closes what is held, and opens two sources in its place, each with a waiter.
+/// Closes these sources, and opens two others instead, each with a waiter.
 fn replace(held: &Held, waker: &Waker) {
     let numbers = |held: &Held| {
         let mut numbers = held.borrow().iter().map(|it| it.get_ref().as_raw_fd()).collect::<Vec<_>>();
@@ -43,8 +43,8 @@ fn replace(held: &Held, waker: &Waker) {
     assert_eq!(numbers(held), before, "the numbers of the descriptors are used again");
 }
 
-/// Two sources are reported in one batch. Between the two reports, of which the sink hears, both are closed
-/// and two others opened: the same descriptors by number, and in the same slots of the reactor.
+/// Two sources are reported in one batch. The sink hears of each report. Between the two, it closes both sources and
+/// opens two others, which get the same descriptor numbers and the same slots of the reactor.
 #[test]
 fn hazard_36_a_report_for_the_last_owner_of_a_number() {
     const NAME: &str = "stale::hazard_36_a_report_for_the_last_owner_of_a_number";
@@ -70,8 +70,8 @@ fn hazard_36_a_report_for_the_last_owner_of_a_number() {
             other.write_all(b"x").unwrap();
             settle().await;
             assert!(!armed.get());
-            // The first report was for whom it named; the fresh sources are writable, of which nobody had
-            // been told, and for which nobody waits. The second report had nobody to go to.
+            // The first report went to its source. The fresh sources are writable, but no task waits for that. The
+            // second report went nowhere, because its source was gone.
             assert!(log.reports()[1..].iter().all(|(readable, _)| !readable), "{:?}", log.reports());
             assert_eq!(flag.wakes(), 0, "nothing has come for those who wait");
             held.borrow()[0].get_ref().write_all(b"x").unwrap();
@@ -82,7 +82,7 @@ fn hazard_36_a_report_for_the_last_owner_of_a_number() {
     });
 }
 
-/// The same between tasks: one closes the other's source in the turn in which both are reported.
+/// The same between tasks. One closes the other's source in the turn in which both are reported.
 #[test]
 fn hazard_36_a_source_closed_by_the_one_reported_beside_it() {
     const NAME: &str = "stale::hazard_36_a_source_closed_by_the_one_reported_beside_it";
@@ -111,7 +111,7 @@ fn hazard_36_a_source_closed_by_the_one_reported_beside_it() {
     });
 }
 
-/// As long as a copy of the descriptor is open, say in a child, the kernel would go on reporting.
+/// As long as a copy of the descriptor is open, for example in a child, the kernel would go on reporting.
 #[test]
 fn hazard_36_a_copy_of_a_dropped_sources_descriptor_is_not_reported() {
     really(async |log| {
@@ -154,7 +154,7 @@ fn hazard_37_a_source_dropped_in_its_own_event() {
 }
 
 thread_local! {
-    /// What a waker drops that is called in the middle of the loop's wakes.
+    /// A waker drops this while the loop is waking other tasks.
     static DROPPED_BY_A_WAKE: RefCell<Option<Source<UnixStream>>> = const { RefCell::new(None) };
 }
 
@@ -237,7 +237,7 @@ fn hazard_37_a_descriptor_that_is_registered_already() {
     });
 }
 
-/// A source of somebody else's, whose registration is a panic.
+/// A foreign source whose registration panics.
 struct Bomb;
 
 impl event::Source for Bomb {

@@ -1,6 +1,6 @@
-//! Urgent data over TCP (hazard 33): a read stops short at the urgent mark, although there is more behind it.
+//! Urgent data over TCP (hazard 33): a read stops short at the urgent mark, although more bytes follow.
 //!
-//! On Linux only: there the kernel reports urgent data as such, and asking for that is what these tests are about.
+//! On Linux only, where the kernel reports urgent data as such. These tests ask for that report.
 
 use std::io::{Read, Write};
 use std::rc::Rc;
@@ -12,14 +12,14 @@ use socket2::SockRef;
 
 use super::common::{read, really, settle, tcp};
 
-/// "abc", an urgent byte, "def": a read stops at the mark, short, with more behind it.
+/// Sends "abc", an urgent byte and "def". A read stops short at the mark, although more bytes follow.
 fn write_with_an_urgent_byte(mut stream: &std::net::TcpStream) {
     stream.write_all(b"abc").unwrap();
     SockRef::from(stream).send_out_of_band(b"!").unwrap();
     stream.write_all(b"def").unwrap();
 }
 
-/// The six bytes, while the peer is still there.
+/// Reads the six bytes while the peer is still connected.
 async fn abc_def<S>(source: &Source<S>)
 where
     S: event::Source,

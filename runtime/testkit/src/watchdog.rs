@@ -46,7 +46,8 @@ impl Drop for Watchdog {
     }
 }
 
-/// Prints a line to the standard error. The harness would capture one of `eprintln`, and is perhaps about to be aborted.
+/// Prints a line to the standard error. Not with `eprintln`: the harness would capture the line, and may be aborted
+/// before it shows it.
 pub fn say(text: &str) {
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }

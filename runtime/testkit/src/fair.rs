@@ -1,12 +1,13 @@
 //! A table of futures that are always ready, and what has to hold for each of them.
 //!
-//! Facts. A future that is always ready never goes back to the loop by itself. The budget makes it: an await of a future of
-//! ours is an operation, and a poll of a task may do 128. A future that forgets to count lets one task stop all others, and
-//! a combinator that takes "no budget" for "not ready" gives a wrong answer.
+//! Facts. A future that is always ready never goes back to the loop by itself. The budget makes it go back: each await
+//! of one of our futures is an operation, and one poll of a task may do 128 of them. If a future forgets to count, one
+//! task can stop all others. If a combinator takes "no budget" for "not ready", it gives a wrong answer.
 //!
-//! What follows. Each public future has a [`Row`] that makes it ready again and again. [`assert_fair`] awaits it in a loop,
-//! by itself and inside of every combinator, beside a task that counts its turns. [`assert_ready_wins`] holds it against a
-//! deadline that has passed. [`missing`] reads the sources and finds the futures without a row.
+//! What follows. Each public future has a [`Row`] that makes it ready again and again. [`assert_fair`] awaits the row
+//! in a loop, by itself and inside every combinator, beside a task that counts its own polls. [`assert_ready_wins`]
+//! pits it against a deadline that has passed. [`missing`] reads the sources and finds the futures that have no row.
+//! [`fairness_tests`](crate::fairness_tests) makes a test of each of the three.
 
 use std::cell::Cell;
 use std::future::{pending, poll_fn, ready};
@@ -20,18 +21,20 @@ use roundel::cancel::CancelToken;
 use roundel::group::{self, Scope};
 use roundel::{Runtime, spawn, time, yield_now};
 
-pub(crate) type Step = Pin<Box<dyn Future<Output = ()>>>;
+/// One await of a row.
+pub type Step = Pin<Box<dyn Future<Output = ()>>>;
 /// Makes the next await.
-pub(crate) type Steps = Box<dyn FnMut() -> Step>;
+pub type Steps = Box<dyn FnMut() -> Step>;
 
 /// A future that is ready as often as it is awaited.
-pub(crate) struct Row {
-    /// The futures of the sources that this covers, as `file::name`.
-    pub(crate) covers: &'static [&'static str],
-    /// One await in so many is enough, because it takes long or goes to the loop in any case.
-    pub(crate) cost: usize,
-    /// Prepares for so many awaits.
-    pub(crate) make: fn(usize) -> Pin<Box<dyn Future<Output = Steps>>>,
+#[derive(Debug)]
+pub struct Row {
+    /// The futures in the sources that this row covers, as `file::name`.
+    pub covers: &'static [&'static str],
+    /// The number of awaits is divided by this, because one await takes long or goes back to the loop in any case.
+    pub cost: usize,
+    /// Prepares for this number of awaits.
+    pub make: fn(usize) -> Pin<Box<dyn Future<Output = Steps>>>,
 }
 
 /// A row: what it covers, its cost, what it needs (made once, shared by the steps), and one await.
@@ -57,13 +60,39 @@ macro_rules! row {
     };
 }
 
-/// How many awaits in a row, and how often another task must have had its turn meanwhile.
+/// The three tests that every table of rows has to pass. `$rows` is called once in each test; `$exempt` lists the
+/// futures that need no row.
+#[macro_export]
+macro_rules! fairness_tests {
+    ($rows:path, $exempt:path) => {
+        #[test]
+        fn every_public_future_has_a_row() {
+            // (This is the folder of the crate that uses the macro.)
+            let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+            let missing = $crate::fair::missing(&sources, &$rows(), $exempt);
+            assert!(missing.is_empty(), "{}", missing.join("\n"));
+        }
+
+        #[test]
+        fn a_loop_of_awaits_that_are_ready_lets_others_run() {
+            $crate::fair::assert_fair(&$rows());
+        }
+
+        #[test]
+        fn what_is_ready_wins() {
+            $crate::fair::assert_ready_wins(&$rows());
+        }
+    };
+}
+
+/// How many awaits follow each other without a pause.
 const AWAITS: usize = match () {
     () if cfg!(miri) => 1_000,
     () if cfg!(debug_assertions) => 10_000,
     () => 100_000,
 };
-const AWAITS_PER_TURN: usize = 200;
+/// The other task must be polled at least once in this number of awaits.
+const AWAITS_PER_POLL: usize = 200;
 
 type Wrapper = (&'static str, fn(Step) -> Step);
 
@@ -97,7 +126,7 @@ const WRAPPERS: &[Wrapper] = &[
     ("a foreign combinator", |step| Box::pin(or(step, pending()))),
 ];
 
-/// The first of two that is ready, as a library that knows nothing of budgets has it.
+/// Waits for the first of two futures, as a library does that knows nothing of budgets.
 async fn or(first: impl Future<Output = ()>, second: impl Future<Output = ()>) {
     let (mut first, mut second) = (pin!(first), pin!(second));
     poll_fn(|cx| {
@@ -109,47 +138,55 @@ async fn or(first: impl Future<Output = ()>, second: impl Future<Output = ()>) {
     .await;
 }
 
-/// Whatever a row awaits in a loop, another task has its turns; in each of the wrappers.
-pub(crate) fn assert_fair(rows: &[Row]) {
+/// While a row is awaited in a loop, in each of the wrappers, another task still gets its polls.
+///
+/// # Panics
+///
+/// If it gets too few.
+pub fn assert_fair(rows: &[Row]) {
     for row in rows {
         for (number, (wrapper, wrap)) in WRAPPERS.iter().enumerate() {
-            // By itself, all of them; in each of the wrappers, a tenth.
+            // All the awaits without a wrapper, and a tenth of them in each wrapper.
             let awaits = AWAITS / row.cost / if number == 0 { 1 } else { 10 };
-            let turns = turns_beside(row, awaits, *wrap);
+            let polls = polls_beside(row, awaits, *wrap);
             assert!(
-                turns >= awaits / AWAITS_PER_TURN,
-                "{} ({wrapper}): {awaits} awaits, and another task had {turns} turns",
+                polls >= awaits / AWAITS_PER_POLL,
+                "{} ({wrapper}): {awaits} awaits, and another task had {polls} polls",
                 row.covers[0]
             );
         }
     }
 }
 
-fn turns_beside(row: &Row, awaits: usize, wrap: fn(Step) -> Step) -> usize {
+fn polls_beside(row: &Row, awaits: usize, wrap: fn(Step) -> Step) -> usize {
     Runtime::new().unwrap().block_on(async {
         let mut steps = (row.make)(awaits).await;
-        let turns = Rc::new(Cell::new(0));
+        let polls = Rc::new(Cell::new(0));
         let counting = spawn({
-            let turns = turns.clone();
+            let polls = polls.clone();
             async move {
                 loop {
-                    turns.set(turns.get() + 1);
+                    polls.set(polls.get() + 1);
                     yield_now().await;
                 }
             }
         });
-        let begun = turns.get();
+        let begun = polls.get();
         for _ in 0..awaits {
             wrap(steps()).await;
         }
         counting.cancel();
-        turns.get() - begun
+        polls.get() - begun
     })
 }
 
-/// What is ready wins against a deadline that has passed, a token that is cancelled, and what comes after it: each time,
-/// however much of the budget has been used.
-pub(crate) fn assert_ready_wins(rows: &[Row]) {
+/// A ready future wins against a deadline that has passed, a cancelled token, and the arms after it. It wins every
+/// time, however much of the budget has been used.
+///
+/// # Panics
+///
+/// If it loses once.
+pub fn assert_ready_wins(rows: &[Row]) {
     let past = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
     for row in rows.iter().filter(|row| row.cost == 1) {
         let name = row.covers[0];
@@ -176,9 +213,13 @@ pub(crate) fn assert_ready_wins(rows: &[Row]) {
     }
 }
 
-/// The public futures in the sources below `folder` for which there is no row and no exemption; and what is listed and does
-/// not exist.
-pub(crate) fn missing(folder: &Path, rows: &[Row], exempt: &[(&str, &str)]) -> Vec<String> {
+/// Complaints about the sources below `folder`: public futures that have neither a row nor an exemption, and listed
+/// futures that do not exist.
+///
+/// # Panics
+///
+/// If there are hardly any futures: then this is the wrong folder.
+pub fn missing(folder: &Path, rows: &[Row], exempt: &[(&str, &str)]) -> Vec<String> {
     let mut found = Vec::new();
     collect(folder, &mut found);
     assert!(found.len() > 20, "only {found:?}: are these the sources?");

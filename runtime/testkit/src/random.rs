@@ -26,7 +26,7 @@ impl Random {
     }
 }
 
-/// As many bytes as `count` says, which do not repeat soon.
+/// `count` bytes, in which no short pattern repeats.
 #[must_use]
 pub fn noise(seed: u64, count: usize) -> Vec<u8> {
     let mut random = Random::new(seed);

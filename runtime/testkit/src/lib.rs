@@ -1,14 +1,15 @@
-//! What the tests of several packages share: loops that notice a hang, a log of what the loop did, random numbers, and
-//! processes of a test's own.
+//! What the tests of several packages share: loops that notice a hang, a log of what the loop did, random numbers,
+//! tables of futures that have to be fair, and separate processes.
 //!
 //! A hang is the failure that these tests look for most, so it must be cheap to notice. On a virtual clock it costs
 //! nothing: when no task can run and no event has come, the clock jumps, and a timeout of an hour is over at once. That
-//! needs I/O that arrives without delay, as between the two ends of a Unix socket; tests with TCP run on the real clock.
-//! A watchdog stops a loop that spins.
+//! needs I/O that arrives without delay, as between the two ends of a Unix socket; tests with TCP run on the real
+//! clock. A watchdog stops a loop that spins.
 
 #![forbid(unsafe_code)]
 
 pub mod alone;
+pub mod fair;
 mod log;
 mod random;
 mod watchdog;
@@ -21,11 +22,11 @@ pub use log::Log;
 pub use random::{Random, noise};
 pub use watchdog::{Watchdog, say, watchdog, watchdog_of, watchdog_that};
 
-/// Runs `body` on a virtual clock, where a hang is noticed at once.
+/// Runs `body` on a virtual clock, which notices a hang at once.
 ///
 /// # Panics
 ///
-/// When nothing can run and nothing has happened, but `body` is not done.
+/// If nothing can run and nothing has happened, but `body` is not done.
 pub fn on_virtual_time(builder: Builder, body: &impl AsyncFn(Log)) {
     let _watchdog = watchdog();
     let is_done = run(builder.virtual_time(true), Duration::from_secs(3600), body);
@@ -36,14 +37,14 @@ pub fn on_virtual_time(builder: Builder, body: &impl AsyncFn(Log)) {
 ///
 /// # Panics
 ///
-/// When `body` is not done after 50 seconds.
+/// If `body` is not done after 50 seconds.
 pub fn really(body: impl AsyncFn(Log)) {
     let _watchdog = watchdog();
     let limit = Duration::from_secs(50);
     assert!(run(Runtime::builder(), limit, &body), "a hang: the test was not done in {limit:?}");
 }
 
-/// Runs `body`, and says whether it was done within `limit`.
+/// Runs `body`, and returns whether it was done within `limit`.
 fn run(builder: Builder, limit: Duration, body: &impl AsyncFn(Log)) -> bool {
     let log = Log::default();
     let sink = log.clone();
@@ -51,8 +52,8 @@ fn run(builder: Builder, limit: Duration, body: &impl AsyncFn(Log)) -> bool {
     runtime.block_on(async { time::timeout(limit, body(log)).await }).is_ok()
 }
 
-/// Lets everything happen that can happen. On a virtual clock that is exact: time passes only when nothing else can
-/// happen. On the real one the loop looks at the OS at least three times.
+/// Lets everything happen that can happen. On a virtual clock this is exact, because time passes only when nothing else
+/// can happen. On the real clock, the loop looks at the kernel at least three times.
 pub async fn settle() {
     for _ in 0..3 {
         time::sleep(Duration::from_millis(1)).await;

@@ -1,4 +1,4 @@
-//! Everything that a loop did.
+//! A log of what a loop did.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -6,7 +6,7 @@ use std::rc::Rc;
 use roundel::probe::Event;
 use roundel::task::TaskId;
 
-/// Everything that a loop did.
+/// All events that the probe has reported, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Log(Rc<RefCell<Vec<Event>>>);
 
@@ -32,7 +32,7 @@ impl Log {
         self.count(|event| matches!(event, Event::Park))
     }
 
-    /// What the kernel reported: for each report, whether it concerned reading and writing.
+    /// The kernel's reports: for each, whether the source is readable and whether it is writable.
     #[must_use]
     pub fn reports(&self) -> Vec<(bool, bool)> {
         let report = |event: &Event| match event {
