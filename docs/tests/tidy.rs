@@ -309,6 +309,42 @@ fn turn_fits_one_screen() {
     assert!(length.is_some_and(|length| length <= 24), "turn has {length:?} lines");
 }
 
+/// The bodies of the functions of this name in a file below `runtime/src`.
+fn bodies(path: &str, name: &str) -> Vec<String> {
+    let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
+    let mut found = sources(&format!("runtime/src/{folder}"), &[file]);
+    found.retain(|source| source.path == format!("runtime/src/{path}"));
+    let source = found.pop().unwrap_or_else(|| panic!("docs/design.md names {path}, which is no file"));
+    let lines: Vec<&str> = source.text.lines().collect();
+    let is_named = |line: &str| ["(", "<"].iter().any(|end| line.contains(&format!("fn {name}{end}")));
+    let functions = functions(&source).into_iter().filter(|(line, _)| is_named(lines[line - 1]));
+    functions.map(|(line, length)| lines[line..line - 1 + length].join("\n")).collect()
+}
+
+#[test]
+fn each_step_of_the_walks_calls_the_next_and_none_goes_up() {
+    let design = std::fs::read_to_string(root().join("docs/design.md")).expect("docs/design.md");
+    let section = design.split("\n## Two walks\n").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let mut steps_seen = 0;
+    for line in section.expect("two walks").lines().filter(|line| line.contains(" → ")) {
+        let steps: Vec<(&str, &str)> =
+            line.split('`').skip(1).step_by(2).filter_map(|step| step.split_once(".rs:")).collect();
+        for pair in steps.windows(2) {
+            let [(path, name), (next_path, next)] = [pair[0], pair[1]];
+            let calls = |body: &String| body.contains(&format!("{next}("));
+            let found = bodies(&format!("{path}.rs"), name).iter().any(calls);
+            assert!(found, "{path}.rs: `{name}` does not call `{next}`");
+            let height =
+                |path: &str| layer(path.trim_start_matches("core/").split('/').next().unwrap_or(path));
+            assert!(height(path) >= height(next_path), "{line}: from {path} up to {next_path}");
+            steps_seen += 1;
+        }
+        let (path, name) = steps[steps.len() - 1];
+        assert!(!bodies(&format!("{path}.rs"), name).is_empty(), "{path}.rs has no function `{name}`");
+    }
+    assert!(steps_seen > 30, "only {steps_seen} steps: does this test still find them?");
+}
+
 #[test]
 fn the_project_speaks_of_itself_alone() {
     let mut texts = sources(".", &[".md", ".toml", ".rs", ".yml"]);
@@ -333,46 +369,6 @@ fn modules_of_benches() -> BTreeMap<String, Source> {
     files.into_iter().map(|file| (path(&file), file)).collect()
 }
 
-/// The modules that a line names: `crate::a::b`, `crate::a::{b, c}`, or a child as `b::name`.
-fn modules_named(module: &str, line: &str, all: &BTreeMap<String, Source>) -> Vec<String> {
-    let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
-    let mut paths = Vec::new();
-    for word in line.split(|c: char| !is_name(c)).filter(|word| word.contains("::")) {
-        let below = word.strip_prefix("crate::").map_or(format!("{module}::{word}"), str::to_owned);
-        match line.split_once(&format!("{word}{{")) {
-            Some((_, list)) => paths.extend(list.split([',', '}']).map(|name| below.clone() + name.trim())),
-            None => paths.push(below),
-        }
-    }
-    let longest = |path: &String| {
-        let ends = path.match_indices("::").map(|(at, _)| at).chain([path.len()]);
-        ends.map(|end| &path[..end]).filter(|path| all.contains_key(*path)).last().map(str::to_owned)
-    };
-    paths.iter().filter_map(longest).filter(|named| named != module).collect()
-}
-
-#[test]
-fn the_modules_of_benches_form_no_circle() {
-    let all = modules_of_benches();
-    let named = |(module, file): (&String, &Source)| {
-        let lines = file.code().flat_map(|(_, line)| modules_named(module, line, &all));
-        (module.clone(), lines.collect::<Vec<String>>())
-    };
-    let mut left: BTreeMap<String, Vec<String>> = all.iter().map(named).collect();
-    assert!(left.values().map(Vec::len).sum::<usize>() > 100, "does this test still find them? {left:?}");
-    // A module that names none of the modules that are left is in no circle. Remove such modules until only circles are
-    // left.
-    while let Some(module) = left
-        .iter()
-        .find(|(_, named)| named.iter().all(|named| !left.contains_key(named)))
-        .map(|(module, _)| module.clone())
-    {
-        left.remove(&module);
-    }
-    assert!(left.is_empty(), "these modules of benches name each other, or lead to such: {:?}", left.keys());
-}
-
-/// (A program in `bin/` may share a name, because users call it by that name.)
 #[test]
 fn no_two_files_of_benches_share_a_name() {
     let mut names = BTreeMap::new();
