@@ -1,11 +1,11 @@
 //! A task's one allocation: first its future, then its output, in the same place.
 //!
 //! Facts. The loop keeps tasks of every type in one slab, so it sees them as `dyn Task`. The output has
-//! to stay somewhere until the handle fetches it, and the future is not needed any more by then.
+//! to stay somewhere until the handle fetches it, and by then the future is not needed any more.
 //!
-//! What follows. The box holds an enum that is first the one and then the other. The handle, which knows
+//! What follows. The box holds an enum that is first the future and then the output. The handle, which knows
 //! the type, takes the output out through `dyn Any`: no second allocation, no shared cell, no cast. What is left is a
-//! *shell*, into which a future of the same type can move: programs spawn the same few types again and again.
+//! *shell*. A future of the same type can move into it, because programs spawn the same few types again and again.
 //!
 //! ```text
 //!   Future ──── poll: Ready ────► Output(Some) ──── the handle ────► Output(None): a shell
@@ -93,7 +93,7 @@ impl<F: Future<Output: 'static> + 'static> Task for TaskCell<F> {
     }
 }
 
-/// What stands in a task's place when it has panicked.
+/// What takes a task's place when it has panicked.
 pub(crate) struct Panicked(pub(crate) Option<Payload>);
 
 impl Task for Panicked {

@@ -81,7 +81,7 @@ impl Clock {
         self.origin + Duration::from_nanos(time)
     }
 
-    /// The deadline `duration` from now, rounded up to whole nanoseconds of which there are enough.
+    /// The deadline `duration` from now; [`NEVER`] if that is too far away to be counted.
     pub(crate) fn after(&self, duration: Duration) -> Nanos {
         self.now().saturating_add(saturating_nanos(duration))
     }

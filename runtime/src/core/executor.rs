@@ -32,7 +32,7 @@
 //! | 7 | `drop_one` | the future is dropped |
 //! | 8 | `continue_as_cleanup` | the drop has left a cleanup, which takes the task's place |
 //! | 9 | `join`, `take_outcome` | the handle collects the output, or hears why there is none |
-//! | 10 | `discard` | nobody will ask: the output is dropped |
+//! | 10 | `discard` | there is no handle: the output is dropped |
 //!
 //! Invariants. 2: marked as running, and not queued, before the poll. 4: no borrow across foreign code.
 //! 10: futures and outputs are polled and dropped here, on the loop's thread. 11: a panic ends its own task
@@ -156,7 +156,7 @@ impl Executor {
         id
     }
 
-    /// A new task, in a loop that is watched, or has locals to inherit, or is closed.
+    /// A new task in a loop that is watched, has locals to inherit, or refuses spawns.
     #[cold]
     fn admit(&self, id: TaskId) {
         self.probe.emit(|| Event::Spawn { task: id, by: self.running.get() });
@@ -188,7 +188,7 @@ impl Executor {
         self.state.borrow_mut().slots.wake(id)
     }
 
-    /// From now on it is the world that wakes, or it is tasks again.
+    /// Says what wakes from now on: the kernel, timers and other threads, or tasks.
     pub(crate) fn set_arriving(&self, arriving: bool) {
         self.state.borrow_mut().slots.queue.set_arriving(arriving);
     }
@@ -237,13 +237,13 @@ impl Executor {
         state
     }
 
-    /// The task is over, its future is dropped; `task` holds what its handle may want.
+    /// The task is over and its future is dropped. `task` holds what its handle may want.
     #[inline(always)]
     fn settle(&self, id: TaskId, end: End, task: Option<BoxedTask>) -> RefMut<'_, State> {
         let mut state = self.state.borrow_mut();
         state.live -= 1;
         let slot = state.slots.close(id);
-        // A task that is over after its cleanup is cancelled all the same, unless the cleanup panicked.
+        // After its cleanup a task is over as cancelled, unless the cleanup panicked.
         let cut = end == End::Returned && slot.mark.has(CLEANING);
         let end = if cut { End::Cancelled } else { end };
         slot.note_end(end);
@@ -276,7 +276,7 @@ impl Executor {
         }
     }
 
-    /// A foreign waker is woken; locals end with their task. Both are foreign code.
+    /// Wakes a foreign waker, and drops the locals, which end with their task. Both are foreign code.
     #[cold]
     fn settle_extras(&self, id: TaskId) {
         let taken = self.extras.get(id, |extra| Some((extra.waiter.take(), extra.locals.take())));
@@ -329,7 +329,7 @@ impl Executor {
         self.state.borrow().live
     }
 
-    /// Those that have not ended, in the order of their slots.
+    /// The tasks that have not ended, in the order of their slots.
     pub(crate) fn all(&self) -> Vec<TaskId> {
         let mut state = self.state.borrow_mut();
         let mut numbers: Vec<TaskId> =
@@ -421,7 +421,7 @@ impl Slot {
         }
     }
 
-    /// Puts a task into the place that was kept for it. (Assigning would first ask what to drop.)
+    /// Puts a task into the place that was kept for it. (An assignment would first look for something to drop.)
     #[inline]
     fn put(&mut self, task: Option<BoxedTask>) {
         assert!(self.task.is_none(), "a task's place is kept while it is out");

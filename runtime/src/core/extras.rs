@@ -1,4 +1,4 @@
-//! What few tasks have, so that the others need no room for it: a name, locals, a waiter from elsewhere.
+//! What only few tasks have: a name, locals, a waiter that is not a task of this loop. The others need no room for it.
 //!
 //! Facts. A slot is half a cache line, and there may be a million of them. A name is rare and long.
 //!
@@ -23,7 +23,7 @@ pub(crate) type Locals = Rc<Values>;
 pub(crate) struct Values(pub(crate) Vec<(usize, Rc<dyn Any>)>);
 
 impl Drop for Values {
-    /// One after the other: they know nothing of each other, and two of them may panic.
+    /// One after the other, because they know nothing of each other, and two of them may panic.
     fn drop(&mut self) {
         self.0.drain(..).for_each(|(_, value)| swallow(|| drop(value)));
     }
@@ -45,19 +45,20 @@ pub(crate) struct Extras {
 }
 
 impl Extras {
-    /// Whether any task has any, or somebody wants to be asked in any case.
+    /// Whether any task has any, or [`always`](Extras::always) was called.
     #[inline]
     pub(crate) fn any(&self) -> bool {
         self.any.get()
     }
 
-    /// From now on `any` says yes: a single look answers whether there is anything special about this loop.
+    /// From now on `any` says yes. So one look tells whether this loop needs more than the common path: because of extras,
+    /// a watcher, or refused spawns.
     pub(crate) fn always(&self) {
         self.always.set(true);
         self.any.set(true);
     }
 
-    /// Reads, changes or takes out what a task has. Nothing foreign is to run in here.
+    /// Reads, changes or takes out what a task has. `change` must not run foreign code.
     pub(crate) fn with<R>(&self, id: TaskId, change: impl FnOnce(&mut Extra) -> R) -> R {
         self.any.set(true);
         change(self.map.borrow_mut().entry(id).or_default())

@@ -58,7 +58,7 @@ impl TaskId {
         TaskId(NonZeroU64::new(word).unwrap_or(NonZeroU64::MIN))
     }
 
-    /// The number in a waker's word; any other word gives a number that nobody has.
+    /// The number in a waker's word. Any other word gives a number that no task has.
     #[inline]
     pub(crate) fn from_word(word: usize) -> TaskId {
         TaskId(NonZeroU64::new(word as u64).unwrap_or(NonZeroU64::MIN))

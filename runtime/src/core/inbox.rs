@@ -19,13 +19,13 @@
 //! ```
 //!
 //! A loop on virtual time needs a third answer under that lock: what do other threads still *owe* it? While it is
-//! owed a result, no time may pass, so it sleeps instead of jumping to its next deadline. Who owes puts the wake
-//! in first and settles the debt after; so "nothing owed, nothing in the box" means that nothing will come.
+//! owed a result, no time may pass, so it sleeps instead of jumping to its next deadline. A thread that owes a result puts
+//! the wake in first and settles the debt after. So "nothing owed, nothing in the box" means that nothing will come.
 //!
-//! A process-wide *table* finds the inbox by the runtime's number; a loop that ends takes its entry out
-//! and closes the inbox. Beside it stands the last wake that went into a box and may still be in it: a thread
-//! that wakes one task again and again finds its number there, and needs no lock. It is written and wiped under
-//! the inbox's lock, and read by an exchange, so that what a waker did before is seen by whoever wipes.
+//! A process-wide *table* finds the inbox by the runtime's number. A loop that ends takes its entry out
+//! and closes the inbox. Beside the entries, the table keeps the last wake that went into a box and may still be in it. A
+//! thread that wakes one task again and again finds its number there, and needs no lock. The last wake is written and wiped
+//! under the inbox's lock. It is read by an exchange, so that the loop that wipes it sees what the waking thread did before.
 //!
 //! Invariants. 6: a foreign wake rings only a parked loop, and at most once per park. The bell is rung and
 //! refused mail is dropped outside the lock. A wake that is in the box already is not put in twice, so
@@ -63,15 +63,16 @@ pub(crate) struct Inbox {
 
 #[derive(Default)]
 struct State {
-    /// Gone when the loop is gone, with the descriptor that it is.
+    /// Taken out when the loop ends, because it holds a descriptor.
     bell: Option<std::sync::Arc<dyn Bell>>,
     mail: Mail,
     /// For each slot the serial of the wake that is in the box; zero for none.
     waiting: Vec<u32>,
+    /// Set when the loop decides to wait in the kernel; cleared by the wake that rings the bell, and when the loop is back.
     parked: bool,
-    /// What other threads owe this loop. Counted only for a loop on virtual time.
+    /// How many results other threads owe this loop. Counted only for a loop on virtual time.
     owed: usize,
-    /// How often debts have been forgiven: one that is older counts no more.
+    /// How often debts have been forgiven. A debt made before the last time does not count any more.
     forgiven: u32,
 }
 
@@ -162,7 +163,7 @@ impl Inbox {
         state.parked
     }
 
-    /// Whether nothing is in the box and nobody is about to put something in: virtual time may pass.
+    /// Whether nothing is in the box and no thread owes anything: virtual time may pass.
     pub(crate) fn is_quiet(&self) -> bool {
         let state = self.lock();
         state.mail.is_empty() && state.owed == 0
@@ -177,7 +178,7 @@ impl Inbox {
         Debt { inbox: Arc::clone(inbox), forgiven }
     }
 
-    /// From here on time does not wait for the debts there are.
+    /// From here on, time does not wait for the debts that exist now.
     pub(crate) fn forgive(&self) {
         let mut state = self.lock();
         (state.owed, state.forgiven) = (0, state.forgiven + 1);

@@ -4,11 +4,11 @@
 //! milliseconds. A fixed number of polls is wrong for one of them: 61 polls of 20 µs keep an incoming byte
 //! waiting for more than a millisecond, and a look after every 61 polls of 10 ns doubles their cost.
 //!
-//! What follows. A busy loop looks at the OS [`LOOK_EVERY`] after its last look was over, by the clock; where a look itself takes
-//! long (in a sandbox, under a tracer), up to four times as late, for it should cost a small share. To look at the clock costs,
-//! too, so that is done after a *stretch* of polls: as many as would fit into the time until the next look, if they took
-//! as long as those of the stretch before, but at least one, at most [`MOST`], and at most twice as many as before. A loop
-//! that finds time to park never asks for the time here.
+//! What follows. A busy loop looks at the OS [`LOOK_EVERY`] after its last look was over, by the clock. If a look itself takes
+//! long (in a sandbox, under a tracer), it comes up to four times as late, because looks should cost a small share of the
+//! time. To read the clock costs something, too, so the loop reads it after a *stretch* of polls: as many as would fit
+//! into the time until the next look if they took as long as those of the last stretch, but at least one, at most
+//! [`MOST`], and at most twice as many as before. A loop that finds time to park never reads the clock here.
 //!
 //! With a virtual clock nothing may depend on real time: there a look follows each stretch, all of one length.
 
@@ -18,11 +18,11 @@ use crate::core::clock::{Clock, Nanos};
 
 /// Between two looks; a look costs about one percent of this.
 const LOOK_EVERY: Nanos = 40_000;
-/// Where a look takes longer: so many times what it took, up to four times the above.
+/// If a look takes long, the next one comes after this many times what it took, up to four times the above.
 const TIMES_A_LOOK: Nanos = 20;
 /// The longest stretch: at 10 ns a poll, the clock then costs 0.4 ns a poll.
 const MOST: u32 = 64;
-/// The first one, when nothing is known; at least one. With half of the longest, long polls are found out half as late.
+/// The first stretch, when nothing is known. With half of the longest, long polls are noticed in half the time.
 const FIRST: u32 = MOST.div_ceil(2);
 
 pub(crate) struct Pace {
@@ -50,13 +50,13 @@ impl Pace {
         self.stretch.get()
     }
 
-    /// Nothing is ready any more, or the loop is about to sleep: no reason to hurry, and none to measure.
+    /// Nothing is ready any more, or the loop is about to sleep: there is nothing to measure.
     pub(crate) fn ran_dry(&self) {
         self.ended.set(None);
     }
 
-    /// The look is over: the time until the next one begins here. However long the kernel took for this one (under a tracer, a
-    /// hundred times as long) says nothing about how long polls take.
+    /// The look is over, and the time until the next one begins here. What the look took (under a tracer, a hundred times as
+    /// long) says nothing about how long polls take.
     pub(crate) fn look_is_over(&self, clock: &Clock) {
         if self.ended.get().is_some() && !clock.is_virtual() {
             self.look_is_over_at(clock.now());
@@ -78,7 +78,7 @@ impl Pace {
     fn may_go_on_at(&self, now: Nanos) -> bool {
         let every = self.every.get();
         let left = every.saturating_sub(now - self.looked.get());
-        // How long the first stretch took is not known, so do not bet on its having been short.
+        // It is not known how long the first stretch took, so do not assume that it was short.
         let go_on = self.ended.replace(Some(now)).is_some_and(|before| {
             self.adapt(now - before, if left > 0 { left } else { every });
             left > 0
@@ -89,11 +89,11 @@ impl Pace {
         go_on
     }
 
-    /// The last stretch took this long, and the next look is due in so much time.
+    /// The last stretch took `took`, and the next look is due in `left`.
     fn adapt(&self, took: Nanos, left: Nanos) {
         let stretch = u64::from(self.stretch.get());
         let fitting = left / (took / stretch).max(1);
-        // Shorter at once, but longer by degrees: a short poll says nothing about the long ones behind it.
+        // Shorter at once, but longer by degrees: a short poll says nothing about long ones that follow.
         self.stretch.set(fitting.clamp(1, u64::from(MOST).min(2 * stretch)) as u32);
     }
 }

@@ -1,9 +1,9 @@
-//! Calling foreign code that may panic, so that it harms nobody but itself (invariant 11).
+//! Calling foreign code that may panic, so that the panic harms nothing else (invariant 11).
 //!
-//! Facts. A future, its output, a waker: each runs somebody else's code when it is polled, woken or
-//! dropped, and that code may panic, also while the loop is in the middle of waking ten others.
+//! Facts. A future, its output, a waker: each runs code of the program when it is polled, woken or
+//! dropped, and that code may panic, also while the loop is in the middle of waking ten tasks.
 //!
-//! What follows. The loop calls such code only through this file. A payload is itself somebody's value
+//! What follows. The loop calls such code only through this file. A payload is itself a foreign value
 //! with a destructor, so it is handed on or dropped with the same care.
 //!
 //! `AssertUnwindSafe` is sound to reason about here because a value that panicked is dropped and never
@@ -22,7 +22,7 @@ pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Result<R, Payload> {
     catch_unwind(AssertUnwindSafe(f))
 }
 
-/// Runs `f`, whose panic has nobody to go to: the panic hook has reported it, and that must do.
+/// Runs `f`. No caller could use its panic: the panic hook has reported it, and that must do.
 pub(crate) fn swallow(f: impl FnOnce()) {
     if let Err(payload) = contain(f) {
         // A payload whose own destructor panics could go on like this for ever: leak the second one.

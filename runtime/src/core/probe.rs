@@ -1,11 +1,11 @@
-//! What the loop tells whoever wants to watch it.
+//! What the loop tells a watcher.
 //!
-//! Facts. To understand a loop one has to see it run; to trust it, a test has to see *why* each step
-//! came. A loop nobody watches must not pay for being watchable.
+//! Facts. To understand a loop, one has to see it run. To trust it, a test has to see *why* each step
+//! came. A loop that is not watched must not pay for being watchable.
 //!
-//! What follows. Every event is a small value of numbers, built only when a sink is installed: when none
-//! is, a probe point is one branch. The sink is foreign code, so it is called with nothing borrowed, and
-//! what the loop does on behalf of the sink itself is not reported to it again.
+//! What follows. Every event is a small value of numbers, built only when a sink is installed. Without one,
+//! a probe point is one branch. The sink is foreign code, so it is called with nothing borrowed, and
+//! the sink does not hear of what the loop does because of it.
 //!
 //! Contract. A sink that panics does no other harm: the panic hook reports the panic, the sink is dropped, and the loop
 //! goes on unwatched. Waits are balanced: each [`WaitOn`](Event::WaitOn) is followed by one
@@ -30,13 +30,13 @@ pub enum Event {
     Spawn {
         /// The new task.
         task: TaskId,
-        /// Who spawned it.
+        /// The task that spawned it.
         by: Option<TaskId>,
     },
     /// A task was put on the ready queue. A wake that changes nothing (the task is queued already, or
     /// is gone) is no event.
     Wake {
-        /// Who will run.
+        /// The task that will run.
         task: TaskId,
         /// The task that was running when the wake came, if one was.
         by: Option<TaskId>,
@@ -60,7 +60,7 @@ pub enum Event {
         /// How it ended.
         end: End,
     },
-    /// A task has panicked, and its handle is gone without having asked.
+    /// A task has panicked, and its handle was dropped without having been awaited.
     Unheard {
         /// Which.
         task: TaskId,
@@ -88,17 +88,17 @@ pub enum Event {
     /// A wait begun with [`Source::poll_io`](crate::source::Source::poll_io), as by `AsyncRead` and `AsyncWrite`, lasts
     /// until the source is reported or dropped, even if the task ends before.
     WaitOn {
-        /// Who waits, if it is a task of this loop.
+        /// The task that waits, if it is one of this loop.
         task: Option<TaskId>,
         /// For what.
         on: Resource,
-        /// Who has it, or has to bring it about: the task that is awaited, or (one of) those who hold the lock. `None`
-        /// if that is no task, or is not known.
+        /// The task that has it, or has to bring it about: the task that is awaited, or (one of) those that hold the lock.
+        /// `None` if that is no task, or is not known.
         holder: Option<TaskId>,
     },
     /// A task has what it waited for, or has stopped waiting.
     WaitDone {
-        /// Who waited.
+        /// The task that waited.
         task: Option<TaskId>,
         /// For what.
         on: Resource,
@@ -179,7 +179,7 @@ impl Probe {
         self.numbered.get()
     }
 
-    /// A probe point. The event is built only if somebody watches.
+    /// A probe point. The event is built only if there is a watcher.
     #[inline(always)]
     pub(crate) fn emit(&self, event: impl FnOnce() -> Event) {
         if self.on.get() {

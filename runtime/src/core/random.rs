@@ -1,10 +1,10 @@
 //! A small random number generator (splitmix64).
 //!
-//! Facts. To find what depends on an order that nobody promised, the order has to be shuffled, and what was found has to
-//! be found again. To spread retries, anything will do that is not the same for all.
+//! Facts. A test that looks for code which depends on the order of tasks has to shuffle that order, and has to be able to
+//! repeat what it found. To spread retries, any numbers will do that are not the same everywhere.
 //!
-//! Contract. The same seed gives the same numbers, for ever. They are good enough for schedules and delays, and for
-//! nothing that anybody must not guess.
+//! Contract. The same seed gives the same numbers, for ever. They are good enough for schedules and delays, and not for
+//! secrets.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
@@ -16,7 +16,7 @@ impl Random {
         Random(Cell::new(seed))
     }
 
-    /// With a seed that nobody knows: std's hash maps have one, too.
+    /// With a random seed, as std's hash maps have one.
     pub(crate) fn unseeded() -> Random {
         Random::new(RandomState::new().hash_one(0))
     }
@@ -41,7 +41,7 @@ impl Random {
     }
 }
 
-/// Numbers that are drawn by lot.
+/// Numbers that are drawn at random.
 pub(crate) struct Shuffle {
     random: Random,
     numbers: Vec<u32>,
@@ -52,8 +52,8 @@ impl Shuffle {
         Shuffle { random: Random::new(seed), numbers: Vec::new() }
     }
 
-    /// Puts some more in, and draws one. The random are not rolled for one number or none: how often that is asked may depend on
-    /// the world outside, and what is drawn must not.
+    /// Puts more numbers in, and draws one. With one number or none, no random number is used up: how often that happens may
+    /// depend on the kernel and on other threads, and what is drawn must not.
     pub(crate) fn draw(&mut self, more: impl Iterator<Item = u32>) -> Option<u32> {
         self.numbers.extend(more);
         let chosen = if self.numbers.len() > 1 { self.random.below(self.numbers.len()) } else { 0 };

@@ -1,14 +1,14 @@
-//! What the kernel says about descriptors, kept until somebody asks.
+//! What the kernel says about descriptors, kept until a task asks.
 //!
-//! Some facts about epoll (and kqueue). Registered edge-triggered, a descriptor is reported when it
-//! *becomes* ready, once; what was not read stays there without another word. A report is a hint: by the
+//! Facts about epoll (and kqueue). Registered edge-triggered, a descriptor is reported once, when it
+//! *becomes* ready. What was not read stays there without another report. A report is a hint: by the
 //! time we act on it, it may be wrong. A report can arrive for a descriptor that was closed, and whose
-//! number was given to another, within the same batch of events. Data and the end of the stream may be
+//! number was given to another one, within the same batch of events. Data and the end of the stream may be
 //! reported as one event. Files on disk cannot be registered at all (`EPERM`).
 //!
 //! What follows. Each source is registered once, for both directions, and remembers what was reported
 //! ([`Registration`]). Operations are tried first; only `WouldBlock` makes a task wait. The event's token
-//! holds a generation, so an event for a registration that is gone finds nobody.
+//! holds a generation, so an event for a registration that is gone finds none.
 //!
 //! ```text
 //!              event: readable                 event: closed
@@ -19,7 +19,7 @@
 //!
 //! Invariants. 4: the wakers of a batch are collected first and woken when nothing is borrowed. 7: a bit is
 //! cleared only by `WouldBlock` or a short transfer; CLOSED stays. 8: an event for a dead registration
-//! wakes nobody; a source is deregistered before it is closed.
+//! wakes nothing; a source is deregistered before it is closed.
 //!
 //! What it does not know: tasks, timers, what a source is. It knows tokens and wakers.
 
@@ -207,8 +207,8 @@ impl Reactor {
         left.err().into_iter().for_each(panics::go_on);
     }
 
-    /// Asks the kernel for a new report of what is ready, for whoever has read or written behind our back:
-    /// to register again is to be told again. What is always ready needs no asking.
+    /// Asks the kernel for a new report of what is ready, because other code may have read or written. To register again is
+    /// to be told again. There is no need to ask for what is always ready.
     pub(crate) fn ask_again<S: mio::event::Source>(
         &self,
         source: &mut S,
@@ -238,7 +238,7 @@ impl Reactor {
         drop(entry);
     }
 
-    /// The loop is about to wait: gives back the memory that a crowd has needed.
+    /// The loop is about to wait: gives back the memory that many sources have needed.
     pub(crate) fn tidy_up(&self) {
         let mut registrations = self.registrations.borrow_mut();
         if registrations.capacity() > CROWD && registrations.len() < registrations.capacity() / 4 {
@@ -251,7 +251,7 @@ impl Reactor {
         self.registrations.borrow().len()
     }
 
-    /// Notes a report, and moves the wakers of those who waited for it into `woken`: that runs no foreign code.
+    /// Notes a report, and moves the wakers that waited for it into `woken`. That runs no foreign code.
     #[inline(always)]
     fn note(&self, token: Token, report: &Report, woken: &mut Vec<Waker>) {
         let registrations = self.registrations.borrow();
@@ -283,7 +283,7 @@ impl Reactor {
         }
     }
 
-    /// The runtime is gone: nobody will be woken any more, so nobody may start to wait.
+    /// The runtime is gone: no task will be woken any more, so none may start to wait.
     pub(crate) fn close(&self) {
         self.closed.set(true);
     }
@@ -294,7 +294,7 @@ impl Reactor {
     }
 }
 
-/// What an operation gets that would have to wait for a loop that does not exist any more.
+/// The error of an operation that would have to wait for a loop that does not exist any more.
 pub(crate) fn gone() -> io::Error {
     io::Error::other(
         "the runtime that this source belongs to was dropped: make the source on a runtime that lives",
@@ -313,23 +313,29 @@ fn interest() -> Interest {
     both
 }
 
+/// Set at first, and by a report; cleared by an operation that says `WouldBlock`, and by a short transfer unless the
+/// source is closed. While it is set, operations are tried without waiting.
 const READABLE: u8 = 1 << Direction::Read as u8;
+/// The same for writing.
 const WRITABLE: u8 = 1 << Direction::Write as u8;
-/// The peer has closed, or urgent data has come: a short transfer says nothing any more.
+/// Set by a report that the peer has closed, that the source is broken, or that urgent data has come; never cleared. From
+/// then on a short transfer does not mean that the next one would block.
 const CLOSED: u8 = 4;
-/// Somebody waits: [`AWAITED`] for reading, and one bit higher for writing.
-const AWAITED: u8 = 16;
-/// Not registered, since the kernel never makes anybody wait for it.
+/// Set at first, and for good, for a source that is not registered, because the kernel never makes a task wait for it.
+/// Excludes any report.
 const ALWAYS: u8 = 8;
+/// Set when a task joins the waiters for reading, and cleared when a report takes them all; one bit higher, the same for
+/// writing. When it is not set, a report need not look for waiters. It may be set while they have all left.
+const AWAITED: u8 = 16;
 
-/// One source: what the kernel has said about it, and who waits to hear more.
+/// One source: what the kernel has said about it, and the wakers that wait to hear more.
 pub(crate) struct Registration {
     token: Token,
     state: Cell<u8>,
     /// By direction.
     waiters: [RefCell<Waiters>; 2],
-    /// Nothing. With it, the block on the heap is larger than the 128 bytes up to which glibc does not join a free block with its
-    /// neighbours: without it, nothing that ten thousand closed connections have left behind goes back to the system.
+    /// Nothing. It makes the block on the heap larger than 128 bytes. glibc does not join smaller blocks with their
+    /// neighbours when they are freed, so without it, no memory of ten thousand closed connections goes back to the system.
     _room: [u64; 2],
 }
 
@@ -346,7 +352,7 @@ impl Registration {
         Resource::Source(self.token.0 as u64)
     }
 
-    /// The places, for the probe, of tasks that have left word. They are higher than those of other waiters.
+    /// The places, for the probe, of tasks that have left word. They are higher than the places of other waiters.
     pub(crate) fn words(&self, direction: Direction) -> RangeInclusive<u64> {
         let first = 1 << 63 | (direction as u64) << 62;
         first..=first + ((1 << 62) - 1)
@@ -384,7 +390,7 @@ impl Registration {
         }
     }
 
-    /// Moves out the wakers of those who wait in this direction. In one of the two, mostly, nobody does.
+    /// Moves out the wakers that wait in this direction. Mostly there are none in one of the two.
     #[inline(always)]
     fn take_waiters(&self, direction: Direction, woken: &mut Vec<Waker>) {
         let awaited = AWAITED << direction as u8;
@@ -394,7 +400,7 @@ impl Registration {
         }
     }
 
-    /// Those who wait, for somebody who is about to join them.
+    /// The waiters, for a task that is about to join them.
     #[inline]
     pub(crate) fn join_waiters(&self, direction: Direction) -> &RefCell<Waiters> {
         self.state.set(self.state.get() | AWAITED << direction as u8);

@@ -30,7 +30,7 @@ use crate::core::id::TaskId;
 use crate::core::panics::{self, Payload, contain, swallow};
 use crate::core::probe::{End, Event};
 
-/// The loop of an executor. Tasks are dropped inside it, whichever loop runs when they are cancelled, and if none does.
+/// The loop of an executor. Tasks are dropped inside it, whichever loop runs when they are cancelled, or none.
 pub(crate) trait Home {
     /// Calls `f` with this loop as the one that runs on this thread.
     fn run(self: Rc<Self>, f: &mut dyn FnMut());
@@ -49,11 +49,11 @@ struct PendingDrop {
 enum Cause {
     Cancelled,
     Panicked(Payload),
-    /// Not a future but an output that nobody has fetched.
+    /// Not a future but an output that no handle has fetched.
     Unwanted,
 }
 
-/// The first panic of a task that goes on as its cleanup: comes out when that is over, or is cut.
+/// The first panic of a task that goes on as its cleanup. It comes out when the cleanup is over or is dropped.
 struct First(Option<Payload>);
 
 impl Drop for First {
@@ -64,8 +64,8 @@ impl Drop for First {
     }
 }
 
-/// Cleanups, one after the other, each whatever the others do. The first panic comes out at the end: that of the drop which
-/// left them, or one of theirs.
+/// Runs cleanups one after the other, each whatever the others do. The first panic comes out at the end: that of the drop
+/// which left them, or one of theirs.
 pub(crate) async fn in_turn(cleanups: Vec<Cleanup>, panic: Option<Payload>) {
     let mut first = First(panic);
     for mut cleanup in cleanups {
@@ -78,7 +78,7 @@ pub(crate) async fn in_turn(cleanups: Vec<Cleanup>, panic: Option<Payload>) {
     }
 }
 
-/// The shutdown may happen inside a drop of ours.
+/// A shutdown may happen inside a drop of ours. This is what is put back when it is over.
 pub(crate) struct Nested {
     under_way: bool,
     /// How many tasks count as live only because that drop is not over: one or none.
@@ -104,7 +104,7 @@ pub(crate) struct Drops {
 }
 
 impl Drops {
-    /// Runs `f`; returns the cleanups that its destructors left, unless each is to be a task of its own.
+    /// Runs `f` and returns the cleanups that its destructors left. If they are not `wanted`, each becomes a task of its own.
     pub(crate) fn collect<R>(&self, wanted: bool, f: impl FnOnce() -> R) -> (R, Vec<Cleanup>) {
         // A destructor may drop the runtime, which drops other tasks in the middle of this.
         let before = self.cleanups.replace(wanted.then(Vec::new));
@@ -157,7 +157,7 @@ impl Executor {
             return;
         }
         let task = slot.task.take();
-        // It is out: put_back will see this. (Or it is being dropped, and nobody looks.)
+        // It is out, and `put_back` will see this. (If it is being dropped, this changes nothing.)
         if task.is_none() {
             slot.mark.set(DOOMED, true);
         }
@@ -167,7 +167,7 @@ impl Executor {
         }
     }
 
-    /// Drops a task; a loop, however deep the drops of drops go.
+    /// Drops a task. A loop, however deep the drops of drops go.
     fn drop_task(&self, id: TaskId, task: BoxedTask, cause: Cause) {
         let first = PendingDrop { id, task, cause };
         if self.drops.under_way.replace(true) {
@@ -192,7 +192,7 @@ impl Executor {
         let PendingDrop { id, task, cause } = pending;
         let before = self.running.replace(Some(id));
         let spawned_at = task.spawned_at();
-        // Not twice: cancelled again, a task is over, and cleanups of its cleanup are tasks of their own.
+        // Only once: cancelled again, a task is over, and the cleanups of its cleanup are tasks of their own.
         let cleaning = self.state.borrow_mut().slots.get(id).mark.has(CLEANING);
         let may_clean = matches!(cause, Cause::Cancelled) && !cleaning && self.drops.refusing().is_none();
         let (dropped, cleanups) = self.drops.collect(may_clean, || contain(|| drop(task)));
@@ -203,7 +203,7 @@ impl Executor {
             }
             (Cause::Cancelled, Ok(())) => self.close(id, End::Cancelled, None),
             (Cause::Cancelled, Err(payload)) => self.settle_panicked(id, payload),
-            // Nobody wanted the output, nor will anybody hear of its panic.
+            // There is no handle that could report the panic.
             (Cause::Unwanted, dropped) => swallow(|| drop(dropped)),
             // The first panic is the cause; what the drop adds to it is a consequence.
             (Cause::Panicked(first), dropped) => {
@@ -213,7 +213,7 @@ impl Executor {
         }
     }
 
-    /// The task goes on as its own cleanup; a panic of the drop that left it comes out at its end.
+    /// The task goes on as its own cleanup. A panic of the drop that left it comes out at its end.
     #[cold]
     fn continue_as_cleanup(
         &self,
@@ -243,7 +243,7 @@ impl Executor {
     fn report_unheard(&self, id: TaskId) {
         let mut state = self.state.borrow_mut();
         let slot = state.slots.get(id);
-        // What a root panicked with is not in its slot, but on its way to somebody.
+        // What a root panicked with is not in its slot: it is on its way to the caller of `block_on`.
         let unheard = slot.end() == Some(End::Panicked) && slot.task.is_some();
         drop(state);
         if unheard {
@@ -261,8 +261,7 @@ impl Executor {
         }
     }
 
-    /// The poll that was under way has panicked. Returns the payload if it was the root's, which has
-    /// somebody to go to.
+    /// The poll that was under way has panicked. Returns the payload if it was the root's: its caller gets it.
     #[cold]
     pub(crate) fn crash(&self, payload: Payload) -> Option<Payload> {
         let Some(id) = self.running.take() else { resume_unwind(payload) };

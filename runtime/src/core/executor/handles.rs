@@ -1,10 +1,10 @@
-//! What a handle asks: the output of its task, to be woken when there is one, or to be forgotten.
+//! What a handle asks for: the output of its task, a wake when there is one, or to be forgotten.
 //!
 //! Facts. A handle is polled once or twice, in nearly every case by a task of the same loop, and the task has returned
 //! in nearly every case. It is dropped with or without having been polled.
 //!
-//! What follows. One look at the slot, which takes the output out or leaves word. The box that the output was in stays, as a
-//! *shell* for the slot's next tenant. All that is rare is done apart.
+//! What follows. One look at the slot, which takes the output out or notes the waiter. The box that the output was in stays,
+//! as a *shell* for the slot's next tenant. Everything that is rare is done in functions of its own.
 //!
 //! What it does not know: what polls the handle.
 
@@ -19,9 +19,9 @@ pub(crate) enum Join<T> {
     Output(T),
     /// The task is over, and has not returned, or its output has been dropped with the runtime.
     Failed,
-    /// Not over, and there was nobody to leave word for.
+    /// Not over, and the waiter is not a task of this loop, so it could not be noted here.
     NotYet,
-    /// Not over, and word is left.
+    /// Not over, and the waiter is noted.
     Waits,
     /// The task is over, but there is no budget to hear of it.
     NotNow,
@@ -29,7 +29,7 @@ pub(crate) enum Join<T> {
 
 impl Executor {
     /// The task's output, if it has returned; then the slot is vacant from here on, but for the shell. If it is not over,
-    /// leaves word to wake `waiter`, a task of this loop.
+    /// notes `waiter`, a task of this loop, which is then woken. `may` says whether there is budget left to hear of the end.
     #[inline]
     pub(crate) fn join<T: 'static>(
         &self,
@@ -84,7 +84,7 @@ impl Executor {
         self.state.borrow_mut().slots.get(id).mark.is_over()
     }
 
-    /// The handle is dropped: the output is not wanted, and the end is not awaited any more.
+    /// The handle is dropped: the output is not wanted, and no task awaits the end any more.
     pub(crate) fn detach(&self, id: TaskId) {
         let mut state = self.state.borrow_mut();
         let slot = state.slots.get(id);

@@ -1,19 +1,20 @@
-//! Those who wait for one source, in one direction.
+//! The wakers that wait for one source, in one direction.
 //!
-//! Facts. Nearly always that is one task or none. When the kernel reports the source, all of them are woken, for only
-//! they know who can make use of it.
+//! Facts. Nearly always that is one task or none. When the kernel reports the source, all of them are woken, because only
+//! they know which of them can use it.
 //!
-//! What follows. The first has a place in the registration itself: to wait and to be woken takes no list and no
-//! allocation. Who comes while that is taken finds room in a box, which few sources ever have.
+//! What follows. The first waker has a place in the registration itself, so to wait and to be woken takes no list and no
+//! allocation. Wakers that come while that place is taken go into a box, which few sources ever have.
 //!
-//! Some wait at a *place* of their own, which they give up when their future is dropped. Others, who implement
-//! `poll` and have no future to drop, have only left *word*: they are woken once, whatever becomes of them. A task
-//! that polls again is recognised in one step, by its waker. When the number of words has doubled, those of tasks that have
-//! ended are removed; so there are at most about twice as many words as live tasks that wait.
+//! A future waits at a *place* of its own, and gives it up when it is dropped. Code that implements `poll` has no future
+//! to drop: its task only leaves *word*, and is woken once, whether or not it still waits. A task
+//! that polls again is recognised in one step, by its waker. When the number of words has doubled, the words of tasks that
+//! have ended are removed. So there are at most about twice as many words as live tasks that wait.
 //!
-//! Invariant. A place is good for one round: who has been woken gives up nothing, even if another one waits there now.
+//! Invariant. A place is good for one round. A future that has been woken gives up nothing, even if another one waits at
+//! the same place now.
 //!
-//! What it does not know: the kernel, and who they are.
+//! What it does not know: the kernel, and the tasks.
 
 use std::collections::HashSet;
 use std::ptr;
@@ -24,7 +25,7 @@ use slab::Slab;
 #[derive(Default)]
 pub(crate) struct Waiters {
     first: Option<Waker>,
-    /// Whether the first has only left word.
+    /// Set if the first one has only left word; without meaning while there is no first one.
     is_word: bool,
     /// How often all have been woken.
     round: u32,
@@ -96,7 +97,7 @@ impl Waiters {
         self.is_word = is_word;
         let none = self.first.replace(waker);
         debug_assert!(none.is_none());
-        // What is known to be nothing need not be asked for its destructor.
+        // It is known to be nothing, so its destructor need not be called.
         std::mem::forget(none);
     }
 
@@ -106,7 +107,7 @@ impl Waiters {
         Place { index, round: self.round }
     }
 
-    /// Puts another waker at the same place; returns the one that is not needed.
+    /// Puts another waker at the same place, and returns the one that is not needed.
     pub(crate) fn renew(&mut self, place: Place, waker: Waker) -> Waker {
         let found = match place.index {
             _ if self.has_woken(place) => None,
@@ -134,7 +135,7 @@ impl Waiters {
         }
     }
 
-    /// Takes one out, if it was not woken meanwhile.
+    /// Takes a waker out, if it was not woken meanwhile.
     #[inline]
     pub(crate) fn remove(&mut self, place: Place) -> Option<Waker> {
         match (place.round == self.round, place.index) {
@@ -150,7 +151,7 @@ impl Waiters {
         place.round != self.round
     }
 
-    /// A round is over: all of them are to be woken.
+    /// A round is over: all wakers are to be woken.
     #[inline(always)]
     pub(crate) fn take_into(&mut self, woken: &mut Vec<Waker>) {
         self.round = self.round.wrapping_add(1);
