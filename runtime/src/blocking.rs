@@ -1,23 +1,24 @@
 //! Blocking work on other threads: files, names, databases, long computations.
 //!
-//! Facts. The loop has one thread. While a task computes or waits in a system call, no other task runs, no timer fires and
-//! no byte is read. Much existing code can only block: `std::fs`, `std::thread::sleep`, name lookup, most database drivers,
-//! `std::process::Command::output`, a password hash, the scaling of an image.
+//! Facts. The loop has one thread. While a task computes or waits in a system call, no other task runs, no timer fires
+//! and no byte is read. Much existing code can only block: `std::fs`, `std::thread::sleep`, name lookup, most database
+//! drivers, `std::process::Command::output`, a password hash, the scaling of an image.
 //!
 //! What follows. [`unblock`] hands such a *job* to a thread and returns a future for its result; the loop goes on. Only
-//! the closure and its result have to be `Send`, because only they cross the threads. The end of a job is a wake like any
-//! other, so a thousand of them ring a sleeping loop once.
+//! the closure and its result have to be `Send`, because only they cross the threads. The end of a job is a wake like
+//! any other, so a thousand of them ring a sleeping loop once.
 //!
 //! Contract. A job is handed over when `unblock` is called, not when it is awaited, so two jobs overlap. A job that has
-//! not started can be taken back, and then never starts. A job that runs cannot be stopped, only ignored. A panic in a job
-//! is delivered by its handle, as with a task, and harms no thread. Under [`virtual_time`](crate::Builder::virtual_time)
-//! the clock stands still while a job from this loop waits or runs: for the program, jobs take no time. (So a job must not
-//! wait for something that happens only after a sleep of its own loop.)
+//! not started can be taken back, and then never starts. A job that runs cannot be stopped, only ignored. A panic in a
+//! job is delivered by its handle, as with a task, and harms no thread. Under
+//! [`virtual_time`](crate::Builder::virtual_time) the clock stands still while a job from this loop waits or runs: for
+//! the program, jobs take no time. (So a job must not wait for something that happens only after a sleep of its own
+//! loop.)
 //!
-//! The shutdown of a runtime is bounded. Jobs of `unblock` that have not started are dropped. The shutdown waits for jobs
-//! that run, and for those that cleanups still submit, up to the
-//! [`shutdown_timeout`](crate::Builder::shutdown_timeout); after that it leaves them alone. A job that waits for work on
-//! the loop ([`Remote::spawn`](crate::Remote::spawn)) then gets an error that the runtime is gone.
+//! The shutdown of a runtime is bounded. Jobs of `unblock` that have not started are dropped. The shutdown waits for
+//! jobs that run, and for those that cleanups still submit, up to the
+//! [`shutdown_timeout`](crate::Builder::shutdown_timeout); after that it leaves them alone. A job that waits for work
+//! on the loop ([`Remote::spawn`](crate::Remote::spawn)) then gets an error that the runtime is gone.
 //!
 //! A pool belongs to the process that made it: after a `fork`, the child has to make its own.
 //!
@@ -47,9 +48,9 @@ use crate::reply::Reply;
 
 /// Runs `f` on a thread of the running loop's own pool, starting now.
 ///
-/// The pool starts threads on demand and keeps one in reserve. They are named `roundel-blocking-N`, and there are at most
-/// [`max_blocking_threads`](crate::Builder::max_blocking_threads) of them; further jobs wait their turn. A thread that has
-/// been idle for ten seconds ends.
+/// The pool starts threads on demand and keeps one in reserve. They are named `roundel-blocking-N`, and there are at
+/// most [`max_blocking_threads`](crate::Builder::max_blocking_threads) of them; further jobs wait their turn. A thread
+/// that has been idle for ten seconds ends.
 ///
 /// ```
 /// roundel::run(async {
@@ -109,9 +110,9 @@ enum JobState {
 }
 
 impl<T> Unblock<T> {
-    /// Cancels the job. If it has not started, its closure is dropped when this returns. If it runs, it goes on, and its
-    /// result will be dropped. Either way the `Unblock` now returns an error that says so, unless the result was already
-    /// there.
+    /// Cancels the job. If it has not started, its closure is dropped when this returns. If it runs, it goes on, and
+    /// its result will be dropped. Either way the `Unblock` now returns an error that says so, unless the result was
+    /// already there.
     pub fn cancel(&self) {
         match self.withdraw() {
             Some(job) => job.refuse(Refusal::Cancelled),
@@ -119,7 +120,8 @@ impl<T> Unblock<T> {
         }
     }
 
-    /// Lets the job go on by itself. If it was waiting for a place in its pool, it is put into the pool now, over the limit.
+    /// Lets the job go on by itself. If it was waiting for a place in its pool, it is put into the pool now, over the
+    /// limit.
     pub fn detach(self) {
         if let Some(job) = self.withdraw_from_line() {
             self.job.set_debt(context::debt());
@@ -280,8 +282,8 @@ where
 
 /// A pool of threads of your own: for jobs that should not delay others, or of which only a few may run at a time.
 ///
-/// The handle is cheap to clone. It belongs to no loop: several loops can share a pool, and it works without one. When the
-/// last handle is dropped, the jobs in the pool are still done, and then the threads end. Nothing waits for them.
+/// The handle is cheap to clone. It belongs to no loop: several loops can share a pool, and it works without one. When
+/// the last handle is dropped, the jobs in the pool are still done, and then the threads end. Nothing waits for them.
 ///
 /// ```
 /// use roundel::blocking::ThreadPool;
@@ -329,8 +331,8 @@ impl ThreadPool {
     }
 
     /// Lets at most this many jobs wait in the pool while all its threads are busy. When that many wait, the job of a
-    /// further [`run`](ThreadPool::run) stays in its [`Unblock`] until a place is free: first come, first served, counted
-    /// from the first poll. So a producer that awaits its jobs is slowed down, and memory is bounded.
+    /// further [`run`](ThreadPool::run) stays in its [`Unblock`] until a place is free: first come, first served,
+    /// counted from the first poll. So a producer that awaits its jobs is slowed down, and memory is bounded.
     #[must_use]
     pub fn queue_limit(self, jobs: usize) -> ThreadPool {
         self.with(|settings| settings.waiting = Some(jobs))
@@ -395,11 +397,11 @@ impl ThreadPool {
         Ok(self.handle(job, JobState::Submitted(number)))
     }
 
-    /// Calls `f` with each item, on as many threads as the pool has. The results are in the order of the items. The first
-    /// failure in that order is returned; calls that have not started by then never do.
+    /// Calls `f` with each item, on as many threads as the pool has. The results are in the order of the items. The
+    /// first failure in that order is returned; calls that have not started by then never do.
     ///
-    /// The next item is taken when there is a place for its job, so with a [`queue_limit`](ThreadPool::queue_limit) a long
-    /// iterator costs no memory.
+    /// The next item is taken when there is a place for its job, so with a [`queue_limit`](ThreadPool::queue_limit) a
+    /// long iterator costs no memory.
     ///
     /// # Errors
     ///

@@ -1,20 +1,20 @@
 //! Telling work to stop, and cleaning up after it.
 //!
-//! Facts. Cancelling a future means dropping it at the `.await` where it waits. Destructors run then, in the usual order,
-//! but a destructor cannot wait. And the tasks to be stopped may be many, and far from the code that stops them.
+//! Facts. Cancelling a future means dropping it at the `.await` where it waits. Destructors run then, in the usual
+//! order, but a destructor cannot wait. And the tasks to be stopped may be many, and far from the code that stops them.
 //!
 //! Contract. A program asks a [`CancelToken`], or awaits it. A token stays cancelled, so a task cannot miss or swallow
 //! that, and it cancels its children with it.
 //!
-//! [`with_cleanup`] awaits a cleanup after its body, within a grace period, however the body ends: with a value, an error
-//! or a panic, or because it is dropped. If the whole task is cancelled, the task *becomes* the cleanup. A task that
-//! awaits the handle learns of the cancelling when the cleanup is done; a second `cancel` cuts the cleanup short. If only
-//! the future is dropped, by a timeout for example, the cleanup goes on as a task of its own. A scope that drops its
-//! children awaits their cleanups. At a shutdown a cleanup has at most the runtime's `shutdown_timeout`. A cleanup runs on
-//! the loop of its task, even if the task is cancelled under another loop or outside a loop.
+//! [`with_cleanup`] awaits a cleanup after its body, within a grace period, however the body ends: with a value, an
+//! error or a panic, or because it is dropped. If the whole task is cancelled, the task *becomes* the cleanup. A task
+//! that awaits the handle learns of the cancelling when the cleanup is done; a second `cancel` cuts the cleanup short.
+//! If only the future is dropped, by a timeout for example, the cleanup goes on as a task of its own. A scope that
+//! drops its children awaits their cleanups. At a shutdown a cleanup has at most the runtime's `shutdown_timeout`. A
+//! cleanup runs on the loop of its task, even if the task is cancelled under another loop or outside a loop.
 //!
-//! What is not promised. Cancelling a token does not stop a task that never looks at it. A `with_cleanup` that is part of
-//! no task, and is dropped outside a loop, does not run its cleanup.
+//! What is not promised. Cancelling a token does not stop a task that never looks at it. A `with_cleanup` that is part
+//! of no task, and is dropped outside a loop, does not run its cleanup.
 //!
 //! | method | cancel safe |
 //! |---|---|
@@ -149,7 +149,8 @@ impl Node {
 }
 
 impl Drop for Node {
-    /// Leaves the parent. That may drop the parent, which then leaves its own parent, and so on: a loop, not a recursion.
+    /// Leaves the parent. That may drop the parent, which then leaves its own parent, and so on: a loop, not a
+    /// recursion.
     fn drop(&mut self) {
         let mut next = self.parent.take();
         while let Some((parent, place)) = next {
@@ -199,8 +200,8 @@ impl std::error::Error for Cancelled {}
 /// How long a cleanup may take, unless [`grace`](WithCleanup::grace) says otherwise.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Runs `body`, and then `cleanup`. The cleanup is awaited whether the body returned, failed, panicked or was dropped (even
-/// before its first poll).
+/// Runs `body`, and then `cleanup`. The cleanup is awaited whether the body returned, failed, panicked or was dropped
+/// (even before its first poll).
 ///
 /// ```
 /// use roundel::{cancel::with_cleanup, time};
@@ -377,7 +378,8 @@ where
                 Ok(poll) => {
                     let _ = ready!(poll);
                 }
-                // A cleanup that has panicked is over. If the body panicked as well, that panic is the cause and is kept.
+                // A cleanup that has panicked is over. If the body panicked as well, that panic is the cause and is
+                // kept.
                 Err(payload) if result.is_ok() => *result = Err(payload),
                 Err(payload) => swallow(|| drop(payload)),
             }

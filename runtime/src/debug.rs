@@ -1,16 +1,16 @@
 //! Warnings about tasks that hold up the loop, and about panics that go unnoticed.
 //!
-//! Facts. A task that computes for long, or makes a blocking call, stops all other tasks. From outside, that looks the same
-//! as a busy machine. If a task panics and its handle was dropped, only the panic hook reports it.
+//! Facts. A task that computes for long, or makes a blocking call, stops all other tasks. From outside, that looks the
+//! same as a busy machine. If a task panics and its handle was dropped, only the panic hook reports it.
 //!
 //! What follows. A sink for the probe's events, which measures each poll and knows where each task was spawned. Without
 //! `Builder::debug` there is no sink, and none of this costs anything.
 //!
 //! Contract. A poll that takes longer than 100 ms causes one warning, with the task, where it was spawned, and how long
-//! the poll took. A task that awaits for long causes none, because it does not hold up others. A panic causes a warning as
-//! soon as it is certain that no handle will deliver it. Polls are measured with the real clock, even in virtual time.
-//! Warnings go to standard error; if it cannot be written to, the warning is lost and the loop goes on. If the program's
-//! own sink panics, it is dropped and the warnings go on.
+//! the poll took. A task that awaits for long causes none, because it does not hold up others. A panic causes a warning
+//! as soon as it is certain that no handle will deliver it. Polls are measured with the real clock, even in virtual
+//! time. Warnings go to standard error; if it cannot be written to, the warning is lost and the loop goes on. If the
+//! program's own sink panics, it is dropped and the warnings go on.
 //!
 //! What it does not know: what the task was doing. For that there are profilers.
 
@@ -38,7 +38,8 @@ pub(crate) fn watch(mut inner: Option<Sink>) -> Sink {
 }
 
 struct Watch {
-    /// Where the task in each slot was spawned. A slot gets a new tenant only when its old one can no longer be reported.
+    /// Where the task in each slot was spawned. A slot gets a new tenant only when its old one can no longer be
+    /// reported.
     spawned_at: HashMap<usize, &'static Location<'static>>,
     /// Runs since the start of the current poll; `None` between polls.
     poll: Option<Stopwatch>,

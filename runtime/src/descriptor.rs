@@ -1,11 +1,11 @@
 //! Any descriptor, made awaitable: what asyncio calls `add_reader`.
 //!
 //! Facts. A type of the standard library has its own methods to read and write, and they do not report to us what they
-//! found. And `epoll` refuses some descriptors, such as those of files on disk, because the kernel treats them as always
-//! ready.
+//! found. And `epoll` refuses some descriptors, such as those of files on disk, because the kernel treats them as
+//! always ready.
 //!
-//! What follows. [`AsyncFd`] asks the kernel again each time before it waits, so it does not matter which code has read.
-//! Descriptors that cannot be waited for count as always ready.
+//! What follows. [`AsyncFd`] asks the kernel again each time before it waits, so it does not matter which code has
+//! read. Descriptors that cannot be waited for count as always ready.
 //!
 //! What it does not know: what the descriptor is.
 
@@ -81,8 +81,8 @@ impl<T: AsFd> AsyncFd<T> {
         self.source.into_inner().0
     }
 
-    /// Waits until reading is worth a try. This asks the kernel each time (one system call), so the descriptor may be read
-    /// in any way.
+    /// Waits until reading is worth a try. This asks the kernel each time (one system call), so the descriptor may be
+    /// read in any way.
     ///
     /// # Errors
     ///

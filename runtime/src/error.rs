@@ -1,10 +1,10 @@
 //! Why there is no output.
 //!
-//! Facts. A task, or a job on another thread, may end without returning: it was cancelled, it panicked, or it never began.
-//! Its handle reports that in every case.
+//! Facts. A task, or a job on another thread, may end without returning: it was cancelled, it panicked, or it never
+//! began. Its handle reports that in every case.
 //!
-//! Contract. One error type for all of them. It says what happened, and to which task. The payload of a panic can be taken
-//! out.
+//! Contract. One error type for all of them. It says what happened, and to which task. The payload of a panic can be
+//! taken out.
 
 use std::any::Any;
 use std::fmt;
@@ -85,8 +85,8 @@ impl JoinError {
         JoinError { task: None, cause: Cause::NoThread(error) }
     }
 
-    /// Whether it was dropped before it was done, by its handle or by the shutdown of its loop. Also true if the shutdown
-    /// has dropped its output before it was fetched.
+    /// Whether it was dropped before it was done, by its handle or by the shutdown of its loop. Also true if the
+    /// shutdown has dropped its output before it was fetched.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         matches!(self.cause, Cause::Cancelled | Cause::NeverRan | Cause::Unfetched)
@@ -122,11 +122,13 @@ impl JoinError {
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Two causes have messages without a subject, because nothing had begun.
         match &self.cause {
             Cause::NeverRan => return f.write_str("the runtime was gone before the task could begin"),
             Cause::NoThread(error) => return write!(f, "no thread could be started for the job: {error}"),
             Cause::Cancelled | Cause::Unfetched | Cause::Panicked(_) => {}
         }
+        // The others say first what ended, then how.
         match self.task {
             Some(task) => write!(f, "task {task} ")?,
             None => f.write_str("the job ")?,
@@ -191,9 +193,11 @@ mod tests {
             ];
             let said_yes: Vec<&str> =
                 answers.iter().filter(|answer| answer.1).map(|answer| answer.0).collect();
+            // Exactly one question is answered with yes, and only a missing thread has a source.
             assert_eq!(said_yes, [yes], "{error}");
             assert!(error.to_string().starts_with(text), "{error}");
             assert_eq!(error.source().is_some(), yes == "no thread", "{error}");
+            // `into_panic` gives the payload of a panic, and refuses all other errors.
             let message = error.to_string();
             match contain(move || error.into_panic()) {
                 Ok(payload) => assert_eq!((yes, payload.downcast_ref()), ("panic", Some(&"ouch"))),

@@ -1,8 +1,8 @@
 //! How several futures become one.
 //!
-//! Facts. Awaiting futures one after the other takes the sum of their times; awaiting them together takes the longest of
-//! them. A program that starts several futures has to say what becomes of the others when one fails, and which task waits
-//! for them.
+//! Facts. Awaiting futures one after the other takes the sum of their times; awaiting them together takes the longest
+//! of them. A program that starts several futures has to say what becomes of the others when one fails, and which task
+//! waits for them.
 //!
 //! Contract. Ordinary futures, for any executor ([`shield`] spawns a task of ours). A future that was not woken is not
 //! polled, except the arms of [`select!`], which are few.

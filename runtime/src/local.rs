@@ -1,11 +1,11 @@
 //! Values that belong to a task rather than to a thread: a request's id, a user, a deadline.
 //!
-//! Facts. Tasks take turns on one thread, so they all share a thread-local. A value that a task hands down to the tasks it
-//! spawns must not depend on which of them runs when.
+//! Facts. Tasks take turns on one thread, so they all share a thread-local. A value that a task hands down to the tasks
+//! it spawns must not depend on which of them runs when.
 //!
-//! Contract. [`task_local!`](crate::task_local) declares a key. A task that sets it sees its own value from then on, and
-//! every task that it spawns afterwards starts with the same value. The two share the value, which is not cloned, until
-//! either of them sets another. Outside a task a key has no value.
+//! Contract. [`task_local!`](crate::task_local) declares a key. A task that sets it sees its own value from then on,
+//! and every task that it spawns afterwards starts with the same value. The two share the value, which is not cloned,
+//! until either of them sets another. Outside a task a key has no value.
 //!
 //! | method | cancel safe |
 //! |---|---|
@@ -26,7 +26,8 @@ use crate::core::panics::{self, contain};
 
 /// A key declared by [`task_local!`](crate::task_local).
 pub struct LocalKey<T: 'static> {
-    /// A key is identified by its address. This byte gives it one of its own: statics of size zero may share an address.
+    /// A key is identified by its address. This byte gives it one of its own: statics of size zero may share an
+    /// address.
     _place: u8,
     value: PhantomData<fn(T) -> T>,
 }
@@ -105,7 +106,8 @@ impl<T: 'static> LocalKey<T> {
         Rc::clone(value).downcast().ok()
     }
 
-    /// Sets the value, or removes it; returns the old one. If no task runs, nothing can keep a value, and it comes back.
+    /// Sets the value, or removes it; returns the old one. If no task runs, nothing can keep a value, and it comes
+    /// back.
     fn replace(&'static self, value: Option<Rc<dyn Any>>) -> Option<Rc<dyn Any>> {
         let context = context::current().filter(|context| context.executor.running().is_some());
         let Some(context) = context else { return value };

@@ -130,7 +130,8 @@ impl Command {
         self
     }
 
-    /// Sets whether the child is killed (`SIGKILL`) when its [`Child`] is dropped before it has ended. The default is no.
+    /// Sets whether the child is killed (`SIGKILL`) when its [`Child`] is dropped before it has ended. The default is
+    /// no.
     pub fn kill_on_drop(&mut self, kill: bool) -> &mut Command {
         self.kill_on_drop = kill;
         self
@@ -142,8 +143,8 @@ impl Command {
         &self.std
     }
 
-    /// The command of `std` inside, for everything else that it can do: `uid`, `process_group`, `arg0`. Set stdin, stdout
-    /// and stderr here instead, or [`output`](Command::output) does not know that they were set.
+    /// The command of `std` inside, for everything else that it can do: `uid`, `process_group`, `arg0`. Set stdin,
+    /// stdout and stderr here instead, or [`output`](Command::output) does not know that they were set.
     pub fn as_std_mut(&mut self) -> &mut std::process::Command {
         &mut self.std
     }
@@ -191,8 +192,8 @@ impl Command {
         }
     }
 
-    /// Starts the program at once, and waits for its end and for all of its output. Unless set otherwise, its `stdin` is
-    /// empty, and both `stdout` and `stderr` are collected.
+    /// Starts the program at once, and waits for its end and for all of its output. Unless set otherwise, its `stdin`
+    /// is empty, and both `stdout` and `stderr` are collected.
     ///
     /// # Errors
     ///
@@ -205,7 +206,7 @@ impl Command {
     pub fn output(&mut self) -> impl Future<Output = io::Result<Output>> + use<> {
         self.set_unset([Stdio::null, Stdio::piped, Stdio::piped]);
         let child = self.spawn();
-        // Back to the defaults of `spawn`, for the next call.
+        // The next call starts again from the defaults of `spawn`.
         self.set_unset([Stdio::inherit, Stdio::inherit, Stdio::inherit]);
         async move { child?.wait_with_output().await }
     }
@@ -269,9 +270,9 @@ impl Child {
         self.process.kill_on_drop = kill;
     }
 
-    /// Waits for the child's end, and returns how it ended. It can be called again and returns the same. It closes `stdin`
-    /// first, or both processes might wait for each other. If the output goes into pipes, it has to be read in the
-    /// meantime: see [`wait_with_output`](Child::wait_with_output).
+    /// Waits for the child's end, and returns how it ended. It can be called again and returns the same. It closes
+    /// `stdin` first, or both processes might wait for each other. If the output goes into pipes, it has to be read in
+    /// the meantime: see [`wait_with_output`](Child::wait_with_output).
     ///
     /// # Errors
     ///
@@ -330,7 +331,8 @@ impl Child {
         self.process.send(Signal::TERM)
     }
 
-    /// Sends the child a signal, with a number as in [`signal`](crate::signal). Nothing happens if it has already ended.
+    /// Sends the child a signal, with a number as in [`signal`](crate::signal). Nothing happens if it has already
+    /// ended.
     ///
     /// # Errors
     ///
@@ -354,6 +356,7 @@ async fn both<T>(one: impl Future<Output = T>, two: impl Future<Output = T>) -> 
     let (mut one, mut two) = (pin!(one), pin!(two));
     let (mut first, mut second) = (None, None);
     std::future::poll_fn(|cx| {
+        // Poll each future until it has given its output.
         if first.is_none()
             && let Poll::Ready(output) = one.as_mut().poll(cx)
         {

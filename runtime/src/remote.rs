@@ -1,12 +1,12 @@
 //! Starting work on a loop from another thread, and waiting for it there.
 //!
-//! Facts. Futures need not be `Send`, so a future cannot be handed to a loop; but a closure that *makes* one can. The caller
-//! may be a plain thread without a loop, or a task of another loop.
+//! Facts. Futures need not be `Send`, so a future cannot be handed to a loop; but a closure that *makes* one can. The
+//! caller may be a plain thread without a loop, or a task of another loop.
 //!
 //! What follows. [`Remote::spawn`] sends the closure through the inbox. On the loop's own thread the closure makes the
-//! future, which is polled and dropped there (invariant 10). Besides the closure, only the result crosses the threads and
-//! must be `Send`. It waits in a `Reply` for an `.await` or a blocking `.wait()`. It is there when the task is over: the
-//! future has been dropped, and its cleanup, if it leaves one, is done.
+//! future, which is polled and dropped there (invariant 10). Besides the closure, only the result crosses the threads
+//! and must be `Send`. It waits in a `Reply` for an `.await` or a blocking `.wait()`. It is there when the task is
+//! over: the future has been dropped, and its cleanup, if it leaves one, is done.
 //!
 //! Cancel safety: a `RemoteHandle` that is no longer polled loses nothing. Dropping it detaches the task.
 
@@ -69,8 +69,8 @@ impl Remote {
     {
         let promise = Promise { reply: Arc::new(Reply::new()), task: None };
         let handle = RemoteHandle { reply: Arc::clone(&promise.reply), inbox: Arc::clone(&self.inbox) };
-        // If the inbox refuses the errand, it is dropped here, which is fine because `f` is `Send`. Dropping the promise
-        // answers the handle.
+        // If the inbox refuses the errand, it is dropped here, which is fine because `f` is `Send`. Dropping the
+        // promise answers the handle.
         drop(self.inbox.send(Box::new(move || promise.keep(f))));
         handle
     }

@@ -1,13 +1,13 @@
 //! A result on its way from one thread to another.
 //!
-//! Facts. The side that waits for a result and the side that brings it are on different threads, and either may be first.
-//! Either may also go away: then the result is no longer wanted, or will never come.
+//! Facts. The side that waits for a result and the side that brings it are on different threads, and either may be
+//! first. Either may also go away: then the result is no longer wanted, or will never come.
 //!
-//! What follows. A place for one result and one waker, protected by a lock of its own. The first result counts. A result
-//! that comes later, or is no longer wanted, is dropped by the side that brings it.
+//! What follows. A place for one result and one waker, protected by a lock of its own. The first result counts. A
+//! result that comes later, or is no longer wanted, is dropped by the side that brings it.
 //!
-//! Invariants. 4, which here concerns the lock: a waker is cloned before the lock is taken; values are dropped and wakers
-//! woken after it is released.
+//! Invariants. 4, which here concerns the lock: a waker is cloned before the lock is taken; values are dropped and
+//! wakers woken after it is released.
 //!
 //! What it does not know: how the result comes about.
 
@@ -68,7 +68,7 @@ impl<T> Reply<T> {
         self.lock().finished
     }
 
-    /// Takes the result, or leaves a waker. `what` is the name of the handle, for the panic message.
+    /// Takes the result, or leaves a waker. `what` names the handle in the panic message.
     #[track_caller]
     pub(crate) fn poll(&self, cx: &Context<'_>, what: &str) -> Poll<Result<T, JoinError>> {
         ready!(context::spend(cx.waker()));

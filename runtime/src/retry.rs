@@ -132,6 +132,7 @@ impl Iterator for Delays {
         if self.made + 1 >= attempts {
             return None;
         }
+        // The delay without jitter, then the jitter.
         let whole = scaled(base, factor.powf(f64::from(self.made))).min(max);
         self.made += 1;
         self.last = match jitter {
@@ -205,6 +206,7 @@ pub async fn retry_if<T, E>(
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
+        // Wait and try again, unless this was the last attempt or the error will not go away.
         match delays.next() {
             Some(delay) if is_transient(&error) => time::sleep(delay).await,
             _ => return Err(error),

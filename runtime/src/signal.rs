@@ -1,11 +1,11 @@
 //! Signals of the operating system, as futures and streams.
 //!
-//! Facts. A signal may arrive between any two instructions, on any thread, and its handler may neither lock nor allocate.
-//! Two signals of one kind that arrive before the first was handled are one. Most signals end a program that has not asked
-//! for them. If it asked once and no longer listens, they should end it again.
+//! Facts. A signal may arrive between any two instructions, on any thread, and its handler may neither lock nor
+//! allocate. Two signals of one kind that arrive before the first was handled are one. Most signals end a program that
+//! has not asked for them. If it asked once and no longer listens, they should end it again.
 //!
-//! What follows. A handler (of `signal-hook`, which also calls the handlers that were there before) sets a flag and writes
-//! a byte into a socket. The loop waits for the byte and looks at the flag:
+//! What follows. A handler (of `signal-hook`, which also calls the handlers that were there before) sets a flag and
+//! writes a byte into a socket. The loop waits for the byte and looks at the flag:
 //!
 //! ```text
 //!   handler                          listener
@@ -13,10 +13,10 @@
 //!   write a byte ───── socket ─────► read the socket; empty? wait for it; look again
 //! ```
 //!
-//! The flag is set before the byte is written, so after a listener has seen the socket empty, a byte will follow the next
-//! flag. If the socket is full, the byte is not needed. Each [`Signals`] has flags and a socket of its own, so any number
-//! of them, in any number of loops, receive every signal. A table of the process counts them. While there is no listener
-//! for a signal, it does what it did before the first one came (`heard`).
+//! The flag is set before the byte is written, so after a listener has seen the socket empty, a byte will follow the
+//! next flag. If the socket is full, the byte is not needed. Each [`Signals`] has flags and a socket of its own, so any
+//! number of them, in any number of loops, receive every signal. A table of the process counts them. While there is no
+//! listener for a signal, it does what it did before the first one came (`heard`).
 //!
 //! Contract. After a signal, at least one is delivered to every `Signals` that listened then; how many is not promised.
 //! Listening begins when `ctrl_c`, `terminate`, `shutdown` or `Signals::new` is *called*, not when the result is first
@@ -74,8 +74,8 @@ pub const WINCH: i32 = signal_hook::consts::SIGWINCH;
 
 /// Waits for Ctrl-C (`SIGINT`), which until then does not end the process.
 ///
-/// It listens from this call on. When it is over or dropped, and nothing else listens, the next Ctrl-C ends the process as
-/// usual. So users can press it twice if they do not want to wait for a clean end.
+/// It listens from this call on. When it is over or dropped, and nothing else listens, the next Ctrl-C ends the process
+/// as usual. So users can press it twice if they do not want to wait for a clean end.
 ///
 /// ```no_run
 /// roundel::run(async {
@@ -180,14 +180,15 @@ impl First {
 /// .unwrap();
 /// ```
 pub struct Signals {
-    // The fields are dropped in this order: first the handlers, so that nothing is written into the socket any more; last
-    // the count.
+    // The fields are dropped in this order: first the handlers, so that nothing is written into the socket any more;
+    // last the count.
     handlers: Vec<Handlers>,
     /// The end of the socket into which the handlers write.
     bytes: AsyncFd<UnixStream>,
-    /// The index of the signal to look at first. It moves on with each signal, so that a flood of one does not hide the others.
+    /// The index of the signal to look at first. It moves on with each signal, so that a flood of one does not hide the
+    /// others.
     next: usize,
-    /// Counts us as a listener, for each signal.
+    /// Counts us as a listener to each signal.
     _heard: Vec<Heard>,
 }
 
@@ -204,9 +205,9 @@ impl Signals {
     ///
     /// # Errors
     ///
-    /// If a number is not a signal; for `SIGKILL` and `SIGSTOP`, which no process can catch; for `SIGSEGV`, `SIGILL` and
-    /// `SIGFPE`, after which a program cannot go on; if no signal is given. Also if the operating system reports an error:
-    /// one descriptor is needed for each signal, and one more.
+    /// If a number is not a signal; for `SIGKILL` and `SIGSTOP`, which no process can catch; for `SIGSEGV`, `SIGILL`
+    /// and `SIGFPE`, after which a program cannot go on; if no signal is given. Also if the operating system reports an
+    /// error: one descriptor is needed for each signal, and one more.
     ///
     /// # Panics
     ///
@@ -287,7 +288,8 @@ impl fmt::Debug for Signals {
 }
 
 impl Handlers {
-    /// The system runs handlers in the order in which they are registered, so the flag is set before the byte is written.
+    /// The system runs handlers in the order in which they are registered, so the flag is set before the byte is
+    /// written.
     fn new(signal: i32, write: &UnixStream) -> io::Result<Handlers> {
         let write = write.try_clone()?;
         let came = Arc::new(AtomicBool::new(false));

@@ -1,11 +1,12 @@
 //! Starting tasks, giving way, and asking which task is running.
 //!
-//! Facts. A future does nothing until it is polled; a *task* is a future that the loop polls. Calling an `async fn` starts
-//! nothing; [`spawn`] does.
+//! Facts. A future does nothing until it is polled; a *task* is a future that the loop polls. Calling an `async fn`
+//! starts nothing; [`spawn`] does.
 //!
-//! Contract. `spawn` returns at once. The task goes to the back of the queue of tasks that were spawned or woken by tasks,
-//! and is first polled when its turn comes. The loop owns it: it runs even if its handle is dropped. [`yield_now`] moves the
-//! running task to the back of that queue. Awaiting a future that is ready does not give way at all.
+//! Contract. `spawn` returns at once. The task goes to the back of the queue of tasks that were spawned or woken by
+//! tasks, and is first polled when its turn comes. The loop owns it: it runs even if its handle is dropped.
+//! [`yield_now`] moves the running task to the back of that queue. Awaiting a future that is ready does not give way at
+//! all.
 //!
 //! What it does not know: how a task is stored or polled.
 
@@ -76,9 +77,9 @@ where
     JoinHandle::new(executor, id)
 }
 
-/// Runs a cleanup after its future was dropped. If its task is being cancelled, that task goes on as the cleanup, so that a
-/// task that awaits the handle awaits the cleanup. Otherwise the cleanup becomes a task of its own. Outside a loop it is
-/// dropped.
+/// Runs a cleanup after its future was dropped. If its task is being cancelled, that task goes on as the cleanup, so
+/// that a task that awaits the handle awaits the cleanup. Otherwise the cleanup becomes a task of its own. Outside a
+/// loop it is dropped.
 pub(crate) fn leave_cleanup(cleanup: Cleanup) {
     let Some(context) = context::current() else { return swallow(|| drop(cleanup)) };
     if let Err(cleanup) = context.executor.leave_cleanup(cleanup) {
@@ -152,8 +153,8 @@ pub fn count() -> usize {
     context::current().map_or(0, |context| context.executor.live())
 }
 
-/// Gives way: every task that is ready and was woken by a task runs before this one goes on. (Tasks that were woken by the
-/// kernel, a deadline or another thread are in a second queue; the two queues take turns.)
+/// Gives way: every task that is ready and was woken by a task runs before this one goes on. (Tasks that were woken by
+/// the kernel, a deadline or another thread are in a second queue; the two queues take turns.)
 ///
 /// ```
 /// use std::{cell::RefCell, rc::Rc};
@@ -203,17 +204,18 @@ impl Future for YieldNow {
     }
 }
 
-/// Counts one operation against the budget of the running task. Use it in futures of your own that may be ready many times
-/// in a row; the futures of this crate count themselves.
+/// Counts one operation against the budget of the running task. Use it in futures of your own that may be ready many
+/// times in a row; the futures of this crate count themselves.
 ///
-/// The rule: each await of a future of this crate is an operation. A poll of a task may do 128 of them, and the next one
-/// gives way. Then this returns `Pending`: the task has been woken, and will be polled again after the others. Your future
-/// should return `Pending` as well, before it has done anything. Outside a loop there is no budget, and this is always
-/// ready.
+/// The rule: each await of a future of this crate is an operation. A poll of a task may do 128 of them, and the next
+/// one gives way. Then this returns `Pending`: the task has been woken, and will be polled again after the others. Your
+/// future should return `Pending` as well, before it has done anything. Outside a loop there is no budget, and this is
+/// always ready.
 ///
-/// [`timeout`](crate::time::timeout), `select!`, `race` and the other combinators poll each of their futures with at least
-/// half a budget, and pay for what it used. So they never mistake a future that has only run out of budget for one that is
-/// not ready. A combinator of another crate that polls just once, like `now_or_never`, cannot tell the two apart.
+/// [`timeout`](crate::time::timeout), `select!`, `race` and the other combinators poll each of their futures with at
+/// least half a budget, and pay for what it used. So they never mistake a future that has only run out of budget for
+/// one that is not ready. A combinator of another crate that polls just once, like `now_or_never`, cannot tell the two
+/// apart.
 ///
 /// ```
 /// use std::task::{Poll, ready};

@@ -1,7 +1,7 @@
 //! Finding out what a program does when it is dropped, delayed or run in another order.
 //!
-//! Facts. A future can be dropped at each of its `.await`s, before it is woken there or after. Those are few places, and a
-//! test can try all of them. Waiting "a little" for other tasks is slow and proves nothing.
+//! Facts. A future can be dropped at each of its `.await`s, before it is woken there or after. Those are few places,
+//! and a test can try all of them. Waiting "a little" for other tasks is slow and proves nothing.
 //!
 //! Contract. [`at_every_await`] runs a program once for each place. [`settle`] returns when no other task can go on. A
 //! [`Sequencer`] makes tasks go on in a fixed order.
@@ -16,9 +16,9 @@ use crate::core::context;
 use crate::task::{spend_budget, yield_now};
 use crate::waiting::WaitQueue;
 
-/// Runs `program` again and again, each time with a [`Cut`] at another place. The future that the program runs through the
-/// cut is dropped at its first `.await`, before or after it was woken there; the next time at its second; and so on,
-/// until it comes to its end. Returns the number of places.
+/// Runs `program` again and again, each time with a [`Cut`] at another place. The future that the program runs through
+/// the cut is dropped at its first `.await`, before or after it was woken there; the next time at its second; and so
+/// on, until it comes to its end. Returns the number of places.
 ///
 /// ```
 /// use roundel::{channel, group, testing};
@@ -64,13 +64,14 @@ pub struct Cut {
 }
 
 impl Cut {
-    /// A cut at this place only. At place 0 the future is dropped before it is polled, at place 1 when it first returns
+    /// A cut at this place only. At place 0 the future is dropped before it is polled; at place 1 when it first returns
     /// `Pending`, at place 2 when it has been woken after that, and so on.
     pub fn at(place: usize) -> Cut {
         Cut { place, at: Cell::new(0), made: Cell::new(false) }
     }
 
-    /// Runs `future` up to the place of the cut. `None` if it was dropped there. (Futures that run after that are not cut.)
+    /// Runs `future` up to the place of the cut. `None` if it was dropped there. (Futures that run after that are not
+    /// cut.)
     pub async fn run<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut future = pin!(Some(future));
         std::future::poll_fn(|cx| {
@@ -107,7 +108,7 @@ impl Cut {
     }
 }
 
-/// Waits until no other task can go on: all of them wait for a deadline, for the kernel, for another thread, or for us.
+/// Waits until no other task can go on, because each waits for a deadline, the kernel, another thread or the caller.
 ///
 /// Only one task at a time may settle: of two tasks that do, each keeps the other from settling, and neither returns.
 ///

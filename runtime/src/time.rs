@@ -4,12 +4,12 @@
 //! duration can be longer than any clock can count.
 //!
 //! Contract. Invariant 9: a sleep never ends early, whatever `Duration` it is given. Nothing is registered before the
-//! first poll, and a dropped sleep leaves nothing behind. Every sleep gives way at least once, even a sleep of zero, so a
-//! loop of sleeps does not starve other tasks. A deadline is kept in nanoseconds; on a quiet machine a task runs about
-//! ten microseconds after it. With `Builder::virtual_time` it runs exactly at its deadline.
+//! first poll, and a dropped sleep leaves nothing behind. Every sleep gives way at least once, even a sleep of zero, so
+//! a loop of sleeps does not starve other tasks. A deadline is kept in nanoseconds; on a quiet machine a task runs
+//! about ten microseconds after it. With `Builder::virtual_time` it runs exactly at its deadline.
 //!
-//! What is not promised. Time goes on while a task computes: a deadline that passes in that time is noticed afterwards. A
-//! deadline more than 584 years after the runtime was built does not come.
+//! What is not promised. Time goes on while a task computes: a deadline that passes in that time is noticed afterwards.
+//! A deadline more than 584 years after the runtime was built does not come.
 //!
 //! | method | cancel safe |
 //! |---|---|
@@ -43,8 +43,8 @@ pub fn now() -> Instant {
     context.clock.instant(context.clock.now())
 }
 
-/// Waits for `duration`, and not a nanosecond less. With [`Duration::MAX`], or any duration over 584 years, it never ends.
-/// (In tokio, such a sleep ends after about 30 years.)
+/// Waits for `duration`, and not a nanosecond less. With [`Duration::MAX`], or any duration over 584 years, it never
+/// ends. (In tokio, such a sleep ends after about 30 years.)
 ///
 /// ```
 /// use std::time::Duration;
@@ -69,8 +69,8 @@ pub fn sleep(duration: Duration) -> Sleep {
     })
 }
 
-/// Waits until `deadline`. If that has already passed, it gives way once, so that a loop of such sleeps does not hold up
-/// other tasks. (In tokio, it is ready at once.)
+/// Waits until `deadline`. If that has already passed, it gives way once, so that a loop of such sleeps does not hold
+/// up other tasks. (In tokio, it is ready at once.)
 ///
 /// # Panics
 ///
@@ -92,8 +92,8 @@ pub struct Sleep {
 
 #[derive(Clone, Copy)]
 enum SleepState {
-    /// Not polled yet, or a sleep without end, which is never registered. `due` is true if the deadline had passed when the
-    /// sleep was made.
+    /// Not polled yet, or a sleep without end, which is never registered. `due` is true if the deadline had passed when
+    /// the sleep was made.
     New { due: bool },
     /// Registered with the timers, from the first poll until the sleep is over, reset or dropped.
     Pending(Key),

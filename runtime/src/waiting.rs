@@ -1,13 +1,13 @@
 //! A line of waiters: the one queue under every lock, semaphore, event, barrier and channel.
 //!
-//! Facts. A waiter may be dropped at any time: before it is called, or after it was called and before it is polled again.
-//! The caller cannot know. Most waiters are called in the order in which they came.
+//! Facts. A waiter may be dropped at any time: before it is called, or after it was called and before it is polled
+//! again. The caller cannot know. Most waiters are called in the order in which they came.
 //!
 //! What follows. The line is a doubly linked list inside a slab. To join at its end, to be called from its front and to
-//! leave from the middle each take the same few steps, however long the line is. A waiter that is called leaves the line
-//! at once, but it keeps its *entry*, which now holds what it was called with (the grant, `G`). Its next poll collects
-//! that. If it is dropped instead, [`leave`](WaitQueue::leave) returns the grant to the primitive, which passes it on:
-//! nothing that was meant for a dropped waiter is lost (invariant 13).
+//! leave from the middle each take the same few steps, however long the line is. A waiter that is called leaves the
+//! line at once, but it keeps its *entry*, which now holds what it was called with (the grant, `G`). Its next poll
+//! collects that. If it is dropped instead, [`leave`](WaitQueue::leave) returns the grant to the primitive, which
+//! passes it on: nothing that was meant for a dropped waiter is lost (invariant 13).
 //!
 //! ```text
 //!              poll: join                call                 poll: collect
@@ -19,9 +19,9 @@
 //! A task whose budget is used up has to give way, even if what it asks for is there. So that it does not lose its
 //! position, it is called at once, and its next poll collects the grant. The order stays first come, first served.
 //!
-//! Invariants. 3: calling a waiter only enqueues its task. 4: a waker is cloned, woken and dropped with nothing borrowed.
-//! Cloning a waker may run foreign code, which may change what is waited for. So the attempt is made again after the
-//! clone and before joining: no wake-up can be missed in between.
+//! Invariants. 3: calling a waiter only enqueues its task. 4: a waker is cloned, woken and dropped with nothing
+//! borrowed. Cloning a waker may run foreign code, which may change what is waited for. So the attempt is made again
+//! after the clone and before joining: no wake-up can be missed in between.
 //!
 //! What it does not know: what is waited for. `R` is what a waiter asks for (a number of permits, say), `G` is what it
 //! is given. It works under any executor; the probe hears of a wait only inside a loop of ours.
@@ -57,7 +57,8 @@ struct Line<R, G> {
 }
 
 enum Entry<R, G> {
-    /// In line, between the waiters at `before` and `after` (`NONE` at the ends). From `join` until it is called or leaves.
+    /// In line, between the waiters at `before` and `after` (`NONE` at the ends). From `join` until it is called or
+    /// leaves.
     Waiting { request: R, waiter: Waiter, before: usize, after: usize },
     /// No longer in line. The grant lies here until the waiter collects it or leaves.
     Called(G),
@@ -120,8 +121,8 @@ impl<R: Copy, G> WaitQueue<R, G> {
         if self.is_empty() { None } else { self.line.borrow().first() }
     }
 
-    /// Asks for a grant. If `attempt` does not give one at once, the waiter joins the line; later polls collect the grant.
-    /// The first poll counts as one operation of the task's budget.
+    /// Asks for a grant. If `attempt` does not give one at once, the waiter joins the line; later polls collect the
+    /// grant. The first poll counts as one operation of the task's budget.
     #[inline]
     pub(crate) fn poll(
         &self,
@@ -164,8 +165,8 @@ impl<R: Copy, G> WaitQueue<R, G> {
         Poll::Pending
     }
 
-    /// The same for a task that has to give way, but must not lose its position by that. What it could have now is kept in
-    /// an entry, as if the task had been called; if there is nothing, it joins the line.
+    /// The same for a task that has to give way, but must not lose its position by that. What it could have now is kept
+    /// in an entry, as if the task had been called; if there is nothing, it joins the line.
     #[cold]
     pub(crate) fn poll_without_budget(
         &self,
@@ -265,8 +266,8 @@ impl<R: Copy, G> WaitQueue<R, G> {
         self.line.borrow_mut().spare = called;
     }
 
-    /// Waits in line. If the future is dropped while it waits, `missed` is called: with the grant if it had been called,
-    /// with `None` if it stood in line.
+    /// Waits in line. If the future is dropped while it waits, `missed` is called: with the grant if it had been
+    /// called, with `None` if it stood in line.
     #[inline]
     pub(crate) fn wait<A, M>(&self, request: R, attempt: A, missed: M) -> Wait<'_, R, G, A, M>
     where
@@ -417,8 +418,8 @@ impl<R: Copy, G> Line<R, G> {
         matches!(&self.entries[place], Entry::Waiting { waiter, .. } if !waiter.is(fresh))
     }
 
-    /// Replaces the waker of a waiter in line. Returns the one that is not needed: the old one, or `fresh` if the waiter
-    /// has been called.
+    /// Replaces the waker of a waiter in line. Returns the one that is not needed: the old one, or `fresh` if the
+    /// waiter has been called.
     fn renew(&mut self, place: usize, fresh: Waiter) -> Waiter {
         match &mut self.entries[place] {
             Entry::Waiting { waiter, .. } => std::mem::replace(waiter, fresh),
@@ -431,7 +432,7 @@ impl<R: Copy, G> Line<R, G> {
 pub(crate) struct Watched {
     what: &'static str,
     number: Cell<u64>,
-    /// Who has it, as far as is known: noted only while somebody watches.
+    /// The task that has it, as far as is known. Only recorded while the probe has a sink.
     pub(crate) holder: Cell<Option<TaskId>>,
 }
 

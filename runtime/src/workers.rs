@@ -3,17 +3,17 @@
 //! Facts. A loop has one thread, and a thread that crashes ends its process. A process takes milliseconds to start and
 //! microseconds to send a message to, so jobs that take less are better sent in batches.
 //!
-//! What follows. A worker is this program, run again, which calls [`serve`] and waits for jobs on a socket. A job is the
-//! name of a function, and bytes (see `worker`), because nothing else can be sent from one process to another. (No
-//! closures, no locks, no open files; how values become bytes is up to you.) Workers are started when there are jobs for
-//! them, and kept. `Ctrl-C` reaches only the parent, which decides what to do.
+//! What follows. A worker is this program, run again, which calls [`serve`] and waits for jobs on a socket. A job is
+//! the name of a function, and bytes (see `worker`), because nothing else can be sent from one process to another. (No
+//! closures, no locks, no open files; how values become bytes is up to you.) Workers are started when there are jobs
+//! for them, and kept. `Ctrl-C` reaches only the parent, which decides what to do.
 //!
 //! Contract. The pool runs at most as many jobs at a time as it has workers. The others wait in the order in which they
 //! were first polled. If a worker dies, only the job that it was doing fails; the next job gets a new worker. A worker
 //! reports when it begins a job. If it dies before that, the job is given to another worker, and it is tried as many
-//! times as the pool has workers, and two more. A job that is dropped while it runs cannot be asked to stop, so its worker is
-//! killed, and replaced when needed. When the pool is dropped, or this process ends for any reason, the workers end, too. A
-//! pool belongs to the loop in which it is first used.
+//! times as the pool has workers, and two more. A job that is dropped while it runs cannot be asked to stop, so its
+//! worker is killed, and replaced when needed. When the pool is dropped, or this process ends for any reason, the
+//! workers end, too. A pool belongs to the loop in which it is first used.
 //!
 //! | method | cancel safe |
 //! |---|---|
@@ -122,8 +122,8 @@ impl ProcessPool {
         self.workers.size
     }
 
-    /// Runs the job that [`serve`] was given under this name. It begins when it is first polled. If it is dropped, it kills
-    /// the worker that does the job.
+    /// Runs the job that [`serve`] was given under this name. It begins when it is first polled. If it is dropped, it
+    /// kills the worker that does the job.
     pub fn run(&self, name: &str, input: impl Into<Vec<u8>>) -> Running {
         let (workers, name, input) = (Rc::clone(&self.workers), name.to_owned(), input.into());
         Running { future: Box::pin(async move { workers.run(&name, input).await }) }
@@ -212,8 +212,8 @@ impl Workers {
         }
     }
 
-    /// Gives a job to a worker, and returns that worker when it has begun the job. All idle workers may have died, so this
-    /// tries as many as the pool can have, and two more.
+    /// Gives a job to a worker, and returns that worker when it has begun the job. All idle workers may have died, so
+    /// this tries as many as the pool can have, and two more.
     async fn begin(&self, job: &[u8]) -> Result<Worker, JobError> {
         let mut tries = self.size + 2;
         loop {
@@ -325,7 +325,8 @@ impl Worker {
             ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {}
             _ => return JobError::Io(error),
         }
-        // Kill it in any case: a worker that has only closed its end is of no use, and one that is dying does not notice.
+        // Kill it in any case: a worker that has only closed its end is of no use, and one that is dying does not
+        // notice.
         let ended = match self.child.start_kill() {
             Ok(()) => self.child.wait().await,
             Err(error) => Err(error),
@@ -397,6 +398,7 @@ pub enum JobError {
     Io(io::Error),
 }
 
+/// Each message says what happened, and what to look for.
 impl fmt::Display for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -6,8 +6,9 @@
 //! What follows. The channel keeps the last `n` values. A receiver that falls further behind is told how many values it
 //! has [missed](BroadcastError::Lagged), and goes on with the oldest value that is left. `send` never waits.
 //!
-//! Contract. A receiver gets the values that are sent after it was made, in order. A clone starts at the position of its
-//! original. When the last sender is gone, the values that are kept can still be received; after them comes `Closed`.
+//! Contract. A receiver gets the values that are sent after it was made, in order. A clone starts at the position of
+//! its original. When the last sender is gone, the values that are kept can still be received; after them comes
+//! `Closed`.
 //!
 //! | method | cancel safe |
 //! |---|---|

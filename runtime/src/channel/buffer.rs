@@ -6,8 +6,8 @@
 //! What follows. Both numbers are permits: `room` for the senders, `values` for the receivers. Sending takes a permit
 //! from `room` and adds one to `values`; receiving does the reverse. A bounded channel needs no more than that: the
 //! permits decide the order, keep it fair, and deal with waiters that are dropped (invariant 13). A receiver that has
-//! been called has a *claim* to a value. The value itself stays in the buffer until the receiver is polled, so the order
-//! of the values does not depend on which receiver comes first.
+//! been called has a *claim* to a value. The value itself stays in the buffer until the receiver is polled, so the
+//! order of the values does not depend on which receiver comes first.
 //!
 //! A channel of capacity 0 is a *rendezvous*. It has room for one value in passing, and its sender waits until a
 //! receiver has taken that value. If the sender is dropped before that, it takes the value back.
@@ -113,7 +113,8 @@ impl<T> Buffer<T> {
         }
     }
 
-    /// Puts a value into the buffer; the caller has the room for it. Dropping the `Held` gives the permit to a receiver.
+    /// Puts a value into the buffer; the caller has the room for it. Dropping the `Held` gives the permit to a
+    /// receiver.
     #[inline]
     pub(crate) fn fill(&self, value: T) {
         let Store::Fifo(ring) = &self.store else { return self.sort_in(value) };
@@ -138,7 +139,8 @@ impl<T> Buffer<T> {
         Send { buffer: self, value: Some(value), key: WaitKey::default() }
     }
 
-    /// Puts a value into a rendezvous and joins the line in `taken`. The value may stay as long as the sender stands there.
+    /// Puts a value into a rendezvous and joins the line in `taken`. The value may stay as long as the sender stands
+    /// there.
     fn offer(&self, value: T, key: &mut WaitKey, cx: &mut Context<'_>) -> Result<(), T> {
         // Join first, then put the value in: a receiver that takes the value while it goes in calls the sender in line.
         let _waits = self.taken.poll_uncounted(key, (), cx, || None);
@@ -152,8 +154,8 @@ impl<T> Buffer<T> {
         Ok(())
     }
 
-    /// Takes the value of a rendezvous back, if it is still there. Its permit is taken back as well, unless a receiver has
-    /// already claimed it.
+    /// Takes the value of a rendezvous back, if it is still there. Its permit is taken back as well, unless a receiver
+    /// has already claimed it.
     fn take_back(&self) -> Option<T> {
         let value = self.store.pop()?;
         self.values.write_off(1);
@@ -188,8 +190,9 @@ impl<T> Buffer<T> {
         self.wait_for_value(key, cx, counted)
     }
 
-    /// The next value of a plain ring, if there is one and no other receiver has a claim to it. Nearly every message takes
-    /// this path. The only foreign code on it is the waker of a sender that waited for room; nothing is borrowed then.
+    /// The next value of a plain ring, if there is one and no other receiver has a claim to it. Nearly every message
+    /// takes this path. The only foreign code on it is the waker of a sender that waited for room; nothing is borrowed
+    /// then.
     #[inline]
     fn take_next(&self) -> Option<T> {
         let (Store::Fifo(ring), None | Some(1..)) = (&self.store, self.capacity) else { return None };
@@ -314,7 +317,8 @@ pub struct Send<'a, T> {
     buffer: &'a Buffer<T>,
     /// Taken when the value goes into the channel.
     value: Option<T>,
-    /// While `value` is here: its entry in the line for room. After that, in a rendezvous: its entry in the line `taken`.
+    /// While `value` is here: its entry in the line for room. After that, in a rendezvous: its entry in the line
+    /// `taken`.
     key: WaitKey,
 }
 

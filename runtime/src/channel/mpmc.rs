@@ -1,13 +1,13 @@
 //! Channels with many senders and many receivers; each value reaches one receiver.
 //!
-//! Facts. A producer that is faster than its consumer needs a limit, or memory is the limit. A stream of values ends when
-//! no sender is left.
+//! Facts. A producer that is faster than its consumer needs a limit, or memory is the limit. A stream of values ends
+//! when no sender is left.
 //!
-//! Contract. All methods take `&self`; both ends can be cloned. A value is received once. Waiters are served in the order
-//! in which they came. When the last sender is dropped, or either side calls `close`, the values in the channel can still
-//! be received; after them comes [`Closed`]. When the last receiver is dropped, the values in the channel are dropped, and
-//! a later `send` gets its value back. A bounded channel never holds more than its capacity. With capacity 0 it holds
-//! nothing: its `send` ends when a receiver has the value.
+//! Contract. All methods take `&self`; both ends can be cloned. A value is received once. Waiters are served in the
+//! order in which they came. When the last sender is dropped, or either side calls `close`, the values in the channel
+//! can still be received; after them comes [`Closed`]. When the last receiver is dropped, the values in the channel are
+//! dropped, and a later `send` gets its value back. A bounded channel never holds more than its capacity. With capacity
+//! 0 it holds nothing: its `send` ends when a receiver has the value.
 //!
 //! | method | cancel safe |
 //! |---|---|
@@ -120,8 +120,8 @@ impl<T> Sender<T> {
 
     /// Waits for room. Use it when a value must not be lost, or should not be made before there is room for it.
     ///
-    /// A permit does not keep the channel open: once it is closed, [`Permit::send`] gives the value back. (In tokio, a permit
-    /// that was reserved before `close` can still be used. Here, nothing goes into a closed channel.)
+    /// A permit does not keep the channel open: once it is closed, [`Permit::send`] gives the value back. (In tokio, a
+    /// permit that was reserved before `close` can still be used. Here, nothing goes into a closed channel.)
     ///
     /// On a channel of capacity 0 the room is for one value in passing: [`Permit::send`] does not wait for the
     /// receiver.
@@ -180,9 +180,9 @@ impl<T> Permit<'_, T> {
 
 /// The receiving end. It is also a [`Stream`].
 ///
-/// A stream does not notice when its `next` is dropped, so a waiting stream has no claim to a value. When a value comes,
-/// all waiting streams of the clones are woken, and a waiting `recv` goes first. Workers that share a channel do better with
-/// [`recv`](Receiver::recv).
+/// A stream does not notice when its `next` is dropped, so a waiting stream has no claim to a value. When a value
+/// comes, all waiting streams of the clones are woken, and a waiting `recv` goes first. Workers that share a channel do
+/// better with [`recv`](Receiver::recv).
 pub struct Receiver<T> {
     ends: Rc<Ends<T>>,
     /// Set while this receiver waits as a stream: its entry in the line.
@@ -201,8 +201,8 @@ impl<T> Receiver<T> {
         Recv::new(&self.ends.buffer)
     }
 
-    /// The next value, if there is one that is not claimed by a receiver that waited for it. (In a closed channel there are
-    /// no claims.)
+    /// The next value, if there is one that is not claimed by a receiver that waited for it. (In a closed channel there
+    /// are no claims.)
     ///
     /// # Errors
     ///

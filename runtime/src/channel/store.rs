@@ -3,8 +3,8 @@
 //! Facts. First in, first out needs a ring; last in, first out a stack; by rank, a heap. Comparing two values runs
 //! the values' own code, which may do anything, and may even use the same channel.
 //!
-//! What follows. The ring and the stack are borrowed for a moment. The values of the heap are *taken out* while they are
-//! compared, so that code that runs in the meantime finds an empty heap. Values that it puts there are merged
+//! What follows. The ring and the stack are borrowed for a moment. The values of the heap are *taken out* while they
+//! are compared, so that code that runs in the meantime finds an empty heap. Values that it puts there are merged
 //! afterwards (invariant 4).
 //!
 //! Invariant. Values of equal rank leave a heap in the order in which they came.

@@ -2,8 +2,8 @@
 //!
 //! Facts. A task that wants to know the current state does not need every earlier state.
 //!
-//! Contract. There is always a value. A receiver hears of any number of changes once. Values are handed out as `Rc`, so a
-//! receiver that keeps one does not block the sender.
+//! Contract. There is always a value. A receiver hears of any number of changes once. Values are handed out as `Rc`, so
+//! a receiver that keeps one does not block the sender.
 //!
 //! | method | cancel safe |
 //! |---|---|

@@ -1,14 +1,14 @@
 //! A child of a scope, and its handle.
 //!
-//! Facts. A child and its handle may end in either order, and each may have to wake the other. A child that ends wakes the
-//! task that awaits its handle; a handle that cancels wakes the child.
+//! Facts. A child and its handle may end in either order, and each may have to wake the other. A child that ends wakes
+//! the task that awaits its handle; a handle that cancels wakes the child.
 //!
 //! What follows. The two share a counted [`Link`]. A wrapper around the child's own future drops that future when it is
 //! over, before the handle can learn of the end.
 //!
-//! An output may hold the handle of another child, whose output holds the next handle, and so on. So the scope also keeps
-//! each output that has not been fetched. A handle that is dropped while an output is being dropped leaves its own
-//! output to the scope, which drops them in a loop instead of a recursion.
+//! An output may hold the handle of another child, whose output holds the next handle, and so on. So the scope also
+//! keeps each output that has not been fetched. A handle that is dropped while an output is being dropped leaves its
+//! own output to the scope, which drops them in a loop instead of a recursion.
 //!
 //! Invariants. 4: wakers and outputs are taken out before they are used or dropped. 11: a panic is one way to end.
 //!
@@ -45,7 +45,8 @@ struct Link<T> {
     waiter: Cell<Option<Waiter>>,
     /// The child. Set at its first poll, if there is a handle that could cancel it.
     child: Cell<Option<Waiter>>,
-    /// The output's place among those that the scope keeps. `None` until the scope has it, and after the handle is gone.
+    /// The output's place among those that the scope keeps. `None` until the scope has it, and after the handle is
+    /// gone.
     place: Cell<Option<usize>>,
     unfetched: Rc<Unfetched>,
     /// The child as the probe knows it.
@@ -103,6 +104,7 @@ where
     F: Future,
     J: FnOnce(F::Output) -> Option<T>,
 {
+    // The link is shared by the child, its handle, and the end that tells the handle.
     let link = Rc::new(Link {
         output: Cell::new(None),
         over: Cell::new(false),
@@ -210,8 +212,8 @@ where
     }
 }
 
-/// The handle of a child of a scope. Awaiting it gives the child's output. Dropping it lets the child run on, and the scope
-/// still waits for the child.
+/// The handle of a child of a scope. Awaiting it gives the child's output. Dropping it lets the child run on, and the
+/// scope still waits for the child.
 #[must_use = "to let a child run by itself, say `drop`: the scope still waits for it"]
 pub struct ScopedHandle<T> {
     link: Rc<Link<T>>,

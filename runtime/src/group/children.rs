@@ -4,8 +4,8 @@
 //!
 //! What follows. A slab of boxed futures, and the list of woken children ([`Wakes`]). A new child counts as woken. One
 //! poll of the parent polls each child at most once. Polling a child is an operation of the parent's budget, and so is
-//! each operation that the child does. When the budget is used up, the parent wakes itself and polls the rest next time.
-//! So many children do not hold up the loop, and each is polled with enough budget (see `context`).
+//! each operation that the child does. When the budget is used up, the parent wakes itself and polls the rest next
+//! time. So many children do not hold up the loop, and each is polled with enough budget (see `context`).
 //!
 //! Invariants. There are as many polls as wakes, plus one for each child. Children are dropped in the order of their
 //! places. As long as none has ended, that is the order in which they came.
@@ -61,15 +61,17 @@ impl<F: Future + ?Sized> Children<F> {
         self.next < self.batch.len()
     }
 
-    /// Polls the children that were woken, and calls `done` with the place and the output of each that ends. Stops early if
-    /// `done` says so, or if the budget of the parent is used up; the rest of the batch is kept for the next poll.
+    /// Polls the children that were woken, and calls `done` with the place and the output of each that ends. Stops
+    /// early if `done` says so, or if the budget of the parent is used up; the rest of the batch is kept for the next
+    /// poll.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         mut done: impl FnMut(usize, F::Output) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         self.wakes.set_parent(cx.waker());
-        // Take a new batch only when the old one is used up, so that no child is polled twice before another is polled once.
+        // Take a new batch only when the old one is used up, so that no child is polled twice before another is polled
+        // once.
         let had_rest = self.has_rest();
         if !had_rest {
             if self.children.capacity() > SHRINK_ABOVE && self.children.len() < FEW {
@@ -85,8 +87,8 @@ impl<F: Future + ?Sized> Children<F> {
                 done(place, output)?;
             }
         }
-        // If there was a rest, children may have been woken since without being in this batch. They have already used up
-        // their wake of the parent, so wake it again for them.
+        // If there was a rest, children may have been woken since without being in this batch. They have already used
+        // up their wake of the parent, so wake it again for them.
         if had_rest || self.has_rest() {
             cx.waker().wake_by_ref();
         }

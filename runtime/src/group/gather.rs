@@ -1,16 +1,16 @@
 //! Any number of futures of one kind: all of them, the first, or one after the other as they end.
 //!
-//! Facts. Often the number of futures is known only at run time. asyncio's `gather` returns at the first error and lets the
-//! others run on, although many people believe that it cancels them.
+//! Facts. Often the number of futures is known only at run time. asyncio's `gather` returns at the first error and lets
+//! the others run on, although many people believe that it cancels them.
 //!
-//! Contract. The futures run inside the future that awaits them, and are dropped with it. [`gather`] gives all outputs in
-//! the order of the arguments; results and errors stay side by side. [`try_gather`] returns at the first error and *drops*
-//! the others. (To let them run on, as asyncio does, `spawn` them and gather the handles.) A panic in one of them is a
-//! panic of the whole; [`gather_outcomes`] turns it into a value.
+//! Contract. The futures run inside the future that awaits them, and are dropped with it. [`gather`] gives all outputs
+//! in the order of the arguments; results and errors stay side by side. [`try_gather`] returns at the first error and
+//! *drops* the others. (To let them run on, as asyncio does, `spawn` them and gather the handles.) A panic in one of
+//! them is a panic of the whole; [`gather_outcomes`] turns it into a value.
 //!
 //! | function | cancel safe |
 //! |---|---|
-//! | `gather`, `try_gather`, `gather_outcomes`, `race`, `for_each_concurrent` | as the children: they are dropped, and so are the outputs of those that were done |
+//! | `gather`, `try_gather`, `gather_outcomes`, `race`, `for_each_concurrent` | as the children: they and their outputs are dropped |
 //! | `AsCompleted::next` | yes: outputs that are there stay until they are fetched |
 
 use std::collections::VecDeque;
@@ -96,8 +96,8 @@ impl<F: Future> Future for Gather<F> {
     }
 }
 
-/// Runs all futures at once, and gives their outputs in the order of the arguments. If one fails, it returns that error at
-/// once and drops the others.
+/// Runs all futures at once, and gives their outputs in the order of the arguments. If one fails, it returns that error
+/// at once and drops the others.
 ///
 /// ```
 /// use roundel::group::try_gather;
@@ -120,6 +120,7 @@ where
     let mut error = None;
     std::future::poll_fn(|cx| {
         ready!(context::spend(cx.waker()));
+        // The first error is kept, and stops the poll.
         let flow = all.poll_with(cx, |output| match output {
             Ok(value) => Some(Ok(value)),
             Err(first) => {
@@ -311,8 +312,8 @@ impl<F: Future> Stream for AsCompleted<F> {
     }
 }
 
-/// Calls `f` with each item and runs the futures that it returns, at most `limit` at a time. The next item is taken when
-/// there is room for its future. At most 128 futures begin in one poll, so that other tasks have their turn.
+/// Calls `f` with each item and runs the futures that it returns, at most `limit` at a time. The next item is taken
+/// when there is room for its future. At most 128 futures begin in one poll, so that other tasks have their turn.
 ///
 /// ```
 /// use std::{cell::Cell, time::Duration};

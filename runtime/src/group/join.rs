@@ -1,11 +1,11 @@
 //! A few futures of different kinds: all of them (`join!`), or the first (`select!`).
 //!
-//! Facts. The futures are known when the program is written, so they need no box: they lie inside the future that awaits
-//! them.
+//! Facts. The futures are known when the program is written, so they need no box: they lie inside the future that
+//! awaits them.
 //!
-//! Contract. `join!` gives the outputs as a tuple, and polls only the futures that were woken. `select!` polls all its arms
-//! each time, in the order in which they are written. The first that is ready wins (*biased*). The others are dropped
-//! before its expression runs, so the expression can use what they had borrowed.
+//! Contract. `join!` gives the outputs as a tuple, and polls only the futures that were woken. `select!` polls all its
+//! arms each time, in the order in which they are written. The first that is ready wins (*biased*). The others are
+//! dropped before its expression runs, so the expression can use what they had borrowed.
 //!
 //! | macro | cancel safe |
 //! |---|---|
@@ -42,8 +42,8 @@ macro_rules! __join {
     };
 }
 
-/// Runs the futures until the first is done, drops the others, and evaluates the expression of the arm that won. If several
-/// are ready, the one that is written first wins. At most 12; an arm that ends in a block needs no comma.
+/// Runs the futures until the first is done, drops the others, and evaluates the expression of the arm that won. If
+/// several are ready, the one that is written first wins. At most 12; an arm that ends in a block needs no comma.
 ///
 /// ```
 /// use std::time::Duration;
@@ -60,7 +60,8 @@ macro_rules! __join {
 /// ```
 ///
 /// `break`, `return` and `?` in an expression belong to the function around it. An arm can be switched off with a
-/// condition: `if` after the future. If all arms are off, the `else` arm runs; without one, the `select!` waits for ever.
+/// condition: `if` after the future. If all arms are off, the `else` arm runs; without one, the `select!` waits for
+/// ever.
 ///
 /// ```
 /// use roundel::group::select;
@@ -177,8 +178,8 @@ pub trait Members {
 #[doc(hidden)]
 pub trait Arms {
     type Output;
-    /// Whether any arm is switched on. It takes `&mut self` because a future that has begun may point into itself. Even a
-    /// look through a shared reference would claim that no such pointer exists.
+    /// Whether any arm is switched on. It takes `&mut self` because a future that has begun may point into itself. Even
+    /// a look through a shared reference would claim that no such pointer exists.
     fn any(&mut self) -> bool;
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Self::Output>;
 }

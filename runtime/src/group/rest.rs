@@ -3,8 +3,8 @@
 //! Facts. A child that is dropped may leave a cleanup (`with_cleanup`). When a whole task is cancelled, the executor
 //! collects such cleanups for the task. A scope that drops its children goes on, and ends only after their cleanups.
 //!
-//! What follows. The scope collects the cleanups in the same way, and awaits them itself. If it is dropped before they are
-//! done, it leaves them to its task in turn.
+//! What follows. The scope collects the cleanups in the same way, and awaits them itself. If it is dropped before they
+//! are done, it leaves them to its task in turn.
 //!
 //! What it does not know: children and scopes.
 
@@ -24,8 +24,8 @@ pub(super) struct Rest {
 }
 
 impl Rest {
-    /// Runs `f`, which drops something, and collects the cleanups that this leaves. `None` if it leaves none and there is
-    /// no panic.
+    /// Runs `f`, which drops something, and collects the cleanups that this leaves. `None` if it leaves none and there
+    /// is no panic.
     pub(super) fn of(panic: Option<Payload>, f: impl FnOnce()) -> Option<Rest> {
         let (dropped, left) = match context::current() {
             Some(context) => context.executor.collect(true, || contain(f)),

@@ -3,15 +3,15 @@
 //! Facts. A spawned task may outlive the task that spawned it, so it cannot borrow from that one. And a future can be
 //! forgotten at any time without being dropped, so no destructor can be relied on to wait for a task that borrows.
 //!
-//! What follows. A scope's children are not tasks: they lie inside the scope's own future, which polls them. If that future
-//! is dropped, they are dropped; if it is forgotten, they are never polled again. Either way no child runs after what it
-//! borrows is gone. The compiler can check this without `unsafe`.
+//! What follows. A scope's children are not tasks: they lie inside the scope's own future, which polls them. If that
+//! future is dropped, they are dropped; if it is forgotten, they are never polled again. Either way no child runs after
+//! what it borrows is gone. The compiler can check this without `unsafe`.
 //!
-//! Contract. [`scope`] ends when its body and all its children have ended, and when the cleanups of the children that it
-//! has dropped are done. A panic in any of them cancels the rest and then goes on in the task. In [`try_scope`], the first
-//! error of a child or of the body also cancels the rest; the [`GroupError`] holds all errors up to then. Cancelling means
-//! dropping: first the body, then the children in the order of their spawning. (Places are used again. So after a
-//! child has ended, the order is that of the places.)
+//! Contract. [`scope`] ends when its body and all its children have ended, and when the cleanups of the children that
+//! it has dropped are done. A panic in any of them cancels the rest and then goes on in the task. In [`try_scope`], the
+//! first error of a child or of the body also cancels the rest; the [`GroupError`] holds all errors up to then.
+//! Cancelling means dropping: first the body, then the children in the order of their spawning. (Places are used again.
+//! So after a child has ended, the order is that of the places.)
 //!
 //! | function | cancel safe |
 //! |---|---|
@@ -99,6 +99,7 @@ pub async fn try_scope<'env, R, E: 'env>(
 ) -> Result<R, GroupError<E>> {
     let scope = TryScope { scope: Scope { state: Rc::new(ScopeState::new()) }, errors: Rc::default() };
     let result = Cell::new(None);
+    // An error of the body fails the scope like that of a child.
     let body = Box::pin(contained(async {
         match body(&scope).await {
             Ok(value) => {
@@ -109,6 +110,7 @@ pub async fn try_scope<'env, R, E: 'env>(
         }
     }));
     Run::new(Rc::clone(&scope.scope.state), body).await;
+    // A body that has returned a value does not help if a child has failed.
     let errors = scope.errors.take();
     match result.take() {
         Some(value) if errors.is_empty() => Ok(value),
@@ -172,7 +174,8 @@ impl<'env> Scope<'env> {
     }
 
     /// Drops all children at the scope's next turn, including those spawned between this call and then. Their handles
-    /// report that they were cancelled. The body goes on, and may spawn more after that. The scope waits for the cleanups.
+    /// report that they were cancelled. The body goes on, and may spawn more after that. The scope waits for the
+    /// cleanups.
     pub fn cancel(&self) {
         self.state.cancelled.set(true);
         self.state.wake();
@@ -187,7 +190,8 @@ pub struct TryScope<'env, E> {
 }
 
 impl<'env, E: 'env> TryScope<'env, E> {
-    /// Starts a child. It is first polled when the body gives way. If it returns an error, the scope cancels all others.
+    /// Starts a child. It is first polled when the body gives way. If it returns an error, the scope cancels all
+    /// others.
     pub fn spawn<T: 'env, F>(&self, future: F) -> ScopedHandle<T>
     where
         F: Future<Output = Result<T, E>> + 'env,

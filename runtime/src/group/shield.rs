@@ -2,8 +2,9 @@
 //!
 //! Facts. Dropping a future cancels it. A future that must not be cut in the middle has to belong to another task.
 //!
-//! Contract. [`shield`] spawns the future as a task of its own, at once. If the task that awaits it is dropped, it goes on.
-//! If it then panics, only the panic hook reports the panic. The shutdown of the runtime cancels it like any other task.
+//! Contract. [`shield`] spawns the future as a task of its own, at once. If the task that awaits it is dropped, it goes
+//! on. If it then panics, only the panic hook reports the panic. The shutdown of the runtime cancels it like any other
+//! task.
 //!
 //! Cancel safety: yes; that is what it is for.
 
@@ -38,7 +39,8 @@ use crate::task;
 ///
 /// # Panics
 ///
-/// Outside a loop. When awaited: if the future panics, with the same panic; if it was cancelled because its runtime is gone.
+/// Outside a loop. When awaited: if the future panics, with the same panic; if it was cancelled because its runtime is
+/// gone.
 #[track_caller]
 pub fn shield<F>(future: F) -> Shield<F::Output>
 where

@@ -1,14 +1,15 @@
 //! The body of a scope and its children, in one future.
 //!
-//! Facts. A child may be spawned while others are being polled, by any of them, or after the scope is over. Two children
-//! may fail in the same turn.
+//! Facts. A child may be spawned while others are being polled, by any of them, or after the scope is over. Two
+//! children may fail in the same turn.
 //!
 //! What follows. The scope's future and everything that can spawn share a [`ScopeState`]. `spawn` puts the child there,
 //! and the scope's future takes it when no child is being polled. The body is the first of the children. If a child
 //! fails, the children that were due in the same turn are still polled, so that their errors are reported. Then all are
 //! dropped.
 //!
-//! Invariants. 4: nothing is borrowed while a child is polled or dropped. 11: the first panic goes on, the others end here.
+//! Invariants. 4: nothing is borrowed while a child is polled or dropped. 11: the first panic goes on, the others end
+//! here.
 //!
 //! What it does not know: results and handles.
 
@@ -165,8 +166,8 @@ impl<'a, 'env: 'a> Run<'a, 'env> {
         }
     }
 
-    /// Drops the outputs whose handles are gone. One output may hold the handle of the next, so this is a loop. Returns the
-    /// first panic.
+    /// Drops the outputs whose handles are gone. One output may hold the handle of the next, so this is a loop. Returns
+    /// the first panic.
     fn drop_unwanted(&mut self) -> Option<Payload> {
         let (unfetched, mut panic) = (&self.state.unfetched, None);
         while let Some(place) = unfetched.next_free() {
@@ -225,8 +226,8 @@ impl<'a, 'env: 'a> Future for Run<'a, 'env> {
         this.take_in();
         this.poll_woken(cx);
         if this.failed {
-            // First poll all children that are due in this turn, so that their errors are reported too. If the budget did
-            // not reach that far, `children` has woken us to go on.
+            // First poll all children that are due in this turn, so that their errors are reported too. If the budget
+            // did not reach that far, `children` has woken us to go on.
             if this.children.has_rest() {
                 return Poll::Pending;
             }
@@ -237,8 +238,8 @@ impl<'a, 'env: 'a> Future for Run<'a, 'env> {
         }
         if this.state.cancelled.take() {
             this.cancel_children();
-            // Children that were taken in and dropped at once are still in the list of woken children. While the list is
-            // not empty, the next wake does not reach us, so poll again.
+            // Children that were taken in and dropped at once are still in the list of woken children. While the list
+            // is not empty, the next wake does not reach us, so poll again.
             cx.waker().wake_by_ref();
         }
         // The scope is over when no child is left and none waits to be taken in.
@@ -248,8 +249,8 @@ impl<'a, 'env: 'a> Future for Run<'a, 'env> {
         }
         let old = this.state.waiter.replace(Some(Waiter::new(cx.waker())));
         drop(old);
-        // A child that was spawned in the meantime is polled next time, so that a body that spawns and gives way does not
-        // hold up other tasks. (Cloning and dropping a waker also run foreign code, which may spawn.)
+        // A child that was spawned in the meantime is polled next time, so that a body that spawns and gives way does
+        // not hold up other tasks. (Cloning and dropping a waker also run foreign code, which may spawn.)
         if this.state.has_work() {
             this.state.wake();
         }

@@ -1,14 +1,14 @@
 //! The list of the children that were woken.
 //!
-//! Facts. Several futures in one task share the task's waker, so when the task is polled, it does not know which of them
-//! was woken. Polling all of them for each wake makes n wakes cost n² polls.
+//! Facts. Several futures in one task share the task's waker, so when the task is polled, it does not know which of
+//! them was woken. Polling all of them for each wake makes n wakes cost n² polls.
 //!
-//! What follows. Each child gets a waker of its own. The waker puts the child's number into a list, and wakes the parent
-//! if the list was empty. A waker may be used on any thread, so this is the one place above the inbox with a lock and a
-//! reference count: one allocation per child, made once and used again by the next child in the same place.
+//! What follows. Each child gets a waker of its own. The waker puts the child's number into a list, and wakes the
+//! parent if the list was empty. A waker may be used on any thread, so this is the one place above the inbox with a
+//! lock and a reference count: one allocation per child, made once and used again by the next child in the same place.
 //!
-//! Invariants. A number is in the list at most once. It is taken off *before* its child is polled, so that a wake during
-//! the poll counts (invariants 1 and 2, on a small scale). The parent is woken with nothing locked.
+//! Invariants. A number is in the list at most once. It is taken off *before* its child is polled, so that a wake
+//! during the poll counts (invariants 1 and 2, on a small scale). The parent is woken with nothing locked.
 //!
 //! What it does not know: the children.
 

@@ -1,14 +1,14 @@
 //! Our ends of the pipes to and from a child.
 //!
-//! Facts. A pipe has two ends, and each has a mode of its own: ours can be non-blocking while the child's is blocking, as
-//! programs expect. The reader learns of the end when the last writer has closed. The writer gets an error (`BrokenPipe`)
-//! when the last reader has closed.
+//! Facts. A pipe has two ends, and each has a mode of its own: ours can be non-blocking while the child's is blocking,
+//! as programs expect. The reader learns of the end when the last writer has closed. The writer gets an error
+//! (`BrokenPipe`) when the last reader has closed.
 //!
-//! Contract. All methods take `&self`. A read of zero bytes (`Ok(0)`) is the end. Dropping an end closes it. An end that
-//! is turned into a `Stdio` or an `OwnedFd`, for another child, is blocking again.
+//! Contract. All methods take `&self`. A read of zero bytes (`Ok(0)`) is the end. Dropping an end closes it. An end
+//! that is turned into a `Stdio` or an `OwnedFd`, for another child, is blocking again.
 //!
-//! What is not promised. In a program that has set `SIGPIPE` back to its default, writing into a pipe without a reader ends
-//! the program; Rust programs ignore the signal.
+//! What is not promised. In a program that has set `SIGPIPE` back to its default, writing into a pipe without a reader
+//! ends the program; Rust programs ignore the signal.
 //!
 //! | method | cancel safe |
 //! |---|---|
@@ -177,7 +177,8 @@ impl ChildStdin {
         Ok(pipe.into())
     }
 
-    /// Tells the source if a write was shorter than it could have been, which means that the pipe is full. Returns `count`.
+    /// Tells the source if a write was shorter than it could have been, which means that the pipe is full. Returns
+    /// `count`.
     fn report_short(&self, count: usize, bytes: &[u8]) -> usize {
         if let Some(pipe) = self.pipe.as_ref().filter(|_| count < bytes.len()) {
             pipe.fell_short(Direction::Write);

@@ -1,17 +1,18 @@
 //! The process of a `Child`: waiting for its end, and reaping children that no task waits for.
 //!
-//! Facts. A process that has ended stays in the kernel's table, as a zombie, until its parent has waited for it. Only until
-//! then does its number belong to it: a signal sent later may hit another process. Linux has a descriptor for a process,
-//! which becomes readable when the process ends. Elsewhere there is only `SIGCHLD`, which says that some child has ended,
-//! stopped or gone on. Descriptors can run out.
+//! Facts. A process that has ended stays in the kernel's table, as a zombie, until its parent has waited for it. Only
+//! until then does its number belong to it: a signal sent later may hit another process. Linux has a descriptor for a
+//! process, which becomes readable when the process ends. Elsewhere there is only `SIGCHLD`, which says that some child
+//! has ended, stopped or gone on. Descriptors can run out.
 //!
 //! What follows. Waiting means asking the kernel, *watching* for a hint, and asking again; only the answer counts. The
-//! watch is a pidfd if possible, `SIGCHLD` if not, and the clock if no descriptor is left. It begins with the first wait,
-//! so there is no step after the start of a child that can fail and leave it without care.
+//! watch is a pidfd if possible, `SIGCHLD` if not, and the clock if no descriptor is left. It begins with the first
+//! wait, so there is no step after the start of a child that can fail and leave it without care.
 //!
-//! A process whose `Child` is dropped becomes an *orphan*: a task of the loop waits for it. If there is no loop any more,
-//! it is put on a list of the whole process. The list is searched whenever a child is started or dropped. This needs no
-//! thread and leaves no zombies, except children that end after the last of these moments. They go when the program ends.
+//! A process whose `Child` is dropped becomes an *orphan*: a task of the loop waits for it. If there is no loop any
+//! more, it is put on a list of the whole process. The list is searched whenever a child is started or dropped. This
+//! needs no thread and leaves no zombies, except children that end after the last of these moments. They go when the
+//! program ends.
 //!
 //! Invariants. A process is not signalled after it was reaped. Nothing else reaps the processes on the list.
 //!
@@ -160,8 +161,8 @@ impl Watch {
 struct Orphan(Option<Child>);
 
 impl Orphan {
-    /// Sends the orphan to the loop through its inbox. A task must not be spawned here: we may be inside another task that
-    /// ends, and the new one would inherit its locals.
+    /// Sends the orphan to the loop through its inbox. A task must not be spawned here: we may be inside another task
+    /// that ends, and the new one would inherit its locals.
     fn find_reaper(self) {
         if let Some(context) = context::current() {
             // If the inbox refuses it, it is dropped, which puts it on the list.

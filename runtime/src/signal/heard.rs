@@ -1,18 +1,18 @@
 //! How many listeners each signal has in this process, and what a signal does when it has none.
 //!
-//! Facts. A handler, once installed, stays. So after the last listener has gone, a Ctrl-C would do nothing, and could not
-//! end a program that hangs in its cleanup. Restoring the default by hand would remove the handlers of other code. It
-//! would also make signals deadly that were ignored on purpose, such as `SIGHUP` under `nohup`.
+//! Facts. A handler, once installed, stays. So after the last listener has gone, a Ctrl-C would do nothing, and could
+//! not end a program that hangs in its cleanup. Restoring the default by hand would remove the handlers of other code.
+//! It would also make signals deadly that were ignored on purpose, such as `SIGHUP` under `nohup`.
 //!
-//! What follows. Before the first listener for a signal comes, we look at what the signal does. If that is the default, we
-//! register a handler for good, which does the default whenever the count of listeners is zero. If the signal was ignored,
-//! or other code had a handler, nothing is added. After the last listener, the signal is ignored again, or the other
-//! handler, which was called all the time, goes on alone.
+//! What follows. Before the first listener for a signal comes, we look at what the signal does. If that is the default,
+//! we register a handler for good, which does the default whenever the count of listeners is zero. If the signal was
+//! ignored, or other code had a handler, nothing is added. After the last listener, the signal is ignored again, or the
+//! other handler, which was called all the time, goes on alone.
 //!
 //! What cannot be known. Only Linux tells a program what its signals do. Elsewhere we assume the default, except for
 //! `SIGPIPE`, which Rust's runtime ignores. If other code registers a handler with `signal-hook` after us, that handler
-//! and the default both run. No library knows the default of a real-time signal: it ends the process with the status 128
-//! plus its number, as a shell reports it.
+//! and the default both run. No library knows the default of a real-time signal: it ends the process with the status
+//! 128 plus its number, as a shell reports it.
 
 use std::collections::BTreeMap;
 use std::io;

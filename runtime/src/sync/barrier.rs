@@ -1,8 +1,8 @@
 //! A point that no task passes before all have reached it.
 //!
-//! Contract. Of every `n` tasks that wait, the first `n - 1` wait for the last, which is the leader. Then the barrier is
-//! ready for the next `n`. A task that is dropped while it waits does not count: another has to come in its place. The
-//! other waiting tasks do not notice.
+//! Contract. Of every `n` tasks that wait, the first `n - 1` wait for the last, which is the leader. Then the barrier
+//! is ready for the next `n`. A task that is dropped while it waits does not count: another has to come in its place.
+//! The other waiting tasks do not notice.
 //!
 //! | method | cancel safe |
 //! |---|---|

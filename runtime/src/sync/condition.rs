@@ -1,7 +1,7 @@
 //! Waiting, under a lock, until the value that the lock protects is as we need it.
 //!
-//! Facts. Between testing the value and starting to wait, no other task may change it, or the wake-up is missed. Between
-//! being woken and having the lock again, another task may have changed it back.
+//! Facts. Between testing the value and starting to wait, no other task may change it, or the wake-up is missed.
+//! Between being woken and having the lock again, another task may have changed it back.
 //!
 //! What follows. [`wait`](Condition::wait) joins the line *before* it releases the lock, and returns with the lock.
 //! [`wait_while`](Condition::wait_while) tests the value again each time.
@@ -43,8 +43,8 @@ pub struct Condition {
     queue: WaitQueue<(), bool>,
 }
 
-/// A `notify_one` that has reached a waiter which does not have the lock yet. If it is dropped, the next waiter gets the
-/// notification. `None` if there is nothing to pass on.
+/// A `notify_one` that has reached a waiter which does not have the lock yet. If it is dropped, the next waiter gets
+/// the notification. `None` if there is nothing to pass on.
 struct PassOn<'a>(Option<&'a Condition>);
 
 impl Drop for PassOn<'_> {

@@ -1,7 +1,7 @@
 //! A flag to wait for.
 //!
-//! Contract. A task that waits while the flag is clear goes on when it is set, even if it is cleared again before that task
-//! runs. A task that comes while the flag is set does not wait. `set` does not wait, so it is not `async`.
+//! Contract. A task that waits while the flag is clear goes on when it is set, even if it is cleared again before that
+//! task runs. A task that comes while the flag is set does not wait. `set` does not wait, so it is not `async`.
 //!
 //! | method | cancel safe |
 //! |---|---|

@@ -3,14 +3,14 @@
 //! Facts. On one thread nothing else runs between two lines that do not await: there a `Cell` is enough. But between
 //! reading a balance and writing it back there may be an `.await`, and there any other task may run.
 //!
-//! Contract. One holder at a time. The first waiter in line is next, and owns the lock from the moment it is unlocked, so
-//! no other task can take it first. The lock is released when the guard is dropped: by return, by panic or by
+//! Contract. One holder at a time. The first waiter in line is next, and owns the lock from the moment it is unlocked,
+//! so no other task can take it first. The lock is released when the guard is dropped: by return, by panic or by
 //! cancelling. A panic does not poison it.
 //!
 //! What is not promised. Two tasks that take two locks in opposite order wait for each other for ever. The
-//! [probe](crate::probe) tells which task waits for what, and which task holds it. A future in line gets the lock even if
-//! it is no longer polled, as when it is kept aside while another arm of a `select!` runs. Then it has the lock without
-//! knowing it, and all other tasks wait. Drop a future that you do not poll.
+//! [probe](crate::probe) tells which task waits for what, and which task holds it. A future in line gets the lock even
+//! if it is no longer polled, as when it is kept aside while another arm of a `select!` runs. Then it has the lock
+//! without knowing it, and all other tasks wait. Drop a future that you do not poll.
 //!
 //! | method | cancel safe |
 //! |---|---|

@@ -3,9 +3,9 @@
 //! Facts. A notification may come before any task waits for it. If it is given to a task that is then dropped, another
 //! task may still need it.
 //!
-//! Contract. `notify_one` wakes the first waiter in line. If the line is empty, it leaves a permit, and the next task that
-//! waits does not have to. (There is at most one such permit, however often `notify_one` is called.) `notify_all` wakes
-//! all futures that [`notified`](Notify::notified) has returned by then, polled or not, and leaves no permit.
+//! Contract. `notify_one` wakes the first waiter in line. If the line is empty, it leaves a permit, and the next task
+//! that waits does not have to. (There is at most one such permit, however often `notify_one` is called.) `notify_all`
+//! wakes all futures that [`notified`](Notify::notified) has returned by then, polled or not, and leaves no permit.
 //!
 //! | method | cancel safe |
 //! |---|---|
@@ -66,8 +66,8 @@ impl Notify {
         self.queue.call_all(Notification::WithAll);
     }
 
-    /// Waits for a notification. The future hears of a `notify_all` from the moment of this call, and stands in line for a
-    /// `notify_one` from its first poll.
+    /// Waits for a notification. The future hears of a `notify_all` from the moment of this call, and stands in line
+    /// for a `notify_one` from its first poll.
     pub fn notified(&self) -> Notified<'_> {
         Notified { notify: self, round: self.rounds.get(), key: WaitKey::default() }
     }

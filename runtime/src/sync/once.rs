@@ -1,7 +1,7 @@
 //! A value that is made once, by the first task that needs it.
 //!
-//! Contract. One initialiser runs at a time. If it fails, panics or is dropped, the next waiter in line runs its own. Once
-//! the value is there, no task waits.
+//! Contract. One initialiser runs at a time. If it fails, panics or is dropped, the next waiter in line runs its own.
+//! Once the value is there, no task waits.
 //!
 //! What is not promised. An initialiser that asks for its own cell waits for itself.
 //!
@@ -26,7 +26,8 @@ use crate::task::spend_budget;
 #[derive(Debug)]
 pub struct OnceCell<T> {
     value: std::cell::OnceCell<T>,
-    /// A single permit: the task that has it runs its initialiser. Closed by `set`, when no task needs to wait any more.
+    /// A single permit: the task that has it runs its initialiser. Closed by `set`, when no task needs to wait any
+    /// more.
     line: Permits,
 }
 
@@ -41,8 +42,8 @@ impl<T> OnceCell<T> {
         self.value.get()
     }
 
-    /// Puts a value in, even while an initialiser runs. The initialiser then runs to its end, its value is dropped, and the
-    /// tasks that wait for it get this one. (In tokio, `set` fails during an initialisation.)
+    /// Puts a value in, even while an initialiser runs. The initialiser then runs to its end, its value is dropped, and
+    /// the tasks that wait for it get this one. (In tokio, `set` fails during an initialisation.)
     ///
     /// # Errors
     ///

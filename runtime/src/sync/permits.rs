@@ -3,10 +3,10 @@
 //! Facts. A permit that comes back may go to the first waiter in line, or to the next task that asks. If the next task
 //! that asks could have it, a waiter might wait for ever.
 //!
-//! What follows. A permit goes to the first waiter in line *when it comes back*: by the time that waiter runs, it owns the
-//! permit. No task overtakes, so a waiter that wants many permits is not starved by those that want one. A waiter that is
-//! dropped after it was given permits gives them back (invariant 13). One that is dropped in line lets the waiters
-//! after it move up, which it may have blocked by asking for many.
+//! What follows. A permit goes to the first waiter in line *when it comes back*: by the time that waiter runs, it owns
+//! the permit. No task overtakes, so a waiter that wants many permits is not starved by those that want one. A waiter
+//! that is dropped after it was given permits gives them back (invariant 13). One that is dropped in line lets the
+//! waiters after it move up, which it may have blocked by asking for many.
 //!
 //! What it does not know: what the permits are for.
 
@@ -23,7 +23,8 @@ pub(crate) struct Permits {
     free: Cell<usize>,
     /// Set by `close`, never cleared. From then on a waiter gets only permits that are free at once.
     closed: Cell<bool>,
-    /// The waiters. Each is called with true when it has been given what it wants, with false when the permits are closed.
+    /// The waiters. Each is called with true when it has been given what it wants, with false when the permits are
+    /// closed.
     queue: WaitQueue<Wanted, bool>,
 }
 
@@ -138,8 +139,8 @@ impl Permits {
         self.report_holder(poll)
     }
 
-    /// Waits for word that a permit may be free; false if the permits are closed. For a waiter that may disappear without
-    /// leaving the line: it is handed nothing that could be lost, and the waiters after it are called as well.
+    /// Waits for word that a permit may be free; false if the permits are closed. For a waiter that may disappear
+    /// without leaving the line: it is handed nothing that could be lost, and the waiters after it are called as well.
     pub(crate) fn poll_word(&self, key: &mut WaitKey, cx: &mut Context<'_>) -> Poll<bool> {
         self.queue.poll_uncounted(key, Wanted::Word, cx, || {
             let open = !self.closed.get();

@@ -3,8 +3,8 @@
 //! Facts. A connection takes one to three round trips to make, and the other side accepts a limited number.
 //!
 //! Contract. At most `max` items exist at any time. A task that checks one out gets the item that came back last (the
-//! warmest), or a new one if none is idle, or waits in line. A [`Pooled`] goes back when it is dropped, by return, panic or
-//! cancelling. An item that fails its check or has been idle for too long is dropped and replaced.
+//! warmest), or a new one if none is idle, or waits in line. A [`Pooled`] goes back when it is dropped, by return,
+//! panic or cancelling. An item that fails its check or has been idle for too long is dropped and replaced.
 //!
 //! What is not promised. Idle items are checked when a task asks for one, not by a timer. Items that have been idle for
 //! too long stay until then.
@@ -58,8 +58,8 @@ pub struct Pool<C, E = io::Error> {
 struct Stock<C, E> {
     /// One permit for each item that is not checked out.
     permits: Permits,
-    /// The idle items; the one that came back last is at the end. Each with the time when it came back, if that was on a
-    /// loop.
+    /// The idle items; the one that came back last is at the end. Each with the time when it came back, if that was on
+    /// a loop.
     idle: RefCell<Vec<(C, Option<Moment>)>>,
     make: Make<C, E>,
     check: RefCell<Option<Rc<Check<C>>>>,
@@ -97,8 +97,8 @@ impl<C, E> Pool<C, E> {
         self
     }
 
-    /// Drops an item instead of using it again if it has been idle for longer than this. The same happens to an item that
-    /// came back on another loop or outside a loop, because the time it has been idle is unknown.
+    /// Drops an item instead of using it again if it has been idle for longer than this. The same happens to an item
+    /// that came back on another loop or outside a loop, because the time it has been idle is unknown.
     #[must_use]
     pub fn idle_timeout(self, timeout: Duration) -> Pool<C, E> {
         self.stock.idle_timeout.set(saturating_nanos(timeout));

@@ -3,12 +3,12 @@
 //! Facts. Ten permits do not enforce a limit of ten per second: quick requests give them back at once.
 //!
 //! What follows. A bucket of tokens. It holds at most `burst` tokens, is full at first, and gets a new one every
-//! `1 / per_second` seconds. No timer fills it. What it holds now follows from what it lacked when it was last used, and
-//! from the time since then.
+//! `1 / per_second` seconds. No timer fills it. What it holds now follows from what it lacked when it was last used,
+//! and from the time since then.
 //!
 //! Contract. In any period, at most `burst` tokens plus the tokens of that period are taken. First come, first served.
-//! Exact under a virtual clock. The clocks of two runtimes cannot be compared, so on another loop the bucket starts as full
-//! as it was left.
+//! Exact under a virtual clock. The clocks of two runtimes cannot be compared, so on another loop the bucket starts as
+//! full as it was left.
 //!
 //! | method | cancel safe |
 //! |---|---|

@@ -2,8 +2,8 @@
 //!
 //! Facts. A reader disturbs no other reader. If readers could always come in, a writer would wait for ever.
 //!
-//! What follows. A reader takes one of very many permits, a writer takes all of them. Both stand in the same line, so the
-//! readers that come after a waiting writer wait for it, and it has its turn.
+//! What follows. A reader takes one of very many permits, a writer takes all of them. Both stand in the same line, so
+//! the readers that come after a waiting writer wait for it, and it has its turn.
 //!
 //! Contract. As for [`Mutex`](crate::sync::Mutex): first come, first served; released on drop; no poison.
 //!

@@ -11,7 +11,7 @@
 //!
 //! | method | cancel safe |
 //! |---|---|
-//! | `acquire`, `acquire_many` | yes: a dropped future has no permit; one that was on its way to it goes to the next waiter |
+//! | `acquire`, `acquire_many` | yes: a dropped future has no permit; a permit on its way to it goes to the next waiter |
 
 use std::cell::Cell;
 use std::fmt;
@@ -116,8 +116,8 @@ impl Semaphore {
 
     /// How many permits are free.
     ///
-    /// A waiter that wants several permits takes none of them before it gets all. While it waits, the free ones count here,
-    /// and yet [`try_acquire`](Semaphore::try_acquire) fails. (In tokio, such a waiter collects them one by one.)
+    /// A waiter that wants several permits takes none of them before it gets all. While it waits, the free ones count
+    /// here, and yet [`try_acquire`](Semaphore::try_acquire) fails. (In tokio, such a waiter collects them one by one.)
     pub fn available(&self) -> usize {
         self.permits.free()
     }

@@ -13,8 +13,8 @@
 //!                 ◄──────── Done, Failed, Panicked or Unknown
 //! ```
 //!
-//! Facts. A stream of bytes has no message bounds. The other end is a process that may have gone wrong, so a length that it
-//! sends may be any number.
+//! Facts. A stream of bytes has no message bounds. The other end is a process that may have gone wrong, so a length
+//! that it sends may be any number.
 //!
 //! Contract. A frame that is longer than [`MOST`], or of a kind that does not exist, is refused before any memory is
 //! reserved for it. After such a frame, a reader should not go on reading.

@@ -1,13 +1,13 @@
 //! The other side of a process pool: this program, run again to do jobs.
 //!
 //! Facts. A process that runs a loop must not be forked, so a worker is a fresh start of the same program. It shares
-//! nothing with its parent but the program itself: no memory, no closures. So a job is the *name* of a function that both
-//! know, and bytes. A job may print, read, panic, end the process, or never end.
+//! nothing with its parent but the program itself: no memory, no closures. So a job is the *name* of a function that
+//! both know, and bytes. A job may print, read, panic, end the process, or never end.
 //!
-//! What follows. `main` calls [`serve`] before anything else. A worker finds a socket as its stdin, and the number of that
-//! socket in the environment. Only both together say that this is a worker; a program that a job starts inherits the
-//! second alone. The socket is moved away from stdin, so that a job can read and print freely. One thread listens, so that
-//! a worker ends when its parent is gone, even in the middle of a job.
+//! What follows. `main` calls [`serve`] before anything else. A worker finds a socket as its stdin, and the number of
+//! that socket in the environment. Only both together say that this is a worker; a program that a job starts inherits
+//! the second alone. The socket is moved away from stdin, so that a job can read and print freely. One thread listens,
+//! so that a worker ends when its parent is gone, even in the middle of a job.
 //!
 //! What it does not know: which process sends jobs, and how many workers there are.
 
@@ -46,8 +46,8 @@ pub(crate) fn mark(stdin: &File) -> io::Result<String> {
     Ok(format!("{}:{}", stdin.dev(), stdin.ino()))
 }
 
-/// Does jobs, if this process was started as a worker, and ends it when its parent no longer needs it. In any other process
-/// it returns at once. Call it first in `main`: every worker also runs the code before it.
+/// Does jobs, if this process was started as a worker, and ends it when its parent no longer needs it. In any other
+/// process it returns at once. Call it first in `main`: every worker also runs the code before it.
 ///
 /// See [`ProcessPool`](crate::workers::ProcessPool) for an example.
 pub fn serve(jobs: &[(&str, Job)]) {
@@ -94,8 +94,8 @@ fn work(stdin: File, jobs: &[(&str, Job)]) -> io::Result<()> {
     Ok(())
 }
 
-/// Passes on the jobs that come. The end of the stream means that the parent is gone. Then this process ends, too. If a job
-/// is running, it is killed at once, because its result has no receiver.
+/// Passes on the jobs that come. The end of the stream means that the parent is gone. Then this process ends, too. If a
+/// job is running, it is killed at once, because its result has no receiver.
 fn listen(mut socket: UnixStream, jobs: &Sender<Vec<u8>>, busy: &AtomicBool) {
     while let Ok(Some(body)) = read(&mut socket) {
         busy.store(true, Ordering::SeqCst);
