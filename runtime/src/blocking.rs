@@ -1,31 +1,31 @@
-//! What blocks, on other threads: files, names, databases, long computations.
+//! Blocking work on other threads: files, names, databases, long computations.
 //!
-//! Facts. The loop has one thread: while a task computes or sits in a system call, no other task runs, no timer
-//! fires and no byte is read. Much of what exists can only block: `std::fs`, `std::thread::sleep`, name lookup,
-//! most drivers of databases, `std::process::Command::output`, a password hash, an image to be scaled.
+//! Facts. The loop has one thread. While a task computes or waits in a system call, no other task runs, no timer fires
+//! and no byte is read. Much existing code can only block: `std::fs`, `std::thread::sleep`, name lookup, most database
+//! drivers, `std::process::Command::output`, a password hash, the scaling of an image.
 //!
-//! What follows. [`unblock`] hands such a *job* to a thread and gives a future for its result; the loop goes on.
-//! Only what crosses the threads has to be `Send`: the closure and its result. A completion is a wake like any
-//! other, so a thousand of them ring a sleeping loop once.
+//! What follows. [`unblock`] hands such a *job* to a thread and returns a future for its result; the loop goes on. Only
+//! the closure and its result have to be `Send`, because only they cross the threads. The end of a job is a wake like
+//! any other, so a thousand of them ring a sleeping loop once.
 //!
-//! Contract. A job is handed over when `unblock` is called, not when it is awaited, so two of them overlap. A
-//! job that has not started can be taken back, and then never starts; one that runs cannot be stopped, only
-//! ignored. A panic in a job is its handle's, as with a task, and harms no thread. Under
-//! [`virtual_time`](crate::Builder::virtual_time) the clock stands still while a job from this loop waits or runs:
-//! for the program, jobs take no time. (So a job must not wait for something that only a sleep of its own loop
-//! would bring about.)
+//! Contract. A job is handed over when `unblock` is called, not when it is awaited, so two jobs overlap. A job that has
+//! not started can be taken back, and then never starts. A job that runs cannot be stopped, only ignored. A panic in a
+//! job is delivered by its handle, as with a task, and harms no thread. Under
+//! [`virtual_time`](crate::Builder::virtual_time) the clock stands still while a job from this loop waits or runs: for
+//! the program, jobs take no time. (So a job must not wait for something that happens only after a sleep of its own
+//! loop.)
 //!
-//! The shutdown of a runtime is bounded: `unblock`ed jobs that have not started are dropped; those that run, and those
-//! that cleanups still submit, are waited for up to the [`shutdown_timeout`](crate::Builder::shutdown_timeout), and then
-//! left to themselves. A job that waits for work on the loop ([`Remote::spawn`](crate::Remote::spawn)) hears then that the
-//! runtime is gone.
+//! The shutdown of a runtime is bounded. Jobs of `unblock` that have not started are dropped. The shutdown waits for
+//! jobs that run, and for those that cleanups still submit, up to the
+//! [`shutdown_timeout`](crate::Builder::shutdown_timeout); after that it leaves them alone. A job that waits for work
+//! on the loop ([`Remote::spawn`](crate::Remote::spawn)) then gets an error that the runtime is gone.
 //!
 //! A pool belongs to the process that made it: after a `fork`, the child has to make its own.
 //!
 //! | method | cancel safe |
 //! |---|---|
-//! | `Unblock` | an `Unblock` that is polled no more loses nothing; one that is *dropped* takes its job back, or ignores its result |
-//! | `ThreadPool::map` | as if all its `Unblock`s were dropped: what has not started never does |
+//! | `Unblock` | an `Unblock` that is no longer polled loses nothing; one that is *dropped* takes its job back, or ignores its result |
+//! | `ThreadPool::map` | as if all its `Unblock`s were dropped: jobs that have not started never do |
 //!
 //! What it does not know: how threads are started, and when.
 
@@ -47,10 +47,10 @@ use crate::own_pool::OwnPool;
 use crate::pool::{Call, Called, Job, Pool, Refusal, Settings};
 use crate::reply::Reply;
 
-/// Runs `f` on a thread of the running loop's own pool, beginning now.
+/// Runs `f` on a thread of the running loop's own pool, starting now.
 ///
-/// The pool starts threads on demand, and keeps one in reserve, named `roundel-blocking-N`, at most
-/// [`max_blocking_threads`](crate::Builder::max_blocking_threads) of them; further jobs wait their turn. A thread
+/// The pool starts threads on demand and keeps one in reserve. They are named `roundel-blocking-N`, and there are at
+/// most [`max_blocking_threads`](crate::Builder::max_blocking_threads) of them; further jobs wait their turn. A thread
 /// that has been idle for ten seconds ends.
 ///
 /// ```
@@ -58,7 +58,7 @@ use crate::reply::Reply;
 ///     let primes = roundel::blocking::unblock(|| {
 ///         (2..10_000).filter(|n| (2..*n).take_while(|d| d * d <= *n).all(|d| n % d != 0)).count()
 ///     });
-///     // Other tasks run meanwhile.
+///     // Other tasks run in the meantime.
 ///     assert_eq!(primes.await.unwrap(), 1229);
 /// });
 /// ```
@@ -75,7 +75,7 @@ where
     let pool = context::with("blocking::unblock", |context| OwnPool::of(context).clone());
     let job = Work::new(f, debt());
     let number = pool.submit(Arc::clone(&job) as Arc<dyn Job>);
-    Unblock { job, stage: Cell::new(Stage::Submitted(number)), pool, _owner: None }
+    Unblock { job, state: Cell::new(JobState::Submitted(number)), pool, _owner: None }
 }
 
 /// Another thread is going to answer the running loop. That is counted only for a loop on virtual time.
@@ -92,32 +92,34 @@ fn refuse_forked(pool: &Pool, what: &str) {
     );
 }
 
-/// A job on another thread, as its submitter sees it. Awaiting it gives the job's result.
+/// The handle of a job on another thread. Awaiting it gives the job's result.
 ///
-/// Dropping it takes the job back if it has not started; if it has, its result will be dropped.
+/// Dropping it takes the job back if the job has not started; otherwise the job's result will be dropped.
 #[must_use = "dropping an Unblock cancels its job, unless it runs already; to let it go on, say `.detach()`"]
 pub struct Unblock<T> {
     pool: Pool,
-    /// A pool goes on while somebody may still submit to it.
+    /// Keeps a `ThreadPool` from being retired while this job may still have to be submitted to it.
     _owner: Option<ThreadPool>,
-    job: Arc<dyn Outcome<T>>,
-    stage: Cell<Stage>,
+    job: Arc<dyn ReplyingJob<T>>,
+    state: Cell<JobState>,
 }
 
 #[derive(Clone, Copy)]
-enum Stage {
-    /// Not in the pool: it had no place, or the job was cancelled.
+enum JobState {
+    /// The job is not in the pool: there was no place for it, or it was cancelled.
     Outside,
+    /// The job is not in the pool, and waits for a place with this number in line. From a poll that finds no place.
     InLine(u64),
+    /// The job is in the pool under this number.
     Submitted(u64),
     /// The result has been handed out, or is not wanted.
     Over,
 }
 
 impl<T> Unblock<T> {
-    /// Takes the job back: if it has not started, its closure is dropped when this returns. If it runs, it is left
-    /// to run, and its result will be dropped. Either way the `Unblock` now gives an error that says so; only a
-    /// result that had come before still can be awaited.
+    /// Cancels the job. If it has not started, its closure is dropped when this returns. If it runs, it goes on, and
+    /// its result will be dropped. Either way the `Unblock` now returns an error that says so, unless the result was
+    /// already there.
     pub fn cancel(&self) {
         match self.withdraw() {
             Some(job) => job.refuse(Refusal::Cancelled),
@@ -125,14 +127,14 @@ impl<T> Unblock<T> {
         }
     }
 
-    /// Lets the job go on by itself. If it had to wait for a place in its pool, it waits inside from now on, over
-    /// the limit.
+    /// Lets the job go on by itself. If it was waiting for a place in its pool, it is put into the pool now, over the
+    /// limit.
     pub fn detach(self) {
         if let Some(job) = self.withdraw_from_line() {
             self.job.set_debt(debt());
             self.pool.submit(job);
         }
-        self.stage.set(Stage::Over);
+        self.state.set(JobState::Over);
         self.job.reply().abandon();
     }
 
@@ -142,23 +144,25 @@ impl<T> Unblock<T> {
         self.job.reply().is_finished()
     }
 
-    /// Brings the job into the pool, when there is a place for it.
+    /// Puts the job into the pool when there is a place for it.
     fn poll_submit(&self, cx: &Context<'_>) -> Poll<()> {
-        let place = match self.stage.get() {
-            Stage::Submitted(_) | Stage::Over => return Poll::Ready(()),
-            Stage::Outside if self.job.reply().is_finished() => return Poll::Ready(()),
-            Stage::Outside => None,
-            Stage::InLine(place) => Some(place),
+        // Only a job that is not in the pool has something to do here.
+        let place = match self.state.get() {
+            JobState::Submitted(_) | JobState::Over => return Poll::Ready(()),
+            JobState::Outside if self.job.reply().is_finished() => return Poll::Ready(()),
+            JobState::Outside => None,
+            JobState::InLine(place) => Some(place),
         };
+        // Wait in line for a place. The debt keeps virtual time from going on until the pool has called us.
         let call = Call { waker: Some(cx.waker().clone()), debt: debt() };
         match self.pool.stand_in_line(place, call) {
             Ok(place) => {
-                self.stage.set(Stage::InLine(place));
+                self.state.set(JobState::InLine(place));
                 Poll::Pending
             }
             Err(Called) => {
                 self.job.set_debt(debt());
-                self.stage.set(Stage::Submitted(self.pool.redeem(self.job.clone())));
+                self.state.set(JobState::Submitted(self.pool.redeem(self.job.clone())));
                 Poll::Ready(())
             }
         }
@@ -166,20 +170,20 @@ impl<T> Unblock<T> {
 
     /// The job, if it has not started.
     fn withdraw(&self) -> Option<Arc<dyn Job>> {
-        match self.stage.get() {
-            Stage::Submitted(number) => self.pool.withdraw(number),
+        match self.state.get() {
+            JobState::Submitted(number) => self.pool.withdraw(number),
             _ => self.withdraw_from_line(),
         }
     }
 
     /// The job, if it is not in the pool.
     fn withdraw_from_line(&self) -> Option<Arc<dyn Job>> {
-        match self.stage.get() {
-            Stage::Submitted(_) | Stage::Over => return None,
-            Stage::InLine(place) => self.pool.leave_line(place),
-            Stage::Outside => {}
+        match self.state.get() {
+            JobState::Submitted(_) | JobState::Over => return None,
+            JobState::InLine(place) => self.pool.leave_line(place),
+            JobState::Outside => {}
         }
-        self.stage.set(Stage::Outside);
+        self.state.set(JobState::Outside);
         Some(self.job.clone())
     }
 }
@@ -191,15 +195,15 @@ impl<T> Future for Unblock<T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         ready!(self.poll_submit(cx));
         let result = ready!(self.job.reply().poll(cx, "an Unblock"));
-        self.stage.set(Stage::Over);
+        self.state.set(JobState::Over);
         Poll::Ready(result)
     }
 }
 
 impl<T> Drop for Unblock<T> {
     fn drop(&mut self) {
-        // In a forked child a lock may have been taken by a thread that does not exist there.
-        if matches!(self.stage.get(), Stage::Over) || !self.pool.is_ours() {
+        // In a forked child, the pool's lock may be held by a thread that does not exist there.
+        if matches!(self.state.get(), JobState::Over) || !self.pool.is_ours() {
             return;
         }
         if !self.job.reply().abandon() {
@@ -216,19 +220,21 @@ impl<T> fmt::Debug for Unblock<T> {
 
 /// A job and the place for its result: one allocation, shared by the pool and the [`Unblock`].
 struct Work<F, T> {
+    /// `None` when the job has started or was refused.
     todo: Mutex<Option<Todo<F>>>,
     reply: Reply<T>,
 }
 
 struct Todo<F> {
     f: F,
+    /// Held while the job is in the pool: virtual time waits for it.
     debt: Option<Debt>,
 }
 
 /// A job as its [`Unblock`] sees it.
-trait Outcome<T>: Job {
+trait ReplyingJob<T>: Job {
     fn reply(&self) -> &Reply<T>;
-    /// Notes what the loop is owed as long as the job is in the pool.
+    /// Replaces the debt that is held while the job is in the pool.
     fn set_debt(&self, debt: Option<Debt>);
 }
 
@@ -266,7 +272,7 @@ where
     }
 }
 
-impl<F, T> Outcome<T> for Work<F, T>
+impl<F, T> ReplyingJob<T> for Work<F, T>
 where
     F: FnOnce() -> T + Send,
     T: Send,
@@ -281,11 +287,10 @@ where
     }
 }
 
-/// Threads of one's own: for jobs that shall not be in the way of others, or not more than so many at a time.
+/// A pool of threads of your own: for jobs that should not delay others, or of which only a few may run at a time.
 ///
-/// The handle is cheap to clone. It belongs to no loop: several may share a pool, and it works without one. When the
-/// last handle is dropped, jobs that are in the pool are still done, and then the threads end; nobody waits
-/// for them.
+/// The handle is cheap to clone. It belongs to no loop: several loops can share a pool, and it works without one. When
+/// the last handle is dropped, the jobs in the pool are still done, and then the threads end. Nothing waits for them.
 ///
 /// ```
 /// use roundel::blocking::ThreadPool;
@@ -301,7 +306,7 @@ pub struct ThreadPool {
     closer: Arc<Closer>,
 }
 
-/// Dropped with the last handle.
+/// Dropped with the last handle; then the pool takes no more jobs.
 struct Closer {
     pool: Pool,
 }
@@ -319,7 +324,7 @@ impl ThreadPool {
         ThreadPool { closer: Arc::new(Closer { pool: Pool::new(Settings::new(threads, "roundel-pool")) }) }
     }
 
-    /// Gives the threads that start from now on this name, with a number behind it.
+    /// Gives the threads that start from now on this name, followed by a number.
     ///
     /// # Panics
     ///
@@ -332,15 +337,15 @@ impl ThreadPool {
         self.with(|settings| settings.prefix = prefix)
     }
 
-    /// Lets at most this many jobs wait in the pool while all its threads are busy. From then on, the job of a
-    /// [`run`](ThreadPool::run) stays in its [`Unblock`] until a place is free: first come, first served, counted from
-    /// the first poll. So a producer that awaits what it submits is held back, and memory is bounded.
+    /// Lets at most this many jobs wait in the pool while all its threads are busy. When that many wait, the job of a
+    /// further [`run`](ThreadPool::run) stays in its [`Unblock`] until a place is free: first come, first served,
+    /// counted from the first poll. So a producer that awaits its jobs is slowed down, and memory is bounded.
     #[must_use]
     pub fn queue_limit(self, jobs: usize) -> ThreadPool {
         self.with(|settings| settings.waiting = Some(jobs))
     }
 
-    /// Lets a thread end when it has been idle for so long; ten seconds, if not set.
+    /// Lets a thread end when it has been idle for this long. The default is ten seconds.
     #[must_use]
     pub fn keep_alive(self, idle: Duration) -> ThreadPool {
         self.with(|settings| settings.keep_alive = idle)
@@ -357,7 +362,7 @@ impl ThreadPool {
         self
     }
 
-    /// Runs `f` on a thread of this pool, beginning now, or when the [`Unblock`] is polled and there is a place.
+    /// Runs `f` on a thread of this pool, starting now, or when the [`Unblock`] is polled and there is a place.
     ///
     /// # Panics
     ///
@@ -375,7 +380,7 @@ impl ThreadPool {
         if number.is_none() {
             job.set_debt(None);
         }
-        self.handle(job, number.map_or(Stage::Outside, Stage::Submitted))
+        self.handle(job, number.map_or(JobState::Outside, JobState::Submitted))
     }
 
     /// Like [`run`](ThreadPool::run), but gives `f` back if there is no place.
@@ -396,14 +401,14 @@ impl ThreadPool {
         }
         let job = Work::new(f, debt());
         let number = pool.redeem(Arc::clone(&job) as Arc<dyn Job>);
-        Ok(self.handle(job, Stage::Submitted(number)))
+        Ok(self.handle(job, JobState::Submitted(number)))
     }
 
-    /// Calls `f` with each item, on as many threads as the pool has; the results are in the order of the items. The
-    /// first failure in that order is returned, and what has not started by then never does.
+    /// Calls `f` with each item, on as many threads as the pool has. The results are in the order of the items. The
+    /// first failure in that order is returned; calls that have not started by then never do.
     ///
-    /// An item is asked for when there is a place for it: with a [`queue_limit`](ThreadPool::queue_limit), long
-    /// iterators cost no memory.
+    /// The next item is taken when there is a place for its job, so with a [`queue_limit`](ThreadPool::queue_limit) a
+    /// long iterator costs no memory.
     ///
     /// # Errors
     ///
@@ -423,10 +428,12 @@ impl ThreadPool {
             let f = Arc::clone(&f);
             self.run(move || f(item))
         };
+        // The job that has no place in the pool, those that are in the pool, and the results so far.
         let mut items = items.into_iter().fuse();
         let (mut outside, mut inside, mut results) = (None, VecDeque::new(), Vec::new());
         poll_fn(|cx| {
             ready!(context::spend(cx.waker()));
+            // Put jobs into the pool until there is no place, no item or no budget left.
             let all_inside = loop {
                 let Some(job) = outside.take().or_else(|| items.next().map(start)) else { break true };
                 if job.poll_submit(cx).is_pending() {
@@ -438,6 +445,7 @@ impl ThreadPool {
                     break false;
                 }
             };
+            // Then collect results from the front, in the order of the items.
             while let Some(job) = inside.front_mut() {
                 results.push(ready!(Pin::new(job).poll(cx))?);
                 inside.pop_front();
@@ -447,9 +455,9 @@ impl ThreadPool {
         .await
     }
 
-    fn handle<T>(&self, job: Arc<dyn Outcome<T>>, stage: Stage) -> Unblock<T> {
+    fn handle<T>(&self, job: Arc<dyn ReplyingJob<T>>, state: JobState) -> Unblock<T> {
         let (pool, _owner) = (self.closer.pool.clone(), Some(self.clone()));
-        Unblock { pool, _owner, job, stage: Cell::new(stage) }
+        Unblock { pool, _owner, job, state: Cell::new(state) }
     }
 }
 

@@ -1,18 +1,20 @@
 //! Telling work to stop, and cleaning up after it.
 //!
-//! Facts. To cancel a future is to drop it, at the `.await` where it stands. Destructors run then, in the usual order, but a
-//! destructor cannot wait. And whoever is to be stopped may be far away, or be many.
+//! Facts. Cancelling a future means dropping it at the `.await` where it waits. Destructors run then, in the usual
+//! order, but a destructor cannot wait. And the tasks to be stopped may be many, and far from the code that stops them.
 //!
-//! Contract. A [`CancelToken`] is asked, or awaited; it stays cancelled (so nobody can miss it, or swallow it), and cancels
-//! its children with it. [`with_cleanup`] awaits a cleanup after its body, however the body ends: with a value or an error,
-//! with a panic, or dropped, within a grace period. If its whole task is cancelled, the task *becomes* the cleanup: whoever
-//! awaits its handle hears that it was cancelled when that is done, and a second `cancel` cuts it short. If only the future
-//! is dropped, by a timeout say, the cleanup goes on as a task of its own. A scope that drops its children awaits their
-//! cleanups. At a shutdown a cleanup has the runtime's `shutdown_timeout`, if that is shorter. Its loop runs it, also if
-//! the task is cancelled under another loop or outside of any.
+//! Contract. A program asks a [`CancelToken`], or awaits it. A token stays cancelled, so a task cannot miss or swallow
+//! that, and it cancels its children with it.
 //!
-//! What is not promised. To cancel a token stops nobody who does not look. A `with_cleanup` that lies in no task, and is
-//! dropped outside a loop, does not run its cleanup.
+//! [`with_cleanup`] awaits a cleanup after its body, within a grace period, however the body ends: with a value, an
+//! error or a panic, or because it is dropped. If the whole task is cancelled, the task *becomes* the cleanup. A task
+//! that awaits the handle learns of the cancelling when the cleanup is done; a second `cancel` cuts the cleanup short.
+//! If only the future is dropped, by a timeout for example, the cleanup goes on as a task of its own. A scope that
+//! drops its children awaits their cleanups. At a shutdown a cleanup has at most the runtime's `shutdown_timeout`. A
+//! cleanup runs on the loop of its task, even if the task is cancelled under another loop or outside a loop.
+//!
+//! What is not promised. Cancelling a token does not stop a task that never looks at it. A `with_cleanup` that is part
+//! of no task, and is dropped outside a loop, does not run its cleanup.
 //!
 //! | method | cancel safe |
 //! |---|---|
@@ -37,7 +39,7 @@ use crate::task::leave_cleanup;
 use crate::time::{Elapsed, Timeout, timeout};
 use crate::waiting::WaitQueue;
 
-/// Says, to all who hold a clone, that it is time to stop.
+/// Tells all tasks that hold a clone that it is time to stop.
 ///
 /// ```
 /// use roundel::cancel::CancelToken;
@@ -59,11 +61,14 @@ pub struct CancelToken {
     node: Rc<Node>,
 }
 
+/// What the clones of a token share.
 struct Node {
+    /// Set by `cancel` here or on a token above. Never cleared.
     cancelled: Cell<bool>,
     queue: WaitQueue,
+    /// The tokens below that live and are not cancelled. Taken when this one is cancelled.
     children: RefCell<Slab<Weak<Node>>>,
-    /// And our place among its children.
+    /// The token above, and our place among its children.
     parent: RefCell<Option<(Rc<Node>, usize)>>,
 }
 
@@ -73,7 +78,7 @@ impl CancelToken {
         CancelToken { node: Rc::new(Node::new()) }
     }
 
-    /// A token that is cancelled with this one, or before it by itself.
+    /// A token that is cancelled together with this one, and can be cancelled alone before that.
     #[must_use]
     pub fn child(&self) -> CancelToken {
         let child = CancelToken::new();
@@ -86,9 +91,9 @@ impl CancelToken {
         child
     }
 
-    /// Cancels this token, its children and theirs, and wakes all who wait for it.
+    /// Cancels this token and all tokens below it, and wakes all tasks that wait for them.
     pub fn cancel(&self) {
-        // Lists, not a recursion: children of children may go deep. All are cancelled before anybody is woken.
+        // Two lists instead of a recursion, because the tree may be deep. All are cancelled before any task is woken.
         let (mut next, mut cancelled) = (vec![Rc::clone(&self.node)], Vec::new());
         while let Some(node) = next.pop() {
             if !node.cancelled.replace(true) {
@@ -102,18 +107,18 @@ impl CancelToken {
         }
     }
 
-    /// Whether it is cancelled.
+    /// Whether the token is cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.node.cancelled.get()
     }
 
-    /// Waits until it is cancelled.
+    /// Waits until the token is cancelled.
     pub async fn cancelled(&self) {
         let node = &*self.node;
         node.queue.wait((), || node.cancelled.get().then_some(()), |_| {}).await;
     }
 
-    /// Runs `future` until the token is cancelled; then drops it. A result that is ready by then is not lost.
+    /// Runs `future` until the token is cancelled, and then drops it. A result that is ready by then is not lost.
     ///
     /// # Errors
     ///
@@ -144,11 +149,12 @@ impl Node {
 }
 
 impl Drop for Node {
-    /// Leaves the parent, which may be the last to know *its* parent, and so on: a loop, not a recursion.
+    /// Leaves the parent. That may drop the parent, which then leaves its own parent, and so on: a loop, not a
+    /// recursion.
     fn drop(&mut self) {
         let mut next = self.parent.take();
         while let Some((parent, place)) = next {
-            // It was taken out before, if the parent is cancelled.
+            // If the parent is cancelled, it has already forgotten its children.
             parent.children.borrow_mut().try_remove(place);
             next = Rc::into_inner(parent).and_then(|parent| parent.parent.take());
         }
@@ -191,11 +197,11 @@ impl fmt::Display for Cancelled {
 
 impl std::error::Error for Cancelled {}
 
-/// How long a cleanup may take, if nobody says otherwise.
+/// How long a cleanup may take, unless [`grace`](WithCleanup::grace) says otherwise.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Runs `body`, and then `cleanup`, which is awaited whether the body returned, failed, panicked or was dropped (also
-/// before it was ever polled).
+/// Runs `body`, and then `cleanup`. The cleanup is awaited whether the body returned, failed, panicked or was dropped
+/// (even before its first poll).
 ///
 /// ```
 /// use roundel::{cancel::with_cleanup, time};
@@ -207,27 +213,27 @@ const GRACE: Duration = Duration::from_secs(5);
 ///     let session = roundel::spawn(with_cleanup(std::future::pending::<()>(), {
 ///         let log = log.clone();
 ///         async move || {
-///             time::sleep(Duration::from_millis(300)).await; // says good-bye to the other side
+///             time::sleep(Duration::from_millis(300)).await; // says goodbye to the other side
 ///             log.borrow_mut().push("closed");
 ///         }
 ///     }));
 ///     roundel::yield_now().await;
 ///     session.cancel();
-///     assert!(session.await.unwrap_err().is_cancelled()); // when all is done
+///     assert!(session.await.unwrap_err().is_cancelled()); // after the cleanup
 /// });
 /// assert_eq!(*log.borrow(), ["closed"]);
 /// ```
 ///
 /// # Panics
 ///
-/// When it is awaited outside a loop, whose clock the grace period needs.
+/// When it is awaited outside a loop, because the grace period needs a loop's clock.
 pub fn with_cleanup<B, C, Fut>(body: B, cleanup: C) -> WithCleanup<B, C, Fut>
 where
     B: Future,
     C: FnOnce() -> Fut,
     Fut: Future<Output = ()> + 'static,
 {
-    WithCleanup { body: Some(body), cleanup: Some(cleanup), grace: GRACE, stage: Stage::Body }
+    WithCleanup { body: Some(body), cleanup: Some(cleanup), grace: GRACE, state: CleanupState::Body }
 }
 
 pin_project! {
@@ -240,11 +246,13 @@ pin_project! {
         Fut: Future<Output = ()>,
         Fut: 'static,
     {
+        // `None` when it has ended or was dropped.
         #[pin]
         body: Option<B>,
+        // `None` when it has been called.
         cleanup: Option<C>,
         grace: Duration,
-        stage: Stage<B::Output, Fut>,
+        state: CleanupState<B::Output, Fut>,
     }
 
     impl<B, C, Fut> PinnedDrop for WithCleanup<B, C, Fut>
@@ -260,10 +268,12 @@ pin_project! {
     }
 }
 
-enum Stage<T, Fut> {
+enum CleanupState<T, Fut> {
+    /// The body runs, or has not been polled yet.
     Body,
-    /// The body is gone; this is what it left.
+    /// The cleanup runs. The result of the body waits here until it is done.
     Cleanup(Pin<Box<Timeout<Fut>>>, Result<T, Payload>),
+    /// The result has been given, or the future is being dropped. Nothing is left to be done.
     Over,
 }
 
@@ -273,53 +283,54 @@ where
     C: FnOnce() -> Fut,
     Fut: Future<Output = ()> + 'static,
 {
-    /// How long the cleanup may take; then it is dropped. Five seconds, if not set.
+    /// How long the cleanup may take; after that it is dropped. The default is five seconds.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
-    /// The body is over: drops it, and begins the cleanup.
+    /// Drops the body, which has ended with `result`, and begins the cleanup.
     fn clean_up(self: Pin<&mut Self>, mut result: Result<B::Output, Payload>) {
         let mut this = self.project();
         if let Err(payload) = contain(|| this.body.set(None)) {
             result = Err(first_panic(result, payload));
         }
         let Some(cleanup) = this.cleanup.take() else { return };
+        // If the closure itself panics, there is no cleanup to await.
         match contain(|| timeout(*this.grace, cleanup())) {
-            Ok(cleanup) => *this.stage = Stage::Cleanup(Box::pin(cleanup), result),
+            Ok(cleanup) => *this.state = CleanupState::Cleanup(Box::pin(cleanup), result),
             Err(payload) => {
-                *this.stage = Stage::Over;
+                *this.state = CleanupState::Over;
                 resume_unwind(first_panic(result, payload));
             }
         }
     }
 
-    /// We are dropped before we are over: what is left of the cleanup has to go on without us.
+    /// We are being dropped. If we are not over, the rest of the cleanup has to go on without us.
     fn give_up(mut self: Pin<&mut Self>) {
         let (context, grace) = (context::current(), self.grace);
         let mut this = self.as_mut().project();
         let closure = this.cleanup.take();
-        // Whatever one of these does, the others have their turn.
+        // Each of these steps runs even if another one panics; the first panic goes on at the end.
         let mut panic = contain(|| this.body.set(None)).err();
-        match std::mem::replace(this.stage, Stage::Over) {
-            Stage::Body => match contain(|| context.as_ref().and(closure).map(|cleanup| cleanup())) {
-                // Its time begins when its turn comes: others may have been left before it.
+        match std::mem::replace(this.state, CleanupState::Over) {
+            CleanupState::Body => match contain(|| context.as_ref().and(closure).map(|cleanup| cleanup())) {
+                // The grace period starts when this cleanup starts: other cleanups may come before it.
                 Ok(Some(cleanup)) => leave(async move { timeout(grace, cleanup).await }),
                 Ok(None) => {}
                 Err(payload) => panic = panics::first(panic, Some(payload)),
             },
-            Stage::Cleanup(cleanup, result) => {
+            CleanupState::Cleanup(cleanup, result) => {
                 panic = panics::first(panic, contain(|| drop(result)).err());
                 leave(cleanup);
             }
-            Stage::Over => {}
+            CleanupState::Over => {}
         }
         panic.into_iter().for_each(panics::go_on);
     }
 }
 
-/// Of a panic and what there was before, the first panic; an output is dropped.
+/// The first of two panics: the one in `before`, if there is one, or else `payload`. An output in `before` is dropped.
 fn first_panic<T>(before: Result<T, Payload>, payload: Payload) -> Payload {
     match before {
         Ok(output) => {
@@ -333,9 +344,9 @@ fn first_panic<T>(before: Result<T, Payload>, payload: Payload) -> Payload {
     }
 }
 
-/// Has a cleanup run on when its future is dropped; see [`leave_cleanup`].
+/// Lets a cleanup go on after its future is dropped; see [`leave_cleanup`].
 fn leave(cleanup: impl Future<Output = Result<(), Elapsed>> + 'static) {
-    // Cut off or not: it has had its time.
+    // Whether it was done or cut off by the grace period makes no difference here.
     leave_cleanup(Box::pin(async move {
         let _ = cleanup.await;
     }));
@@ -351,6 +362,7 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<B::Output> {
         ready!(context::spend(cx.waker()));
+        // First the body, until it has ended or panicked.
         let mut body = self.as_mut().project().body;
         if let Some(body) = body.as_mut().as_pin_mut() {
             let result = match contain(|| body.poll(cx)) {
@@ -359,19 +371,22 @@ where
             };
             self.as_mut().clean_up(result);
         }
-        let stage = self.project().stage;
-        if let Stage::Cleanup(cleanup, result) = stage {
+        // Then the cleanup, until it is done, cut off by the grace period, or has panicked.
+        let state = self.project().state;
+        if let CleanupState::Cleanup(cleanup, result) = state {
             match contain(|| cleanup.as_mut().poll(cx)) {
                 Ok(poll) => {
                     let _ = ready!(poll);
                 }
-                // It is over, too, and not to be left to anybody. The body's panic, if it had one, is the cause.
+                // A cleanup that has panicked is over. If the body panicked as well, that panic is the cause and is
+                // kept.
                 Err(payload) if result.is_ok() => *result = Err(payload),
                 Err(payload) => swallow(|| drop(payload)),
             }
         }
-        match std::mem::replace(stage, Stage::Over) {
-            Stage::Cleanup(cleanup, result) => {
+        // Last, the body's result.
+        match std::mem::replace(state, CleanupState::Over) {
+            CleanupState::Cleanup(cleanup, result) => {
                 drop(cleanup);
                 Poll::Ready(result.unwrap_or_else(|payload| resume_unwind(payload)))
             }

@@ -1,18 +1,18 @@
 //! Channels: values from task to task.
 //!
-//! Facts. Tasks that share state have to agree who changes it when. Tasks that hand values on need not.
+//! Facts. Tasks that share state have to agree on which of them changes it when. Tasks that pass values on do not.
 //!
 //! Contract. As for [`sync`](crate::sync): one thread, no atomics, ordinary futures, any executor; first come, first
-//! served. Bounded is what to begin with: a channel without a limit turns a slow consumer into a full memory.
+//! served. Start with a bounded channel: without a limit, a slow consumer lets the channel fill the memory.
 //!
 //! | | who gets a value | when `send` waits |
 //! |---|---|---|
 //! | [`bounded`], [`priority`], [`lifo`] | one of the receivers | while it is full |
 //! | [`unbounded`] | one of the receivers | never |
-//! | [`Queue`] | one of the workers; `join` waits for all work to be done | while it is full |
+//! | [`Queue`] | one of the workers; `join` waits until all work is done | while it is full |
 //! | [`oneshot`] | the receiver, once | never |
 //! | [`broadcast`] | every receiver; the slow ones miss some | never |
-//! | [`watch`] | whoever looks sees the latest | never |
+//! | [`watch`] | every receiver that looks sees the latest | never |
 //!
 //! None of it leaves its thread:
 //!
@@ -27,7 +27,7 @@
 use std::fmt;
 
 mod broadcast;
-mod line;
+mod buffer;
 mod mpmc;
 mod oneshot;
 mod queue;
@@ -35,18 +35,18 @@ mod store;
 mod watch;
 
 pub use broadcast::{BroadcastError, BroadcastReceiver, BroadcastSender, broadcast};
-pub use line::Send;
+pub use buffer::Send;
 pub use mpmc::{Permit, Receiver, Recv, Sender, bounded, lifo, priority, unbounded};
 pub use oneshot::{OneshotReceiver, OneshotSender, oneshot};
 pub use queue::{Put, Queue};
 pub use watch::{WatchReceiver, WatchSender, watch};
 
-/// Nothing goes through here any more. What was to be sent is inside.
+/// The channel is closed. The value that could not be sent is inside.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Closed<T = ()>(pub T);
 
 impl<T> Closed<T> {
-    /// What was to be sent.
+    /// The value that could not be sent.
     pub fn into_inner(self) -> T {
         self.0
     }
@@ -66,18 +66,18 @@ impl<T> fmt::Display for Closed<T> {
 
 impl<T> std::error::Error for Closed<T> {}
 
-/// Why a value was not sent at once. It is inside.
+/// Why a value was not sent at once. The value is inside.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TrySendError<T> {
-    /// There is no room, or others wait for it.
+    /// There is no room, or other senders are waiting for it.
     Full(T),
     /// The channel is closed.
     Closed(T),
 }
 
 impl<T> TrySendError<T> {
-    /// What was to be sent.
+    /// The value that could not be sent.
     pub fn into_inner(self) -> T {
         match self {
             TrySendError::Full(value) | TrySendError::Closed(value) => value,

@@ -1,15 +1,16 @@
-//! Warnings about what a loop should not have to bear.
+//! Warnings about tasks that hold up the loop, and about panics that go unnoticed.
 //!
-//! Facts. A task that computes for long, or calls what blocks, stops everybody; it looks the same from outside as a machine
-//! that is busy. A task that panicked, and whose handle was dropped, has told nobody but the panic hook.
+//! Facts. A task that computes for long, or makes a blocking call, stops all other tasks. From outside, that looks the
+//! same as a busy machine. If a task panics and its handle was dropped, only the panic hook reports it.
 //!
 //! What follows. A sink for the probe's events, which measures each poll and knows where each task was spawned. Without
 //! `Builder::debug` there is no sink, and none of this costs anything.
 //!
-//! Contract. A poll that takes longer than 100 ms is warned of, once, with the task, where it was spawned, and how long it
-//! took; one that awaits for long is not, for it holds up nobody. A panic nobody will hear of is warned of when that is
-//! certain. Polls are measured by the real clock, also in virtual time. Warnings go to standard error; if that cannot be written
-//! to, the warning is lost and the loop goes on. If the program's own sink panics, it is dropped and the warnings go on.
+//! Contract. A poll that takes longer than 100 ms causes one warning, with the task, where it was spawned, and how long
+//! the poll took. A task that awaits for long causes none, because it does not hold up others. A panic causes a warning
+//! as soon as it is certain that no handle will deliver it. Polls are measured with the real clock, even in virtual
+//! time. Warnings go to standard error; if it cannot be written to, the warning is lost and the loop goes on. If the
+//! program's own sink panics, it is dropped and the warnings go on.
 //!
 //! What it does not know: what the task was doing. For that there are profilers.
 
@@ -24,10 +25,10 @@ use crate::core::id::TaskId;
 use crate::core::probe::{Event, Sink, tell};
 use crate::task;
 
-/// A poll that takes longer than this is warned of.
+/// A poll that takes longer than this causes a warning.
 const TOO_LONG: Duration = Duration::from_millis(100);
 
-/// Wraps a sink, if there is one, into one that warns.
+/// A sink that warns, and passes all events on to the program's own sink, if there is one.
 pub(crate) fn watch(mut inner: Option<Sink>) -> Sink {
     let mut watch = Watch { spawned_at: HashMap::new(), poll: None };
     Box::new(move |event| {
@@ -37,9 +38,10 @@ pub(crate) fn watch(mut inner: Option<Sink>) -> Sink {
 }
 
 struct Watch {
-    /// By slot. A slot has no other tenant before its task can no longer be reported.
+    /// Where the task in each slot was spawned. A slot gets a new tenant only when its old one can no longer be
+    /// reported.
     spawned_at: HashMap<usize, &'static Location<'static>>,
-    /// Since when the poll runs that runs.
+    /// Runs since the start of the current poll; `None` between polls.
     poll: Option<Stopwatch>,
 }
 
@@ -47,7 +49,7 @@ impl Watch {
     fn see(&mut self, event: Event) {
         match event {
             Event::Spawn { task, .. } => {
-                // A `block_on` has no location, and must not inherit that of the last tenant.
+                // A `block_on` has no location, and must not inherit the one of the slot's last tenant.
                 self.spawned_at.remove(&task.slot());
                 self.spawned_at.extend(task::spawned_at(task).map(|place| (task.slot(), place)));
             }
@@ -63,7 +65,7 @@ impl Watch {
                 }
             }
             Event::Unheard { task } => {
-                warn(format_args!("{} panicked, and nobody awaits its handle", self.describe(task)));
+                warn(format_args!("{} panicked, and its handle was dropped", self.describe(task)));
             }
             _ => {}
         }

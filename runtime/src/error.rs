@@ -1,9 +1,10 @@
 //! Why there is no output.
 //!
 //! Facts. A task, or a job on another thread, may end without returning: it was cancelled, it panicked, or it never
-//! began. Whoever waits for it is told in any case.
+//! began. Its handle reports that in every case.
 //!
-//! Contract. One error for all of them. It says what happened, and to whom; a panic's payload can be taken out.
+//! Contract. One error type for all of them. It says what happened, and to which task. The payload of a panic can be
+//! taken out.
 
 use std::any::Any;
 use std::fmt;
@@ -29,20 +30,21 @@ use crate::core::probe::End;
 /// });
 /// ```
 pub struct JoinError {
-    /// Which task; `None` for a job of another thread, which has no number.
+    /// The task; `None` for a job on another thread, which has no number.
     task: Option<TaskId>,
     cause: Cause,
 }
 
 enum Cause {
+    /// It was dropped before it returned.
     Cancelled,
-    /// It has returned, but its runtime was dropped with the output.
+    /// It returned, but its runtime was dropped together with the output.
     Unfetched,
-    /// The loop went away before the task could begin.
+    /// The loop was gone before the task could begin.
     NeverRan,
-    /// The operating system gave the job no thread.
+    /// The operating system refused a thread for the job.
     NoThread(io::Error),
-    /// Behind a lock only because a payload is not `Sync`, and an error should be.
+    /// It panicked. The mutex is there only because a payload is not `Sync`, and an error should be.
     Panicked(Mutex<Payload>),
 }
 
@@ -55,7 +57,7 @@ impl JoinError {
         JoinError { task: Some(task), cause: Cause::Panicked(Mutex::new(payload)) }
     }
 
-    /// What the handle of a task without an output says. `panicked` holds the payload, if it panicked.
+    /// The error of a task without an output. `panicked` holds the payload, if the task panicked.
     pub(crate) fn of(task: TaskId, end: End, panicked: Option<BoxedTask>) -> JoinError {
         if end == End::Returned {
             return JoinError { task: Some(task), cause: Cause::Unfetched };
@@ -83,31 +85,31 @@ impl JoinError {
         JoinError { task: None, cause: Cause::NoThread(error) }
     }
 
-    /// It was dropped before it was done, by its handle or by the shutdown of its loop; or the shutdown has dropped its output
-    /// before that was fetched.
+    /// Whether it was dropped before it was done, by its handle or by the shutdown of its loop. Also true if the
+    /// shutdown has dropped its output before it was fetched.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         matches!(self.cause, Cause::Cancelled | Cause::NeverRan | Cause::Unfetched)
     }
 
-    /// It could not begin, because the operating system gave its pool no thread. What the system said is the
-    /// [`source`](std::error::Error::source) of this error. A later try may succeed.
+    /// Whether it could not begin because the operating system refused a thread. The system's error is the
+    /// [`source`](std::error::Error::source) of this one. A later try may succeed.
     #[must_use]
     pub fn is_no_thread(&self) -> bool {
         matches!(self.cause, Cause::NoThread(_))
     }
 
-    /// It panicked, in a poll, in a destructor, or in a job.
+    /// Whether it panicked, in a poll, in a destructor, or in a job.
     #[must_use]
     pub fn is_panic(&self) -> bool {
         matches!(self.cause, Cause::Panicked(_))
     }
 
-    /// What it panicked with, for [`std::panic::resume_unwind`].
+    /// The payload of the panic, for [`std::panic::resume_unwind`].
     ///
     /// # Panics
     ///
-    /// If it is no panic; see [`is_panic`](JoinError::is_panic).
+    /// If the cause is not a panic; see [`is_panic`](JoinError::is_panic).
     #[track_caller]
     #[must_use]
     pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
@@ -120,11 +122,13 @@ impl JoinError {
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Two causes have messages without a subject, because nothing had begun.
         match &self.cause {
             Cause::NeverRan => return f.write_str("the runtime was gone before the task could begin"),
             Cause::NoThread(error) => return write!(f, "no thread could be started for the job: {error}"),
             Cause::Cancelled | Cause::Unfetched | Cause::Panicked(_) => {}
         }
+        // The others say first what ended, then how.
         match self.task {
             Some(task) => write!(f, "task {task} ")?,
             None => f.write_str("the job ")?,
@@ -164,11 +168,12 @@ mod tests {
     use super::*;
     use crate::core::panics::contain;
 
-    fn lack() -> io::Error {
+    /// `EAGAIN`, as when the system has no room for another thread.
+    fn no_room() -> io::Error {
         io::Error::from_raw_os_error(11)
     }
 
-    /// Each cause, and the one question that is answered with yes.
+    /// Each cause, and the one question that it answers with yes.
     #[test]
     fn each_cause_answers_yes_to_one_question() {
         let task = TaskId::new(0, 1, 3);
@@ -178,7 +183,7 @@ mod tests {
             (JoinError::never_ran(), "cancelled", "the runtime was gone before the task could begin"),
             (JoinError::panicked(task, Box::new("ouch")), "panic", "task #3.1 panicked: ouch"),
             (JoinError::job_panicked(Box::new("ouch")), "panic", "the job panicked: ouch"),
-            (JoinError::no_thread(&lack()), "no thread", "no thread could be started for the job: "),
+            (JoinError::no_thread(&no_room()), "no thread", "no thread could be started for the job: "),
         ];
         for (error, yes, text) in table {
             let answers = [
@@ -188,15 +193,17 @@ mod tests {
             ];
             let said_yes: Vec<&str> =
                 answers.iter().filter(|answer| answer.1).map(|answer| answer.0).collect();
+            // Exactly one question is answered with yes, and only a missing thread has a source.
             assert_eq!(said_yes, [yes], "{error}");
             assert!(error.to_string().starts_with(text), "{error}");
             assert_eq!(error.source().is_some(), yes == "no thread", "{error}");
-            let text = error.to_string();
+            // `into_panic` gives the payload of a panic, and refuses all other errors.
+            let said = error.to_string();
             match contain(move || error.into_panic()) {
                 Ok(payload) => assert_eq!((yes, payload.downcast_ref()), ("panic", Some(&"ouch"))),
                 Err(refusal) => {
                     let refusal = message(&*refusal);
-                    assert!(yes != "panic" && refusal.contains(&text), "{refusal}");
+                    assert!(yes != "panic" && refusal.contains(&said), "{refusal}");
                 }
             }
         }

@@ -1,31 +1,32 @@
 //! How several futures become one.
 //!
-//! Facts. To await one future after the other takes the sum of their times, to await them together the longest of them.
-//! Whoever starts several things has to say what becomes of the others when one fails, and who waits for them.
+//! Facts. Awaiting futures one after the other takes the sum of their times; awaiting them together takes the longest
+//! of them. A program that starts several futures has to say what becomes of the others when one fails, and which task
+//! waits for them.
 //!
-//! Contract. Ordinary futures, for any executor ([`shield`] spawns a task of ours). What was not woken is not polled,
-//! in all but [`select!`], whose few arms are.
+//! Contract. Ordinary futures, for any executor ([`shield`] spawns a task of ours). A future that was not woken is not
+//! polled, except the arms of [`select!`], which are few.
 //!
 //! | | which futures | ends when | the others, when one fails |
 //! |---|---|---|---|
 //! | [`join!`] | a few, of any kinds | all have ended | run on: an error is an output |
 //! | [`select!`] | a few, of any kinds | one has ended | are dropped |
-//! | [`gather`], [`gather_outcomes`] | any number of a kind | all have ended | run on |
-//! | [`try_gather`] | any number of a kind | all have ended, or one has failed | are dropped |
-//! | [`race`] | any number of a kind | one has ended | are dropped |
-//! | [`as_completed`], [`for_each_concurrent`] | any number of a kind | all have ended | run on |
-//! | [`scope`], [`try_scope`] | children, spawned as it goes | all have ended, or one has failed | are dropped |
+//! | [`gather`], [`gather_outcomes`] | any number of one kind | all have ended | run on |
+//! | [`try_gather`] | any number of one kind | all have ended, or one has failed | are dropped |
+//! | [`race`] | any number of one kind | one has ended | are dropped |
+//! | [`as_completed`], [`for_each_concurrent`] | any number of one kind | all have ended | run on |
+//! | [`scope`], [`try_scope`] | children, spawned one by one | all have ended, or one has failed | are dropped |
 //! | [`shield`] | one | it has ended | |
 
 mod child;
-mod crowd;
+mod children;
 mod failure;
 mod gather;
 mod join;
-mod nest;
 mod rest;
 mod scope;
 mod shield;
+mod state;
 mod wakes;
 
 pub use child::ScopedHandle;

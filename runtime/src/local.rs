@@ -1,15 +1,15 @@
 //! Values that belong to a task rather than to a thread: a request's id, a user, a deadline.
 //!
-//! Facts. Tasks take turns on one thread, so a thread-local belongs to all of them. What a task wants to hand
-//! down to the tasks it spawns must not depend on who runs when.
+//! Facts. Tasks take turns on one thread, so they all share a thread-local. A value that a task hands down to the tasks
+//! it spawns must not depend on which of them runs when.
 //!
-//! Contract. [`task_local!`](crate::task_local) declares a key. A task that sets it sees its own value from
-//! then on, and every task it spawns afterwards begins with the same: the value is shared, not cloned, until
-//! either of them sets another. Outside a task a key has no value.
+//! Contract. [`task_local!`](crate::task_local) declares a key. A task that sets it sees its own value from then on,
+//! and every task that it spawns afterwards starts with the same value. The two share the value, which is not cloned,
+//! until either of them sets another. Outside a task a key has no value.
 //!
 //! | method | cancel safe |
 //! |---|---|
-//! | `LocalKey::scope` | yes: the old value is back whenever the inner future is not running |
+//! | `LocalKey::scope` | yes: whenever the inner future is not running, the old value is back |
 
 use std::any::Any;
 use std::fmt;
@@ -26,12 +26,13 @@ use crate::core::panics::{self, contain};
 
 /// A key declared by [`task_local!`](crate::task_local).
 pub struct LocalKey<T: 'static> {
-    /// Gives the key an address of its own, by which it is known: a static of no size might share one.
+    /// A key is identified by its address. This byte gives it one of its own: statics of size zero may share an
+    /// address.
     _place: u8,
     value: PhantomData<fn(T) -> T>,
 }
 
-/// Declares keys for values that a task keeps and its children inherit.
+/// Declares keys for values that a task keeps and that the tasks it spawns inherit.
 ///
 /// ```
 /// roundel::task_local! {
@@ -42,7 +43,7 @@ pub struct LocalKey<T: 'static> {
 ///     REQUEST.set(7);
 ///     let child = roundel::spawn(async { REQUEST.get() });
 ///     REQUEST.set(8);
-///     assert_eq!(child.await.unwrap(), Some(7), "what it was when the child was spawned");
+///     assert_eq!(child.await.unwrap(), Some(7), "the value when the child was spawned");
 ///
 ///     let inner = REQUEST.scope(9, async { REQUEST.with(|value| value.copied()) });
 ///     assert_eq!(inner.await, Some(9));
@@ -78,7 +79,7 @@ impl<T: 'static> LocalKey<T> {
         self.with(|value| value.cloned())
     }
 
-    /// Gives the running task a value, for itself and for the tasks it will spawn.
+    /// Sets the value for the running task and for the tasks that it will spawn.
     ///
     /// # Panics
     ///
@@ -88,13 +89,13 @@ impl<T: 'static> LocalKey<T> {
         let task = context::expect("LocalKey::set").executor.running();
         assert!(
             task.is_some(),
-            "`LocalKey::set` was called where no task runs: there is nobody to keep the value"
+            "`LocalKey::set` was called where no task runs: there is no task to keep the value"
         );
         let old = self.replace(Some(Rc::new(value)));
         drop(old);
     }
 
-    /// Runs `future` with `value` in place; what it spawns inherits that value.
+    /// Runs `future` with `value` in place. The tasks that it spawns inherit the value.
     pub fn scope<F: Future>(&'static self, value: T, future: F) -> Scope<T, F> {
         Scope { key: self, value: Some(Rc::new(value)), future: Some(future) }
     }
@@ -105,7 +106,8 @@ impl<T: 'static> LocalKey<T> {
         Rc::clone(value).downcast().ok()
     }
 
-    /// Puts a value in, or takes it away; returns what was there. Where no task runs, nothing can keep a value: it comes back.
+    /// Sets the value, or removes it; returns the old one. If no task runs, nothing can keep a value, and it comes
+    /// back.
     fn replace(&'static self, value: Option<Rc<dyn Any>>) -> Option<Rc<dyn Any>> {
         let context = context::current().filter(|context| context.executor.running().is_some());
         let Some(context) = context else { return value };
@@ -137,18 +139,19 @@ pin_project! {
     #[must_use = "futures do nothing unless awaited"]
     pub struct Scope<T: 'static, F> {
         key: &'static LocalKey<T>,
-        // The value while the future is not running; while it is, the value it displaced.
+        // While the future is not running, the scope's value; while it runs, the value that it has replaced.
         value: Option<Rc<dyn Any>>,
+        // `Some` until the scope is dropped.
         #[pin]
         future: Option<F>,
     }
 
     impl<T: 'static, F> PinnedDrop for Scope<T, F> {
         fn drop(this: Pin<&mut Self>) {
-            // The future's destructors see its value too.
+            // The destructors of the future see the scope's value, too.
             let mut this = this.project();
             let inside = Inside::enter(*this.key, this.value);
-            // The two know nothing of each other, and both may panic.
+            // The future and the value are independent, and dropping either may panic. The first panic goes on.
             let panic = contain(|| this.future.set(None)).err();
             drop(inside);
             let panic = panics::first(panic, contain(|| drop(this.value.take())).err());
@@ -169,7 +172,7 @@ impl<T: 'static, F: Future> Future for Scope<T, F> {
     }
 }
 
-/// Swaps the scope's value in, and out again also when the future panics.
+/// Swaps the scope's value in, and swaps it out again when dropped, even if the future panics.
 struct Inside<'a, T: 'static> {
     key: &'static LocalKey<T>,
     value: &'a mut Option<Rc<dyn Any>>,

@@ -1,19 +1,20 @@
 //! Other programs: started as with `std::process`, awaited like everything else.
 //!
-//! Facts. A child runs beside us and ends when it likes. Its pipes hold 64 KiB and then make it wait, so who
-//! waits for its end without reading waits for ever. Somebody has to wait for it, or it stays as a zombie.
+//! Facts. A child runs beside us and ends at any time. Its pipes hold 64 KiB; when they are full, it has to wait. So a
+//! parent that waits for its end without reading waits for ever. A parent has to wait for its children, or they stay as
+//! zombies.
 //!
-//! Contract. [`Command`] is that of `std` and starts children as that does, with what `std` cares for: they see
-//! of our descriptors only their `stdin`, `stdout` and `stderr`, no signal is blocked in them, and `SIGPIPE` does
-//! what it does by default. To start one blocks the loop for as long as the kernel needs, as a rule below a
-//! millisecond. A [`Child`] that is dropped runs on, unless [`kill_on_drop`](Command::kill_on_drop) was set;
-//! either way it is waited for (see `reaper`), and no zombie stays. A process is never signalled after it was
-//! waited for, when its number may be another's.
+//! Contract. [`Command`] wraps the one of `std` and starts children in the same way, with the same care. Of our
+//! descriptors they see only their `stdin`, `stdout` and `stderr`, no signal is blocked in them, and `SIGPIPE` has its
+//! default effect. Starting one blocks the loop for as long as the kernel needs, usually less than a millisecond. A
+//! [`Child`] that is dropped runs on, unless [`kill_on_drop`](Command::kill_on_drop) was set. In both cases the parent
+//! waits for it (see `reaper`), and no zombie stays. A process is never signalled after it was waited for, because its
+//! number may then belong to another process.
 //!
 //! | method | cancel safe |
 //! |---|---|
 //! | `Child::wait`, `Child::kill` | yes: wait again |
-//! | `status`, `output`, `wait_with_output` | no: the child is dropped, and what it has said is lost |
+//! | `status`, `output`, `wait_with_output` | no: the child is dropped, and its output is lost |
 //!
 //! What it does not know: how the end of a child is noticed (`reaper`), and how its pipes are read (`pipes`).
 
@@ -35,7 +36,7 @@ use crate::core::context;
 pub use crate::process::pipes::{ChildOutput, ChildStderr, ChildStdin, ChildStdout};
 use crate::process::reaper::Process;
 
-/// A program to be started, as [`std::process::Command`], which it is made of.
+/// A program to be started. It wraps a [`std::process::Command`].
 ///
 /// ```
 /// use roundel::process::Command;
@@ -52,13 +53,13 @@ use crate::process::reaper::Process;
 pub struct Command {
     std: std::process::Command,
     kill_on_drop: bool,
-    /// Which of stdin, stdout and stderr were set: for the others `output` has defaults of its own.
+    /// Which of stdin, stdout and stderr were set. For those that were not, `output` has defaults of its own.
     set: [bool; 3],
 }
 
 impl Command {
-    /// The program at `program`, which is looked for in `PATH` if it has no slash in it. It is given no
-    /// arguments, and our environment, directory, stdin, stdout and stderr.
+    /// The program at `program`, which is searched for in `PATH` if it contains no slash. It gets no arguments, and our
+    /// environment, directory, stdin, stdout and stderr.
     pub fn new(program: impl AsRef<OsStr>) -> Command {
         Command::from(std::process::Command::new(program))
     }
@@ -90,7 +91,7 @@ impl Command {
         self
     }
 
-    /// Takes a variable out of the environment.
+    /// Removes a variable from the environment.
     pub fn env_remove(&mut self, name: impl AsRef<OsStr>) -> &mut Command {
         self.std.env_remove(name);
         self
@@ -102,34 +103,35 @@ impl Command {
         self
     }
 
-    /// Sets the directory in which the child begins.
+    /// Sets the directory in which the child starts.
     pub fn current_dir(&mut self, directory: impl AsRef<Path>) -> &mut Command {
         self.std.current_dir(directory);
         self
     }
 
-    /// Where the child reads from. A pipe of another child can be given as it is.
+    /// Sets where the child reads from. A pipe of another child can be passed directly.
     pub fn stdin(&mut self, stdin: impl Into<Stdio>) -> &mut Command {
         self.std.stdin(stdin);
         self.set[0] = true;
         self
     }
 
-    /// Where the child writes to.
+    /// Sets where the child writes to.
     pub fn stdout(&mut self, stdout: impl Into<Stdio>) -> &mut Command {
         self.std.stdout(stdout);
         self.set[1] = true;
         self
     }
 
-    /// Where the child complains.
+    /// Sets where the child writes its errors to.
     pub fn stderr(&mut self, stderr: impl Into<Stdio>) -> &mut Command {
         self.std.stderr(stderr);
         self.set[2] = true;
         self
     }
 
-    /// Whether the child is killed (`SIGKILL`) when its [`Child`] is dropped before its end. It is not, if not set.
+    /// Sets whether the child is killed (`SIGKILL`) when its [`Child`] is dropped before it has ended. The default is
+    /// no.
     pub fn kill_on_drop(&mut self, kill: bool) -> &mut Command {
         self.kill_on_drop = kill;
         self
@@ -141,8 +143,8 @@ impl Command {
         &self.std
     }
 
-    /// The command of `std` inside, for whatever it can do: `uid`, `process_group`, `arg0`. Stdin, stdout and
-    /// stderr are better set here, or [`output`](Command::output) does not know that they were.
+    /// The command of `std` inside, for everything else that it can do: `uid`, `process_group`, `arg0`. Set stdin,
+    /// stdout and stderr here instead, or [`output`](Command::output) does not know that they were set.
     pub fn as_std_mut(&mut self) -> &mut std::process::Command {
         &mut self.std
     }
@@ -151,8 +153,8 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// If there is no such program, or the system has no room for it. If it could be started but its pipes could
-    /// not be registered, it is killed.
+    /// If there is no such program, or the system has no room for it. If its pipes cannot be registered after it was
+    /// started, it is killed.
     ///
     /// # Panics
     ///
@@ -162,7 +164,7 @@ impl Command {
         context::expect("Command::spawn");
         let mut child = self.std.spawn()?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        // From here on somebody waits for it, whatever happens.
+        // From here on the child is waited for, whatever happens.
         let mut process = Process::new(child, true);
         let stdin = stdin.map(ChildStdin::new).transpose()?;
         let stdout = stdout.map(ChildOutput::new).transpose()?;
@@ -171,7 +173,7 @@ impl Command {
         Ok(Child { stdin, stdout, stderr, process })
     }
 
-    /// Starts the program, at once, and waits for its end. What it writes into pipes is not read.
+    /// Starts the program at once, and waits for its end. Output that it writes into pipes is not read.
     ///
     /// # Errors
     ///
@@ -190,8 +192,8 @@ impl Command {
         }
     }
 
-    /// Starts the program, at once, and waits for its end and for all it says. Unless set otherwise, it has
-    /// nothing to read, and both `stdout` and `stderr` are collected.
+    /// Starts the program at once, and waits for its end and for all of its output. Unless set otherwise, its `stdin`
+    /// is empty, and both `stdout` and `stderr` are collected.
     ///
     /// # Errors
     ///
@@ -204,7 +206,7 @@ impl Command {
     pub fn output(&mut self) -> impl Future<Output = io::Result<Output>> + use<> {
         self.set_unset([Stdio::null, Stdio::piped, Stdio::piped]);
         let child = self.spawn();
-        // As they were, for the next time.
+        // The next call starts again from the defaults of `spawn`.
         self.set_unset([Stdio::inherit, Stdio::inherit, Stdio::inherit]);
         async move { child?.wait_with_output().await }
     }
@@ -217,7 +219,7 @@ impl Command {
     }
 }
 
-/// Its stdin, stdout and stderr count as not set.
+/// The stdin, stdout and stderr of `std`'s command count as not set.
 impl From<std::process::Command> for Command {
     fn from(std: std::process::Command) -> Command {
         Command { std, kill_on_drop: false, set: [false; 3] }
@@ -239,7 +241,7 @@ impl fmt::Debug for Command {
 /// roundel::run(async {
 ///     let mut cat = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
 ///     cat.stdin.as_ref().unwrap().write_all(b"meow").await?;
-///     // Closes stdin first, so that `cat` comes to an end.
+///     // This closes stdin first, so that `cat` ends.
 ///     assert_eq!(cat.wait_with_output().await?.stdout, b"meow");
 ///     std::io::Result::Ok(())
 /// })
@@ -247,40 +249,40 @@ impl fmt::Debug for Command {
 /// ```
 #[derive(Debug)]
 pub struct Child {
-    /// Where the child reads, if that is a pipe.
+    /// Our end of the child's `stdin`, if that is a pipe.
     pub stdin: Option<ChildStdin>,
-    /// What the child writes, if that is a pipe.
+    /// Our end of the child's `stdout`, if that is a pipe.
     pub stdout: Option<ChildStdout>,
-    /// What the child complains, if that is a pipe.
+    /// Our end of the child's `stderr`, if that is a pipe.
     pub stderr: Option<ChildStderr>,
     process: Process,
 }
 
 impl Child {
-    /// The number of the process. It is the child's own until it was waited for.
+    /// The number of the process. It belongs to the child until the child was waited for.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// Changes what [`Command::kill_on_drop`] has said.
+    /// Changes the setting of [`Command::kill_on_drop`].
     pub fn kill_on_drop(&mut self, kill: bool) {
         self.process.kill_on_drop = kill;
     }
 
-    /// Waits for the end, and says what it was like; again and again the same. Closes `stdin` first, or both might
-    /// wait for one another. Read what the child says meanwhile, if that is a pipe:
-    /// [`wait_with_output`](Child::wait_with_output).
+    /// Waits for the child's end, and returns how it ended. It can be called again and returns the same. It closes
+    /// `stdin` first, or both processes might wait for each other. If the output goes into pipes, it has to be read in
+    /// the meantime: see [`wait_with_output`](Child::wait_with_output).
     ///
     /// # Errors
     ///
-    /// If it is not our child any more: somebody else has waited for it, or the program ignores `SIGCHLD`.
+    /// If it is no longer our child: other code has waited for it, or the program ignores `SIGCHLD`.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
         drop(self.stdin.take());
         self.process.exited().await
     }
 
-    /// How it has ended, if it has.
+    /// How the child has ended; `None` if it has not.
     ///
     /// # Errors
     ///
@@ -289,7 +291,7 @@ impl Child {
         self.process.try_wait()
     }
 
-    /// Waits for the end, and collects what is said until then, if that goes into pipes. Closes `stdin` first.
+    /// Waits for the child's end, and collects its output until then, if that goes into pipes. Closes `stdin` first.
     ///
     /// # Errors
     ///
@@ -301,17 +303,17 @@ impl Child {
         Ok(Output { status: self.wait().await?, stdout, stderr })
     }
 
-    /// Kills it (`SIGKILL`), and waits for its end. Nothing happens if it has ended already.
+    /// Kills the child (`SIGKILL`), and waits for its end. Nothing happens if it has already ended.
     ///
     /// # Errors
     ///
-    /// If we may not, as with a program that runs as somebody else.
+    /// If we may not, for example because the program runs as another user.
     pub async fn kill(&mut self) -> io::Result<()> {
         self.start_kill()?;
         self.wait().await.map(drop)
     }
 
-    /// Kills it (`SIGKILL`), and does not wait. Nothing happens if it has ended already.
+    /// Kills the child (`SIGKILL`), and does not wait. Nothing happens if it has already ended.
     ///
     /// # Errors
     ///
@@ -320,7 +322,7 @@ impl Child {
         self.process.send(Signal::KILL)
     }
 
-    /// Asks it to end (`SIGTERM`), and does not wait. Nothing happens if it has ended already.
+    /// Asks the child to end (`SIGTERM`), and does not wait. Nothing happens if it has already ended.
     ///
     /// # Errors
     ///
@@ -329,11 +331,12 @@ impl Child {
         self.process.send(Signal::TERM)
     }
 
-    /// Sends it a signal, as numbered in [`signal`](crate::signal). Nothing happens if it has ended already.
+    /// Sends the child a signal, with a number as in [`signal`](crate::signal). Nothing happens if it has already
+    /// ended.
     ///
     /// # Errors
     ///
-    /// As [`kill`](Child::kill); and if that is not the number of a signal.
+    /// As [`kill`](Child::kill); also if that is not the number of a signal.
     pub fn send_signal(&mut self, signal: i32) -> io::Result<()> {
         let unknown = || io::Error::new(io::ErrorKind::InvalidInput, format!("{signal} is no signal"));
         self.process.send(Signal::from_named_raw(signal).ok_or_else(unknown)?)
@@ -348,11 +351,12 @@ async fn collect(output: Option<ChildOutput>) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Waits for both at once.
+/// Waits for both futures at once.
 async fn both<T>(one: impl Future<Output = T>, two: impl Future<Output = T>) -> (T, T) {
     let (mut one, mut two) = (pin!(one), pin!(two));
     let (mut first, mut second) = (None, None);
     std::future::poll_fn(|cx| {
+        // Poll each future until it has given its output.
         if first.is_none()
             && let Poll::Ready(output) = one.as_mut().poll(cx)
         {

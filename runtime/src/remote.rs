@@ -1,14 +1,14 @@
 //! Starting work on a loop from another thread, and waiting for it there.
 //!
-//! Facts. Futures need not be `Send`, so a future cannot be handed to a loop; but a closure that *makes* one
-//! can. The caller may be a plain thread that has no loop, or a task of another loop.
+//! Facts. Futures need not be `Send`, so a future cannot be handed to a loop; but a closure that *makes* one can. The
+//! caller may be a plain thread without a loop, or a task of another loop.
 //!
-//! What follows. [`Remote::spawn`] sends the closure through the inbox; on the loop's own thread it makes the
-//! future, which lives and dies there (invariant 10). Only the result comes back, so only it must be `Send`.
-//! It waits in a `Reply` for whoever comes: an `.await` or a blocking `.wait()`. It is there when the task is over: its
-//! future has been dropped, and its cleanup, if it leaves one, is done.
+//! What follows. [`Remote::spawn`] sends the closure through the inbox. On the loop's own thread the closure makes the
+//! future, which is polled and dropped there (invariant 10). Besides the closure, only the result crosses the threads
+//! and must be `Send`. It waits in a `Reply` for an `.await` or a blocking `.wait()`. It is there when the task is
+//! over: the future has been dropped, and its cleanup, if it leaves one, is done.
 //!
-//! Cancel safety: a `RemoteHandle` that is polled no more loses nothing. Dropping it detaches.
+//! Cancel safety: a `RemoteHandle` that is no longer polled loses nothing. Dropping it detaches the task.
 
 use std::fmt;
 use std::pin::Pin;
@@ -22,13 +22,13 @@ use crate::error::JoinError;
 use crate::reply::Reply;
 use crate::task::{self, TaskId, leave_cleanup, spawn};
 
-/// How other threads reach a loop: cheap to clone, to be sent anywhere.
+/// With this, other threads reach a loop. It is cheap to clone and can be sent to any thread.
 ///
 /// ```
 /// roundel::run(async {
 ///     let remote = roundel::remote();
 ///     let thread = std::thread::spawn(move || {
-///         // This runs on the thread; what `spawn` is given runs on the loop.
+///         // This runs on the thread; the closure that `spawn` is given runs on the loop.
 ///         remote.spawn(|| async { 6 * 7 }).wait()
 ///     });
 ///     while !thread.is_finished() {
@@ -60,7 +60,7 @@ impl Remote {
 
     /// Runs `f` on the loop's thread and spawns the future that it makes. Never blocks.
     ///
-    /// If the loop is gone, or goes before the future is done, the handle says that it was cancelled.
+    /// If the loop is gone, or ends before the future is done, the handle returns an error: it was cancelled.
     pub fn spawn<F, Fut, T>(&self, f: F) -> RemoteHandle<T>
     where
         F: FnOnce() -> Fut + Send + 'static,
@@ -69,7 +69,8 @@ impl Remote {
     {
         let promise = Promise { reply: Arc::new(Reply::new()), task: None };
         let handle = RemoteHandle { reply: Arc::clone(&promise.reply), inbox: Arc::clone(&self.inbox) };
-        // Refused, the errand comes back and is dropped here: `f` is `Send`, and the promise says so.
+        // If the inbox refuses the errand, it is dropped here, which is fine because `f` is `Send`. Dropping the
+        // promise answers the handle.
         drop(self.inbox.send(Box::new(move || promise.keep(f))));
         handle
     }
@@ -81,7 +82,7 @@ impl fmt::Debug for Remote {
     }
 }
 
-/// What a [`Remote::spawn`] will have brought about: await it from any executor, or [`wait`](Self::wait).
+/// The handle of a task that [`Remote::spawn`] started: await it on any executor, or block with [`wait`](Self::wait).
 pub struct RemoteHandle<T> {
     reply: Arc<Reply<T>>,
     inbox: Arc<Inbox>,
@@ -96,7 +97,7 @@ impl<T> RemoteHandle<T> {
     ///
     /// # Panics
     ///
-    /// On the thread of the very loop that is to do the work, which would wait for itself.
+    /// On the thread of the loop that runs the task, because the loop would wait for itself.
     #[track_caller]
     pub fn wait(self) -> Result<T, JoinError> {
         let here = context::current().is_some_and(|context| Arc::ptr_eq(&context.inbox, &self.inbox));
@@ -129,18 +130,19 @@ impl<T> fmt::Debug for RemoteHandle<T> {
     }
 }
 
-/// The loop's end of a [`RemoteHandle`]. Dropped without an answer, it answers that the task was cancelled.
+/// The loop's end of a [`RemoteHandle`]. If it is dropped without an answer, it answers that the task was cancelled.
 struct Promise<T: Send + 'static> {
     reply: Arc<Reply<T>>,
-    /// The task that works on it, once it has begun.
+    /// The task that runs the future. `None` until it has been polled once.
     task: Option<TaskId>,
 }
 
 impl<T: Send + 'static> Promise<T> {
-    /// On the loop: makes the future, spawns it, and answers with what becomes of it.
+    /// Runs on the loop: spawns a task that makes the future, runs it, and answers with its result.
     fn keep<Fut: Future<Output = T> + 'static>(mut self, f: impl FnOnce() -> Fut + 'static) {
         let task = spawn(async move {
             self.task = task::current();
+            // Make the future, and run it to its end or to a panic.
             let future = match contain(f) {
                 Ok(future) => future,
                 Err(payload) => return self.panicked(payload),
@@ -154,7 +156,7 @@ impl<T: Send + 'static> Promise<T> {
                 }
             });
             let result = result.await;
-            // Gone before anything hears of it.
+            // Drop the future before the handle gets its answer. The first of two panics is the answer.
             match (result, contain(|| future.set(None))) {
                 (Ok(output), Ok(())) => self.reply.finish(Ok(output)),
                 (Ok(output), Err(payload)) => {
@@ -167,6 +169,7 @@ impl<T: Send + 'static> Promise<T> {
                 }
             }
         });
+        // During the shutdown, the runtime has to know which tasks came from other threads.
         let context = context::current().filter(|context| context.ending.get());
         context.into_iter().for_each(|context| context.from_threads.borrow_mut().push(task.id()));
         task.detach();
@@ -179,7 +182,7 @@ impl<T: Send + 'static> Promise<T> {
 }
 
 impl<T: Send + 'static> Drop for Promise<T> {
-    /// If the task is cancelled and goes on as its cleanup, the answer waits for the end of that.
+    /// If the task is cancelled and goes on as its cleanup, the answer comes when the cleanup is done.
     fn drop(&mut self) {
         if self.reply.is_finished() {
             return;

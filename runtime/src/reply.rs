@@ -1,15 +1,15 @@
 //! A result on its way from one thread to another.
 //!
-//! Facts. Who waits for a result and who brings it are on different threads, and either may be first. Either may
-//! also be gone: nobody wants the result any more, or nobody will bring one.
+//! Facts. The side that waits for a result and the side that brings it are on different threads, and either may be
+//! first. Either may also go away: then the result is no longer wanted, or will never come.
 //!
-//! What follows. A place for one result and one waker, behind a lock of its own. The first result counts; what
-//! comes later, or comes when nobody wants it, is dropped by who brings it.
+//! What follows. A place for one result and one waker, protected by a lock of its own. The first result counts. A
+//! result that comes later, or is no longer wanted, is dropped by the side that brings it.
 //!
-//! Invariants. 4, which here means the lock: a waker is cloned before it, and whatever is dropped or woken is
-//! dropped or woken after it.
+//! Invariants. 4, which here concerns the lock: a waker is cloned before the lock is taken; values are dropped and
+//! wakers woken after it is released.
 //!
-//! What it does not know: what brings the result about.
+//! What it does not know: how the result comes about.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker, ready};
@@ -20,27 +20,29 @@ use crate::core::panics::{self, swallow};
 use crate::error::JoinError;
 
 pub(crate) struct Reply<T> {
-    state: Mutex<State<T>>,
+    state: Mutex<ReplyState<T>>,
 }
 
-struct State<T> {
+struct ReplyState<T> {
+    /// The result, until the waiting side takes it.
     result: Option<Result<T, JoinError>>,
+    /// The waiting side, since its last poll. Taken by the result or by `abandon`.
     waker: Option<Waker>,
-    /// The result is there, or was, or is not wanted.
+    /// Set when the result comes or is abandoned, never cleared. From then on any result is dropped.
     finished: bool,
 }
 
 impl<T> Reply<T> {
     pub(crate) fn new() -> Reply<T> {
-        Reply { state: Mutex::new(State { result: None, waker: None, finished: false }) }
+        Reply { state: Mutex::new(ReplyState { result: None, waker: None, finished: false }) }
     }
 
-    /// Puts the result in and wakes whoever waits for it.
+    /// Puts the result in and wakes the waiting side.
     pub(crate) fn finish(&self, result: Result<T, JoinError>) {
         self.put(result).into_iter().for_each(panics::wake);
     }
 
-    /// Puts the result in; returns who is to be woken.
+    /// Puts the result in; returns the waker that the caller has to wake.
     pub(crate) fn put(&self, result: Result<T, JoinError>) -> Option<Waker> {
         let mut state = self.lock();
         if state.finished {
@@ -52,7 +54,7 @@ impl<T> Reply<T> {
         state.waker.take()
     }
 
-    /// Nobody waits any more. Whether the result had come before.
+    /// The result is no longer wanted. True if it had come before.
     pub(crate) fn abandon(&self) -> bool {
         let mut state = self.lock();
         let before = std::mem::replace(&mut state.finished, true);
@@ -66,7 +68,7 @@ impl<T> Reply<T> {
         self.lock().finished
     }
 
-    /// Takes the result, or leaves word to be woken. `what` is the handle, for a complaint.
+    /// Takes the result, or leaves a waker. `what` names the handle in the panic message.
     #[track_caller]
     pub(crate) fn poll(&self, cx: &Context<'_>, what: &str) -> Poll<Result<T, JoinError>> {
         ready!(context::spend(cx.waker()));
@@ -94,7 +96,7 @@ impl<T> Reply<T> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    fn lock(&self) -> MutexGuard<'_, ReplyState<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,14 +1,14 @@
-//! Trying again, not at once, and not all together.
+//! Trying again, with growing and spread delays.
 //!
-//! Facts. What failed because the other side was overloaded fails again if it is repeated at once. If a thousand clients
-//! fail together and each waits one second, they come back together.
+//! Facts. A request that failed because the other side was overloaded fails again if it is repeated at once. If a
+//! thousand clients fail together and each waits one second, they come back together.
 //!
-//! What follows. Each delay is longer than the one before (`base · factor^k`, up to `max`), and a *jitter* spreads it: full
-//! jitter takes any time between nothing and the whole delay. n attempts without jitter wait `base · (factor^(n-1) - 1) /
-//! (factor - 1)` in all, as long as `max` is not reached.
+//! What follows. Each delay is longer than the one before (`base · factor^k`, up to `max`), and a *jitter* spreads it:
+//! full jitter takes any time between zero and the whole delay. n attempts without jitter wait
+//! `base · (factor^(n-1) - 1) / (factor - 1)` in all, as long as `max` is not reached.
 //!
-//! Contract. The first attempt is made at once. The error of the last one is returned. Under a virtual clock, all of it is
-//! exact; with a seed (`Builder::shuffle`), the dice are the same each time, too.
+//! Contract. The first attempt is made at once. The error of the last attempt is returned. Under a virtual clock, all
+//! delays are exact; with a seed (`Builder::shuffle`), the random numbers are the same each time as well.
 //!
 //! | function | cancel safe |
 //! |---|---|
@@ -44,16 +44,16 @@ pub struct Backoff {
     jitter: Jitter,
 }
 
-/// How a delay is spread, so that many who fail together do not come back together.
+/// How a delay is spread, so that many clients that fail together do not come back together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Jitter {
-    /// Not at all.
+    /// It is not spread.
     #[default]
     None,
-    /// Any time from nothing to the whole delay.
+    /// Any time from zero to the whole delay.
     Full,
-    /// Half of the delay, and any time up to the other half.
+    /// Half of the delay, plus any time from zero to the other half.
     Equal,
     /// Any time from the base to three times the delay before, up to the maximum.
     Decorrelated,
@@ -74,11 +74,14 @@ impl Backoff {
     ///
     /// # Panics
     ///
-    /// If it is not a number of at least one.
+    /// If `factor` is not a number of at least one.
     #[track_caller]
     pub fn factor(mut self, factor: impl Into<f64>) -> Backoff {
         self.factor = factor.into();
-        assert!(self.factor >= 1.0, "a backoff whose delays shrink is none: give it a factor of at least 1");
+        assert!(
+            self.factor >= 1.0,
+            "the delays of a backoff must not shrink: give it a factor of at least 1"
+        );
         self
     }
 
@@ -92,7 +95,7 @@ impl Backoff {
     ///
     /// # Panics
     ///
-    /// If it is zero.
+    /// If `attempts` is zero.
     #[track_caller]
     pub fn attempts(mut self, attempts: u32) -> Backoff {
         assert!(attempts > 0, "zero attempts would have no result: make it at least 1");
@@ -116,8 +119,9 @@ impl Backoff {
 #[derive(Clone, Debug)]
 pub struct Delays {
     backoff: Backoff,
+    /// How many delays have been returned.
     made: u32,
-    /// The last delay, as the dice had it.
+    /// The last delay with its jitter; the base before the first.
     last: Duration,
 }
 
@@ -129,6 +133,7 @@ impl Iterator for Delays {
         if self.made + 1 >= attempts {
             return None;
         }
+        // The delay without jitter, then the jitter.
         let whole = scaled(base, factor.powf(f64::from(self.made))).min(max);
         self.made += 1;
         self.last = match jitter {
@@ -149,7 +154,7 @@ fn random() -> f64 {
     context::current().map_or_else(|| Random::unseeded().fraction(), |context| context.random.fraction())
 }
 
-/// Saturates; but nothing is nothing, however often.
+/// A duration times a factor. Saturates, but zero stays zero even if the factor is infinite.
 fn scaled(duration: Duration, by: f64) -> Duration {
     if duration.is_zero() {
         return duration;
@@ -168,33 +173,33 @@ fn scaled(duration: Duration, by: f64) -> Duration {
 ///     let (start, mut attempts) = (roundel::time::now(), Vec::new());
 ///     let result: Result<(), &str> = retry(Backoff::exponential(Duration::from_secs(2)).attempts(4), async || {
 ///         attempts.push((roundel::time::now() - start).as_secs());
-///         Err("nobody at home")
+///         Err("no answer")
 ///     })
 ///     .await;
-///     assert_eq!((result, attempts), (Err("nobody at home"), vec![0, 2, 6, 14]));
+///     assert_eq!((result, attempts), (Err("no answer"), vec![0, 2, 6, 14]));
 /// });
 /// ```
 ///
 /// # Errors
 ///
-/// What the last attempt says.
+/// The error of the last attempt.
 ///
 /// # Panics
 ///
-/// Outside a loop, when it comes to waiting.
+/// Outside a loop, when it has to wait.
 pub async fn retry<T, E>(backoff: Backoff, attempt: impl AsyncFnMut() -> Result<T, E>) -> Result<T, E> {
     retry_if(backoff, attempt, |_| true).await
 }
 
-/// As [`retry`], but only for errors of which `is_transient` is true; others are returned at once.
+/// As [`retry`], but only for errors for which `is_transient` returns true; other errors are returned at once.
 ///
 /// # Errors
 ///
-/// What the last attempt says.
+/// The error of the last attempt.
 ///
 /// # Panics
 ///
-/// Outside a loop, when it comes to waiting.
+/// Outside a loop, when it has to wait.
 pub async fn retry_if<T, E>(
     backoff: Backoff,
     mut attempt: impl AsyncFnMut() -> Result<T, E>,
@@ -207,6 +212,7 @@ pub async fn retry_if<T, E>(
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
+        // Wait and try again, unless this was the last attempt or the error will not go away.
         match delays.next() {
             Some(delay) if is_transient(&error) => time::sleep(delay).await,
             _ => return Err(error),

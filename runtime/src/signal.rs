@@ -1,11 +1,11 @@
 //! Signals of the operating system, as futures and streams.
 //!
-//! Facts. A signal may arrive between any two instructions, on any thread, and what runs then may neither lock
-//! nor allocate. Two signals of one kind that arrive before the first was handled are one. A program that has
-//! not asked for a signal mostly dies of it; one that has asked once, and asks no more, should die of it again.
+//! Facts. A signal may arrive between any two instructions, on any thread, and its handler may neither lock nor
+//! allocate. Two signals of one kind that arrive before the first was handled are one. Most signals end a program that
+//! has not asked for them. If it asked once and no longer listens, they should end it again.
 //!
-//! What follows. A handler (of `signal-hook`, which calls those that were there before) sets a flag and writes a
-//! byte into a socket; the loop waits for the byte and looks at the flag:
+//! What follows. A handler (of `signal-hook`, which also calls the handlers that were there before) sets a flag and
+//! writes a byte into a socket. The loop waits for the byte and looks at the flag:
 //!
 //! ```text
 //!   handler                          listener
@@ -13,21 +13,21 @@
 //!   write a byte ───── socket ─────► read the socket; empty? wait for it; look again
 //! ```
 //!
-//! The flag comes before the byte, so whoever has seen the socket empty will be told of the flag. If the socket
-//! is full, the byte is not needed. Each [`Signals`] has flags and a socket of its own, so any number of them,
-//! in any number of loops, hear every signal. A process-wide table counts them: while nobody listens to a
-//! signal, it does what it did before anybody had (`heard`).
+//! The flag is set before the byte is written, so after a listener has seen the socket empty, a byte will follow the
+//! next flag. If the socket is full, the byte is not needed. Each [`Signals`] has flags and a socket of its own, so any
+//! number of them, in any number of loops, receive every signal. A table of the process counts them. While there is no
+//! listener for a signal, it does what it did before the first one came (`heard`).
 //!
-//! Contract. After a signal, at least one is delivered to every listener that listened then; how many is not
-//! promised. Listening begins when `ctrl_c`, `terminate`, `shutdown` or `Signals::new` is *called*, not when
-//! it is first awaited. What came and was not asked for is gone with its listener.
+//! Contract. After a signal, at least one is delivered to every `Signals` that listened then; how many is not promised.
+//! Listening begins when `ctrl_c`, `terminate`, `shutdown` or `Signals::new` is *called*, not when the result is first
+//! awaited. Signals that came and were not received are dropped with the listener.
 //!
 //! | method | cancel safe |
 //! |---|---|
-//! | `ctrl_c`, `terminate`, `shutdown` | yes, while the future lives: it listens also when nobody polls it |
-//! | `Signals::recv`, `Signals::next` | yes: a signal that was not returned is the next to be returned |
+//! | `ctrl_c`, `terminate`, `shutdown` | yes, while the future lives: it listens even when it is not polled |
+//! | `Signals::recv`, `Signals::next` | yes: a signal that was not returned is the next one to be returned |
 //!
-//! What it does not know: who sends signals, and why.
+//! What it does not know: which process sends signals, and why.
 
 mod heard;
 
@@ -53,34 +53,34 @@ pub const ALRM: i32 = signal_hook::consts::SIGALRM;
 pub const CHLD: i32 = signal_hook::consts::SIGCHLD;
 /// The process goes on after a stop.
 pub const CONT: i32 = signal_hook::consts::SIGCONT;
-/// The terminal is gone; to a server, by custom: read your configuration again.
+/// The terminal is gone. For a server, by convention: read the configuration again.
 pub const HUP: i32 = signal_hook::consts::SIGHUP;
 /// Ctrl-C.
 pub const INT: i32 = signal_hook::consts::SIGINT;
-/// Something was written that nobody will read. Rust's runtime ignores it from the start.
+/// A write into a pipe or socket that no process can read from. Rust's runtime ignores it from the start.
 pub const PIPE: i32 = signal_hook::consts::SIGPIPE;
 /// Ctrl-\\.
 pub const QUIT: i32 = signal_hook::consts::SIGQUIT;
-/// Please end.
+/// A request to end.
 pub const TERM: i32 = signal_hook::consts::SIGTERM;
 /// Ctrl-Z.
 pub const TSTP: i32 = signal_hook::consts::SIGTSTP;
-/// Whatever one has agreed on.
+/// Free for the program to use.
 pub const USR1: i32 = signal_hook::consts::SIGUSR1;
-/// Whatever else one has agreed on.
+/// Free for the program to use, too.
 pub const USR2: i32 = signal_hook::consts::SIGUSR2;
 /// The terminal has another size.
 pub const WINCH: i32 = signal_hook::consts::SIGWINCH;
 
 /// Waits for Ctrl-C (`SIGINT`), which until then does not end the process.
 ///
-/// It listens from this call on. When it is over or dropped, and nobody else listens, the next Ctrl-C ends the
-/// process as usual: so a user who is tired of waiting for a clean end presses it twice.
+/// It listens from this call on. When it is over or dropped, and nothing else listens, the next Ctrl-C ends the process
+/// as usual. So users can press it twice if they do not want to wait for a clean end.
 ///
 /// ```no_run
 /// roundel::run(async {
 ///     roundel::signal::ctrl_c().await;
-///     println!("good-bye");
+///     println!("goodbye");
 /// });
 /// ```
 ///
@@ -92,7 +92,7 @@ pub fn ctrl_c() -> Caught {
     Caught { first: First::of("signal::ctrl_c", &[INT]) }
 }
 
-/// Waits for `SIGTERM`, by which a service is asked to end. In all else as [`ctrl_c`].
+/// Waits for `SIGTERM`, which asks a service to end. Otherwise like [`ctrl_c`].
 ///
 /// # Panics
 ///
@@ -102,7 +102,7 @@ pub fn terminate() -> Caught {
     Caught { first: First::of("signal::terminate", &[TERM]) }
 }
 
-/// Waits for the first of `SIGINT` and `SIGTERM`, and says which it was. In all else as [`ctrl_c`].
+/// Waits for the first of `SIGINT` and `SIGTERM`, and returns which one came. Otherwise like [`ctrl_c`].
 ///
 /// # Panics
 ///
@@ -142,7 +142,7 @@ impl Future for Shutdown {
     }
 }
 
-/// Listens until the first signal, and no longer.
+/// Listens until the first signal has come; `None` after that.
 #[derive(Debug)]
 struct First(Option<Signals>);
 
@@ -164,7 +164,7 @@ impl First {
     }
 }
 
-/// A stream of the signals that were asked for; it does not end.
+/// An endless stream of the signals that were asked for.
 ///
 /// ```
 /// use roundel::signal::{self, Signals};
@@ -180,19 +180,24 @@ impl First {
 /// .unwrap();
 /// ```
 pub struct Signals {
-    // In this order they are dropped: first the handlers, so that nobody writes; last the count.
-    ears: Vec<Ear>,
+    // The fields are dropped in this order: first the handlers, so that nothing is written into the socket any more;
+    // last the count.
+    handlers: Vec<Handlers>,
+    /// The end of the socket into which the handlers write.
     bytes: AsyncFd<UnixStream>,
-    /// Where to look first, so that a flood of one signal does not hide the others.
+    /// The index of the signal to look at first. It moves on with each signal, so that a flood of one does not hide the
+    /// others.
     next: usize,
+    /// Counts us as a listener to each signal.
     _heard: Vec<Heard>,
 }
 
-/// What one signal leaves behind.
-struct Ear {
+/// The two handlers for one signal: one sets the flag, one writes a byte.
+struct Handlers {
     signal: i32,
+    /// Set by the handler, cleared when the signal is returned.
     came: Arc<AtomicBool>,
-    handlers: [SigId; 2],
+    ids: [SigId; 2],
 }
 
 impl Signals {
@@ -200,9 +205,9 @@ impl Signals {
     ///
     /// # Errors
     ///
-    /// For a number that is no signal; for `SIGKILL` and `SIGSTOP`, which no process can catch; for `SIGSEGV`,
-    /// `SIGILL` and `SIGFPE`, after which a program cannot go on; if none is given. Otherwise what the
-    /// operating system says: one descriptor is needed for each signal, and one more.
+    /// If a number is not a signal; for `SIGKILL` and `SIGSTOP`, which no process can catch; for `SIGSEGV`, `SIGILL`
+    /// and `SIGFPE`, after which a program cannot go on; if no signal is given. Also if the operating system reports an
+    /// error: one descriptor is needed for each signal, and one more.
     ///
     /// # Panics
     ///
@@ -216,13 +221,15 @@ impl Signals {
         if numbers.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "no signals to listen to: name one"));
         }
+        // The socket into which the handlers will write.
         let (read, write) = UnixStream::pair()?;
         read.set_nonblocking(true)?;
         let bytes = AsyncFd::new(read)?;
-        // The count first: from here on the signals do not do any more what they do by default.
+        // The count before the handlers: from here on the signals no longer have their default effect.
         let heard = numbers.iter().map(|signal| Heard::new(*signal)).collect::<io::Result<_>>()?;
-        let ears = numbers.iter().map(|signal| Ear::new(*signal, &write)).collect::<io::Result<_>>()?;
-        Ok(Signals { ears, bytes, next: 0, _heard: heard })
+        let handlers =
+            numbers.iter().map(|signal| Handlers::new(*signal, &write)).collect::<io::Result<_>>()?;
+        Ok(Signals { handlers, bytes, next: 0, _heard: heard })
     }
 
     /// Waits for the next signal.
@@ -230,18 +237,19 @@ impl Signals {
         std::future::poll_fn(|cx| self.poll_recv(cx)).await
     }
 
-    /// The same as the stream says it: always `Some`.
+    /// The same in the form of a stream: always `Some`.
     pub async fn next(&mut self) -> Option<i32> {
         Some(self.recv().await)
     }
 
-    /// The same by hand.
+    /// The same as a poll function.
     ///
     /// # Panics
     ///
-    /// If the loop that this was made in is gone.
+    /// If the loop in which this was made is gone.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<i32> {
         ready!(context::spend(cx.waker()));
+        // Look at the flags first. If none is set, wait for a byte and look again.
         loop {
             if let Some(signal) = self.take() {
                 return Poll::Ready(signal);
@@ -253,13 +261,13 @@ impl Signals {
         }
     }
 
-    /// A signal that has come.
+    /// A signal that has come, if there is one; its flag is cleared.
     fn take(&mut self) -> Option<i32> {
-        let (before, after) = self.ears.split_at(self.next);
-        let ears = after.iter().chain(before);
-        let (index, ear) = ears.enumerate().find(|(_, ear)| ear.came.swap(false, Ordering::SeqCst))?;
-        self.next = (self.next + index + 1) % self.ears.len();
-        Some(ear.signal)
+        let (before, after) = self.handlers.split_at(self.next);
+        let handlers = after.iter().chain(before);
+        let (index, one) = handlers.enumerate().find(|(_, one)| one.came.swap(false, Ordering::SeqCst))?;
+        self.next = (self.next + index + 1) % self.handlers.len();
+        Some(one.signal)
     }
 }
 
@@ -273,19 +281,22 @@ impl Stream for Signals {
 
 impl fmt::Debug for Signals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Signals").field(&self.ears.iter().map(|ear| ear.signal).collect::<Vec<_>>()).finish()
+        f.debug_tuple("Signals")
+            .field(&self.handlers.iter().map(|one| one.signal).collect::<Vec<_>>())
+            .finish()
     }
 }
 
-impl Ear {
-    /// Handlers run in the order in which they are registered: the flag is set before the byte is written.
-    fn new(signal: i32, write: &UnixStream) -> io::Result<Ear> {
+impl Handlers {
+    /// The system runs handlers in the order in which they are registered, so the flag is set before the byte is
+    /// written.
+    fn new(signal: i32, write: &UnixStream) -> io::Result<Handlers> {
         let write = write.try_clone()?;
         let came = Arc::new(AtomicBool::new(false));
         let flag =
             flag::register(signal, Arc::clone(&came)).map_err(|error| heard::explain(signal, error))?;
         match pipe::register(signal, write) {
-            Ok(byte) => Ok(Ear { signal, came, handlers: [flag, byte] }),
+            Ok(byte) => Ok(Handlers { signal, came, ids: [flag, byte] }),
             Err(error) => {
                 unregister(flag);
                 Err(error)
@@ -294,9 +305,9 @@ impl Ear {
     }
 }
 
-impl Drop for Ear {
+impl Drop for Handlers {
     fn drop(&mut self) {
-        for handler in self.handlers {
+        for handler in self.ids {
             unregister(handler);
         }
     }

@@ -1,22 +1,23 @@
 //! Locks, semaphores, events: how tasks of one loop wait for one another.
 //!
-//! Facts. Tasks of one thread cannot race for memory: between two `.await`s nothing else runs. But whatever has to
-//! stay true *across* an `.await` needs somebody to see to it.
+//! Facts. Tasks of one thread cannot race for memory: between two `.await`s nothing else runs. But what has to stay
+//! true
+//! *across* an `.await` needs protection.
 //!
-//! Contract. All of it is for one thread: no atomics, nothing `Send`. All of it is ordinary futures over one
-//! line of waiters (`waiting.rs`), so it works under any executor. First come, first served, everywhere. What does
-//! not wait is not `async`.
+//! Contract. All of these types are for one thread: they use no atomics, and none is `Send`. All are ordinary futures
+//! over one line of waiters (`waiting.rs`), so they work under any executor. All serve first come, first served. A
+//! function that does not wait is not `async`.
 //!
-//! What is not here: anything that needs the loop, but for [`RateLimiter`] and [`Pool`], which need its clock.
+//! What is not here: anything that needs the loop, except [`RateLimiter`] and [`Pool`], which need its clock.
 //!
-//! They are for one thread, and the compiler knows it:
+//! The compiler checks that they stay on one thread:
 //!
 //! ```compile_fail
 //! static LOCK: roundel::sync::Mutex<u8> = roundel::sync::Mutex::new(0);
 //! ```
 //!
-//! Each part says in a table what happens when its futures are dropped. In short: nothing is lost, and whoever comes
-//! next has its turn.
+//! A table in each part says what happens when its futures are dropped. In short: nothing is lost, and the next waiter
+//! has its turn.
 
 mod barrier;
 mod condition;

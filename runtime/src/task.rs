@@ -1,11 +1,12 @@
-//! Starting tasks, giving way, and asking who one is.
+//! Starting tasks, giving way, and asking which task is running.
 //!
-//! Facts. A future does nothing until somebody polls it; a *task* is a future that the loop polls. Calling an
-//! `async fn` starts nothing, [`spawn`] does.
+//! Facts. A future does nothing until it is polled; a *task* is a future that the loop polls. Calling an `async fn`
+//! starts nothing; [`spawn`] does.
 //!
-//! Contract. `spawn` returns at once; the task is first polled in its turn, behind all that were spawned or woken by tasks before.
-//! The loop owns it: it runs whether or not somebody keeps the handle. [`yield_now`] goes
-//! to the back of that queue and nothing more: awaiting anything that is ready does not give way at all.
+//! Contract. `spawn` returns at once. The task goes to the back of the queue of tasks that were spawned or woken by
+//! tasks, and is first polled when its turn comes. The loop owns it: it runs even if its handle is dropped.
+//! [`yield_now`] moves the running task to the back of that queue. Awaiting a future that is ready does not give way at
+//! all.
 //!
 //! What it does not know: how a task is stored or polled.
 
@@ -51,7 +52,7 @@ where
     JoinHandle::new(executor, id)
 }
 
-/// Like [`spawn`], with a name by which people will recognise the task.
+/// Like [`spawn`], with a name by which people can recognise the task.
 ///
 /// ```
 /// roundel::run(async {
@@ -76,8 +77,9 @@ where
     JoinHandle::new(executor, id)
 }
 
-/// Has a cleanup done by the task that is being cancelled, so that a task that awaits it awaits the cleanup; or else by a
-/// task of its own. Outside a loop it is dropped.
+/// Runs a cleanup after its future was dropped. If its task is being cancelled, that task goes on as the cleanup, so
+/// that a task that awaits the handle awaits the cleanup. Otherwise the cleanup becomes a task of its own. Outside a
+/// loop it is dropped.
 pub(crate) fn leave_cleanup(cleanup: Cleanup) {
     let Some(context) = context::current() else { return swallow(|| drop(cleanup)) };
     if let Err(cleanup) = context.executor.drops.leave_cleanup(cleanup) {
@@ -87,9 +89,9 @@ pub(crate) fn leave_cleanup(cleanup: Cleanup) {
     }
 }
 
-/// The task whose code runs now; `None` outside a loop.
+/// The running task; `None` outside a loop.
 ///
-/// While a future is being dropped, that is the task the future belongs to.
+/// While a future is being dropped, that is the task to which the future belongs.
 #[must_use]
 pub fn current() -> Option<TaskId> {
     context::current()?.executor.running()
@@ -101,8 +103,8 @@ pub fn name(task: TaskId) -> Option<Cow<'static, str>> {
     context::current()?.executor.extras.get(task, |extra| extra.name.clone())
 }
 
-/// Where in the program a task of the running loop was spawned. `None` for a task that is gone or is
-/// running right now.
+/// Where in the program a task of the running loop was spawned. `None` for a task that is gone, or that is running
+/// right now.
 ///
 /// ```
 /// roundel::run(async {
@@ -122,7 +124,7 @@ pub(crate) fn is_gone(waker: &Waker) -> bool {
     id.runtime() == context.runtime && !context.executor.lives(id)
 }
 
-/// The tasks of the running loop that have not ended, in the order of their slots; that of the `block_on` is among them.
+/// The tasks of the running loop that have not ended, in the order of their slots. The future of the `block_on` is one.
 ///
 /// ```
 /// roundel::run(async {
@@ -151,8 +153,8 @@ pub fn count() -> usize {
     context::current().map_or(0, |context| context.executor.live())
 }
 
-/// Lets every other task run first that is ready and was woken by a task, as this one will be. (Whom the kernel, a deadline or
-/// another thread has woken is in a second queue, which takes turns with this one.)
+/// Gives way: every task that is ready and was woken by a task runs before this one goes on. (Tasks that were woken by
+/// the kernel, a deadline or another thread are in a second queue; the two queues take turns.)
 ///
 /// ```
 /// use std::{cell::RefCell, rc::Rc};
@@ -174,7 +176,7 @@ pub fn count() -> usize {
 /// assert_eq!(*order.borrow(), "abcabcabc");
 /// ```
 ///
-/// Cancel safety: yes; there is nothing to lose.
+/// Cancel safety: yes; nothing is lost.
 pub fn yield_now() -> YieldNow {
     YieldNow { polls: 0 }
 }
@@ -194,7 +196,7 @@ impl Future for YieldNow {
         match self.polls {
             0 => cx.waker().wake_by_ref(),
             1 => {}
-            // Ready again and again: see the budget.
+            // Polled again after it was ready: costs budget, so that a loop of such polls gives way as well.
             _ => return poll_budget(cx),
         }
         self.polls += 1;
@@ -202,21 +204,23 @@ impl Future for YieldNow {
     }
 }
 
-/// Counts one operation against the budget of the running task. For those who implement futures of their own that may be
-/// ready many times in a row; the futures of this crate do so by themselves.
+/// Counts one operation against the budget of the running task. Use it in futures of your own that may be ready many
+/// times in a row; the futures of this crate count themselves.
 ///
-/// The rule: each await of a future of this crate is an operation; a poll of a task may do 128 of them, and the next one
-/// gives way. Here that is `Pending`: the task has been woken and will be polled again after the others. Return `Pending`
-/// then, before anything has been done. Outside a loop there is no budget, and this is always ready.
+/// The rule: each await of a future of this crate is an operation. A poll of a task may do 128 of them, and the next
+/// one gives way. Then this returns `Pending`: the task has been woken, and will be polled again after the others. Your
+/// future should return `Pending` as well, before it has done anything. Outside a loop there is no budget, and this is
+/// always ready.
 ///
-/// [`timeout`](crate::time::timeout), `select!`, `race` and the other combinators poll each of their futures with half a
-/// budget at least, and pay what it used: so they take no future for not ready that has only run out of budget. A foreign combinator that
-/// polls just once, like `now_or_never`, cannot know.
+/// [`timeout`](crate::time::timeout), `select!`, `race` and the other combinators poll each of their futures with at
+/// least half a budget, and pay for what it used. So they never mistake a future that has only run out of budget for
+/// one that is not ready. A combinator of another crate that polls just once, like `now_or_never`, cannot tell the two
+/// apart.
 ///
 /// ```
 /// use std::task::{Poll, ready};
 /// roundel::run(async {
-///     // A stream of zeros that never ends, and yet never holds up the other tasks.
+///     // An endless stream of zeros that does not hold up the other tasks.
 ///     let mut zeros = std::iter::repeat(0);
 ///     let next = std::future::poll_fn(|cx| {
 ///         ready!(roundel::task::poll_budget(cx));
@@ -229,7 +233,7 @@ pub fn poll_budget(cx: &Context<'_>) -> Poll<()> {
     context::spend(cx.waker())
 }
 
-/// The same for an `async fn`: goes on at once while there is budget, and gives way when there is none.
+/// The same for an `async fn`: it goes on at once while there is budget, and gives way when there is none.
 ///
 /// ```
 /// roundel::run(async {

@@ -1,10 +1,10 @@
 //! Finding out what a program does when it is dropped, delayed or run in another order.
 //!
-//! Facts. A future can be dropped at each of its `.await`s, before it is woken there or after. That is few places, and a
-//! test can try all of them. To wait "a little" for other tasks is slow and proves nothing.
+//! Facts. A future can be dropped at each of its `.await`s, before it is woken there or after. Those are few places,
+//! and a test can try all of them. Waiting "a little" for other tasks is slow and proves nothing.
 //!
 //! Contract. [`at_every_await`] runs a program once for each place. [`settle`] returns when no other task can go on. A
-//! [`Sequencer`] has things happen in an order that is written down.
+//! [`Sequencer`] makes tasks go on in a fixed order.
 //!
 //! See also `Builder::virtual_time` and `Builder::shuffle`.
 
@@ -16,9 +16,9 @@ use crate::core::context;
 use crate::task::{spend_budget, yield_now};
 use crate::waiting::WaitQueue;
 
-/// Runs `program` again and again. Each time it gives its [`Cut`] another place: what the program runs through it is
-/// dropped at its first `.await`, before or after it was woken there; then at the second; and so on, until it comes to
-/// its end. Returns at how many places it was cut.
+/// Runs `program` again and again, each time with a [`Cut`] at another place. The future that the program runs through
+/// the cut is dropped at its first `.await`, before or after it was woken there; the next time at its second; and so
+/// on, until it comes to its end. Returns the number of places.
 ///
 /// ```
 /// use roundel::{channel, group, testing};
@@ -51,29 +51,32 @@ pub async fn at_every_await(mut program: impl AsyncFnMut(&Cut)) -> usize {
     }
 }
 
-/// Where to cut; see [`at_every_await`].
+/// Where to drop a future; see [`at_every_await`].
 #[derive(Debug)]
 pub struct Cut {
-    /// 0: before the first poll. Odd numbers: when it says `Pending`. Even ones: when it would be polled again.
+    /// The place to cut. 0: before the first poll. Odd numbers: when a poll returns `Pending`. Even numbers: when the
+    /// future would be polled again.
     place: usize,
-    /// The place where we are: counted on from one future to the next.
+    /// The place that has been reached, counted on from one future to the next.
     at: Cell<usize>,
+    /// Set when the cut has been made, never cleared: no second future is cut.
     made: Cell<bool>,
 }
 
 impl Cut {
-    /// Cuts here and nowhere else: at place 0 the future is dropped before it is polled, at place 1 when it first says
+    /// A cut at this place only. At place 0 the future is dropped before it is polled; at place 1 when it first returns
     /// `Pending`, at place 2 when it has been woken after that, and so on.
     pub fn at(place: usize) -> Cut {
         Cut { place, at: Cell::new(0), made: Cell::new(false) }
     }
 
-    /// Runs `future` up to the place where it is to be cut. `None` if it was dropped there. (What is run after that is not
+    /// Runs `future` up to the place of the cut. `None` if it was dropped there. (Futures that run after that are not
     /// cut.)
     pub async fn run<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut future = pin!(Some(future));
         std::future::poll_fn(|cx| {
             ready!(context::spend(cx.waker()));
+            // Poll, unless the cut is just before this poll.
             if !self.is_here()
                 && let Some(future) = future.as_mut().as_pin_mut()
             {
@@ -83,6 +86,7 @@ impl Cut {
                     return Poll::Ready(Some(output));
                 }
             }
+            // Cut before the poll, or after it has returned `Pending`.
             if self.is_here() {
                 self.made.set(true);
                 future.set(None);
@@ -98,15 +102,15 @@ impl Cut {
         self.at.get() == self.place && !self.made.get()
     }
 
-    /// Whether it has been cut.
+    /// Whether the cut has been made.
     pub fn is_made(&self) -> bool {
         self.made.get()
     }
 }
 
-/// Waits until no other task can go on: all of them wait for time, for the outside world, or for us.
+/// Waits until no other task can go on, because each waits for a deadline, the kernel, another thread or the caller.
 ///
-/// One at a time: of two tasks that settle, each can go on for the other, so neither comes back.
+/// Only one task at a time may settle: of two tasks that do, each keeps the other from settling, and neither returns.
 ///
 /// ```
 /// roundel::run(async {
@@ -132,7 +136,7 @@ pub async fn settle() {
     }
 }
 
-/// Has things happen in a given order: [`turn`](Sequencer::turn) waits until all lower numbers have had theirs.
+/// Makes tasks go on in a given order: [`turn`](Sequencer::turn) waits until all lower numbers have had their turn.
 ///
 /// ```
 /// use roundel::{group, testing::Sequencer};
@@ -146,17 +150,18 @@ pub async fn settle() {
 /// ```
 #[derive(Debug)]
 pub struct Sequencer {
+    /// The number whose turn it is.
     next: Cell<usize>,
     queue: WaitQueue,
 }
 
 impl Sequencer {
-    /// It begins with 0.
+    /// A sequencer that begins with number 0.
     pub const fn new() -> Sequencer {
         Sequencer { next: Cell::new(0), queue: WaitQueue::new("sequencer") }
     }
 
-    /// Waits for this number's turn, and ends it: the next number's comes when the task gives way.
+    /// Waits for the turn of this number, and ends it. The next number has its turn when the task gives way.
     pub async fn turn(&self, number: usize) {
         spend_budget().await;
         while self.next.get() < number {

@@ -1,21 +1,21 @@
 //! Sleeping, timeouts and intervals.
 //!
-//! Facts. A sleep is a deadline and a waker; nothing runs meanwhile. Most timeouts are dropped before they
-//! end. A duration can be longer than any clock can count.
+//! Facts. A sleep is a deadline and a waker; nothing runs while it waits. Most timeouts are dropped before they end. A
+//! duration can be longer than any clock can count.
 //!
-//! Contract. Invariant 9: a sleep never ends early, whatever `Duration` it is given. Nothing is registered
-//! before the first poll, and a dropped sleep leaves nothing behind. A sleep always gives way at least once,
-//! a sleep of zero too, so a loop of them starves nobody. A deadline is kept in nanoseconds; on a quiet
-//! machine a task runs some ten microseconds after it. With `Builder::virtual_time` it runs exactly then.
+//! Contract. Invariant 9: a sleep never ends early, whatever `Duration` it is given. Nothing is registered before the
+//! first poll, and a dropped sleep leaves nothing behind. Every sleep gives way at least once, even a sleep of zero, so
+//! a loop of sleeps does not starve other tasks. A deadline is kept in nanoseconds; on a quiet machine a task runs
+//! about ten microseconds after it. With `Builder::virtual_time` it runs exactly at its deadline.
 //!
-//! What is not promised. Time goes on while one task computes: a deadline that passes then is noticed after.
+//! What is not promised. Time goes on while a task computes: a deadline that passes in that time is noticed afterwards.
 //! A deadline more than 584 years after the runtime was built does not come.
 //!
 //! | method | cancel safe |
 //! |---|---|
 //! | `sleep`, `sleep_until` | yes |
 //! | `timeout`, `timeout_at` | as the inner future: it is dropped with the timeout |
-//! | `Interval::tick` | yes: a tick that was not returned is the next to be returned |
+//! | `Interval::tick` | yes: a tick that was not returned is the next one to be returned |
 
 use std::fmt;
 use std::pin::Pin;
@@ -32,7 +32,7 @@ use crate::core::probe::Resource;
 use crate::core::timers::{Key, Timers};
 use crate::waits;
 
-/// What time it is for the running loop: virtual time, if that is what it runs on.
+/// The time of the running loop; on virtual time, the virtual time.
 ///
 /// # Panics
 ///
@@ -44,8 +44,8 @@ pub fn now() -> Instant {
     context.clock.instant(context.clock.now())
 }
 
-/// Waits for `duration`, and not a nanosecond less. With [`Duration::MAX`], and whatever else is more than 584 years, it
-/// never ends. (In tokio, such a sleep ends after about 30 years.)
+/// Waits for `duration`, and not a nanosecond less. With [`Duration::MAX`], or any duration over 584 years, it never
+/// ends. (In tokio, such a sleep ends after about 30 years.)
 ///
 /// ```
 /// use std::time::Duration;
@@ -70,8 +70,8 @@ pub fn sleep(duration: Duration) -> Sleep {
     })
 }
 
-/// Waits until `deadline`. If that has passed already, it gives way once, so that a loop of such sleeps holds up no other
-/// task. (In tokio, it is ready at once.)
+/// Waits until `deadline`. If that has already passed, it gives way once, so that a loop of such sleeps does not hold
+/// up other tasks. (In tokio, it is ready at once.)
 ///
 /// # Panics
 ///
@@ -88,25 +88,26 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 pub struct Sleep {
     timers: Rc<Timers>,
     deadline: Nanos,
-    stage: Stage,
+    state: SleepState,
 }
 
 #[derive(Clone, Copy)]
-enum Stage {
-    /// Not polled yet; `due` if the deadline had passed when the sleep was made.
-    New {
-        due: bool,
-    },
+enum SleepState {
+    /// Not polled yet, or a sleep without end, which is never registered. `due` is true if the deadline had passed when
+    /// the sleep was made.
+    New { due: bool },
+    /// Registered with the timers, from the first poll until the sleep is over, reset or dropped.
     Pending(Key),
+    /// It has ended.
     Over,
 }
 
 impl Sleep {
     fn new(timers: &Rc<Timers>, deadline: Nanos, now: Nanos) -> Sleep {
-        Sleep { timers: Rc::clone(timers), deadline, stage: Stage::New { due: deadline <= now } }
+        Sleep { timers: Rc::clone(timers), deadline, state: SleepState::New { due: deadline <= now } }
     }
 
-    /// Gives the sleep another deadline, whether or not it is over. From now on it belongs to the loop that runs now.
+    /// Gives the sleep another deadline, even if it is over. From now on it belongs to the running loop.
     ///
     /// # Panics
     ///
@@ -119,16 +120,17 @@ impl Sleep {
         *self = Sleep::new(&context.timers, deadline, context.clock.now());
     }
 
+    /// Whether it has never been polled and its deadline had passed when it was made.
     fn is_due(&self) -> bool {
-        matches!(self.stage, Stage::New { due: true })
+        matches!(self.state, SleepState::New { due: true })
     }
 
     fn stop(&mut self) {
-        if let Stage::Pending(key) = self.stage {
+        if let SleepState::Pending(key) = self.state {
             self.timers.cancel(key);
             self.report(key, false);
         }
-        self.stage = Stage::Over;
+        self.state = SleepState::Over;
     }
 
     #[track_caller]
@@ -138,7 +140,7 @@ impl Sleep {
         }
         if self.deadline != NEVER {
             let key = self.timers.insert(self.deadline, cx.waker().clone());
-            self.stage = Stage::Pending(key);
+            self.state = SleepState::Pending(key);
             self.report(key, true);
         }
     }
@@ -154,15 +156,16 @@ impl Future for Sleep {
 
     #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match self.stage {
-            Stage::Over => return context::spend(cx.waker()),
-            Stage::New { .. } => self.start(cx),
-            Stage::Pending(key) => {
+        match self.state {
+            SleepState::Over => return context::spend(cx.waker()),
+            SleepState::New { .. } => self.start(cx),
+            SleepState::Pending(key) => {
+                // The timers no longer have it: it is over, or its loop was shut down before the deadline.
                 if !self.timers.renew(key, cx.waker()) {
                     if self.timers.is_closed_before(self.deadline) {
                         gone();
                     }
-                    self.stage = Stage::Over;
+                    self.state = SleepState::Over;
                     self.report(key, false);
                     return Poll::Ready(());
                 }
@@ -186,7 +189,7 @@ impl Drop for Sleep {
 
 impl fmt::Debug for Sleep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let over = matches!(self.stage, Stage::Over);
+        let over = matches!(self.state, SleepState::Over);
         f.debug_struct("Sleep")
             .field("deadline_ns", &self.deadline)
             .field("over", &over)
@@ -196,7 +199,7 @@ impl fmt::Debug for Sleep {
 
 /// Gives `future` this long; after that it is dropped.
 ///
-/// The future is polled first: a result that is ready at the deadline wins, also with a timeout of zero.
+/// The future is polled first: a result that is ready at the deadline wins, even with a timeout of zero.
 ///
 /// ```
 /// use std::time::Duration;
@@ -257,10 +260,11 @@ impl<F: Future> Future for Timeout<F> {
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        // First the future, with enough of a budget, and only then the clock: so a result that is ready wins.
+        // First the future, with enough budget, and only then the clock, so that a result that is ready wins.
         if let Poll::Ready(output) = ready!(context::poll_child(cx, |cx| this.future.poll(cx))) {
             return Poll::Ready(Ok(output));
         }
+        // A timeout of zero does not give way: it returns what the one poll has found.
         if this.sleep.is_due() {
             return Poll::Ready(Err(Elapsed(())));
         }
@@ -322,16 +326,16 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
     Interval { next: sleep.deadline, sleep, period, missed: MissedTick::Burst }
 }
 
-/// What an [`Interval`] does when it was not asked in time.
+/// What an [`Interval`] does with ticks that were not awaited in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MissedTick {
-    /// Gives the missed ticks one after the other until it has caught up: the number of ticks is right.
+    /// Returns the missed ticks one after the other until it has caught up: the number of ticks is right.
     #[default]
     Burst,
-    /// Counts anew from the late tick: there is always a whole period between two ticks.
+    /// Counts from the late tick on: there is always a whole period between two ticks.
     Delay,
-    /// Leaves out what was missed and stays in step with the start.
+    /// Leaves out the missed ticks and stays in step with the start.
     Skip,
 }
 
@@ -339,6 +343,7 @@ pub enum MissedTick {
 #[derive(Debug)]
 pub struct Interval {
     sleep: Sleep,
+    /// When the next tick is due.
     next: Nanos,
     period: Duration,
     missed: MissedTick,
@@ -350,14 +355,14 @@ impl Interval {
         std::future::poll_fn(|cx| self.poll_tick(cx)).await
     }
 
-    /// The same by hand.
+    /// The same as a poll function.
     pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
         if Pin::new(&mut self.sleep).poll(cx).is_pending() {
             return Poll::Pending;
         }
         let context = context::expect("Interval::tick");
         let now = context.clock.now();
-        // On another loop time is counted from another beginning, and the interval goes on from the present.
+        // Another loop counts time from another start, so an interval that has moved there goes on from now.
         let moved = !Rc::ptr_eq(&context.timers, &self.sleep.timers);
         let due = if moved { now } else { self.next };
         self.next = self.after(due, now);
@@ -365,7 +370,7 @@ impl Interval {
         Poll::Ready(context.clock.instant(due))
     }
 
-    /// The tick after the one that was `due`, and was given `now`.
+    /// When the next tick is due, after one that was due at `due` and was returned at `now`.
     fn after(&self, due: Nanos, now: Nanos) -> Nanos {
         let period = saturating_nanos(self.period);
         let next = due.saturating_add(period);
@@ -374,7 +379,7 @@ impl Interval {
             MissedTick::Burst => next,
             MissedTick::Delay => now.saturating_add(period),
             MissedTick::Skip => {
-                // A period of zero misses nothing: it is due all the time.
+                // With a period of zero no tick is ever missed.
                 let late = (now - due).checked_rem(period).unwrap_or(0);
                 (now - late).saturating_add(period)
             }
@@ -394,7 +399,7 @@ impl Interval {
         self.period
     }
 
-    /// Begins anew, on the loop that runs now: the next tick comes a period from now.
+    /// Starts again, on the running loop: the next tick comes one period from now.
     ///
     /// # Panics
     ///

@@ -1,30 +1,30 @@
 //! A line of waiters: the one queue under every lock, semaphore, event, barrier and channel.
 //!
-//! Facts. Somebody who waits may be dropped at any time: before it is called, or after it was called and
-//! before it came. Whoever calls cannot know. Most who wait are called in the order in which they came.
+//! Facts. A waiter may be dropped at any time: before it is called, or after it was called and before it is polled
+//! again. The caller cannot know. Most waiters are called in the order in which they came.
 //!
-//! What follows. A doubly linked list inside a slab: to join the line at its end, to be called from its front
-//! and to leave from the middle each take the same few steps, however long the line is. Who is called leaves
-//! the line at once, but keeps its *place*, in which lies what it was called with (`G`), until it comes and
-//! fetches it. If it never comes, [`leave`](WaitQueue::leave) gives that back to the primitive, which passes it
-//! on: nothing that was meant for somebody who is gone is lost (invariant 13).
+//! What follows. The line is a doubly linked list inside a slab. To join at its end, to be called from its front and to
+//! leave from the middle each take the same few steps, however long the line is. A waiter that is called leaves the
+//! line at once, but it keeps its *entry*, which now holds what it was called with (the grant, `G`). Its next poll
+//! collects that. If it is dropped instead, [`leave`](WaitQueue::leave) returns the grant to the primitive, which
+//! passes it on: nothing that was meant for a dropped waiter is lost (invariant 13).
 //!
 //! ```text
 //!              poll: join                call                 poll: collect
-//!   ticket ───────────────► waiting ─────────────► called(G) ───────────────► Ready(G)
+//!     key  ───────────────► waiting ─────────────► called(G) ───────────────► Ready(G)
 //!                              │                      │
 //!                              └──── leave: Waited ───┴──── leave: Called(G) ───► pass it on
 //! ```
 //!
-//! A task whose budget is used up has to give way, even if what it asks for is there. So that it does not lose its turn, it
-//! is called at once and comes for it in its next poll: first come, first served, also then.
+//! A task whose budget is used up has to give way, even if what it asks for is there. So that it does not lose its
+//! position, it is called at once, and its next poll collects the grant. The order stays first come, first served.
 //!
-//! Invariants. 3: to call is to enqueue. 4: a waker is cloned, woken and dropped with nothing borrowed. Because
-//! to clone a waker may run foreign code, which may change what is waited for, the attempt is made again
-//! between that and joining: no wake can fall into the gap.
+//! Invariants. 3: calling a waiter only enqueues its task. 4: a waker is cloned, woken and dropped with nothing
+//! borrowed. Cloning a waker may run foreign code, which may change what is waited for. So the attempt is made again
+//! after the clone and before joining: no wake-up can be missed in between.
 //!
-//! What it does not know: what is waited for. `R` is what a waiter asks for (so many permits), `G` what it is
-//! given. It works under any executor; the probe hears of a wait only inside a loop of ours.
+//! What it does not know: what is waited for. `R` is what a waiter asks for (a number of permits, say), `G` is what it
+//! is given. It works under any executor; the probe hears of a wait only inside a loop of ours.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -41,62 +41,71 @@ use crate::waits;
 
 pub(crate) struct WaitQueue<R = (), G = ()> {
     line: RefCell<Line<R, G>>,
-    /// How many stand in line: known without a borrow, for it is asked at every turn.
+    /// How many waiters stand in line. Kept apart from `line` so that asking, which is frequent, needs no borrow.
     waiting: Cell<usize>,
-    /// What the waiters see of it, for the probe.
+    /// The queue as the probe knows it.
     pub(crate) resource: Watched,
 }
 
 struct Line<R, G> {
-    places: Slab<Place<R, G>>,
+    /// The waiters in line and those that have been called. An entry's index is its place.
+    entries: Slab<Entry<R, G>>,
+    /// The places of the first and the last waiter in line; `NONE` if the line is empty.
     first: usize,
     last: usize,
-    /// An empty list, for those who are called together.
+    /// Always empty between calls: its memory is used again by the next `call_all`.
     spare: Vec<Waiter>,
 }
 
-enum Place<R, G> {
+enum Entry<R, G> {
+    /// In line, between the waiters at `before` and `after` (`NONE` at the ends). From `join` until it is called or
+    /// leaves.
     Waiting { request: R, waiter: Waiter, before: usize, after: usize },
+    /// No longer in line. The grant lies here until the waiter collects it or leaves.
     Called(G),
 }
 
-/// A table with room for more than `CROWD` is made smaller when fewer than `FEW` are in it.
-const CROWD: usize = 1024;
+/// A table with room for more than `SHRINK_ABOVE` entries is made smaller when it holds fewer than `FEW`.
+const SHRINK_ABOVE: usize = 1024;
 const FEW: usize = 64;
 
-/// Beyond either end of the line.
-const NOBODY: usize = usize::MAX;
+/// No place: the neighbour of the first and of the last waiter, and the value of a key that is not set.
+const NONE: usize = usize::MAX;
 
-/// What a waiter holds in its hand: where its place is, once it has one.
+/// What a waiter keeps to find its entry. It is set when the waiter gets an entry: when it joins the line, or is called
+/// at once because its budget is used up. It is cleared when the waiter collects its grant or leaves.
 #[derive(Debug)]
-pub(crate) struct Ticket(usize);
+pub(crate) struct WaitKey(usize);
 
-impl Default for Ticket {
-    fn default() -> Ticket {
-        Ticket(NOBODY)
+impl Default for WaitKey {
+    fn default() -> WaitKey {
+        WaitKey(NONE)
     }
 }
 
-impl Ticket {
-    pub(crate) fn has_place(&self) -> bool {
-        self.0 != NOBODY
+impl WaitKey {
+    pub(crate) fn is_set(&self) -> bool {
+        self.0 != NONE
     }
 }
 
-/// How somebody left who did not come when it was called, or was not called.
+/// The state of a waiter when it left.
 pub(crate) enum Left<G> {
+    /// It had no entry: it never waited, or it has collected its grant.
     NeverCame,
+    /// It stood in line and had not been called.
     Waited,
+    /// It had been called and had not collected the grant, which has to be passed on.
     Called(G),
 }
 
 impl<R: Copy, G> WaitQueue<R, G> {
     pub(crate) const fn new(what: &'static str) -> WaitQueue<R, G> {
-        let line = Line { places: Slab::new(), first: NOBODY, last: NOBODY, spare: Vec::new() };
+        let line = Line { entries: Slab::new(), first: NONE, last: NONE, spare: Vec::new() };
         WaitQueue { line: RefCell::new(line), waiting: Cell::new(0), resource: Watched::new(what) }
     }
 
-    /// How many wait who have not been called.
+    /// How many waiters stand in line; those that have been called do not count.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.waiting.get()
@@ -107,123 +116,129 @@ impl<R: Copy, G> WaitQueue<R, G> {
         self.waiting.get() == 0
     }
 
-    /// What the first in line asks for.
+    /// What the first waiter in line asks for.
     #[inline]
     pub(crate) fn first(&self) -> Option<R> {
         if self.is_empty() { None } else { self.line.borrow().first() }
     }
 
-    /// Asks for what is waited for: `attempt` gives it at once, or the ticket gets a place in line, or has been
-    /// called. The first time, that is one operation of the task's budget.
+    /// Asks for a grant. If `attempt` does not give one at once, the waiter joins the line; later polls collect the
+    /// grant. The first poll counts as one operation of the task's budget.
     #[inline]
     pub(crate) fn poll(
         &self,
-        ticket: &mut Ticket,
+        key: &mut WaitKey,
         request: R,
         cx: &mut Context<'_>,
         attempt: impl FnMut() -> Option<G>,
     ) -> Poll<G> {
-        if ticket.has_place() || context::try_spend() {
-            return self.poll_uncounted(ticket, request, cx, attempt);
+        if key.is_set() || context::try_spend() {
+            return self.poll_uncounted(key, request, cx, attempt);
         }
-        self.poll_without_budget(ticket, request, cx, attempt)
+        self.poll_without_budget(key, request, cx, attempt)
     }
 
-    /// The same when the operation has been counted already.
+    /// The same for an operation that has been counted already.
     #[inline]
     pub(crate) fn poll_uncounted(
         &self,
-        ticket: &mut Ticket,
+        key: &mut WaitKey,
         request: R,
         cx: &mut Context<'_>,
         mut attempt: impl FnMut() -> Option<G>,
     ) -> Poll<G> {
-        if ticket.has_place() {
-            return self.poll_place(ticket, cx);
+        // A waiter with an entry only has to look whether it was called.
+        if key.is_set() {
+            return self.poll_entry(key, cx);
         }
+        // First without a waiter: nearly always this is enough.
         if let Some(grant) = attempt() {
             return Poll::Ready(grant);
         }
+        // Cloning a waker of another executor ran foreign code, so try again before joining.
         let waiter = Waiter::new(cx.waker());
         if let Waiter::Other(_) = waiter
             && let Some(grant) = attempt()
         {
             return Poll::Ready(grant);
         }
-        self.join(ticket, request, waiter);
+        self.join(key, request, waiter);
         Poll::Pending
     }
 
-    /// The task has to give way, but must not lose its turn by that: what it could have now is kept for it in a place
-    /// of its own, as if it had been called; if there is nothing, it joins the line.
+    /// The same for a task that has to give way, but must not lose its position by that. What it could have now is kept
+    /// in an entry, as if the task had been called; if there is nothing, it joins the line.
     #[cold]
     pub(crate) fn poll_without_budget(
         &self,
-        ticket: &mut Ticket,
+        key: &mut WaitKey,
         request: R,
         cx: &mut Context<'_>,
         mut attempt: impl FnMut() -> Option<G>,
     ) -> Poll<G> {
-        // Foreign code, both of it, so before anything is taken.
+        // Both of these may run foreign code, so they come before anything is taken.
         let may_go_on = context::spend(cx.waker()).is_ready();
         let waiter = Waiter::new(cx.waker());
         match attempt() {
             Some(grant) if may_go_on => return Poll::Ready(grant),
-            Some(grant) => self.keep(ticket, grant),
-            None => self.join(ticket, request, waiter),
+            Some(grant) => self.keep(key, grant),
+            None => self.join(key, request, waiter),
         }
         Poll::Pending
     }
 
-    fn keep(&self, ticket: &mut Ticket, grant: G) {
-        ticket.0 = self.line.borrow_mut().places.insert(Place::Called(grant));
-        self.resource.announce(ticket.0, true);
+    /// Keeps a grant for a waiter that is not in line.
+    fn keep(&self, key: &mut WaitKey, grant: G) {
+        key.0 = self.line.borrow_mut().entries.insert(Entry::Called(grant));
+        self.resource.announce(key.0, true);
     }
 
-    fn join(&self, ticket: &mut Ticket, request: R, waiter: Waiter) {
-        ticket.0 = self.line.borrow_mut().join(request, waiter);
+    fn join(&self, key: &mut WaitKey, request: R, waiter: Waiter) {
+        key.0 = self.line.borrow_mut().join(request, waiter);
         self.waiting.set(self.waiting.get() + 1);
-        self.resource.announce(ticket.0, true);
+        self.resource.announce(key.0, true);
     }
 
-    fn poll_place(&self, ticket: &mut Ticket, cx: &mut Context<'_>) -> Poll<G> {
-        let place = ticket.0;
-        let mut called = self.line.borrow_mut().collect(ticket);
+    /// Collects the grant, if the waiter was called. Otherwise sees to it that the right waker will be woken.
+    fn poll_entry(&self, key: &mut WaitKey, cx: &mut Context<'_>) -> Poll<G> {
+        let place = key.0;
+        let mut called = self.line.borrow_mut().collect(key);
         if called.is_none() && self.line.borrow().is_stale(place, cx.waker()) {
+            // Polled with another waker than the last time: replace it.
             let waiter = Waiter::new(cx.waker());
             let old = self.line.borrow_mut().renew(place, waiter);
             drop(old);
             self.resource.announce(place, true);
-            // To clone and to drop was foreign code, and we may have been called by it.
-            called = self.line.borrow_mut().collect(ticket);
+            // Cloning and dropping wakers ran foreign code, which may have called us.
+            called = self.line.borrow_mut().collect(key);
         }
         let Some(grant) = called else { return Poll::Pending };
         self.resource.announce(place, false);
         Poll::Ready(grant)
     }
 
-    /// Gives the ticket's place up.
+    /// Stops waiting, and gives up the entry.
     #[inline]
-    pub(crate) fn leave(&self, ticket: &mut Ticket) -> Left<G> {
-        if ticket.has_place() { self.leave_place(ticket) } else { Left::NeverCame }
+    pub(crate) fn leave(&self, key: &mut WaitKey) -> Left<G> {
+        if key.is_set() { self.leave_entry(key) } else { Left::NeverCame }
     }
 
-    fn leave_place(&self, ticket: &mut Ticket) -> Left<G> {
-        let place = std::mem::take(ticket).0;
+    fn leave_entry(&self, key: &mut WaitKey) -> Left<G> {
+        let place = std::mem::take(key).0;
         let left = self.line.borrow_mut().remove(place);
         self.resource.announce(place, false);
         match left {
-            Place::Called(grant) => Left::Called(grant),
-            Place::Waiting { waiter, .. } => {
+            Entry::Called(grant) => Left::Called(grant),
+            Entry::Waiting { waiter, .. } => {
                 self.waiting.set(self.waiting.get() - 1);
-                // Its panic must not keep the caller from letting others pass.
+                // If dropping the waker panics, the caller still has to let the others move up.
                 swallow(|| drop(waiter));
                 Left::Waited
             }
         }
     }
 
-    /// Calls the first in line. False if nobody waits.
+    /// Calls the first waiter in line. False if the line is empty.
     #[inline]
     pub(crate) fn call(&self, grant: G) -> bool {
         if self.is_empty() {
@@ -235,7 +250,7 @@ impl<R: Copy, G> WaitQueue<R, G> {
         true
     }
 
-    /// Calls all who wait now; who joins meanwhile is not meant.
+    /// Calls all waiters in line. Waiters that join while these are woken are not called.
     pub(crate) fn call_all(&self, grant: G)
     where
         G: Copy,
@@ -243,35 +258,37 @@ impl<R: Copy, G> WaitQueue<R, G> {
         if self.is_empty() {
             return;
         }
+        // Empty the line first: to wake is foreign code, and may join it again.
         let mut called = self.line.borrow_mut().call_all(grant);
         self.waiting.set(0);
         called.drain(..).for_each(Waiter::wake);
-        // Keep its memory for the next call, but not that of very many.
-        called.shrink_to(CROWD);
+        // Keep the list's memory for the next call, unless it is very large.
+        called.shrink_to(SHRINK_ABOVE);
         self.line.borrow_mut().spare = called;
     }
 
-    /// Waits in line. If it is dropped there, `missed` hears of it, with what it had been called with, if it had.
+    /// Waits in line. If the future is dropped while it waits, `missed` is called: with the grant if it had been
+    /// called, with `None` if it stood in line.
     #[inline]
     pub(crate) fn wait<A, M>(&self, request: R, attempt: A, missed: M) -> Wait<'_, R, G, A, M>
     where
         A: FnMut() -> Option<G>,
         M: FnMut(Option<G>),
     {
-        Wait { queue: self, ticket: Ticket::default(), request, attempt, missed }
+        Wait { queue: self, key: WaitKey::default(), request, attempt, missed }
     }
 }
 
 /// See [`WaitQueue::wait`].
 pub(crate) struct Wait<'a, R: Copy, G, A: FnMut() -> Option<G>, M: FnMut(Option<G>)> {
     queue: &'a WaitQueue<R, G>,
-    ticket: Ticket,
+    key: WaitKey,
     request: R,
     attempt: A,
     missed: M,
 }
 
-// Nothing in it is ever pinned.
+// No field is ever pinned.
 impl<R: Copy, G, A: FnMut() -> Option<G>, M: FnMut(Option<G>)> Unpin for Wait<'_, R, G, A, M> {}
 
 impl<R: Copy, G, A: FnMut() -> Option<G>, M: FnMut(Option<G>)> Future for Wait<'_, R, G, A, M> {
@@ -280,14 +297,14 @@ impl<R: Copy, G, A: FnMut() -> Option<G>, M: FnMut(Option<G>)> Future for Wait<'
     #[inline]
     fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<G> {
         let this = &mut *self;
-        this.queue.poll(&mut this.ticket, this.request, cx, &mut this.attempt)
+        this.queue.poll(&mut this.key, this.request, cx, &mut this.attempt)
     }
 }
 
 impl<R: Copy, G, A: FnMut() -> Option<G>, M: FnMut(Option<G>)> Drop for Wait<'_, R, G, A, M> {
     #[inline]
     fn drop(&mut self) {
-        match self.queue.leave(&mut self.ticket) {
+        match self.queue.leave(&mut self.key) {
             Left::NeverCame => {}
             Left::Waited => (self.missed)(None),
             Left::Called(grant) => (self.missed)(Some(grant)),
@@ -303,61 +320,63 @@ impl<R, G> fmt::Debug for WaitQueue<R, G> {
 
 impl<R: Copy, G> Line<R, G> {
     fn first(&self) -> Option<R> {
-        match self.places.get(self.first)? {
-            Place::Waiting { request, .. } => Some(*request),
-            Place::Called(_) => None,
+        match self.entries.get(self.first)? {
+            Entry::Waiting { request, .. } => Some(*request),
+            Entry::Called(_) => None,
         }
     }
 
     fn join(&mut self, request: R, waiter: Waiter) -> usize {
-        let place = self.places.insert(Place::Waiting { request, waiter, before: self.last, after: NOBODY });
+        let place = self.entries.insert(Entry::Waiting { request, waiter, before: self.last, after: NONE });
         *self.after(self.last) = place;
         self.last = place;
         place
     }
 
-    /// The link that leads from `place` to the next one; from nobody to the first one.
+    /// The link from the waiter at `place` to the next one; for `NONE`, the link to the first one.
     fn after(&mut self, place: usize) -> &mut usize {
-        match self.places.get_mut(place) {
-            Some(Place::Waiting { after, .. }) => after,
+        match self.entries.get_mut(place) {
+            Some(Entry::Waiting { after, .. }) => after,
             _ => &mut self.first,
         }
     }
 
+    /// The link from the waiter at `place` to the previous one; for `NONE`, the link to the last one.
     fn before(&mut self, place: usize) -> &mut usize {
-        match self.places.get_mut(place) {
-            Some(Place::Waiting { before, .. }) => before,
+        match self.entries.get_mut(place) {
+            Some(Entry::Waiting { before, .. }) => before,
             _ => &mut self.last,
         }
     }
 
+    /// Joins two neighbours; the waiter that stood between them is out of the line.
     fn unlink(&mut self, before: usize, after: usize) {
         *self.after(before) = after;
         *self.before(after) = before;
     }
 
-    /// The first in line has been called with `grant`.
+    /// Takes the first waiter out of line and leaves `grant` in its entry. The caller wakes it.
     fn call_first(&mut self, grant: G) -> Waiter {
-        let called = std::mem::replace(&mut self.places[self.first], Place::Called(grant));
-        let Place::Waiting { waiter, before, after, .. } = called else {
-            unreachable!("who is in line has not been called")
+        let called = std::mem::replace(&mut self.entries[self.first], Entry::Called(grant));
+        let Entry::Waiting { waiter, before, after, .. } = called else {
+            unreachable!("a waiter in line has not been called")
         };
         self.unlink(before, after);
         waiter
     }
 
-    /// All who are in line have been called with `grant`, each.
+    /// Takes all waiters out of line and leaves `grant` in each entry. The caller wakes them.
     fn call_all(&mut self, grant: G) -> Vec<Waiter>
     where
         G: Copy,
     {
         let mut waiters = std::mem::take(&mut self.spare);
-        let mut next = std::mem::replace(&mut self.first, NOBODY);
-        self.last = NOBODY;
-        while next != NOBODY {
-            let called = std::mem::replace(&mut self.places[next], Place::Called(grant));
-            let Place::Waiting { waiter, after, .. } = called else {
-                unreachable!("who is in line has not been called")
+        let mut next = std::mem::replace(&mut self.first, NONE);
+        self.last = NONE;
+        while next != NONE {
+            let called = std::mem::replace(&mut self.entries[next], Entry::Called(grant));
+            let Entry::Waiting { waiter, after, .. } = called else {
+                unreachable!("a waiter in line has not been called")
             };
             waiters.push(waiter);
             next = after;
@@ -365,44 +384,47 @@ impl<R: Copy, G> Line<R, G> {
         waiters
     }
 
-    /// What the ticket was called with, if it was; then it has no place any more.
-    fn collect(&mut self, ticket: &mut Ticket) -> Option<G> {
-        if matches!(self.places[ticket.0], Place::Waiting { .. }) {
+    /// The grant, if the waiter was called. Its entry is gone then, and its key cleared.
+    fn collect(&mut self, key: &mut WaitKey) -> Option<G> {
+        if matches!(self.entries[key.0], Entry::Waiting { .. }) {
             return None;
         }
-        match self.take(std::mem::take(ticket).0) {
-            Place::Called(grant) => Some(grant),
-            Place::Waiting { .. } => None,
+        match self.take(std::mem::take(key).0) {
+            Entry::Called(grant) => Some(grant),
+            Entry::Waiting { .. } => None,
         }
     }
 
+    /// Removes an entry, and gives back the memory of a table that has become nearly empty.
     #[inline]
-    fn take(&mut self, place: usize) -> Place<R, G> {
-        let taken = self.places.remove(place);
-        if self.places.capacity() > CROWD && self.places.len() < FEW {
-            self.places.shrink_to_fit();
+    fn take(&mut self, place: usize) -> Entry<R, G> {
+        let taken = self.entries.remove(place);
+        if self.entries.capacity() > SHRINK_ABOVE && self.entries.len() < FEW {
+            self.entries.shrink_to_fit();
         }
         taken
     }
 
-    fn remove(&mut self, place: usize) -> Place<R, G> {
-        let place = self.take(place);
-        if let Place::Waiting { before, after, .. } = place {
+    /// Removes an entry, and takes its waiter out of line if it stands there.
+    fn remove(&mut self, place: usize) -> Entry<R, G> {
+        let entry = self.take(place);
+        if let Entry::Waiting { before, after, .. } = entry {
             self.unlink(before, after);
         }
-        place
+        entry
     }
 
-    /// Whether who waits at this place would be woken by the wrong waker.
+    /// Whether the waiter at this place is in line with another waker than `fresh`.
     fn is_stale(&self, place: usize, fresh: &Waker) -> bool {
-        matches!(&self.places[place], Place::Waiting { waiter, .. } if !waiter.is(fresh))
+        matches!(&self.entries[place], Entry::Waiting { waiter, .. } if !waiter.is(fresh))
     }
 
-    /// Another waiter in the same place; the one that is not needed comes back.
+    /// Replaces the waker of a waiter in line. Returns the one that is not needed: the old one, or `fresh` if the
+    /// waiter has been called.
     fn renew(&mut self, place: usize, fresh: Waiter) -> Waiter {
-        match &mut self.places[place] {
-            Place::Waiting { waiter, .. } => std::mem::replace(waiter, fresh),
-            Place::Called(_) => fresh,
+        match &mut self.entries[place] {
+            Entry::Waiting { waiter, .. } => std::mem::replace(waiter, fresh),
+            Entry::Called(_) => fresh,
         }
     }
 }
@@ -411,7 +433,7 @@ impl<R: Copy, G> Line<R, G> {
 pub(crate) struct Watched {
     what: &'static str,
     number: Cell<u64>,
-    /// Who has it, as far as is known: noted only while somebody watches.
+    /// The task that has it, as far as is known. Only recorded while the probe has a sink.
     pub(crate) holder: Cell<Option<TaskId>>,
 }
 

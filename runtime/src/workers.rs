@@ -1,23 +1,23 @@
-//! A pool of processes: jobs that compute for long, or may crash, out of the loop's way.
+//! A pool of processes, for jobs that compute for long or may crash.
 //!
-//! Facts. A loop has one thread, and a thread that goes wrong takes its process along. A process costs
-//! milliseconds to start and microseconds to talk to: jobs that take less are better sent in batches.
+//! Facts. A loop has one thread, and a thread that crashes ends its process. A process takes milliseconds to start and
+//! microseconds to send a message to, so jobs that take less are better sent in batches.
 //!
-//! What follows. A worker is this program, run again, that calls [`serve`] and waits for jobs on a socket. What a
-//! job is, is said in `worker`: the name of a function and bytes, since nothing else can be sent from one
-//! process to another. (No closures, no locks, no open files; how values become bytes is up to you.) Workers are
-//! started when there are jobs for them, and kept; `Ctrl-C` reaches only the parent, which decides.
+//! What follows. A worker is this program, run again, which calls [`serve`] and waits for jobs on a socket. A job is
+//! the name of a function, and bytes (see `worker`), because nothing else can be sent from one process to another. (No
+//! closures, no locks, no open files; how values become bytes is up to you.) Workers are started when there are jobs
+//! for them, and kept. `Ctrl-C` reaches only the parent, which decides what to do.
 //!
-//! Contract. At most so many jobs run at a time as the pool has workers; the others wait in the order in which
-//! they were first polled. A worker that dies is an error of the job that it was doing, and of no other; the
-//! next job gets a new one. A worker says when it begins a job. If it dies before that, the job is
-//! given to another worker, at most two times more than the pool has workers. A job that is dropped while it runs cannot be asked to stop, so its worker is
-//! killed, and replaced when needed. When the pool is dropped, or this process ends in whatever way, the workers
-//! end, too. A pool belongs to the loop in which it is first used.
+//! Contract. The pool runs at most as many jobs at a time as it has workers. The others wait in the order in which they
+//! were first polled. If a worker dies, only the job that it was doing fails; the next job gets a new worker. A worker
+//! reports when it begins a job. If it dies before that, the job is given to another worker, and it is tried as many
+//! times as the pool has workers, and two more. A job that is dropped while it runs cannot be asked to stop, so its
+//! worker is killed, and replaced when needed. When the pool is dropped, or this process ends for any reason, the
+//! workers end, too. A pool belongs to the loop in which it is first used.
 //!
 //! | method | cancel safe |
 //! |---|---|
-//! | `run`, `run_timeout`, `map` | no: what was begun is killed. Jobs that wait are forgotten |
+//! | `run`, `run_timeout`, `map` | no: jobs that have begun are killed. Jobs that wait are forgotten |
 //!
 //! What it does not know: what the jobs are.
 
@@ -47,7 +47,7 @@ use crate::time;
 use crate::workers::frames::{HEAD, HELLO, Kind};
 pub use crate::workers::worker::{Job, serve};
 
-/// So many processes for jobs. Cheap to clone.
+/// A number of processes that do jobs. Cheap to clone.
 ///
 /// ```no_run
 /// use roundel::workers::{self, ProcessPool};
@@ -58,7 +58,7 @@ pub use crate::workers::worker::{Job, serve};
 /// }
 ///
 /// fn main() -> Result<(), Box<dyn std::error::Error>> {
-///     // First of all: in a worker this does not return.
+///     // Comes first: in a worker this does not return.
 ///     workers::serve(&[("shout", shout)]);
 ///     roundel::run(async {
 ///         let pool = ProcessPool::new(4)?;
@@ -70,15 +70,19 @@ pub use crate::workers::worker::{Job, serve};
 /// ```
 #[derive(Clone)]
 pub struct ProcessPool {
-    shared: Rc<Shared>,
+    workers: Rc<Workers>,
 }
 
-struct Shared {
+/// What the clones of a pool share.
+struct Workers {
+    /// The path of this program.
     program: PathBuf,
-    /// What else is to be said to a worker that is started.
+    /// Called with the command of each worker before it is started.
     arrange: Box<dyn Fn(&mut Command)>,
     size: usize,
+    /// One permit for each worker that is doing no job, started or not.
     seats: Permits,
+    /// The workers that have been started and have no job; the one that was busy last is at the end.
     idle: RefCell<Vec<Worker>>,
 }
 
@@ -87,13 +91,13 @@ impl ProcessPool {
     ///
     /// # Errors
     ///
-    /// If `size` is zero; if [`serve`] was not called first; if the path of this program is not known.
+    /// If `size` is zero, if [`serve`] was not called first, or if the path of this program is not known.
     pub fn new(size: usize) -> io::Result<ProcessPool> {
         ProcessPool::with(size, |_| {})
     }
 
-    /// The same, with something to be said about each worker that is started: more arguments, another
-    /// directory, somewhere else to print.
+    /// The same, but `arrange` can change the command of each worker before it is started: more arguments, another
+    /// directory, another place to print to.
     ///
     /// # Errors
     ///
@@ -108,32 +112,31 @@ impl ProcessPool {
             ));
         }
         let (program, seats) = (std::env::current_exe()?, Permits::new(size, "process pool"));
-        let shared = Shared { program, arrange: Box::new(arrange), size, seats, idle: RefCell::default() };
-        Ok(ProcessPool { shared: Rc::new(shared) })
+        let workers = Workers { program, arrange: Box::new(arrange), size, seats, idle: RefCell::default() };
+        Ok(ProcessPool { workers: Rc::new(workers) })
     }
 
-    /// The most workers that the pool has at a time.
+    /// The largest number of workers that the pool has at a time.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.shared.size
+        self.workers.size
     }
 
-    /// Runs the job that [`serve`] was given under this name. Begins when it is first polled; dropped, it
-    /// kills the worker that does it.
+    /// Runs the job that [`serve`] was given under this name. It begins when it is first polled. If it is dropped, it
+    /// kills the worker that does the job.
     pub fn run(&self, name: &str, input: impl Into<Vec<u8>>) -> Running {
-        let (shared, name, input) = (Rc::clone(&self.shared), name.to_owned(), input.into());
-        Running { future: Box::pin(async move { shared.run(&name, input).await }) }
+        let (workers, name, input) = (Rc::clone(&self.workers), name.to_owned(), input.into());
+        Running { future: Box::pin(async move { workers.run(&name, input).await }) }
     }
 
-    /// Runs a job, and kills its worker if it is not done after `limit`, the time of waiting for a worker included.
+    /// Runs a job, and kills its worker if it is not done after `limit`, which includes the wait for a worker.
     pub fn run_timeout(&self, limit: Duration, name: &str, input: impl Into<Vec<u8>>) -> Running {
         let run = self.run(name, input);
         let timed = async move { time::timeout(limit, run).await.unwrap_or(Err(JobError::TimedOut(limit))) };
         Running { future: Box::pin(timed) }
     }
 
-    /// Runs the job for each input, as many at a time as there are workers. The results are in the order of the
-    /// inputs.
+    /// Runs the job for each input, as many at a time as there are workers. The results are in the order of the inputs.
     pub async fn map<I: Into<Vec<u8>>>(
         &self,
         name: &str,
@@ -158,7 +161,7 @@ impl fmt::Debug for ProcessPool {
     }
 }
 
-/// A job of a `map`, which does not outlive that.
+/// A job of a `map`, which is cancelled together with it.
 struct Task(JoinHandle<Result<Vec<u8>, JobError>>);
 
 impl Drop for Task {
@@ -187,14 +190,17 @@ impl fmt::Debug for Running {
     }
 }
 
-impl Shared {
+impl Workers {
+    /// Has a worker do a job: waits for a seat, gives the job to a worker, and waits for its answer.
     async fn run(&self, name: &str, input: Vec<u8>) -> Result<Vec<u8>, JobError> {
         let job = frames::job(name, &input)?;
         drop(input);
         self.seats.take(1).await;
         let _seat = Held { permits: &self.seats, n: 1 };
+        // If we are dropped in one of these awaits, the worker is dropped as well, and that kills it.
         let mut worker = self.begin(&job).await?;
         let (kind, body) = worker.answer().await?;
+        // It has answered, so it can do the next job.
         worker.child.kill_on_drop(false);
         self.idle.borrow_mut().push(worker);
         let text = || String::from_utf8_lossy(&body).into_owned();
@@ -206,8 +212,8 @@ impl Shared {
         }
     }
 
-    /// Gives a job to a worker, and returns that worker when it has begun the job. All idle workers may have died, so it
-    /// tries as many as the pool can have, and two more.
+    /// Gives a job to a worker, and returns that worker when it has begun the job. All idle workers may have died, so
+    /// this tries as many as the pool can have, and two more.
     async fn begin(&self, job: &[u8]) -> Result<Worker, JobError> {
         let mut tries = self.size + 2;
         loop {
@@ -222,12 +228,12 @@ impl Shared {
         }
     }
 
-    /// A worker that has nothing to do, or a new one. It is killed if it is dropped.
+    /// An idle worker, or a new one. It is killed if it is dropped.
     async fn worker(&self) -> Result<Worker, JobError> {
         loop {
             let idle = self.idle.borrow_mut().pop();
             let Some(mut worker) = idle else { return self.start().await };
-            // One that has died meanwhile is no job's fault.
+            // A worker that has died while it was idle is skipped: that is not an error of this job.
             if let Ok(None) = worker.child.try_wait() {
                 worker.child.kill_on_drop(true);
                 return Ok(worker);
@@ -235,7 +241,9 @@ impl Shared {
         }
     }
 
+    /// Starts a worker, and waits until it is ready.
     async fn start(&self) -> Result<Worker, JobError> {
+        // A socket, whose other end becomes the worker's stdin.
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let socket = AsyncFd::new(ours)?;
@@ -243,10 +251,10 @@ impl Shared {
         let mut command = Command::new(&self.program);
         (self.arrange)(&mut command);
         command.env(worker::MARK, worker::mark(&stdin)?).stdin(stdin).kill_on_drop(true);
-        // A group of its own, so that a Ctrl-C in the terminal is not for it.
+        // A process group of its own, so that a Ctrl-C in the terminal does not reach it.
         command.as_std_mut().process_group(0);
         let child = command.spawn()?;
-        drop(command); // And with it our copy of the worker's end.
+        drop(command); // This closes our copy of the worker's end.
         let mut worker = Worker { child, socket };
         match worker.listen().await {
             Ok((Kind::Hello, body)) if body == HELLO => Ok(worker),
@@ -294,7 +302,7 @@ impl Worker {
         }
     }
 
-    /// Waits for what comes of the job that it has begun.
+    /// Waits for the answer to the job that the worker has begun.
     async fn answer(&mut self) -> Result<(Kind, Vec<u8>), JobError> {
         match self.listen().await? {
             (kind @ (Kind::Hello | Kind::Job | Kind::Begun), _) => Err(misunderstood(kind)),
@@ -302,6 +310,7 @@ impl Worker {
         }
     }
 
+    /// Receives the next frame.
     async fn listen(&mut self) -> Result<(Kind, Vec<u8>), JobError> {
         let received = self.receive().await;
         match received {
@@ -310,13 +319,14 @@ impl Worker {
         }
     }
 
-    /// The connection is broken: if that is because the worker has died, finds out how.
+    /// The error after the connection broke. If it broke because the worker has died, this finds out how.
     async fn broken(&mut self, error: io::Error) -> JobError {
         match error.kind() {
             ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {}
             _ => return JobError::Io(error),
         }
-        // One that has only closed its end is of no use, either. One that is dying is not changed by it.
+        // Kill it in any case: a worker that has only closed its end is of no use, and one that is dying does not
+        // notice.
         let ended = match self.child.start_kill() {
             Ok(()) => self.child.wait().await,
             Err(error) => Err(error),
@@ -338,9 +348,9 @@ impl Worker {
         let (kind, length) = frames::head(first)?;
         let mut body = Vec::new();
         while body.len() < length {
-            // Memory for what is there, not for what is said to come.
+            // Take memory for the bytes that come, not for the length that was announced.
             let before = body.len();
-            body.resize(length.min(before + STRETCH), 0);
+            body.resize(length.min(before + CHUNK), 0);
             self.fill(&mut body, before).await?;
         }
         Ok((kind, body))
@@ -359,8 +369,8 @@ impl Worker {
     }
 }
 
-/// How much memory is taken at a time.
-const STRETCH: usize = 1 << 20;
+/// How many bytes of memory a frame takes at a time while it comes in.
+const CHUNK: usize = 1 << 20;
 
 /// Why a job has no result.
 #[derive(Debug)]
@@ -377,24 +387,25 @@ pub enum JobError {
     Panicked(String),
     /// No job has this name.
     Unknown {
-        /// What was asked for.
+        /// The name that was asked for.
         name: String,
-        /// What there is.
+        /// The names of the jobs that there are.
         known: String,
     },
     /// The job was not done within this time; see [`ProcessPool::run_timeout`].
     TimedOut(Duration),
-    /// The worker could not be started, or not be talked to.
+    /// The worker could not be started or reached.
     Io(io::Error),
 }
 
+/// Each message says what happened, and what to look for.
 impl fmt::Display for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             JobError::WorkerDied { status } => {
                 write!(
                     f,
-                    "the worker ended in the middle of the job ({status}): the job crashes, or somebody kills it"
+                    "the worker ended in the middle of the job ({status}): the job crashes, or another process kills it"
                 )
             }
             JobError::Failed(error) => write!(f, "the job failed: {error}"),

@@ -141,16 +141,16 @@ fn channels() -> Vec<Row> {
             it.0.try_send(1).unwrap();
             next(&it.1).await.unwrap()
         }),
-        row!(["line::Send"], { it = channel::bounded(1) }, {
+        row!(["buffer::Send"], { it = channel::bounded(1) }, {
             it.0.send(1).await.unwrap();
             it.1.try_recv().unwrap()
         }),
-        row!(["line::Send"], { it = channel::unbounded() }, {
+        row!(["buffer::Send"], { it = channel::unbounded() }, {
             it.0.send(1).await.unwrap();
             it.1.try_recv().unwrap()
         }),
-        row!(["line::Send"], { it = channel::bounded(1).0 }, it.send(1).await.unwrap_err()),
-        row!(["line::Send"], { it = channel::bounded(0).0 }, it.send(1).await.unwrap_err()),
+        row!(["buffer::Send"], { it = channel::bounded(1).0 }, it.send(1).await.unwrap_err()),
+        row!(["buffer::Send"], { it = channel::bounded(0).0 }, it.send(1).await.unwrap_err()),
         row!(["mpmc::reserve"], { it = channel::bounded::<u8>(1) }, it.0.reserve().await.unwrap()),
         row!(["mpmc::reserve"], { it = channel::unbounded::<u8>() }, it.0.reserve().await.unwrap()),
     ]
@@ -213,7 +213,7 @@ fn groups() -> Vec<Row> {
         ),
         row!(["gather::ForEachConcurrent"], {}, group::for_each_concurrent(1, [(); 0], ready).await),
         row!(
-            ["scope::scope", "nest::Run", "child::ScopedHandle", "child::Child"],
+            ["scope::scope", "state::Run", "child::ScopedHandle", "child::Child"],
             10,
             |_| {},
             group::scope(async |s: &group::Scope<'_>| s.spawn(async {}).await.unwrap()).await

@@ -312,7 +312,7 @@ fn a_race_has_one_winner_and_the_losers_are_gone_when_it_ends() {
 }
 
 #[test]
-#[should_panic(expected = "a race of nobody has no winner")]
+#[should_panic(expected = "a race without runners has no winner")]
 fn a_race_without_futures_is_a_mistake() {
     drop(race(std::iter::empty::<std::future::Ready<()>>()));
 }

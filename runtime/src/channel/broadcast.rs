@@ -1,16 +1,18 @@
-//! Every value to everybody.
+//! Every receiver gets every value.
 //!
-//! Facts. Among many receivers, one is the slowest. To wait for it stops all; to keep everything for it fills the memory.
+//! Facts. Among many receivers, one is the slowest. Waiting for it would stop all; keeping everything for it would fill
+//! the memory.
 //!
-//! What follows. The last `n` values are kept. A receiver that falls behind by more hears how many it has
-//! [missed](BroadcastError::Lagged), and goes on with the oldest that is left. `send` never waits.
+//! What follows. The channel keeps the last `n` values. A receiver that falls further behind is told how many values it
+//! has [missed](BroadcastError::Lagged), and goes on with the oldest value that is left. `send` never waits.
 //!
-//! Contract. A receiver gets the values that are sent after it was made, in order. A clone begins where its original
-//! stands. When the last sender is gone, what is kept can still be received, and then comes `Closed`.
+//! Contract. A receiver gets the values that are sent after it was made, in order. A clone starts at the position of
+//! its original. When the last sender is gone, the values that are kept can still be received; after them comes
+//! `Closed`.
 //!
 //! | method | cancel safe |
 //! |---|---|
-//! | `recv` | yes: a value is taken in the poll that returns it |
+//! | `recv` | yes: the poll that takes a value returns it |
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -23,9 +25,9 @@ use futures_core::Stream;
 
 use crate::channel::Closed;
 use crate::core::panics::drop_each;
-use crate::waiting::{Ticket, WaitQueue};
+use crate::waiting::{WaitKey, WaitQueue};
 
-/// A channel in which each receiver gets each value; the last `capacity` are kept for those who are behind.
+/// A channel in which each receiver gets each value; the last `capacity` values are kept for slow receivers.
 ///
 /// ```
 /// roundel::run(async {
@@ -43,7 +45,7 @@ use crate::waiting::{Ticket, WaitQueue};
 #[track_caller]
 pub fn broadcast<T: Clone>(capacity: usize) -> (BroadcastSender<T>, BroadcastReceiver<T>) {
     assert!(capacity > 0, "a broadcast channel that keeps no value would deliver none: give it at least 1");
-    let shared = Rc::new(Shared {
+    let log = Rc::new(Log {
         kept: RefCell::default(),
         capacity,
         sent: Cell::new(0),
@@ -51,24 +53,26 @@ pub fn broadcast<T: Clone>(capacity: usize) -> (BroadcastSender<T>, BroadcastRec
         receivers: Cell::new(0),
         queue: WaitQueue::new("broadcast"),
     });
-    let sender = BroadcastSender { shared };
+    let sender = BroadcastSender { log };
     let receiver = sender.subscribe();
     (sender, receiver)
 }
 
-struct Shared<T> {
-    /// Counted, so that nothing is borrowed while a value is cloned.
+/// What the senders and receivers of one channel share: the last values that were sent.
+struct Log<T> {
+    /// The last values, oldest first. Each is an `Rc`, so that nothing is borrowed while a value is cloned.
     kept: RefCell<VecDeque<Rc<T>>>,
     capacity: usize,
-    /// How many were sent in all; the last of them is the last that is kept.
+    /// How many values were sent in all. The newest value in `kept` has the number `sent - 1`.
     sent: Cell<u64>,
     senders: Cell<usize>,
     receivers: Cell<usize>,
+    /// Receivers that have received everything and wait for more.
     queue: WaitQueue,
 }
 
-impl<T> Shared<T> {
-    /// The value with this number, or the number of the oldest that is left.
+impl<T> Log<T> {
+    /// The value with this number; if it is no longer kept, the number of the oldest value that is.
     fn get(&self, number: u64) -> Result<Rc<T>, u64> {
         let kept = self.kept.borrow();
         let oldest = self.sent.get() - kept.len() as u64;
@@ -78,71 +82,71 @@ impl<T> Shared<T> {
 
     fn subscribe(self: &Rc<Self>, next: u64) -> BroadcastReceiver<T> {
         self.receivers.set(self.receivers.get() + 1);
-        BroadcastReceiver { shared: Rc::clone(self), next, ticket: Ticket::default() }
+        BroadcastReceiver { log: Rc::clone(self), next, key: WaitKey::default() }
     }
 }
 
-/// The end where values go in.
+/// The sending end.
 pub struct BroadcastSender<T> {
-    shared: Rc<Shared<T>>,
+    log: Rc<Log<T>>,
 }
 
 impl<T: Clone> BroadcastSender<T> {
-    /// Sends a value to all receivers there are; returns how many. This never waits.
+    /// Sends a value to every receiver; returns how many receivers there are. This never waits.
     ///
     /// # Errors
     ///
     /// If there is no receiver. The value comes back.
     pub fn send(&self, value: T) -> Result<usize, Closed<T>> {
-        let shared = &*self.shared;
-        if shared.receivers.get() == 0 {
+        let log = &*self.log;
+        if log.receivers.get() == 0 {
             return Err(Closed(value));
         }
         let value = Rc::new(value);
-        let mut kept = shared.kept.borrow_mut();
-        let oldest = if kept.len() == shared.capacity { kept.pop_front() } else { None };
+        let mut kept = log.kept.borrow_mut();
+        let oldest = if kept.len() == log.capacity { kept.pop_front() } else { None };
         kept.push_back(value);
         drop(kept);
-        shared.sent.set(shared.sent.get() + 1);
-        shared.queue.call_all(());
+        log.sent.set(log.sent.get() + 1);
+        log.queue.call_all(());
         // Last: its destructor may panic, and the receivers must have been woken by then.
         drop(oldest);
-        Ok(shared.receivers.get())
+        Ok(log.receivers.get())
     }
 
-    /// A new receiver, for what is sent from now on.
+    /// A new receiver, which gets the values sent from now on.
     pub fn subscribe(&self) -> BroadcastReceiver<T> {
-        self.shared.subscribe(self.shared.sent.get())
+        self.log.subscribe(self.log.sent.get())
     }
 
     /// How many receivers there are.
     pub fn receivers(&self) -> usize {
-        self.shared.receivers.get()
+        self.log.receivers.get()
     }
 }
 
 impl<T> Clone for BroadcastSender<T> {
     fn clone(&self) -> BroadcastSender<T> {
-        self.shared.senders.set(self.shared.senders.get() + 1);
-        BroadcastSender { shared: Rc::clone(&self.shared) }
+        self.log.senders.set(self.log.senders.get() + 1);
+        BroadcastSender { log: Rc::clone(&self.log) }
     }
 }
 
 impl<T> Drop for BroadcastSender<T> {
     fn drop(&mut self) {
-        self.shared.senders.set(self.shared.senders.get() - 1);
-        if self.shared.senders.get() == 0 {
-            self.shared.queue.call_all(());
+        self.log.senders.set(self.log.senders.get() - 1);
+        if self.log.senders.get() == 0 {
+            self.log.queue.call_all(());
         }
     }
 }
 
-/// The end where values come out. It is also a [`Stream`].
+/// The receiving end. It is also a [`Stream`].
 pub struct BroadcastReceiver<T> {
-    shared: Rc<Shared<T>>,
-    /// The number of the value that comes next.
+    log: Rc<Log<T>>,
+    /// The number of the next value to receive.
     next: u64,
-    ticket: Ticket,
+    key: WaitKey,
 }
 
 impl<T: Clone> BroadcastReceiver<T> {
@@ -150,20 +154,22 @@ impl<T: Clone> BroadcastReceiver<T> {
     ///
     /// # Errors
     ///
-    /// If values were missed, which is said once; if all senders are gone and everything was received.
+    /// If values were missed: this is reported once. If all senders are gone and everything was received.
     pub async fn recv(&mut self) -> Result<T, BroadcastError> {
         let waiting = Leaving(self);
         std::future::poll_fn(|cx| waiting.0.poll_recv(cx)).await
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, BroadcastError>> {
-        let BroadcastReceiver { shared, next, ticket } = self;
-        let attempt = || (*next < shared.sent.get() || shared.senders.get() == 0).then_some(());
-        ready!(shared.queue.poll(ticket, (), cx, attempt));
-        if *next == shared.sent.get() {
+        let BroadcastReceiver { log, next, key } = self;
+        // Wait until there is something to report: a value, or the end of the last sender.
+        let attempt = || (*next < log.sent.get() || log.senders.get() == 0).then_some(());
+        ready!(log.queue.poll(key, (), cx, attempt));
+        if *next == log.sent.get() {
             return Poll::Ready(Err(BroadcastError::Closed));
         }
-        Poll::Ready(match shared.get(*next) {
+        // Everything up to `oldest` was dropped: report the gap once, and continue after it.
+        Poll::Ready(match log.get(*next) {
             Ok(value) => {
                 *next += 1;
                 Ok(Rc::try_unwrap(value).unwrap_or_else(|value| T::clone(&value)))
@@ -177,23 +183,23 @@ impl<T: Clone> BroadcastReceiver<T> {
 }
 
 impl<T> BroadcastReceiver<T> {
-    /// How many values are there to be received, or to be missed.
+    /// How many values this receiver has not received yet, counting those it has missed.
     pub fn len(&self) -> usize {
-        (self.shared.sent.get() - self.next) as usize
+        (self.log.sent.get() - self.next) as usize
     }
 
-    /// Whether everything was received.
+    /// Whether this receiver has received everything.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// Leaves the line when the wait is dropped.
+/// Takes the receiver out of the line when the future of `recv` is dropped.
 struct Leaving<'a, T>(&'a mut BroadcastReceiver<T>);
 
 impl<T> Drop for Leaving<'_, T> {
     fn drop(&mut self) {
-        self.0.shared.queue.leave(&mut self.0.ticket);
+        self.0.log.queue.leave(&mut self.0.key);
     }
 }
 
@@ -208,17 +214,17 @@ impl<T: Clone> Stream for BroadcastReceiver<T> {
 
 impl<T> Clone for BroadcastReceiver<T> {
     fn clone(&self) -> BroadcastReceiver<T> {
-        self.shared.subscribe(self.next)
+        self.log.subscribe(self.next)
     }
 }
 
 impl<T> Drop for BroadcastReceiver<T> {
     fn drop(&mut self) {
-        self.shared.queue.leave(&mut self.ticket);
-        self.shared.receivers.set(self.shared.receivers.get() - 1);
-        if self.shared.receivers.get() == 0 {
-            // Nobody will ask for these. (A later `subscribe` begins with what comes later.)
-            let unwanted = std::mem::take(&mut *self.shared.kept.borrow_mut());
+        self.log.queue.leave(&mut self.key);
+        self.log.receivers.set(self.log.receivers.get() - 1);
+        if self.log.receivers.get() == 0 {
+            // No receiver can ask for these values: a later `subscribe` starts after them.
+            let unwanted = std::mem::take(&mut *self.log.kept.borrow_mut());
             drop_each(unwanted.into_iter());
         }
     }
@@ -227,7 +233,7 @@ impl<T> Drop for BroadcastReceiver<T> {
 /// Why there is no value from a broadcast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BroadcastError {
-    /// So many were missed; the next `recv` goes on with the oldest that is kept.
+    /// This many values were missed. The next `recv` continues with the oldest value that is kept.
     Lagged(u64),
     /// All senders are gone, and everything was received.
     Closed,
@@ -248,7 +254,7 @@ impl std::error::Error for BroadcastError {}
 
 impl<T> fmt::Debug for BroadcastSender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BroadcastSender").field("sent", &self.shared.sent.get()).finish_non_exhaustive()
+        f.debug_struct("BroadcastSender").field("sent", &self.log.sent.get()).finish_non_exhaustive()
     }
 }
 

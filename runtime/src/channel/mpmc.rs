@@ -1,20 +1,20 @@
-//! Channels: many may send, many may receive, each value reaches one of them.
+//! Channels with many senders and many receivers; each value reaches one receiver.
 //!
-//! Facts. A producer that is faster than its consumer needs a limit, or memory is the limit. The end of a stream of
-//! values is that nobody is left who could send one.
+//! Facts. A producer that is faster than its consumer needs a limit, or memory is the limit. A stream of values ends
+//! when no sender is left.
 //!
-//! Contract. All on `&self`; both ends can be cloned. A value is received once. Who waits first is served first. When
-//! the last sender is dropped, or either side calls `close`, what is in can still be received, and then comes
-//! [`Closed`]. When the last receiver is dropped, what is in is dropped, and who sends gets the value back.
-//! A bounded channel never holds more than its capacity; that of 0 holds nothing: its `send` ends when somebody has
-//! received.
+//! Contract. All methods take `&self`; both ends can be cloned. A value is received once. Waiters are served in the
+//! order in which they came. When the last sender is dropped, or either side calls `close`, the values in the channel
+//! can still be received; after them comes [`Closed`]. When the last receiver is dropped, the values in the channel are
+//! dropped, and a later `send` gets its value back. A bounded channel never holds more than its capacity. With capacity
+//! 0 it holds nothing: its `send` ends when a receiver has the value.
 //!
 //! | method | cancel safe |
 //! |---|---|
-//! | `recv` | yes: no value is lost; a value that was meant for us goes to the next |
-//! | `next` of the stream | yes: it had no claim to a value, so the next receiver that asks has it |
+//! | `recv` | yes: no value is lost; a value that was meant for us goes to the next receiver |
+//! | `next` of the stream | yes: it had no claim to a value, so the next receiver that asks gets it |
 //! | `reserve` | yes |
-//! | `send` | the value is dropped with the future, unless it had been sent; to keep it, `reserve` first |
+//! | `send` | the value is dropped with the future unless it was sent; to keep it, call `reserve` first |
 
 use std::cell::Cell;
 use std::fmt;
@@ -24,10 +24,10 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 
-use crate::channel::line::{Line, Send};
+use crate::channel::buffer::{Buffer, Send};
 use crate::channel::store::Store;
 use crate::channel::{Closed, TryRecvError, TrySendError};
-use crate::waiting::Ticket;
+use crate::waiting::WaitKey;
 
 /// A channel that holds at most `capacity` values; with 0, a rendezvous.
 ///
@@ -37,7 +37,7 @@ use crate::waiting::Ticket;
 ///     let (sender, receiver) = channel::bounded(2);
 ///     let producer = roundel::spawn(async move {
 ///         for i in 0..5 {
-///             sender.send(i).await.unwrap(); // waits whenever two are on their way
+///             sender.send(i).await.unwrap(); // waits while the channel holds two
 ///         }
 ///     });
 ///     let mut got = Vec::new();
@@ -54,12 +54,12 @@ pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 
 /// A channel without a limit: `send` never waits, so [`try_send`](Sender::try_send) does the same without a future.
 ///
-/// A producer that is faster than its consumer fills the memory; [`bounded`] is what to begin with.
+/// A producer that is faster than its consumer fills the memory. Start with [`bounded`].
 pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
     pair(Store::fifo(), None)
 }
 
-/// A channel of at most `capacity` values that gives the smallest first; of equal ones, the first.
+/// A channel of at most `capacity` values that gives the smallest value first; of equal values, the one sent first.
 ///
 /// ```
 /// use std::cmp::Reverse;
@@ -73,54 +73,55 @@ pub fn priority<T: Ord + 'static>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     pair(Store::smallest_first(), Some(capacity))
 }
 
-/// A channel of at most `capacity` values that gives the newest first.
+/// A channel of at most `capacity` values that gives the newest value first.
 pub fn lifo<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     pair(Store::lifo(), Some(capacity))
 }
 
 fn pair<T>(store: Store<T>, capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
-    let line = Line::new(store, capacity);
-    let shared = Rc::new(Shared { line, senders: Cell::new(1), receivers: Cell::new(1) });
-    (Sender { shared: Rc::clone(&shared) }, Receiver { shared, ticket: Cell::default() })
+    let buffer = Buffer::new(store, capacity);
+    let ends = Rc::new(Ends { buffer, senders: Cell::new(1), receivers: Cell::new(1) });
+    (Sender { ends: Rc::clone(&ends) }, Receiver { ends, key: Cell::default() })
 }
 
+/// A buffer, and how many ends it has.
 #[derive(Debug)]
-struct Shared<T> {
-    line: Line<T>,
+struct Ends<T> {
+    buffer: Buffer<T>,
     senders: Cell<usize>,
     receivers: Cell<usize>,
 }
 
-/// The end where values go in.
+/// The sending end.
 pub struct Sender<T> {
-    shared: Rc<Shared<T>>,
+    ends: Rc<Ends<T>>,
 }
 
 impl<T> Sender<T> {
-    /// Sends a value; waits for room, if there is none.
+    /// Sends a value; waits if there is no room.
     ///
     /// # Errors
     ///
     /// If the channel is closed. The value comes back.
     #[inline]
     pub fn send(&self, value: T) -> Send<'_, T> {
-        self.shared.line.send(value)
+        self.ends.buffer.send(value)
     }
 
-    /// Sends a value if there is room; on a channel of capacity 0, if a receiver waits.
+    /// Sends a value if there is room; on a channel of capacity 0, if a receiver is waiting.
     ///
     /// # Errors
     ///
-    /// If there is no room, or others wait for it, or the channel is closed. The value comes back.
+    /// If there is no room, if other senders are waiting for it, or if the channel is closed. The value comes back.
     #[inline]
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
-        self.shared.line.try_send(value)
+        self.ends.buffer.try_send(value)
     }
 
-    /// Waits for room, for a value that is not to be risked, or not made, before.
+    /// Waits for room. Use it when a value must not be lost, or should not be made before there is room for it.
     ///
-    /// A permit does not keep the channel open: when it is closed, [`Permit::send`] gives the value back. (In tokio, a permit
-    /// that was reserved before `close` can still be used. Here, closed means that nothing goes in any more.)
+    /// A permit does not keep the channel open: once it is closed, [`Permit::send`] gives the value back. (In tokio, a
+    /// permit that was reserved before `close` can still be used. Here, nothing goes into a closed channel.)
     ///
     /// On a channel of capacity 0 the room is for one value in passing: [`Permit::send`] does not wait for the
     /// receiver.
@@ -129,34 +130,34 @@ impl<T> Sender<T> {
     ///
     /// If the channel is closed.
     pub async fn reserve(&self) -> Result<Permit<'_, T>, Closed> {
-        let mut waiting = Reserve { line: &self.shared.line, ticket: Ticket::default() };
-        let room = std::future::poll_fn(|cx| waiting.line.poll_room(&mut waiting.ticket, cx)).await;
-        if room { Ok(Permit { line: &self.shared.line }) } else { Err(Closed(())) }
+        let mut waiting = Reserve { buffer: &self.ends.buffer, key: WaitKey::default() };
+        let room = std::future::poll_fn(|cx| waiting.buffer.poll_room(&mut waiting.key, cx)).await;
+        if room { Ok(Permit { buffer: &self.ends.buffer }) } else { Err(Closed(())) }
     }
 }
 
-/// Who waits for room; dropped, it leaves the line.
+/// A wait for room. When it is dropped, it leaves the line.
 struct Reserve<'a, T> {
-    line: &'a Line<T>,
-    ticket: Ticket,
+    buffer: &'a Buffer<T>,
+    key: WaitKey,
 }
 
 impl<T> Drop for Reserve<'_, T> {
     fn drop(&mut self) {
-        self.line.leave_room(&mut self.ticket);
+        self.buffer.leave_room(&mut self.key);
     }
 }
 
-/// Room for one value in a channel; dropped, it is given back.
+/// Room for one value in a channel. When it is dropped, the room is given back.
 #[must_use = "room that is not used is given back"]
 #[derive(Debug)]
 pub struct Permit<'a, T> {
-    line: &'a Line<T>,
+    buffer: &'a Buffer<T>,
 }
 
 impl<T> Drop for Permit<'_, T> {
     fn drop(&mut self) {
-        self.line.give_room();
+        self.buffer.give_room();
     }
 }
 
@@ -167,25 +168,25 @@ impl<T> Permit<'_, T> {
     ///
     /// If the channel was closed after the room was reserved. The value comes back.
     pub fn send(self, value: T) -> Result<(), Closed<T>> {
-        if self.line.is_closed() {
+        if self.buffer.is_closed() {
             return Err(Closed(value));
         }
-        self.line.fill(value);
-        // The room is the value's now.
+        self.buffer.fill(value);
+        // The room belongs to the value now, so `drop` must not give it back.
         std::mem::forget(self);
         Ok(())
     }
 }
 
-/// The end where values come out. It is also a [`Stream`].
+/// The receiving end. It is also a [`Stream`].
 ///
-/// A `next` that is dropped does not tell the stream, so a stream that waits has no claim to a value: it is woken when there
-/// is one, together with the streams of the clones that wait, and a `recv` that waits goes first. Workers that share a
-/// channel do better with [`recv`](Receiver::recv).
+/// A stream does not notice when its `next` is dropped, so a waiting stream has no claim to a value. When a value
+/// comes, all waiting streams of the clones are woken, and a waiting `recv` goes first. Workers that share a channel do
+/// better with [`recv`](Receiver::recv).
 pub struct Receiver<T> {
-    shared: Rc<Shared<T>>,
-    /// Where we stand in line as a stream.
-    ticket: Cell<Ticket>,
+    ends: Rc<Ends<T>>,
+    /// Set while this receiver waits as a stream: its entry in the line.
+    key: Cell<WaitKey>,
 }
 
 impl<T> Receiver<T> {
@@ -197,24 +198,24 @@ impl<T> Receiver<T> {
     #[inline]
     pub fn recv(&self) -> Recv<'_, T> {
         self.leave();
-        Recv::new(&self.shared.line)
+        Recv::new(&self.ends.buffer)
     }
 
-    /// The next value, if there is one to which nobody has a claim who waited for it. (In a closed channel there are no
-    /// claims.)
+    /// The next value, if there is one that is not claimed by a receiver that waited for it. (In a closed channel there
+    /// are no claims.)
     ///
     /// # Errors
     ///
-    /// If there is none; if there is none and there will be none.
+    /// If there is no value at the moment; if there is none and the channel is closed.
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
         self.leave();
-        self.shared.line.try_recv()
+        self.ends.buffer.try_recv()
     }
 
-    /// Waits no more as a stream: or a value would come to that, for which we ask here.
+    /// Stops waiting as a stream, or word of the value that we are asking for would go to that wait.
     fn leave(&self) {
-        let mut ticket = self.ticket.take();
-        self.shared.line.leave_as_stream(&mut ticket);
+        let mut key = self.key.take();
+        self.ends.buffer.leave_as_stream(&mut key);
     }
 }
 
@@ -222,8 +223,8 @@ impl<T> Stream for Receiver<T> {
     type Item = T;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        let Receiver { shared, ticket } = &mut *self;
-        shared.line.poll_next(ticket.get_mut(), cx)
+        let Receiver { ends, key } = &mut *self;
+        ends.buffer.poll_next(key.get_mut(), cx)
     }
 }
 
@@ -231,14 +232,14 @@ impl<T> Stream for Receiver<T> {
 #[must_use = "futures do nothing unless awaited"]
 #[derive(Debug)]
 pub struct Recv<'a, T> {
-    line: &'a Line<T>,
-    ticket: Ticket,
+    buffer: &'a Buffer<T>,
+    key: WaitKey,
 }
 
 impl<T> Recv<'_, T> {
     #[inline]
-    pub(crate) fn new(line: &Line<T>) -> Recv<'_, T> {
-        Recv { line, ticket: Ticket::default() }
+    pub(crate) fn new(buffer: &Buffer<T>) -> Recv<'_, T> {
+        Recv { buffer, key: WaitKey::default() }
     }
 }
 
@@ -247,61 +248,61 @@ impl<T> Future for Recv<'_, T> {
 
     #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, Closed>> {
-        let Recv { line, ticket } = &mut *self;
-        line.poll_recv(ticket, cx)
+        let Recv { buffer, key } = &mut *self;
+        buffer.poll_recv(key, cx)
     }
 }
 
 impl<T> Drop for Recv<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        self.line.leave(&mut self.ticket);
+        self.buffer.leave(&mut self.key);
     }
 }
 
-/// What both ends can be asked.
+/// The methods that both ends have.
 macro_rules! both_ends {
     ($end:ident) => {
         impl<T> $end<T> {
-            /// Nothing goes in any more. What is in can still be received.
+            /// Closes the channel. The values in it can still be received.
             pub fn close(&self) {
-                self.shared.line.close();
+                self.ends.buffer.close();
             }
 
-            /// Whether nothing goes in any more.
+            /// Whether the channel is closed.
             pub fn is_closed(&self) -> bool {
-                self.shared.line.is_closed()
+                self.ends.buffer.is_closed()
             }
 
-            /// How many values are in.
+            /// How many values are in the channel.
             pub fn len(&self) -> usize {
-                self.shared.line.len()
+                self.ends.buffer.len()
             }
 
-            /// Whether nothing is in.
+            /// Whether the channel is empty.
             pub fn is_empty(&self) -> bool {
                 self.len() == 0
             }
 
-            /// How many values there is room for; `None` if there is no limit.
+            /// How many values the channel can hold; `None` if there is no limit.
             pub fn capacity(&self) -> Option<usize> {
-                self.shared.line.capacity()
+                self.ends.buffer.capacity()
             }
 
             /// How many senders there are.
             pub fn senders(&self) -> usize {
-                self.shared.senders.get()
+                self.ends.senders.get()
             }
 
             /// How many receivers there are.
             pub fn receivers(&self) -> usize {
-                self.shared.receivers.get()
+                self.ends.receivers.get()
             }
         }
 
         impl<T> fmt::Debug for $end<T> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_tuple(stringify!($end)).field(&self.shared.line).finish()
+                f.debug_tuple(stringify!($end)).field(&self.ends.buffer).finish()
             }
         }
     };
@@ -312,36 +313,36 @@ both_ends!(Receiver);
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Sender<T> {
-        self.shared.senders.set(self.shared.senders.get() + 1);
-        Sender { shared: Rc::clone(&self.shared) }
+        self.ends.senders.set(self.ends.senders.get() + 1);
+        Sender { ends: Rc::clone(&self.ends) }
     }
 }
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        let left = self.shared.senders.get() - 1;
-        self.shared.senders.set(left);
+        let left = self.ends.senders.get() - 1;
+        self.ends.senders.set(left);
         if left == 0 {
-            self.shared.line.close();
+            self.ends.buffer.close();
         }
     }
 }
 
 impl<T> Clone for Receiver<T> {
     fn clone(&self) -> Receiver<T> {
-        self.shared.receivers.set(self.shared.receivers.get() + 1);
-        Receiver { shared: Rc::clone(&self.shared), ticket: Cell::default() }
+        self.ends.receivers.set(self.ends.receivers.get() + 1);
+        Receiver { ends: Rc::clone(&self.ends), key: Cell::default() }
     }
 }
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         self.leave();
-        let left = self.shared.receivers.get() - 1;
-        self.shared.receivers.set(left);
+        let left = self.ends.receivers.get() - 1;
+        self.ends.receivers.set(left);
         if left == 0 {
-            self.shared.line.close();
-            self.shared.line.clear();
+            self.ends.buffer.close();
+            self.ends.buffer.clear();
         }
     }
 }

@@ -1,13 +1,13 @@
 //! One value, from one task to another.
 //!
-//! Facts. There is one who sends, once, and one who waits: no line is needed.
+//! Facts. One task sends, once, and one task waits: no line is needed.
 //!
 //! Contract. The receiver gets the value, or hears that the sender is gone. A sender whose receiver is gone gets the
-//! value back, and can [wait](OneshotSender::closed) to hear of that, so as not to work in vain.
+//! value back. It can also [wait](OneshotSender::closed) for that, to stop work that is no longer wanted.
 //!
 //! | method | cancel safe |
 //! |---|---|
-//! | the receiver | yes: polled no more and polled again later, it has lost nothing |
+//! | the receiver | yes: it can be left unpolled and polled again later without losing the value |
 //! | `closed` | yes |
 
 use std::cell::Cell;
@@ -31,7 +31,7 @@ use crate::waiting::announce;
 /// });
 /// ```
 pub fn oneshot<T>() -> (OneshotSender<T>, OneshotReceiver<T>) {
-    let shared = Rc::new(Shared {
+    let cell = Rc::new(OneshotCell {
         value: Cell::new(None),
         closed: Cell::new(false),
         receiver_waits: Cell::new(false),
@@ -40,25 +40,28 @@ pub fn oneshot<T>() -> (OneshotSender<T>, OneshotReceiver<T>) {
         sender: Cell::new(None),
         number: Cell::new(0),
     });
-    (OneshotSender { shared: Rc::clone(&shared) }, OneshotReceiver { shared, waiting: false })
+    (OneshotSender { cell: Rc::clone(&cell) }, OneshotReceiver { cell, waiting: false })
 }
 
-struct Shared<T> {
+/// What the sender and the receiver share.
+struct OneshotCell<T> {
+    /// The value, from `send` until it is received.
     value: Cell<Option<T>>,
-    /// One side has ended, or the value has been sent.
+    /// Set when the value is sent, when one side is dropped, and by `close`. Never cleared.
     closed: Cell<bool>,
-    /// Whether there is a waker in the places below: so they need not be looked at.
+    /// Set when a waker is put into `receiver`, cleared when it is woken or dropped. It saves a look at `receiver`.
     receiver_waits: Cell<bool>,
+    /// The same for `sender`.
     sender_waits: Cell<bool>,
-    /// The receiver, when it waits for the value.
+    /// The receiver, while it waits for the value.
     receiver: Cell<Option<Waiter>>,
-    /// The sender, when it waits for the receiver's end; few do, so it is kept elsewhere.
+    /// The sender, while it waits for the receiver's end. Few senders do, so it is boxed.
     sender: Cell<Option<Box<Waiter>>>,
-    /// For the probe.
+    /// The number under which the probe knows this channel; zero until the first wait is reported.
     number: Cell<u64>,
 }
 
-impl<T> Shared<T> {
+impl<T> OneshotCell<T> {
     #[inline]
     fn wake_receiver(&self) {
         if self.receiver_waits.take()
@@ -78,9 +81,9 @@ impl<T> Shared<T> {
     }
 }
 
-/// The end where the value goes in.
+/// The sending end.
 pub struct OneshotSender<T> {
-    shared: Rc<Shared<T>>,
+    cell: Rc<OneshotCell<T>>,
 }
 
 impl<T> OneshotSender<T> {
@@ -91,28 +94,28 @@ impl<T> OneshotSender<T> {
     /// If the receiver is gone. The value comes back.
     #[inline]
     pub fn send(self, value: T) -> Result<(), Closed<T>> {
-        if self.shared.closed.get() {
+        if self.cell.closed.get() {
             return Err(Closed(value));
         }
-        self.shared.value.set(Some(value));
+        self.cell.value.set(Some(value));
         Ok(())
-        // To be dropped is what wakes the receiver.
+        // `self` is dropped here, and that wakes the receiver.
     }
 
     /// Whether the receiver is gone.
     pub fn is_closed(&self) -> bool {
-        self.shared.closed.get()
+        self.cell.closed.get()
     }
 
     /// Waits until the receiver is gone.
     pub async fn closed(&mut self) {
         std::future::poll_fn(|cx| {
             ready!(context::spend(cx.waker()));
-            let old = self.shared.sender.replace(Some(Box::new(Waiter::new(cx.waker()))));
-            self.shared.sender_waits.set(true);
+            let old = self.cell.sender.replace(Some(Box::new(Waiter::new(cx.waker()))));
+            self.cell.sender_waits.set(true);
             drop(old);
-            // Asked last: to clone and to drop a waker is foreign code.
-            if self.shared.closed.get() { Poll::Ready(()) } else { Poll::Pending }
+            // Asked last, because cloning and dropping a waker run foreign code, which may close the channel.
+            if self.cell.closed.get() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
@@ -121,18 +124,18 @@ impl<T> OneshotSender<T> {
 impl<T> Drop for OneshotSender<T> {
     #[inline]
     fn drop(&mut self) {
-        self.shared.closed.set(true);
-        self.shared.wake_receiver();
+        self.cell.closed.set(true);
+        self.cell.wake_receiver();
     }
 }
 
-/// The end where the value comes out: await it.
+/// The receiving end: await it.
 ///
-/// Polled again after it has given the value, it says that the channel is closed. (In tokio, that panics.)
+/// If it is polled again after it has given the value, it reports that the channel is closed. (In tokio, that panics.)
 #[must_use = "futures do nothing unless awaited"]
 pub struct OneshotReceiver<T> {
-    shared: Rc<Shared<T>>,
-    /// Whether the probe has been told of a wait.
+    cell: Rc<OneshotCell<T>>,
+    /// Set while the probe knows of our wait: from its report that the wait begins until its report that it ends.
     waiting: bool,
 }
 
@@ -141,16 +144,16 @@ impl<T> OneshotReceiver<T> {
     ///
     /// # Errors
     ///
-    /// If it is not; if it is not and will not come.
+    /// If it is not there yet; if it is not there and will not come.
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
-        let nothing = if self.shared.closed.get() { TryRecvError::Closed } else { TryRecvError::Empty };
-        self.shared.value.take().ok_or(nothing)
+        let nothing = if self.cell.closed.get() { TryRecvError::Closed } else { TryRecvError::Empty };
+        self.cell.value.take().ok_or(nothing)
     }
 
-    /// Says that the value will not be wanted. If it was sent before, it can still be received.
+    /// Refuses the value. If it was already sent, it can still be received.
     pub fn close(&mut self) {
-        self.shared.closed.set(true);
-        self.shared.wake_sender();
+        self.cell.closed.set(true);
+        self.cell.wake_sender();
     }
 }
 
@@ -159,18 +162,19 @@ impl<T> Future for OneshotReceiver<T> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, Closed>> {
-        if !self.shared.closed.get() {
-            let old = self.shared.receiver.replace(Some(Waiter::new(cx.waker())));
-            self.shared.receiver_waits.set(true);
+        // First leave our waker, then ask.
+        if !self.cell.closed.get() {
+            let old = self.cell.receiver.replace(Some(Waiter::new(cx.waker())));
+            self.cell.receiver_waits.set(true);
             drop(old);
         }
-        // Asked again: to clone and to drop a waker is foreign code.
-        let over = self.shared.closed.get();
+        // Asked again, because cloning and dropping a waker run foreign code, which may close the channel.
+        let over = self.cell.closed.get();
         self.announce(!over);
         if !over {
             return Poll::Pending;
         }
-        context::spend(cx.waker()).map(|()| self.shared.value.take().ok_or(Closed(())))
+        context::spend(cx.waker()).map(|()| self.cell.value.take().ok_or(Closed(())))
     }
 }
 
@@ -178,7 +182,7 @@ impl<T> OneshotReceiver<T> {
     #[inline]
     fn announce(&mut self, waits: bool) {
         if std::mem::replace(&mut self.waiting, waits) != waits {
-            announce("oneshot", &self.shared.number, waits);
+            announce("oneshot", &self.cell.number, waits);
         }
     }
 }
@@ -187,24 +191,24 @@ impl<T> Drop for OneshotReceiver<T> {
     #[inline]
     fn drop(&mut self) {
         self.announce(false);
-        if !self.shared.closed.get() {
-            self.shared.receiver_waits.set(false);
+        if !self.cell.closed.get() {
+            self.cell.receiver_waits.set(false);
             // Dropped last: its destructor may panic, and the sender must have been woken by then.
-            let _waiter = self.shared.receiver.take();
+            let _waiter = self.cell.receiver.take();
             self.close();
         }
-        // A value that was sent is dropped with the cell: its sender has gone.
+        // If a value was sent, the sender is gone, so the value is dropped together with the cell.
     }
 }
 
 impl<T> fmt::Debug for OneshotSender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OneshotSender").field("closed", &self.shared.closed.get()).finish()
+        f.debug_struct("OneshotSender").field("closed", &self.cell.closed.get()).finish()
     }
 }
 
 impl<T> fmt::Debug for OneshotReceiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OneshotReceiver").field("closed", &self.shared.closed.get()).finish()
+        f.debug_struct("OneshotReceiver").field("closed", &self.cell.closed.get()).finish()
     }
 }

@@ -1,15 +1,16 @@
-//! A queue of work: who puts in can wait until all of it has been done.
+//! A queue of work: a producer can wait until all of the work is done.
 //!
-//! Facts. That a queue is empty does not mean that the work is done: the last piece may be in somebody's hands.
+//! Facts. An empty queue does not mean that the work is done: a worker may still be busy with the last piece.
 //!
-//! Contract. As asyncio's: each `put` counts one piece of work as unfinished, each `task_done` one as finished; `join`
-//! waits until none is unfinished; a `put` that waits for room counts, too. One object for both ends, cheap to clone; so it ends only by `close`: what is in
-//! can still be fetched, and then comes [`Closed`].
+//! Contract. As in asyncio: each `put` counts one piece of work as unfinished, each `task_done` counts one as finished,
+//! and `join` waits until none is unfinished. A `put` that waits for room counts, too. Both ends are one object that is
+//! cheap to clone, so the queue ends only by `close`. After that the values in the queue can still be fetched, and then
+//! comes [`Closed`].
 //!
 //! | method | cancel safe |
 //! |---|---|
 //! | `get` | yes: no value is lost |
-//! | `put` | the value is dropped with the future, unless it had been put in |
+//! | `put` | the value is dropped with the future unless it was put in |
 //! | `join` | yes |
 
 use std::cell::Cell;
@@ -18,13 +19,13 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use crate::channel::line::{Line, Send};
+use crate::channel::buffer::{Buffer, Send};
 use crate::channel::mpmc::Recv;
 use crate::channel::store::Store;
 use crate::channel::{Closed, TryRecvError, TrySendError};
 use crate::waiting::WaitQueue;
 
-/// Work for several workers, of which one can wait until it is done.
+/// A queue of work for several workers. A task can wait until all of the work is done.
 ///
 /// ```
 /// use roundel::channel::Queue;
@@ -49,12 +50,16 @@ use crate::waiting::WaitQueue;
 /// });
 /// ```
 pub struct Queue<T> {
-    shared: Rc<Shared<T>>,
+    backlog: Rc<Backlog<T>>,
 }
 
-struct Shared<T> {
-    line: Line<T>,
+/// What the clones of a queue share: the work that is not done.
+struct Backlog<T> {
+    /// The pieces of work that no worker has fetched.
+    buffer: Buffer<T>,
+    /// How many pieces were put in, or are being put in, and are not done.
     unfinished: Cell<usize>,
+    /// The tasks that wait in `join`.
     joining: WaitQueue,
 }
 
@@ -74,12 +79,12 @@ impl<T> Queue<T> {
         Queue::with(Store::fifo(), None)
     }
 
-    /// The newest first.
+    /// The newest value first; at most `capacity` at a time.
     pub fn lifo(capacity: usize) -> Queue<T> {
         Queue::with(Store::lifo(), Some(capacity))
     }
 
-    /// The smallest first; of equal ones, the first.
+    /// The smallest value first; of equal values, the one put in first. At most `capacity` at a time.
     pub fn priority(capacity: usize) -> Queue<T>
     where
         T: Ord + 'static,
@@ -88,34 +93,35 @@ impl<T> Queue<T> {
     }
 
     fn with(store: Store<T>, capacity: Option<usize>) -> Queue<T> {
-        let line = Line::new(store, capacity);
+        let buffer = Buffer::new(store, capacity);
         Queue {
-            shared: Rc::new(Shared {
-                line,
+            backlog: Rc::new(Backlog {
+                buffer,
                 unfinished: Cell::new(0),
                 joining: WaitQueue::new("queue's end"),
             }),
         }
     }
 
-    /// Puts a value in; waits for room, if there is none.
+    /// Puts a value in; waits if there is no room.
     ///
     /// # Errors
     ///
     /// If the queue is closed. The value comes back.
     pub fn put(&self, value: T) -> Put<'_, T> {
-        // Counted before anybody can fetch it, or it might be done before it was begun.
-        Put { counted: Some(self.count()), send: self.shared.line.send(value) }
+        // Counted before a worker can fetch it, or `task_done` could come before the count.
+        Put { counted: Some(self.count()), send: self.backlog.buffer.send(value) }
     }
 
     /// Puts a value in, if there is room.
     ///
     /// # Errors
     ///
-    /// If there is none, or the queue is closed. The value comes back.
+    /// If there is no room, or the queue is closed. The value comes back.
     pub fn try_put(&self, value: T) -> Result<(), TrySendError<T>> {
         let counted = self.count();
-        self.shared.line.try_send(value)?;
+        self.backlog.buffer.try_send(value)?;
+        // The value is in, so its count stays until `task_done`.
         std::mem::forget(counted);
         Ok(())
     }
@@ -126,75 +132,76 @@ impl<T> Queue<T> {
     ///
     /// If the queue is closed and empty.
     pub fn get(&self) -> Recv<'_, T> {
-        Recv::new(&self.shared.line)
+        Recv::new(&self.backlog.buffer)
     }
 
     /// A value, if there is one.
     ///
     /// # Errors
     ///
-    /// If there is none; if there is none and there will be none.
+    /// If there is no value at the moment; if there is none and the queue is closed.
     pub fn try_get(&self) -> Result<T, TryRecvError> {
-        self.shared.line.try_recv()
+        self.backlog.buffer.try_recv()
     }
 
-    /// One piece of work that somebody got is done.
+    /// Counts one piece of work as done; call it once for each value that `get` returned.
     ///
     /// # Panics
     ///
-    /// If that was said more often than something was put in.
+    /// If it is called more often than values were put in.
     #[track_caller]
     pub fn task_done(&self) {
         assert!(
-            self.shared.unfinished.get() > 0,
+            self.backlog.unfinished.get() > 0,
             "`task_done` was called more often than something was put into the queue: call it once for each `get`"
         );
-        self.shared.finish();
+        self.backlog.finish();
     }
 
-    /// Waits until all that was put in is done.
+    /// Waits until all work that was put in is done.
     pub async fn join(&self) {
-        let shared = &*self.shared;
-        shared.joining.wait((), || (shared.unfinished.get() == 0).then_some(()), |_| {}).await;
+        let backlog = &*self.backlog;
+        backlog.joining.wait((), || (backlog.unfinished.get() == 0).then_some(()), |_| {}).await;
     }
 
-    /// How many pieces of work are not done.
+    /// How many pieces of work are not done yet.
     pub fn unfinished(&self) -> usize {
-        self.shared.unfinished.get()
+        self.backlog.unfinished.get()
     }
 
-    /// Nothing goes in any more. What is in can still be fetched.
+    /// Closes the queue. The values in it can still be fetched.
     pub fn close(&self) {
-        self.shared.line.close();
+        self.backlog.buffer.close();
     }
 
-    /// Whether nothing goes in any more.
+    /// Whether the queue is closed.
     pub fn is_closed(&self) -> bool {
-        self.shared.line.is_closed()
+        self.backlog.buffer.is_closed()
     }
 
-    /// How many values are in.
+    /// How many values are in the queue.
     pub fn len(&self) -> usize {
-        self.shared.line.len()
+        self.backlog.buffer.len()
     }
 
-    /// Whether nothing is in.
+    /// Whether the queue is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many values there is room for; `None` if there is no limit.
+    /// How many values the queue can hold; `None` if there is no limit.
     pub fn capacity(&self) -> Option<usize> {
-        self.shared.line.capacity()
+        self.backlog.buffer.capacity()
     }
 
     fn count(&self) -> Counted<'_, T> {
-        self.shared.unfinished.set(self.shared.unfinished.get() + 1);
-        Counted(&self.shared)
+        self.backlog.unfinished.set(self.backlog.unfinished.get() + 1);
+        Counted(&self.backlog)
     }
 }
 
-impl<T> Shared<T> {
+impl<T> Backlog<T> {
+    /// Counts one piece as done; the last one ends every `join`.
     fn finish(&self) {
         let left = self.unfinished.get() - 1;
         self.unfinished.set(left);
@@ -204,12 +211,12 @@ impl<T> Shared<T> {
     }
 }
 
-/// One piece of work that has been counted; dropped, it has not been put in after all.
-struct Counted<'a, T>(&'a Shared<T>);
+/// One piece of work that is counted but not yet in the queue. Dropping it takes the count back.
+struct Counted<'a, T>(&'a Backlog<T>);
 
 impl<T> Drop for Counted<'_, T> {
     fn drop(&mut self) {
-        // Nothing to take off if `task_done` was called too often meanwhile.
+        // If `task_done` was called too often in the meantime, the count is zero already.
         if self.0.unfinished.get() > 0 {
             self.0.finish();
         }
@@ -229,7 +236,7 @@ impl<T> Future for Put<'_, T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let result = ready!(Pin::new(&mut self.send).poll(cx));
         match self.counted.take() {
-            // From here on it is for a worker to finish.
+            // The value is in: its count stays until a worker calls `task_done`.
             Some(counted) if result.is_ok() => std::mem::forget(counted),
             counted => drop(counted),
         }
@@ -239,6 +246,7 @@ impl<T> Future for Put<'_, T> {
 
 impl<T> Drop for Put<'_, T> {
     fn drop(&mut self) {
+        // A value that went in after all stays counted.
         if !self.send.give_up() {
             std::mem::forget(self.counted.take());
         }
@@ -253,14 +261,14 @@ impl<T> fmt::Debug for Put<'_, T> {
 
 impl<T> Clone for Queue<T> {
     fn clone(&self) -> Queue<T> {
-        Queue { shared: Rc::clone(&self.shared) }
+        Queue { backlog: Rc::clone(&self.backlog) }
     }
 }
 
 impl<T> fmt::Debug for Queue<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Queue")
-            .field("line", &self.shared.line)
+            .field("line", &self.backlog.buffer)
             .field("unfinished", &self.unfinished())
             .finish_non_exhaustive()
     }

@@ -1,14 +1,15 @@
-//! In what order a channel gives back what was put in.
+//! The values of a channel, and the order in which it gives them out.
 //!
-//! Facts. First in, first out needs a ring; last in, first out a stack; by rank, a heap. To rank two values runs
-//! their own code, which may do anything, also use the very channel that is asking.
+//! Facts. First in, first out needs a ring; last in, first out a stack; by rank, a heap. Comparing two values runs
+//! the values' own code, which may do anything, and may even use the same channel.
 //!
-//! What follows. The ring and the stack are borrowed for a moment. The heap is *taken out* while it compares, so
-//! that whoever comes meanwhile finds an empty one; what they leave there is merged afterwards (invariant 4).
+//! What follows. The ring and the stack are borrowed for a moment. The values of the heap are *taken out* while they
+//! are compared, so that code that runs in the meantime finds an empty heap. Values that it puts there are merged
+//! afterwards (invariant 4).
 //!
 //! Invariant. Values of equal rank leave a heap in the order in which they came.
 //!
-//! What it does not know: who waits.
+//! What it does not know: which tasks wait.
 
 use std::cell::RefCell;
 use std::cmp::{Ordering, Reverse};
@@ -29,7 +30,7 @@ impl<T> Store<T> {
         Store::Lifo(RefCell::default())
     }
 
-    /// The smallest comes out first.
+    /// The smallest value comes out first.
     pub(crate) fn smallest_first() -> Store<T>
     where
         T: Ord + 'static,
@@ -55,7 +56,7 @@ impl<T> Store<T> {
         }
     }
 
-    /// Whether values are being compared right now, so that there seem to be none.
+    /// Whether values are being compared right now, so that the store looks empty.
     #[inline]
     pub(crate) fn is_out(&self) -> bool {
         match self {
@@ -73,7 +74,7 @@ impl<T> Store<T> {
     }
 }
 
-/// A heap, as the channel sees it, which does not know that its values can be ranked.
+/// A heap as the channel sees it: the channel does not require that its values can be ranked.
 pub(crate) trait Ranked<T> {
     fn push(&self, value: T);
     fn pop(&self) -> Option<T>;
@@ -82,15 +83,16 @@ pub(crate) trait Ranked<T> {
 }
 
 struct Heap<T> {
-    values: BinaryHeap<Reverse<Entry<T>>>,
+    values: BinaryHeap<Reverse<RankedValue<T>>>,
+    /// How many values have come in all; the next value gets this number.
     arrived: u64,
-    /// How many times the values are taken out at the moment.
+    /// How many calls have the values taken out now; more than one if a comparison uses this channel.
     out: usize,
 }
 
-struct Entry<T> {
+struct RankedValue<T> {
     value: T,
-    /// When it came: the tie-breaker.
+    /// How many values came before it: of two values of equal rank, the earlier one leaves first.
     arrived: u64,
 }
 
@@ -100,7 +102,7 @@ impl<T: Ord> Ranked<T> for RefCell<Heap<T>> {
         let arrived = heap.arrived;
         heap.arrived += 1;
         drop(heap);
-        TakenOut::new(self).values.push(Reverse(Entry { value, arrived }));
+        TakenOut::new(self).values.push(Reverse(RankedValue { value, arrived }));
     }
 
     fn pop(&self) -> Option<T> {
@@ -116,14 +118,15 @@ impl<T: Ord> Ranked<T> for RefCell<Heap<T>> {
     }
 }
 
-/// The heap's values while they are compared; they go back even if that panics.
+/// The heap's values while they are compared. They go back when this is dropped, even if a comparison panics.
 struct TakenOut<'a, T: Ord> {
-    values: BinaryHeap<Reverse<Entry<T>>>,
+    values: BinaryHeap<Reverse<RankedValue<T>>>,
     home: &'a RefCell<Heap<T>>,
     _out: Out<'a, T>,
 }
 
-/// Counts as out until this is dropped: after the values are back, and also if that panics.
+/// Counts the values as taken out until this is dropped. That is after they are back, and also if putting them back
+/// panics.
 struct Out<'a, T>(&'a RefCell<Heap<T>>);
 
 impl<T> Drop for Out<'_, T> {
@@ -142,6 +145,7 @@ impl<'a, T: Ord> TakenOut<'a, T> {
 
 impl<T: Ord> Drop for TakenOut<'_, T> {
     fn drop(&mut self) {
+        // Merge what was put into the heap in the meantime. The merge compares values as well, so more may come.
         loop {
             let meanwhile = std::mem::take(&mut self.home.borrow_mut().values);
             if meanwhile.is_empty() {
@@ -154,22 +158,22 @@ impl<T: Ord> Drop for TakenOut<'_, T> {
     }
 }
 
-impl<T: Ord> Ord for Entry<T> {
-    fn cmp(&self, other: &Entry<T>) -> Ordering {
+impl<T: Ord> Ord for RankedValue<T> {
+    fn cmp(&self, other: &RankedValue<T>) -> Ordering {
         self.value.cmp(&other.value).then(self.arrived.cmp(&other.arrived))
     }
 }
 
-impl<T: Ord> PartialOrd for Entry<T> {
-    fn partial_cmp(&self, other: &Entry<T>) -> Option<Ordering> {
+impl<T: Ord> PartialOrd for RankedValue<T> {
+    fn partial_cmp(&self, other: &RankedValue<T>) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl<T: Ord> PartialEq for Entry<T> {
-    fn eq(&self, other: &Entry<T>) -> bool {
+impl<T: Ord> PartialEq for RankedValue<T> {
+    fn eq(&self, other: &RankedValue<T>) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl<T: Ord> Eq for Entry<T> {}
+impl<T: Ord> Eq for RankedValue<T> {}

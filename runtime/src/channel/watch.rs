@@ -1,9 +1,9 @@
-//! The latest value, and word when there is a later one.
+//! The latest value, and word when there is a newer one.
 //!
-//! Facts. Who wants to know how things stand does not want to hear of everything that was.
+//! Facts. A task that wants to know the current state does not need every earlier state.
 //!
-//! Contract. There is always a value. A receiver hears that it has changed once for any number of changes. Values are
-//! handed out counted (`Rc`), so to keep one keeps nobody from sending the next.
+//! Contract. There is always a value. A receiver hears of any number of changes once. Values are handed out as `Rc`, so
+//! a receiver that keeps one does not block the sender.
 //!
 //! | method | cancel safe |
 //! |---|---|
@@ -17,7 +17,7 @@ use crate::channel::Closed;
 use crate::task::spend_budget;
 use crate::waiting::WaitQueue;
 
-/// A value that changes, and that many look at.
+/// A value that changes, and that many receivers look at.
 ///
 /// ```
 /// roundel::run(async {
@@ -32,7 +32,7 @@ use crate::waiting::WaitQueue;
 /// });
 /// ```
 pub fn watch<T>(init: T) -> (WatchSender<T>, WatchReceiver<T>) {
-    let shared = Rc::new(Shared {
+    let cell = Rc::new(WatchCell {
         value: RefCell::new(Rc::new(init)),
         version: Cell::new(0),
         senders: Cell::new(1),
@@ -40,22 +40,25 @@ pub fn watch<T>(init: T) -> (WatchSender<T>, WatchReceiver<T>) {
         changed: WaitQueue::new("watch"),
         deserted: WaitQueue::new("end of a watch"),
     });
-    let sender = WatchSender { shared };
+    let sender = WatchSender { cell };
     let receiver = sender.subscribe();
     (sender, receiver)
 }
 
-struct Shared<T> {
+/// What the senders and receivers of one channel share.
+struct WatchCell<T> {
     value: RefCell<Rc<T>>,
+    /// How often the value was replaced.
     version: Cell<u64>,
     senders: Cell<usize>,
     receivers: Cell<usize>,
+    /// The receivers that wait for the next version, or for the end of the last sender.
     changed: WaitQueue,
-    /// Where senders wait for the end of the last receiver.
+    /// The senders that wait for the end of the last receiver.
     deserted: WaitQueue,
 }
 
-impl<T> Shared<T> {
+impl<T> WatchCell<T> {
     fn get(&self) -> Rc<T> {
         Rc::clone(&self.value.borrow())
     }
@@ -70,7 +73,7 @@ impl<T> Shared<T> {
 
 /// The end that changes the value.
 pub struct WatchSender<T> {
-    shared: Rc<Shared<T>>,
+    cell: Rc<WatchCell<T>>,
 }
 
 impl<T> WatchSender<T> {
@@ -78,85 +81,85 @@ impl<T> WatchSender<T> {
     ///
     /// # Errors
     ///
-    /// If there is no receiver: then nothing is replaced, and the value comes back.
+    /// If there is no receiver. Then the value is not replaced, and the new one comes back.
     pub fn send(&self, value: T) -> Result<(), Closed<T>> {
-        if self.shared.receivers.get() == 0 {
+        if self.cell.receivers.get() == 0 {
             return Err(Closed(value));
         }
-        drop(self.shared.replace(value));
+        drop(self.cell.replace(value));
         Ok(())
     }
 
-    /// Replaces the value, whether anybody looks or not; returns the old one.
+    /// Replaces the value even if there is no receiver; returns the old value.
     pub fn replace(&self, value: T) -> Rc<T> {
-        self.shared.replace(value)
+        self.cell.replace(value)
     }
 
     /// The value.
     pub fn borrow(&self) -> Rc<T> {
-        self.shared.get()
+        self.cell.get()
     }
 
     /// A new receiver, which has seen the value as it is now.
     pub fn subscribe(&self) -> WatchReceiver<T> {
-        self.shared.receivers.set(self.shared.receivers.get() + 1);
-        WatchReceiver { shared: Rc::clone(&self.shared), seen: self.shared.version.get() }
+        self.cell.receivers.set(self.cell.receivers.get() + 1);
+        WatchReceiver { cell: Rc::clone(&self.cell), seen: self.cell.version.get() }
     }
 
-    /// Waits until nobody looks.
+    /// Waits until there is no receiver.
     pub async fn closed(&self) {
-        let shared = &*self.shared;
-        shared.deserted.wait((), || (shared.receivers.get() == 0).then_some(()), |_| {}).await;
+        let cell = &*self.cell;
+        cell.deserted.wait((), || (cell.receivers.get() == 0).then_some(()), |_| {}).await;
     }
 
     /// How many receivers there are.
     pub fn receivers(&self) -> usize {
-        self.shared.receivers.get()
+        self.cell.receivers.get()
     }
 }
 
 impl<T> Clone for WatchSender<T> {
     fn clone(&self) -> WatchSender<T> {
-        self.shared.senders.set(self.shared.senders.get() + 1);
-        WatchSender { shared: Rc::clone(&self.shared) }
+        self.cell.senders.set(self.cell.senders.get() + 1);
+        WatchSender { cell: Rc::clone(&self.cell) }
     }
 }
 
 impl<T> Drop for WatchSender<T> {
     fn drop(&mut self) {
-        self.shared.senders.set(self.shared.senders.get() - 1);
-        if self.shared.senders.get() == 0 {
-            self.shared.changed.call_all(());
+        self.cell.senders.set(self.cell.senders.get() - 1);
+        if self.cell.senders.get() == 0 {
+            self.cell.changed.call_all(());
         }
     }
 }
 
 /// The end that looks at the value.
 pub struct WatchReceiver<T> {
-    shared: Rc<Shared<T>>,
-    /// The version that was seen last.
+    cell: Rc<WatchCell<T>>,
+    /// The version that this receiver has seen last.
     seen: u64,
 }
 
 impl<T> WatchReceiver<T> {
-    /// Waits until the value is another one than was seen last; from then on it counts as seen.
+    /// Waits until there is a newer value than this receiver has seen. The newer value then counts as seen.
     ///
     /// # Errors
     ///
     /// If all senders are gone, and the last value was seen.
     pub async fn changed(&mut self) -> Result<(), Closed> {
-        let shared = &*self.shared;
-        let news = || (shared.version.get() != self.seen || shared.senders.get() == 0).then_some(());
-        shared.changed.wait((), news, |_| {}).await;
-        let version = shared.version.get();
+        let cell = &*self.cell;
+        let news = || (cell.version.get() != self.seen || cell.senders.get() == 0).then_some(());
+        cell.changed.wait((), news, |_| {}).await;
+        let version = cell.version.get();
         if std::mem::replace(&mut self.seen, version) == version { Err(Closed(())) } else { Ok(()) }
     }
 
-    /// Waits until the value is as `wanted`; it may be so already.
+    /// Waits until `wanted` returns true for the value, which may be the current one.
     ///
     /// # Errors
     ///
-    /// If all senders are gone, and the last value is not so.
+    /// If all senders are gone, and `wanted` returns false for the last value.
     pub async fn wait_for(&mut self, mut wanted: impl FnMut(&T) -> bool) -> Result<Rc<T>, Closed> {
         spend_budget().await;
         loop {
@@ -168,47 +171,47 @@ impl<T> WatchReceiver<T> {
         }
     }
 
-    /// The value. Whether it counts as seen does not change.
+    /// The value. This does not count as seeing it.
     pub fn borrow(&self) -> Rc<T> {
-        self.shared.get()
+        self.cell.get()
     }
 
     /// The value, which counts as seen from now on.
     pub fn borrow_and_update(&mut self) -> Rc<T> {
-        self.seen = self.shared.version.get();
-        self.shared.get()
+        self.seen = self.cell.version.get();
+        self.cell.get()
     }
 
-    /// Whether the value is another one than was seen last.
+    /// Whether there is a newer value than this receiver has seen.
     pub fn has_changed(&self) -> bool {
-        self.seen != self.shared.version.get()
+        self.seen != self.cell.version.get()
     }
 }
 
 impl<T> Clone for WatchReceiver<T> {
     fn clone(&self) -> WatchReceiver<T> {
-        self.shared.receivers.set(self.shared.receivers.get() + 1);
-        WatchReceiver { shared: Rc::clone(&self.shared), seen: self.seen }
+        self.cell.receivers.set(self.cell.receivers.get() + 1);
+        WatchReceiver { cell: Rc::clone(&self.cell), seen: self.seen }
     }
 }
 
 impl<T> Drop for WatchReceiver<T> {
     fn drop(&mut self) {
-        self.shared.receivers.set(self.shared.receivers.get() - 1);
-        if self.shared.receivers.get() == 0 {
-            self.shared.deserted.call_all(());
+        self.cell.receivers.set(self.cell.receivers.get() - 1);
+        if self.cell.receivers.get() == 0 {
+            self.cell.deserted.call_all(());
         }
     }
 }
 
 impl<T: fmt::Debug> fmt::Debug for WatchSender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WatchSender").field("value", &self.shared.get()).finish_non_exhaustive()
+        f.debug_struct("WatchSender").field("value", &self.cell.get()).finish_non_exhaustive()
     }
 }
 
 impl<T: fmt::Debug> fmt::Debug for WatchReceiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WatchReceiver").field("value", &self.shared.get()).finish_non_exhaustive()
+        f.debug_struct("WatchReceiver").field("value", &self.cell.get()).finish_non_exhaustive()
     }
 }

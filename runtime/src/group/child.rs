@@ -1,16 +1,16 @@
 //! A child of a scope, and its handle.
 //!
-//! Facts. A child and its handle may end in either order, and each may have to wake the other: the child whoever awaits it,
-//! the handle the child that is to stop.
+//! Facts. A child and its handle may end in either order, and each may have to wake the other. A child that ends wakes
+//! the task that awaits its handle; a handle that cancels wakes the child.
 //!
-//! What follows. One counted cell between the two, and a future around the child's own that drops it when it is over, before
-//! anybody hears of that.
+//! What follows. The two share a counted [`Link`]. A wrapper around the child's own future drops that future when it is
+//! over, before the handle can learn of the end.
 //!
-//! An output may hold the handle of another child, whose output holds the next, and so on. So an output that nothing has
-//! fetched yet belongs to the scope as well, and a handle that is dropped inside the drop of an output leaves its own output
-//! to the scope: a loop, not a recursion.
+//! An output may hold the handle of another child, whose output holds the next handle, and so on. So the scope also
+//! keeps each output that has not been fetched. A handle that is dropped while an output is being dropped leaves its
+//! own output to the scope, which drops them in a loop instead of a recursion.
 //!
-//! Invariants. 4: wakers and outputs are taken out before they are used or dropped. 11: a panic is an outcome.
+//! Invariants. 4: wakers and outputs are taken out before they are used or dropped. 11: a panic is one way to end.
 //!
 //! What it does not know: scopes.
 
@@ -26,40 +26,44 @@ use pin_project_lite::pin_project;
 use crate::core::context;
 use crate::core::panics::{self, Payload, contain, swallow};
 use crate::error::JoinError;
-use crate::group::nest::Outcome;
 use crate::group::rest::Rest;
+use crate::group::state::ChildEnd;
 use crate::waiter::Waiter;
 use crate::waiting::Watched;
 
 /// What a child and its handle share.
-struct Shared<T> {
+struct Link<T> {
+    /// The child's output, from its end until the handle fetches it.
     output: Cell<Option<T>>,
+    /// Set when the child is over, after its future and its cleanups. Never cleared.
     over: Cell<bool>,
-    /// There is a handle.
+    /// Set while there is a handle. Without one, no output is kept and no waker of the child is needed.
     wanted: Cell<bool>,
-    /// The child is to stop at its next poll.
+    /// Set by the handle's `cancel`, never cleared: the child drops its future at its next poll.
     cancelled: Cell<bool>,
-    /// Whoever awaits the handle.
+    /// The task that awaits the handle.
     waiter: Cell<Option<Waiter>>,
-    /// The child, if there is a handle that may want it to stop.
+    /// The child. Set at its first poll, if there is a handle that could cancel it.
     child: Cell<Option<Waiter>>,
-    /// The output's place among those that the scope keeps, if it is there.
+    /// The output's place among those that the scope keeps. `None` until the scope has it, and after the handle is
+    /// gone.
     place: Cell<Option<usize>>,
     unfetched: Rc<Unfetched>,
+    /// The child as the probe knows it.
     resource: Watched,
 }
 
 /// The outputs that a scope keeps, as the handles see them.
 #[derive(Default)]
 pub(super) struct Unfetched {
-    /// Places of those whose handles are gone.
+    /// The places of outputs whose handles are gone: the scope is to drop them.
     free: RefCell<Vec<usize>>,
-    /// An output is being dropped.
+    /// Set while an output is being dropped. A handle that is dropped then does not drop its output itself.
     dropping: Cell<bool>,
 }
 
 impl Unfetched {
-    /// The place of an output that the scope need not keep any longer.
+    /// The place of an output that the scope no longer has to keep.
     pub(super) fn next_free(&self) -> Option<usize> {
         self.free.borrow_mut().pop()
     }
@@ -69,7 +73,7 @@ impl Unfetched {
         self.free.borrow_mut().shrink_to_fit();
     }
 
-    /// Drops something in which there may be handles. Returns its panic.
+    /// Drops a value that may hold handles. Returns its panic.
     pub(super) fn release<T>(&self, value: T) -> Option<Payload> {
         let before = self.dropping.replace(true);
         let dropped = contain(|| drop(value));
@@ -78,19 +82,19 @@ impl Unfetched {
     }
 }
 
-/// What a child and its handle share, as the scope sees it.
+/// The link of a child and its handle, as the scope sees it.
 pub(super) trait Keep {
-    /// The scope keeps it here.
+    /// The scope keeps the output at this place.
     fn keep_at(&self, place: usize);
 }
 
-impl<T> Keep for Shared<T> {
+impl<T> Keep for Link<T> {
     fn keep_at(&self, place: usize) {
         self.place.set(Some(place));
     }
 }
 
-/// A child and its handle. `judge` gives the output, or nothing if it is a failure.
+/// Makes a child and its handle. `judge` returns the output, or `None` if the child has failed.
 pub(super) fn child<'a, F, T: 'a, J>(
     future: F,
     judge: J,
@@ -100,7 +104,8 @@ where
     F: Future,
     J: FnOnce(F::Output) -> Option<T>,
 {
-    let shared = Rc::new(Shared {
+    // The link is shared by the child, its handle, and the end that tells the handle.
+    let link = Rc::new(Link {
         output: Cell::new(None),
         over: Cell::new(false),
         wanted: Cell::new(true),
@@ -111,14 +116,14 @@ where
         unfetched: Rc::clone(unfetched),
         resource: Watched::new("child of a scope"),
     });
-    let handle = ScopedHandle { shared: Rc::clone(&shared), waiting: false };
-    let end = Some(End(Rc::clone(&shared)));
+    let handle = ScopedHandle { link: Rc::clone(&link), waiting: false };
+    let end = Some(End(Rc::clone(&link)));
     (
         Child {
             future: Some(future),
             judge: Some(judge),
             polled: false,
-            shared,
+            link,
             rest: None,
             end,
             scope: PhantomData,
@@ -130,21 +135,24 @@ where
 pin_project! {
     /// See [`child`].
     pub(super) struct Child<'a, F, T, J> {
+        // `None` when it has ended or was cancelled.
         #[pin]
         future: Option<F>,
+        // `None` when it has been called.
         judge: Option<J>,
+        // Set at the first poll, never cleared.
         polled: bool,
-        shared: Rc<Shared<T>>,
-        // What the future left when it was cancelled.
+        link: Rc<Link<T>>,
+        // The cleanups that the future has left when it was cancelled.
         rest: Option<Rest>,
-        // Dropped last: only then does anybody hear that the child is over.
+        // Dropped after the fields above: only then does the handle learn that the child is over.
         end: Option<End<T>>,
         scope: PhantomData<&'a ()>,
     }
 }
 
-/// Tells the handle, when it is dropped, that the child is over.
-struct End<T>(Rc<Shared<T>>);
+/// When this is dropped, the handle learns that the child is over.
+struct End<T>(Rc<Link<T>>);
 
 impl<T> Drop for End<T> {
     fn drop(&mut self) {
@@ -159,104 +167,111 @@ where
     T: 'a,
     J: FnOnce(F::Output) -> Option<T>,
 {
-    type Output = Outcome<'a>;
+    type Output = ChildEnd<'a>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome<'a>> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<ChildEnd<'a>> {
         let mut this = self.project();
-        if this.shared.cancelled.get() && this.future.is_some() {
+        // A cancelled child drops its future, and is over when the cleanups are.
+        if this.link.cancelled.get() && this.future.is_some() {
             *this.rest = Rest::of(None, || this.future.set(None));
         }
         if let Some(rest) = this.rest {
             return match contain(|| Pin::new(rest).poll(cx)) {
-                Ok(done) => done.map(|()| Outcome::Fine),
-                Err(payload) => Poll::Ready(Outcome::Panicked(payload)),
+                Ok(done) => done.map(|()| ChildEnd::Fine),
+                Err(payload) => Poll::Ready(ChildEnd::Panicked(payload)),
             };
         }
+        // At the first poll, tell the handle how to wake the child.
         let first = !std::mem::replace(this.polled, true);
-        if first && this.shared.wanted.get() {
-            this.shared.child.set(Some(Waiter::new(cx.waker())));
+        if first && this.link.wanted.get() {
+            this.link.child.set(Some(Waiter::new(cx.waker())));
         }
-        let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Ready(Outcome::Fine) };
+        let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Ready(ChildEnd::Fine) };
         let output = match contain(|| future.poll(cx)) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(output)) => output,
-            Err(payload) => return Poll::Ready(Outcome::Panicked(payload)),
+            Err(payload) => return Poll::Ready(ChildEnd::Panicked(payload)),
         };
-        // Gone before anybody hears of it.
+        // The future is gone before the handle can learn of its end.
         if let Err(payload) = contain(|| this.future.set(None)) {
             swallow(|| drop(output));
-            return Poll::Ready(Outcome::Panicked(payload));
+            return Poll::Ready(ChildEnd::Panicked(payload));
         }
-        let Some(judge) = this.judge.take() else { return Poll::Ready(Outcome::Fine) };
+        let Some(judge) = this.judge.take() else { return Poll::Ready(ChildEnd::Fine) };
         let output = judge(output);
+        // A failure is reported to the handle only when the scope drops `end`.
         if output.is_none() {
-            return Poll::Ready(this.end.take().map_or(Outcome::Fine, |end| Outcome::Failed(Box::new(end))));
+            return Poll::Ready(
+                this.end.take().map_or(ChildEnd::Fine, |end| ChildEnd::Failed(Box::new(end))),
+            );
         }
-        this.shared.output.set(output);
-        let kept = this.shared.wanted.get().then(|| Rc::clone(this.shared) as Rc<dyn Keep>);
-        Poll::Ready(kept.map_or(Outcome::Fine, Outcome::Kept))
+        // The output waits for the handle. The scope keeps it as well, if there is a handle.
+        this.link.output.set(output);
+        let kept = this.link.wanted.get().then(|| Rc::clone(this.link) as Rc<dyn Keep>);
+        Poll::Ready(kept.map_or(ChildEnd::Fine, ChildEnd::Kept))
     }
 }
 
-/// A child of a scope, as its spawner sees it. Awaiting it gives the child's output. Dropping it lets the child run on;
-/// the scope waits for it all the same.
-#[must_use = "to let a child run by itself, say `drop`: the scope waits for it all the same"]
+/// The handle of a child of a scope. Awaiting it gives the child's output. Dropping it lets the child run on, and the
+/// scope still waits for the child.
+#[must_use = "to let a child run by itself, say `drop`: the scope still waits for it"]
 pub struct ScopedHandle<T> {
-    shared: Rc<Shared<T>>,
-    /// Whether the probe has been told of a wait.
+    link: Rc<Link<T>>,
+    /// Set while the probe knows of our wait: from its report that the wait begins until its report that it ends.
     waiting: bool,
 }
 
 impl<T> ScopedHandle<T> {
-    /// Drops the child, at the scope's next turn; it is over when its cleanup is, if it has one. The other children, and
-    /// the scope, go on.
+    /// Drops the child at the scope's next turn. If it has a cleanup, the child is over when the cleanup is. The other
+    /// children and the scope go on.
     pub fn cancel(&self) {
-        self.shared.cancelled.set(true);
-        self.shared.child.take().into_iter().for_each(Waiter::wake);
+        self.link.cancelled.set(true);
+        self.link.child.take().into_iter().for_each(Waiter::wake);
     }
 
     /// Whether the child is over.
     pub fn is_finished(&self) -> bool {
-        self.shared.over.get()
+        self.link.over.get()
     }
 
     #[inline]
     fn announce(&mut self, waits: bool) {
         if std::mem::replace(&mut self.waiting, waits) != waits {
-            self.shared.resource.announce(0, waits);
+            self.link.resource.announce(0, waits);
         }
     }
 }
 
 impl<T> Future for ScopedHandle<T> {
-    /// An error only if the child was cancelled: a panic cancels everybody, and comes out of the scope.
+    /// An error only if the child was cancelled. A panic cancels all children and comes out of the scope.
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if !self.shared.over.get() {
-            let old = self.shared.waiter.replace(Some(Waiter::new(cx.waker())));
+        if !self.link.over.get() {
+            let old = self.link.waiter.replace(Some(Waiter::new(cx.waker())));
             drop(old);
         }
-        // Asked again: to clone and to drop a waker is foreign code.
-        let over = self.shared.over.get();
+        // Asked again, because cloning and dropping a waker run foreign code, which may end the child.
+        let over = self.link.over.get();
         self.announce(!over);
         if !over {
             return Poll::Pending;
         }
-        context::spend(cx.waker()).map(|()| self.shared.output.take().ok_or_else(JoinError::job_cancelled))
+        context::spend(cx.waker()).map(|()| self.link.output.take().ok_or_else(JoinError::job_cancelled))
     }
 }
 
 impl<T> Drop for ScopedHandle<T> {
     fn drop(&mut self) {
         self.announce(false);
-        self.shared.wanted.set(false);
-        let (waiter, child) = (self.shared.waiter.take(), self.shared.child.take());
+        self.link.wanted.set(false);
+        let (waiter, child) = (self.link.waiter.take(), self.link.child.take());
         drop((waiter, child));
-        let unfetched = &self.shared.unfetched;
-        self.shared.place.take().into_iter().for_each(|place| unfetched.free.borrow_mut().push(place));
+        // If the scope keeps the output, tell it to drop it. If no output is being dropped now, drop ours at once.
+        let unfetched = &self.link.unfetched;
+        self.link.place.take().into_iter().for_each(|place| unfetched.free.borrow_mut().push(place));
         if !unfetched.dropping.get() {
-            unfetched.release(self.shared.output.take()).into_iter().for_each(panics::go_on);
+            unfetched.release(self.link.output.take()).into_iter().for_each(panics::go_on);
         }
     }
 }

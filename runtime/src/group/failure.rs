@@ -1,6 +1,7 @@
-//! What went wrong in a group: all of it.
+//! All errors of a group.
 //!
-//! Contract. At least one error, in the order in which they happened. The first is what made the others be cancelled.
+//! Contract. There is at least one error. They are in the order in which they happened; the first is the reason why the
+//! other futures were cancelled.
 
 use std::fmt;
 
@@ -13,22 +14,22 @@ pub struct GroupError<E> {
 }
 
 impl<E> GroupError<E> {
-    /// All of them.
+    /// All errors.
     pub fn errors(&self) -> &[E] {
         &self.errors
     }
 
-    /// The one that made the others be cancelled.
+    /// The first error, because of which the other futures were cancelled.
     pub fn first(&self) -> &E {
         &self.errors[0]
     }
 
-    /// All of them.
+    /// All errors.
     pub fn into_errors(self) -> Vec<E> {
         self.errors
     }
 
-    /// Those for which `pred` is true, and the others.
+    /// The errors for which `pred` returns true, and the others.
     pub fn split(self, pred: impl FnMut(&E) -> bool) -> (Vec<E>, Vec<E>) {
         self.errors.into_iter().partition(pred)
     }

@@ -1,17 +1,17 @@
 //! Any number of futures of one kind: all of them, the first, or one after the other as they end.
 //!
-//! Facts. Often how many there are is known only at run time. asyncio's `gather` returns at the first error and lets the
-//! others run on, although many believe that it cancels them.
+//! Facts. Often the number of futures is known only at run time. asyncio's `gather` returns at the first error and lets
+//! the others run on, although many people believe that it cancels them.
 //!
-//! Contract. The futures run inside the one that awaits them: dropped with it, they are gone. [`gather`] gives all
-//! outputs in the order of the arguments; results and errors stay side by side. [`try_gather`] returns at the first
-//! error and *drops* the others. (To have them run on, as asyncio does: `spawn` them, and gather the handles.) A panic in
-//! one of them is a panic of the whole; [`gather_outcomes`] makes it a value.
+//! Contract. The futures run inside the future that awaits them, and are dropped with it. [`gather`] gives all outputs
+//! in the order of the arguments; results and errors stay side by side. [`try_gather`] returns at the first error and
+//! *drops* the others. (To let them run on, as asyncio does, `spawn` them and gather the handles.) A panic in one of
+//! them is a panic of the whole; [`gather_outcomes`] turns it into a value.
 //!
 //! | function | cancel safe |
 //! |---|---|
-//! | `gather`, `try_gather`, `gather_outcomes`, `race`, `for_each_concurrent` | as the children: they are dropped, and so are the outputs of those that were done |
-//! | `AsCompleted::next` | yes: what ended stays there to be fetched |
+//! | `gather`, `try_gather`, `gather_outcomes`, `race`, `for_each_concurrent` | as the children: they and their outputs are dropped |
+//! | `AsCompleted::next` | yes: outputs that are there stay until they are fetched |
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -25,9 +25,9 @@ use pin_project_lite::pin_project;
 use crate::core::context;
 use crate::core::panics::{contain, swallow};
 use crate::error::JoinError;
-use crate::group::crowd::Crowd;
+use crate::group::children::Children;
 
-/// Runs all of them at once; gives their outputs in the order of the arguments.
+/// Runs all futures at once, and gives their outputs in the order of the arguments.
 ///
 /// ```
 /// use std::time::Duration;
@@ -48,33 +48,34 @@ pub fn gather<I>(futures: I) -> Gather<I::Item>
 where
     I: IntoIterator<Item: Future>,
 {
-    let mut crowd = Crowd::new();
+    let mut children = Children::new();
     for future in futures {
-        crowd.add(Box::pin(future));
+        children.add(Box::pin(future));
     }
-    let outputs = (0..crowd.len()).map(|_| None).collect();
-    Gather { crowd, outputs }
+    let outputs = (0..children.len()).map(|_| None).collect();
+    Gather { children, outputs }
 }
 
 /// See [`gather`].
 #[must_use = "futures do nothing unless awaited"]
 pub struct Gather<F: Future> {
-    crowd: Crowd<F>,
+    children: Children<F>,
+    /// The output of each child, by its place; `None` until the child has ended.
     outputs: Vec<Option<F::Output>>,
 }
 
-// The children are boxed; what lies here is never pinned.
+// The children are boxed; the fields are never pinned.
 impl<F: Future> Unpin for Gather<F> {}
 
 impl<F: Future> Gather<F> {
-    /// Polls who was woken; an output goes to its place, unless `check` objects.
+    /// Polls the children that were woken. An output goes to its place, unless `check` returns `None`: then this stops.
     fn poll_with(
         &mut self,
         cx: &mut Context<'_>,
         mut check: impl FnMut(F::Output) -> Option<F::Output>,
     ) -> ControlFlow<()> {
-        let Gather { crowd, outputs } = self;
-        crowd.poll(cx, |place, output| {
+        let Gather { children, outputs } = self;
+        children.poll(cx, |place, output| {
             outputs[place] = check(output);
             if outputs[place].is_some() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })
@@ -91,12 +92,12 @@ impl<F: Future> Future for Gather<F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Vec<F::Output>> {
         ready!(context::spend(cx.waker()));
         let _ = self.poll_with(cx, Some);
-        if self.crowd.is_empty() { Poll::Ready(self.take()) } else { Poll::Pending }
+        if self.children.is_empty() { Poll::Ready(self.take()) } else { Poll::Pending }
     }
 }
 
-/// Runs all of them at once; gives their outputs in the order of the arguments, or the first error as soon as it comes.
-/// The others are dropped then.
+/// Runs all futures at once, and gives their outputs in the order of the arguments. If one fails, it returns that error
+/// at once and drops the others.
 ///
 /// ```
 /// use roundel::group::try_gather;
@@ -110,7 +111,7 @@ impl<F: Future> Future for Gather<F> {
 ///
 /// # Errors
 ///
-/// The first that comes.
+/// The first error that comes.
 pub async fn try_gather<I, T, E>(futures: I) -> Result<Vec<T>, E>
 where
     I: IntoIterator<Item: Future<Output = Result<T, E>>>,
@@ -119,6 +120,7 @@ where
     let mut error = None;
     std::future::poll_fn(|cx| {
         ready!(context::spend(cx.waker()));
+        // The first error is kept, and stops the poll.
         let flow = all.poll_with(cx, |output| match output {
             Ok(value) => Some(Ok(value)),
             Err(first) => {
@@ -126,7 +128,7 @@ where
                 None
             }
         });
-        if flow.is_break() || all.crowd.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        if flow.is_break() || all.children.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
     match error {
@@ -135,7 +137,7 @@ where
     }
 }
 
-/// As [`gather`], but a panic in one of them is an entry among the others.
+/// As [`gather`], but a panic in one of the futures is an error at its place among the outputs.
 ///
 /// ```
 /// use roundel::group::gather_outcomes;
@@ -162,7 +164,7 @@ pin_project! {
     #[derive(Debug)]
     #[must_use = "futures do nothing unless awaited"]
     pub struct Outcome<F> {
-        // Gone when it is over.
+        // `None` when it is over.
         #[pin]
         future: Option<F>,
     }
@@ -175,6 +177,7 @@ impl<F: Future> Future for Outcome<F> {
         let mut place = self.project().future;
         let future =
             place.as_mut().as_pin_mut().expect("an outcome is not polled again after it has been given");
+        // Poll it; then drop it, which may panic as well.
         let output = match contain(|| future.poll(cx)) {
             Ok(poll) => Ok(ready!(poll)),
             Err(payload) => Err(payload),
@@ -186,7 +189,7 @@ impl<F: Future> Future for Outcome<F> {
                 swallow(|| drop(output));
                 Err(JoinError::job_panicked(payload))
             }
-            // The first panic is the cause, the other a consequence.
+            // Of two panics, the first is the cause and the second a consequence.
             (Err(payload), dropped) => {
                 swallow(|| drop(dropped));
                 Err(JoinError::job_panicked(payload))
@@ -195,27 +198,27 @@ impl<F: Future> Future for Outcome<F> {
     }
 }
 
-/// Runs all of them at once; gives the output of the first that ends. The others are dropped.
+/// Runs all futures at once, and gives the output of the first that ends. The others are dropped.
 ///
-/// Of two that are ready in the same turn, the one that was woken first wins.
+/// If two are ready in the same turn, the one that was woken first wins.
 ///
 /// # Panics
 ///
-/// If there are none: a race of nobody has no winner.
+/// If there are no futures: a race without runners has no winner.
 #[track_caller]
 pub fn race<I>(futures: I) -> Race<I::Item>
 where
     I: IntoIterator<Item: Future>,
 {
     let all = gather(futures);
-    assert!(!all.crowd.is_empty(), "`race` was given no futures: a race of nobody has no winner");
-    Race { crowd: all.crowd }
+    assert!(!all.children.is_empty(), "`race` was given no futures: a race without runners has no winner");
+    Race { children: all.children }
 }
 
 /// See [`race`].
 #[must_use = "futures do nothing unless awaited"]
 pub struct Race<F> {
-    crowd: Crowd<F>,
+    children: Children<F>,
 }
 
 impl<F> Unpin for Race<F> {}
@@ -226,18 +229,18 @@ impl<F: Future> Future for Race<F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         ready!(context::spend(cx.waker()));
         let mut winner = None;
-        let _ = self.crowd.poll(cx, |_, output| {
+        let _ = self.children.poll(cx, |_, output| {
             winner = Some(output);
             ControlFlow::Break(())
         });
         if winner.is_some() {
-            self.crowd.clear_but(None);
+            self.children.clear_but(None);
         }
         winner.map_or(Poll::Pending, Poll::Ready)
     }
 }
 
-/// Runs all of them at once; gives their outputs in the order in which they end.
+/// Runs all futures at once, and gives their outputs in the order in which they end.
 ///
 /// ```
 /// use std::time::Duration;
@@ -260,31 +263,31 @@ pub fn as_completed<I>(futures: I) -> AsCompleted<I::Item>
 where
     I: IntoIterator<Item: Future>,
 {
-    AsCompleted { crowd: gather(futures).crowd, ended: VecDeque::new() }
+    AsCompleted { children: gather(futures).children, ended: VecDeque::new() }
 }
 
 /// See [`as_completed`]. It is a [`Stream`].
 #[must_use = "streams do nothing unless they are asked for the next item"]
 pub struct AsCompleted<F: Future> {
-    crowd: Crowd<F>,
-    /// What ended and was not fetched.
+    children: Children<F>,
+    /// The outputs that have not been fetched, in the order in which they came.
     ended: VecDeque<F::Output>,
 }
 
 impl<F: Future> Unpin for AsCompleted<F> {}
 
 impl<F: Future> AsCompleted<F> {
-    /// The output of the next one that ends; `None` when all have ended.
+    /// The output of the next future that ends; `None` when all have been fetched.
     pub async fn next(&mut self) -> Option<F::Output> {
         std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
-    /// How many have not been fetched.
+    /// How many outputs have not been fetched.
     pub fn len(&self) -> usize {
-        self.crowd.len() + self.ended.len()
+        self.children.len() + self.ended.len()
     }
 
-    /// Whether all have been fetched.
+    /// Whether all outputs have been fetched.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -295,22 +298,22 @@ impl<F: Future> Stream for AsCompleted<F> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
         ready!(context::spend(cx.waker()));
-        let AsCompleted { crowd, ended } = &mut *self;
+        let AsCompleted { children, ended } = &mut *self;
         if ended.is_empty() {
-            let _ = crowd.poll(cx, |_, output| {
+            let _ = children.poll(cx, |_, output| {
                 ended.push_back(output);
                 ControlFlow::Continue(())
             });
         }
         match ended.pop_front() {
-            None if !crowd.is_empty() => Poll::Pending,
+            None if !children.is_empty() => Poll::Pending,
             output => Poll::Ready(output),
         }
     }
 }
 
-/// Calls `f` with each item and runs the futures it makes, at most `limit` at a time. The next item is taken when there
-/// is room for it. At most 128 futures begin in one poll, so that other tasks have their turn.
+/// Calls `f` with each item and runs the futures that it returns, at most `limit` at a time. The next item is taken
+/// when there is room for its future. At most 128 futures begin in one poll, so that other tasks have their turn.
 ///
 /// ```
 /// use std::{cell::Cell, time::Duration};
@@ -339,20 +342,20 @@ where
     Fut: Future<Output = ()>,
 {
     assert!(limit > 0, "`for_each_concurrent` with a limit of zero would never begin: give it at least 1");
-    ForEachConcurrent { limit, items: Some(items.into_iter()), f, crowd: Crowd::new() }
+    ForEachConcurrent { limit, items: Some(items.into_iter()), f, children: Children::new() }
 }
 
-/// How many futures begin in one poll at most, so that a high limit does not hold up other tasks.
+/// At most this many futures begin in one poll, so that a high limit does not hold up other tasks.
 const MOST_BEGUN: usize = 128;
 
 /// See [`for_each_concurrent`].
 #[must_use = "futures do nothing unless awaited"]
 pub struct ForEachConcurrent<I, F, Fut> {
     limit: usize,
-    /// Gone when it has given its last item.
+    /// `None` when it has given its last item.
     items: Option<I>,
     f: F,
-    crowd: Crowd<Fut>,
+    children: Children<Fut>,
 }
 
 impl<I, F, Fut> Unpin for ForEachConcurrent<I, F, Fut> {}
@@ -363,20 +366,20 @@ where
     F: FnMut(I::Item) -> Fut,
     Fut: Future<Output = ()>,
 {
-    /// Begins as many as there is room for, at most `most`; returns how many.
+    /// Begins as many futures as there is room for, but at most `most`. Returns how many.
     fn fill(&mut self, most: usize) -> usize {
-        let before = self.crowd.len();
+        let before = self.children.len();
         let full = self.limit.min(before + most);
-        while self.crowd.len() < full
+        while self.children.len() < full
             && let Some(items) = &mut self.items
         {
             let Some(item) = items.next() else {
                 self.items = None;
                 break;
             };
-            self.crowd.add(Box::pin((self.f)(item)));
+            self.children.add(Box::pin((self.f)(item)));
         }
-        self.crowd.len() - before
+        self.children.len() - before
     }
 }
 
@@ -393,38 +396,38 @@ where
         let this = &mut *self;
         let begun = this.fill(MOST_BEGUN);
         let mut ended = false;
-        let _ = this.crowd.poll(cx, |_, ()| {
+        let _ = this.children.poll(cx, |_, ()| {
             ended = true;
             ControlFlow::Continue(())
         });
-        // What is begun now is polled next time: one poll for each in one turn.
+        // Futures that begin now are polled next time, so that each is polled once in a turn. Ask for that poll.
         if begun == MOST_BEGUN || ended && this.fill(MOST_BEGUN - begun) > 0 {
             cx.waker().wake_by_ref();
         }
-        if this.crowd.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        if this.children.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
 impl<F: Future> fmt::Debug for Gather<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Gather").field(&self.crowd).finish()
+        f.debug_tuple("Gather").field(&self.children).finish()
     }
 }
 
 impl<F> fmt::Debug for Race<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Race").field(&self.crowd).finish()
+        f.debug_tuple("Race").field(&self.children).finish()
     }
 }
 
 impl<F: Future> fmt::Debug for AsCompleted<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("AsCompleted").field(&self.crowd).finish()
+        f.debug_tuple("AsCompleted").field(&self.children).finish()
     }
 }
 
 impl<I, F, Fut> fmt::Debug for ForEachConcurrent<I, F, Fut> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ForEachConcurrent").field(&self.crowd).finish()
+        f.debug_tuple("ForEachConcurrent").field(&self.children).finish()
     }
 }

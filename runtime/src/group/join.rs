@@ -1,15 +1,16 @@
 //! A few futures of different kinds: all of them (`join!`), or the first (`select!`).
 //!
-//! Facts. They are known when the program is written, so they need no box: they lie on the stack of whoever awaits them.
+//! Facts. The futures are known when the program is written, so they need no box: they lie inside the future that
+//! awaits them.
 //!
-//! Contract. `join!` gives the outputs as a tuple, and polls only who was woken. `select!` polls all that are left, in
-//! the order in which they are written, each time: the first that is ready wins (*biased*), the others are dropped before
-//! its expression runs, which may therefore use what they had borrowed.
+//! Contract. `join!` gives the outputs as a tuple, and polls only the futures that were woken. `select!` polls all its
+//! arms each time, in the order in which they are written. The first that is ready wins (*biased*). The others are
+//! dropped before its expression runs, so the expression can use what they had borrowed.
 //!
 //! | macro | cancel safe |
 //! |---|---|
 //! | `join!` | as the futures: they are dropped, and so are the outputs of those that were done |
-//! | `select!` | the futures that lose are dropped: what is lost with them is in *their* tables |
+//! | `select!` | the futures that lose are dropped: see *their* tables for what is lost with them |
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -20,7 +21,7 @@ use pin_project_lite::pin_project;
 use crate::core::context;
 use crate::group::wakes::Wakes;
 
-/// Runs all the futures at once; gives their outputs as a tuple, in the order of the arguments. At most 12.
+/// Runs all the futures at once, and gives their outputs as a tuple in the order of the arguments. At most 12.
 ///
 /// ```
 /// use std::time::Duration;
@@ -41,8 +42,8 @@ macro_rules! __join {
     };
 }
 
-/// Runs the futures until the first is done, drops the others, and evaluates to the expression beside it. If several
-/// are ready, the one that is written first wins. At most 12; an arm that ends in a block needs no comma.
+/// Runs the futures until the first is done, drops the others, and evaluates the expression of the arm that won. If
+/// several are ready, the one that is written first wins. At most 12; an arm that ends in a block needs no comma.
 ///
 /// ```
 /// use std::time::Duration;
@@ -58,8 +59,9 @@ macro_rules! __join {
 /// });
 /// ```
 ///
-/// `break`, `return` and `?` in an expression are those of the function around it. An arm can be switched off with a
-/// condition, `if` after the future; an `else` arm is for when all are off (without it, that waits for ever).
+/// `break`, `return` and `?` in an expression belong to the function around it. An arm can be switched off with a
+/// condition: `if` after the future. If all arms are off, the `else` arm runs; without one, the `select!` waits for
+/// ever.
 ///
 /// ```
 /// use roundel::group::select;
@@ -75,7 +77,7 @@ macro_rules! __join {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __select {
-    // Takes the arms apart: [pattern, future, condition, expression] each.
+    // Parses the arms, each into [pattern, future, condition, expression].
     (@arms [$($done:tt)*]) => { $crate::__select!(@run [$($done)*] else ::std::future::pending().await) };
     (@arms [$($done:tt)*] else => $otherwise:expr $(,)?) => { $crate::__select!(@run [$($done)*] else $otherwise) };
     (@arms [$($done:tt)*] $pattern:pat = $future:expr, if $on:expr => $body:block, $($rest:tt)*) => {
@@ -103,7 +105,7 @@ macro_rules! __select {
         $crate::__select!(@arms [$($done)* [$pattern, $future, true, $body]])
     };
     (@run [$([$pattern:pat, $future:expr, $on:expr, $body:expr])+] else $otherwise:expr) => {{
-        // In a block of its own: the futures are gone before the expression runs.
+        // In a block of its own, so that the futures are dropped before the expression runs.
         let won = {
             let arms = ($(
                 ::std::pin::pin!(if $on { ::std::option::Option::Some($future) } else { ::std::option::Option::None }),
@@ -129,12 +131,14 @@ macro_rules! __select {
 }
 
 pin_project! {
-    /// A future, and then its output.
+    /// A future until it is done, and then its output.
     #[doc(hidden)]
     #[project = MaybeDoneView]
     #[derive(Debug)]
     pub enum MaybeDone<F: Future> {
+        // Not done.
         Future { #[pin] future: F },
+        // Done; `None` when the output has been taken.
         Output { output: Option<F::Output> },
     }
 }
@@ -144,7 +148,7 @@ impl<F: Future> MaybeDone<F> {
         MaybeDone::Future { future }
     }
 
-    /// True if it is done by this; one that was done before may still be woken.
+    /// True if this poll has completed it. A future that is done may still be woken; then this is false.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
         let MaybeDoneView::Future { future } = self.as_mut().project() else { return false };
         let Poll::Ready(output) = future.poll(cx) else { return false };
@@ -160,12 +164,12 @@ impl<F: Future> MaybeDone<F> {
     }
 }
 
-/// A tuple of futures that are pinned to somebody's stack.
+/// A tuple of futures that are pinned in the future around the `join!`.
 #[doc(hidden)]
 pub trait Members {
     type Outputs;
     const COUNT: usize;
-    /// Polls the one with this number; true if it is done by that.
+    /// Polls the future with this number; true if this poll has completed it.
     fn poll(&mut self, number: usize, cx: &mut Context<'_>) -> bool;
     fn take(&mut self) -> Option<Self::Outputs>;
 }
@@ -174,13 +178,13 @@ pub trait Members {
 #[doc(hidden)]
 pub trait Arms {
     type Output;
-    /// Whether any is switched on. By `&mut`, for a future that has begun may hold on to parts of itself, and even to look
-    /// at it through a shared reference would say that nobody does.
+    /// Whether any arm is switched on. It takes `&mut self` because a future that has begun may point into itself. Even
+    /// a look through a shared reference would claim that no such pointer exists.
     fn any(&mut self) -> bool;
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Self::Output>;
 }
 
-/// Which arm of a `select!` has won: this one, or one of those after it.
+/// Which arm of a `select!` has won: this one, or one after it.
 #[doc(hidden)]
 #[derive(Debug)]
 pub enum Either<A, B> {
@@ -194,14 +198,16 @@ pub enum Either<A, B> {
 pub struct Join<M> {
     members: M,
     wakes: Wakes,
+    /// The numbers of the members that were woken. Empty between polls.
     batch: Vec<usize>,
+    /// How many members are not done.
     left: usize,
 }
 
 impl<M: Members> Join<M> {
     pub fn new(members: M) -> Join<M> {
         let wakes = Wakes::new();
-        (0..M::COUNT).for_each(|number| wakes.note(number));
+        (0..M::COUNT).for_each(|number| wakes.mark_woken(number));
         Join { members, wakes, batch: Vec::new(), left: M::COUNT }
     }
 }
@@ -250,7 +256,7 @@ impl<A: Arms + Unpin> Future for Select<A> {
     }
 }
 
-/// `Either<A, Either<B, … Infallible>>`: the type of what a tuple of arms gives.
+/// `Either<A, Either<B, … Infallible>>`: the output type of a tuple of arms.
 macro_rules! nested {
     () => { Infallible };
     ($first:ident $($rest:ident)*) => { Either<$first::Output, nested!($($rest)*)> };

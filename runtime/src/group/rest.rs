@@ -1,10 +1,10 @@
-//! What a scope's children have left to be done when they were dropped.
+//! The cleanups that a scope's children left when they were dropped.
 //!
-//! Facts. A child that is dropped may leave a cleanup (`with_cleanup`). While a whole task is cancelled, the executor
-//! collects such cleanups for the task. A scope that drops its children lives on, and is to be over after them.
+//! Facts. A child that is dropped may leave a cleanup (`with_cleanup`). When a whole task is cancelled, the executor
+//! collects such cleanups for the task. A scope that drops its children goes on, and ends only after their cleanups.
 //!
-//! What follows. The scope collects them in the same way, and awaits them itself. If it is dropped before they are done,
-//! it leaves them to its task in turn.
+//! What follows. The scope collects the cleanups in the same way, and awaits them itself. If it is dropped before they
+//! are done, it leaves them to its task in turn.
 //!
 //! What it does not know: children and scopes.
 
@@ -17,13 +17,15 @@ use crate::core::executor::{Cleanup, in_turn};
 use crate::core::panics::{self, Payload, contain};
 use crate::task::leave_cleanup;
 
-/// Cleanups that are done one after the other. A panic, of the drop that left them or of one of them, comes out at the end.
+/// Runs cleanups one after the other. A panic in the drop that left them, or in one of them, comes out at the end.
 pub(super) struct Rest {
+    /// `None` when all cleanups are done.
     cleanups: Option<Cleanup>,
 }
 
 impl Rest {
-    /// Runs `f`, which drops something. `None` if that leaves nothing to be done and did not panic.
+    /// Runs `f`, which drops something, and collects the cleanups that this leaves. `None` if it leaves none and there
+    /// is no panic.
     pub(super) fn of(panic: Option<Payload>, f: impl FnOnce()) -> Option<Rest> {
         let (dropped, left) = match context::current() {
             Some(context) => context.executor.drops.collect(true, || contain(f)),

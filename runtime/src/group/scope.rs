@@ -1,22 +1,22 @@
 //! Children that may borrow, and that are over when the scope is over.
 //!
-//! Facts. A task that was spawned may outlive whoever spawned it, so it cannot borrow from it. And a future can be
-//! forgotten at any time without being dropped; so no destructor can be relied on to wait for a task that borrows.
+//! Facts. A spawned task may outlive the task that spawned it, so it cannot borrow from that one. And a future can be
+//! forgotten at any time without being dropped, so no destructor can be relied on to wait for a task that borrows.
 //!
-//! What follows. A scope's children are not tasks: they lie inside the scope's own future and are polled by it. Whoever
-//! drops that future drops them; whoever forgets it has them never polled again. Either way no child runs when what it
-//! borrows is gone. The compiler sees this without `unsafe`.
+//! What follows. A scope's children are not tasks: they lie inside the scope's own future, which polls them. If that
+//! future is dropped, they are dropped; if it is forgotten, they are never polled again. Either way no child runs after
+//! what it borrows is gone. The compiler can check this without `unsafe`.
 //!
-//! Contract. [`scope`] ends when its body and all its children have ended, and the cleanups of children that it has dropped
-//! are done. A panic in any of them cancels the rest, and goes on from there. In [`try_scope`], so does the first error of a child or of the body; the errors that had happened
-//! by then are all in the [`GroupError`]. To cancel is to drop: first the body, then the children in the order in
-//! which they were spawned. (A place that becomes free is used again, so after a child has ended that order is the
-//! places'.)
+//! Contract. [`scope`] ends when its body and all its children have ended, and when the cleanups of the children that
+//! it has dropped are done. A panic in any of them cancels the rest and then goes on in the task. In [`try_scope`], the
+//! first error of a child or of the body also cancels the rest; the [`GroupError`] holds all errors up to then.
+//! Cancelling means dropping: first the body, then the children in the order of their spawning. (Places are used again.
+//! So after a child has ended, the order is that of the places.)
 //!
 //! | function | cancel safe |
 //! |---|---|
 //! | `scope`, `try_scope` | as the body and the children: they are dropped |
-//! | a `ScopedHandle` | yes; dropping it lets the child run on |
+//! | a `ScopedHandle` | yes: dropping it lets the child run on |
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -25,9 +25,9 @@ use std::rc::Rc;
 use crate::channel::{Closed, OneshotSender, oneshot};
 use crate::group::child::{ScopedHandle, child};
 use crate::group::failure::GroupError;
-use crate::group::nest::{Nest, Outcome, Run, contained};
+use crate::group::state::{ChildEnd, Run, ScopeState, contained};
 
-/// Runs `body`, which may spawn children that borrow; ends when all have ended.
+/// Runs `body`, which may spawn children that borrow. Ends when all have ended.
 ///
 /// ```
 /// use roundel::group::{self, Scope};
@@ -58,19 +58,19 @@ use crate::group::nest::{Nest, Outcome, Run, contained};
 ///
 /// # Panics
 ///
-/// If the body or a child panics: with that.
+/// If the body or a child panics: with the same panic.
 pub async fn scope<'env, R>(body: impl AsyncFnOnce(&Scope<'env>) -> R) -> R {
-    let scope = Scope { nest: Rc::new(Nest::new()) };
+    let scope = Scope { state: Rc::new(ScopeState::new()) };
     let result = Cell::new(None);
     let body = Box::pin(contained(async {
         result.set(Some(body(&scope).await));
-        Outcome::Fine
+        ChildEnd::Fine
     }));
-    Run::new(Rc::clone(&scope.nest), body).await;
+    Run::new(Rc::clone(&scope.state), body).await;
     result.take().expect("nothing but a panic cancels the body of a `scope`")
 }
 
-/// Runs `body`, which may spawn children that borrow; ends when all have ended, or when one has failed.
+/// Runs `body`, which may spawn children that borrow. Ends when all have ended, or when one has failed.
 ///
 /// ```
 /// use roundel::group;
@@ -89,26 +89,28 @@ pub async fn scope<'env, R>(body: impl AsyncFnOnce(&Scope<'env>) -> R) -> R {
 ///
 /// # Errors
 ///
-/// If a child or the body returns one.
+/// If a child or the body returns an error.
 ///
 /// # Panics
 ///
-/// If the body or a child panics: with that.
+/// If the body or a child panics: with the same panic.
 pub async fn try_scope<'env, R, E: 'env>(
     body: impl AsyncFnOnce(&TryScope<'env, E>) -> Result<R, E>,
 ) -> Result<R, GroupError<E>> {
-    let scope = TryScope { scope: Scope { nest: Rc::new(Nest::new()) }, errors: Rc::default() };
+    let scope = TryScope { scope: Scope { state: Rc::new(ScopeState::new()) }, errors: Rc::default() };
     let result = Cell::new(None);
+    // An error of the body fails the scope like that of a child.
     let body = Box::pin(contained(async {
         match body(&scope).await {
             Ok(value) => {
                 result.set(Some(value));
-                Outcome::Fine
+                ChildEnd::Fine
             }
             Err(error) => scope.fail(error),
         }
     }));
-    Run::new(Rc::clone(&scope.scope.nest), body).await;
+    Run::new(Rc::clone(&scope.scope.state), body).await;
+    // A body that has returned a value does not help if a child has failed.
     let errors = scope.errors.take();
     match result.take() {
         Some(value) if errors.is_empty() => Ok(value),
@@ -116,14 +118,14 @@ pub async fn try_scope<'env, R, E: 'env>(
     }
 }
 
-/// Where the children of a [`scope`] are spawned. A child that is to spawn others gets a clone.
+/// The object with which to spawn children in a [`scope`]. A child that spawns others needs a clone of it.
 #[derive(Clone)]
 pub struct Scope<'env> {
-    nest: Rc<Nest<'env>>,
+    state: Rc<ScopeState<'env>>,
 }
 
 impl<'env> Scope<'env> {
-    /// Begins a child, which is first polled when the body gives way. On a scope that is over, it is dropped at once.
+    /// Starts a child. It is first polled when the body gives way. If the scope is over, the child is dropped at once.
     pub fn spawn<F>(&self, future: F) -> ScopedHandle<F::Output>
     where
         F: Future<Output: 'env> + 'env,
@@ -131,7 +133,7 @@ impl<'env> Scope<'env> {
         self.spawn_judged(future, Some)
     }
 
-    /// `judge` gives the output, or nothing if it is a failure.
+    /// `judge` returns the output, or `None` if the child has failed.
     fn spawn_judged<F, T: 'env>(
         &self,
         future: F,
@@ -140,12 +142,12 @@ impl<'env> Scope<'env> {
     where
         F: Future + 'env,
     {
-        let (child, handle) = child(future, judge, &self.nest.unfetched);
-        self.nest.admit(Box::pin(child));
+        let (child, handle) = child(future, judge, &self.state.unfetched);
+        self.state.admit(Box::pin(child));
         handle
     }
 
-    /// Begins a child, and waits until it says that it is ready, and with what.
+    /// Starts a child, and waits until it reports that it is ready. Returns the value that it reports.
     ///
     /// ```
     /// use roundel::group::{self, Scope};
@@ -160,7 +162,7 @@ impl<'env> Scope<'env> {
     ///
     /// # Errors
     ///
-    /// If the child ends without having said it.
+    /// If the child ends without reporting it.
     pub async fn start<V: 'env, F, Fut>(&self, child: F) -> Result<V, Closed>
     where
         F: FnOnce(Ready<V>) -> Fut,
@@ -171,22 +173,25 @@ impl<'env> Scope<'env> {
         receiver.await
     }
 
-    /// Drops all children there are at the scope's next turn, also those who are spawned between this call and that;
-    /// their handles say so. The body goes on, and may spawn others after that. The scope waits for their cleanups.
+    /// Drops all children at the scope's next turn, including those spawned between this call and then. Their handles
+    /// report that they were cancelled. The body goes on, and may spawn more after that. The scope waits for the
+    /// cleanups.
     pub fn cancel(&self) {
-        self.nest.cancelled.set(true);
-        self.nest.wake();
+        self.state.cancelled.set(true);
+        self.state.wake();
     }
 }
 
-/// Where the children of a [`try_scope`] are spawned. A child that is to spawn others gets a clone.
+/// The object with which to spawn children in a [`try_scope`]. A child that spawns others needs a clone of it.
 pub struct TryScope<'env, E> {
     scope: Scope<'env>,
+    /// The errors so far, in the order in which they happened.
     errors: Rc<RefCell<Vec<E>>>,
 }
 
 impl<'env, E: 'env> TryScope<'env, E> {
-    /// Begins a child, which is first polled when the body gives way. If it returns an error, all others are cancelled.
+    /// Starts a child. It is first polled when the body gives way. If it returns an error, the scope cancels all
+    /// others.
     pub fn spawn<T: 'env, F>(&self, future: F) -> ScopedHandle<T>
     where
         F: Future<Output = Result<T, E>> + 'env,
@@ -196,11 +201,11 @@ impl<'env, E: 'env> TryScope<'env, E> {
             .spawn_judged(future, move |result| result.map_err(|error| errors.borrow_mut().push(error)).ok())
     }
 
-    /// Begins a child, and waits until it says that it is ready; see [`Scope::start`].
+    /// Starts a child, and waits until it reports that it is ready; see [`Scope::start`].
     ///
     /// # Errors
     ///
-    /// If the child ends without having said it; if it ends with an error, this does not return.
+    /// If the child ends without reporting it. If it ends with an error, this does not return.
     pub async fn start<V: 'env, T: 'env, F, Fut>(&self, child: F) -> Result<V, Closed>
     where
         F: FnOnce(Ready<V>) -> Fut,
@@ -211,14 +216,14 @@ impl<'env, E: 'env> TryScope<'env, E> {
         receiver.await
     }
 
-    /// Drops all children there are; see [`Scope::cancel`].
+    /// Drops all children; see [`Scope::cancel`].
     pub fn cancel(&self) {
         self.scope.cancel();
     }
 
-    fn fail(&self, error: E) -> Outcome<'env> {
+    fn fail(&self, error: E) -> ChildEnd<'env> {
         self.errors.borrow_mut().push(error);
-        Outcome::Failed(Box::new(()))
+        ChildEnd::Failed(Box::new(()))
     }
 }
 
@@ -228,22 +233,22 @@ impl<E> Clone for TryScope<'_, E> {
     }
 }
 
-/// How a child says that it is ready; see [`Scope::start`].
+/// With this a child reports that it is ready; see [`Scope::start`].
 pub struct Ready<V> {
     sender: OneshotSender<V>,
 }
 
 impl<V> Ready<V> {
-    /// The child is ready, and this is what its spawner waits for.
+    /// Reports that the child is ready, with the value that its spawner waits for.
     pub fn set(self, value: V) {
-        // If the spawner waits no more, nobody needs to know.
+        // If the spawner no longer waits, the value is not needed.
         drop(self.sender.send(value));
     }
 }
 
 impl fmt::Debug for Scope<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scope").field("over", &self.nest.incoming.borrow().is_none()).finish()
+        f.debug_struct("Scope").field("over", &self.state.incoming.borrow().is_none()).finish()
     }
 }
 

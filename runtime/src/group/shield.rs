@@ -1,10 +1,10 @@
-//! Going on although nobody waits.
+//! Running a future to its end even if the task that awaits it is cancelled.
 //!
-//! Facts. To drop a future is to cancel it. What must not be cut in the middle has to be somebody else's.
+//! Facts. Dropping a future cancels it. A future that must not be cut in the middle has to belong to another task.
 //!
-//! Contract. [`shield`] spawns the future as a task of its own, at once. If the one that awaits it is dropped, it goes on;
-//! a panic then has been reported by the panic hook, and nobody hears of it. The shutdown of the runtime cancels it like
-//! any other task.
+//! Contract. [`shield`] spawns the future as a task of its own, at once. If the task that awaits it is dropped, it goes
+//! on. If it then panics, only the panic hook reports the panic. The shutdown of the runtime cancels it like any other
+//! task.
 //!
 //! Cancel safety: yes; that is what it is for.
 
@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use crate::join::JoinHandle;
 use crate::task;
 
-/// Runs `future` to its end, whatever becomes of whoever awaits it.
+/// Runs `future` to its end, even if the task that awaits it is cancelled.
 ///
 /// ```
 /// use std::{cell::Cell, rc::Rc, time::Duration};
@@ -39,7 +39,8 @@ use crate::task;
 ///
 /// # Panics
 ///
-/// Outside a loop. When awaited: if the future panics, with that; if it was cancelled, because its runtime is gone.
+/// Outside a loop. When awaited: if the future panics, with the same panic; if it was cancelled because its runtime is
+/// gone.
 #[track_caller]
 pub fn shield<F>(future: F) -> Shield<F::Output>
 where
@@ -63,7 +64,7 @@ impl<T: 'static> Future for Shield<T> {
         match ready!(Pin::new(&mut self.task).poll(cx)) {
             Ok(output) => Poll::Ready(output),
             Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-            Err(error) => panic!("what `shield` was to protect is gone with its runtime: {error}"),
+            Err(error) => panic!("the future that `shield` protects is gone with its runtime: {error}"),
         }
     }
 }

@@ -1,20 +1,20 @@
 //! Our ends of the pipes to and from a child.
 //!
-//! Facts. A pipe has two ends, and each has a mode of its own: ours can be non-blocking while the child's, as
-//! programs expect, is not. The reader learns of the end when the last writer has closed; the writer learns of
-//! it by an error (`BrokenPipe`) when the last reader has.
+//! Facts. A pipe has two ends, and each has a mode of its own: ours can be non-blocking while the child's is blocking,
+//! as programs expect. The reader learns of the end when the last writer has closed. The writer gets an error
+//! (`BrokenPipe`) when the last reader has closed.
 //!
-//! Contract. All methods take `&self`. A read of nothing (`Ok(0)`) is the end. Dropping an end closes it. An
-//! end that is made into a `Stdio` or an `OwnedFd`, to be given to another child, is blocking again.
+//! Contract. All methods take `&self`. A read of zero bytes (`Ok(0)`) is the end. Dropping an end closes it. An end
+//! that is turned into a `Stdio` or an `OwnedFd`, for another child, is blocking again.
 //!
-//! What is not promised. A program that has set `SIGPIPE` back to its default dies of writing into a pipe that
-//! nobody reads; Rust programs have it ignored.
+//! What is not promised. In a program that has set `SIGPIPE` back to its default, writing into a pipe without a reader
+//! ends the program; Rust programs ignore the signal.
 //!
 //! | method | cancel safe |
 //! |---|---|
 //! | `read`, `write` | yes: it was done and returned, or it was not done |
-//! | `read_to_end` | yes: what was read is in the vector |
-//! | `read_to_string` | no: what was read is lost |
+//! | `read_to_end` | yes: the bytes that were read are in the vector |
+//! | `read_to_string` | no: the bytes that were read are lost |
 //! | `write_all` | no: a part may have been written |
 //!
 //! What it does not know: processes.
@@ -30,15 +30,15 @@ use mio::unix::pipe::{Receiver, Sender};
 
 use crate::source::{Direction, Source};
 
-/// The most that is read before others get their turn.
-const STRETCH: u64 = 1 << 16;
+/// The most bytes that are read before other tasks get their turn.
+const MOST_AT_ONCE: u64 = 1 << 16;
 
-/// What a child writes to its `stdout`, to be read here.
+/// Our end of a child's `stdout`, to read from.
 pub type ChildStdout = ChildOutput;
-/// What a child writes to its `stderr`, to be read here.
+/// Our end of a child's `stderr`, to read from.
 pub type ChildStderr = ChildOutput;
 
-/// What a child writes, to be read here. Also a [`futures_io::AsyncRead`], for `T` and `&T`.
+/// Our end of a pipe that a child writes into. Also a [`futures_io::AsyncRead`], for `T` and `&T`.
 #[derive(Debug)]
 pub struct ChildOutput {
     pipe: Source<Receiver>,
@@ -51,27 +51,27 @@ impl ChildOutput {
         Ok(ChildOutput { pipe: Source::new(pipe)? })
     }
 
-    /// Reads some bytes; none (`Ok(0)`) at the end.
+    /// Reads some bytes; zero (`Ok(0)`) at the end.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        // A short read says nothing: the child may have made it a pipe of packets.
+        // A short read does not mean that the pipe is empty: the child may have made it a pipe of packets.
         self.pipe.io(Direction::Read, |mut pipe| pipe.read(buffer)).await
     }
 
-    /// Reads until the child, and whoever has inherited its end, has closed it. Returns how much that was.
+    /// Reads until the child, and every process that has inherited its end, has closed it. Returns the number of bytes.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub async fn read_to_end(&self, bytes: &mut Vec<u8>) -> io::Result<usize> {
         let before = bytes.len();
         loop {
-            // What was read before a `WouldBlock` is in the vector.
-            let read = |pipe: &Receiver| pipe.take(STRETCH).read_to_end(bytes);
-            if (self.pipe.io(Direction::Read, read).await? as u64) < STRETCH {
+            // The bytes that were read before a `WouldBlock` are in the vector.
+            let read = |pipe: &Receiver| pipe.take(MOST_AT_ONCE).read_to_end(bytes);
+            if (self.pipe.io(Direction::Read, read).await? as u64) < MOST_AT_ONCE {
                 return Ok(bytes.len() - before);
             }
         }
@@ -81,7 +81,7 @@ impl ChildOutput {
     ///
     /// # Errors
     ///
-    /// What the system says; `InvalidData` if it is not UTF-8.
+    /// The system's error; `InvalidData` if the bytes are not UTF-8.
     pub async fn read_to_string(&self, text: &mut String) -> io::Result<usize> {
         let mut bytes = Vec::new();
         self.read_to_end(&mut bytes).await?;
@@ -90,11 +90,11 @@ impl ChildOutput {
         Ok(read.len())
     }
 
-    /// The descriptor, blocking again and not the loop's any more.
+    /// The descriptor, which is blocking again and no longer registered with the loop.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn into_owned_fd(self) -> io::Result<OwnedFd> {
         let pipe = self.pipe.into_inner();
         pipe.set_nonblocking(false)?;
@@ -114,14 +114,14 @@ impl AsyncRead for ChildOutput {
     }
 }
 
-/// To be another child's `stdin`. It is blocking again.
+/// Becomes another child's `stdin`. It is blocking again.
 impl From<ChildOutput> for Stdio {
     fn from(output: ChildOutput) -> Stdio {
         Stdio::from(output.into_owned_fd().expect("an open pipe can be made blocking"))
     }
 }
 
-/// What a child reads, to be written here. Also a [`futures_io::AsyncWrite`], for `T` and `&T`.
+/// Our end of a child's `stdin`, to write into. Also a [`futures_io::AsyncWrite`], for `T` and `&T`.
 ///
 /// The child sees the end of its input when this is dropped.
 #[derive(Debug)]
@@ -146,17 +146,17 @@ impl ChildStdin {
     ///
     /// # Errors
     ///
-    /// What the system says: `BrokenPipe` if the child does not read any more.
+    /// The system's error: `BrokenPipe` if the child no longer reads.
     pub async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.pipe()?.io(Direction::Write, |mut pipe| pipe.write(bytes)).await?;
-        Ok(self.note(count, bytes))
+        Ok(self.report_short(count, bytes))
     }
 
     /// Writes all of the bytes.
     ///
     /// # Errors
     ///
-    /// What the system says: `BrokenPipe` if the child does not read any more.
+    /// The system's error: `BrokenPipe` if the child no longer reads.
     pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let count = self.write(bytes).await?;
@@ -165,11 +165,11 @@ impl ChildStdin {
         Ok(())
     }
 
-    /// The descriptor, blocking again and not the loop's any more.
+    /// The descriptor, which is blocking again and no longer registered with the loop.
     ///
     /// # Errors
     ///
-    /// What the system says; `BrokenPipe` if it was closed.
+    /// The system's error; `BrokenPipe` if it was closed.
     pub fn into_owned_fd(self) -> io::Result<OwnedFd> {
         self.pipe()?;
         let pipe = self.pipe.expect("just seen").into_inner();
@@ -177,8 +177,9 @@ impl ChildStdin {
         Ok(pipe.into())
     }
 
-    /// A write that could have been longer says that the pipe is full.
-    fn note(&self, count: usize, bytes: &[u8]) -> usize {
+    /// Tells the source if a write was shorter than it could have been, which means that the pipe is full. Returns
+    /// `count`.
+    fn report_short(&self, count: usize, bytes: &[u8]) -> usize {
         if let Some(pipe) = self.pipe.as_ref().filter(|_| count < bytes.len()) {
             pipe.fell_short(Direction::Write);
         }
@@ -189,14 +190,14 @@ impl ChildStdin {
 impl AsyncWrite for &ChildStdin {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = self.pipe()?.poll_io(cx, Direction::Write, |mut pipe| pipe.write(bytes));
-        written.map_ok(|count| self.note(count, bytes))
+        written.map_ok(|count| self.report_short(count, bytes))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(())) // What is written is in the pipe.
+        Poll::Ready(Ok(())) // Written bytes are in the pipe at once.
     }
 
-    /// Closes nothing, since others may write, too: drop the whole of it.
+    /// Closes nothing, because other tasks may write as well: to close the pipe, drop the `ChildStdin`.
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
@@ -211,14 +212,14 @@ impl AsyncWrite for ChildStdin {
         Pin::new(&mut &*self).poll_flush(cx)
     }
 
-    /// The child sees the end of its input.
+    /// Closes the pipe, so that the child sees the end of its input.
     fn poll_close(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.pipe = None;
         Poll::Ready(Ok(()))
     }
 }
 
-/// To be another child's `stdout` or `stderr`. It is blocking again.
+/// Becomes another child's `stdout` or `stderr`. It is blocking again.
 impl From<ChildStdin> for Stdio {
     fn from(input: ChildStdin) -> Stdio {
         Stdio::from(input.into_owned_fd().expect("a pipe that is open can be made blocking"))

@@ -1,22 +1,22 @@
-//! The process behind a `Child`: waiting for its end, and reaping children that no task waits for.
+//! The process of a `Child`: waiting for its end, and reaping children that no task waits for.
 //!
-//! Facts. A process that has ended stays in the kernel's table, as a zombie, until its parent has waited for
-//! it. Until then, and no longer, its number is its own: a signal sent later may hit a stranger. Linux gives
-//! a descriptor for a process that becomes readable when the process ends; elsewhere there is only `SIGCHLD`,
-//! which says that some child has ended, stopped or gone on. Descriptors can run out.
+//! Facts. A process that has ended stays in the kernel's table, as a zombie, until its parent has waited for it. Only
+//! until then does its number belong to it: a signal sent later may hit another process. Linux has a descriptor for a
+//! process, which becomes readable when the process ends. Elsewhere there is only `SIGCHLD`, which says that some child
+//! has ended, stopped or gone on. Descriptors can run out.
 //!
-//! What follows. To wait is to ask the kernel, to *watch* for a hint, and to ask again; only the answer counts.
-//! The watch is a pidfd if there can be one, `SIGCHLD` if there cannot, and the clock if there are no descriptors
-//! left at all. It begins with the first wait, so nothing can go wrong between the birth of a child and its
-//! being looked after.
+//! What follows. Waiting means asking the kernel, *watching* for a hint, and asking again; only the answer counts. The
+//! watch is a pidfd if possible, `SIGCHLD` if not, and the clock if no descriptor is left. It begins with the first
+//! wait, so there is no step after the start of a child that can fail and leave it without care.
 //!
-//! A process whose `Child` is dropped becomes an *orphan*: a task of the loop waits for it. Where there is no
-//! loop any more, it is put on a process-wide list that is gone through whenever a child is begun or let go. No thread is needed, and no zombie is left, but for those that end after the last
-//! of these moments; they go when the program ends.
+//! A process whose `Child` is dropped becomes an *orphan*: a task of the loop waits for it. If there is no loop any
+//! more, it is put on a list of the whole process. The list is searched whenever a child is started or dropped. This
+//! needs no thread and leaves no zombies, except children that end after the last of these moments. They go when the
+//! program ends.
 //!
-//! Invariants. A process is not signalled after it was reaped. What is on the list is not reaped by anybody else.
+//! Invariants. A process is not signalled after it was reaped. Nothing else reaps the processes on the list.
 //!
-//! What it does not know: how the process was started, and what it says.
+//! What it does not know: how the process was started, and what it writes.
 
 use std::fmt;
 use std::io;
@@ -35,8 +35,9 @@ use crate::time;
 
 /// A process that we have started.
 pub(crate) struct Process {
-    /// `None` only at the very end, when it is handed over to a reaper.
+    /// `None` only in the destructor, when the child has become an orphan.
     child: Option<Child>,
+    /// Set by the first wait that finds it running; `None` again when it has ended.
     watch: Option<Watch>,
     pub(crate) kill_on_drop: bool,
 }
@@ -55,7 +56,7 @@ impl Process {
         self.child.as_ref().expect("a process keeps its child until it is dropped").id()
     }
 
-    /// How it has ended, if it has; again and again the same.
+    /// How the process has ended; `None` if it has not. Returns the same when called again.
     pub(crate) fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         let status = self.child().try_wait()?;
         if status.is_some() {
@@ -64,7 +65,7 @@ impl Process {
         Ok(status)
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the process.
     pub(crate) async fn exited(&mut self) -> io::Result<ExitStatus> {
         spend_budget().await;
         loop {
@@ -73,7 +74,7 @@ impl Process {
             }
             let child = self.child.as_mut().expect("a process keeps its child until it is dropped");
             match &mut self.watch {
-                // Asked again at once: it may have ended before anybody watched.
+                // Ask again at once, because it may have ended before the watch began.
                 watch @ None => *watch = Some(Watch::new(child)),
                 #[cfg(target_os = "linux")]
                 Some(Watch::Descriptor(end)) => {
@@ -83,7 +84,7 @@ impl Process {
                 Some(Watch::Signal(signals)) => drop(signals.recv().await),
                 Some(Watch::Clock) => {
                     time::sleep(TICK).await;
-                    self.watch = None; // Perhaps there are descriptors again.
+                    self.watch = None; // There may be descriptors again.
                 }
             }
         }
@@ -93,7 +94,7 @@ impl Process {
         self.send(Signal::KILL)
     }
 
-    /// Sends a signal, unless it has ended.
+    /// Sends a signal, unless the process has ended.
     pub(crate) fn send(&mut self, signal: Signal) -> io::Result<()> {
         if self.try_wait()?.is_some() {
             return Ok(());
@@ -103,12 +104,12 @@ impl Process {
 }
 
 impl Drop for Process {
-    /// If it still runs, somebody else has to wait for it now.
+    /// A process that still runs becomes an orphan, so that it is waited for.
     fn drop(&mut self) {
         if self.kill_on_drop {
             let _ = self.kill();
         }
-        // An error says that it is not our child any more, so there is nothing to wait for.
+        // An error says that it is no longer our child, so there is nothing to wait for.
         if let Ok(None) = self.try_wait()
             && let Some(child) = self.child.take()
         {
@@ -126,12 +127,12 @@ impl fmt::Debug for Process {
 
 /// Where to look for a hint that a process has ended.
 enum Watch {
-    /// Readable when it has.
+    /// A pidfd, which becomes readable when the process ends.
     #[cfg(target_os = "linux")]
     Descriptor(AsyncFd<std::os::fd::OwnedFd>),
-    /// Comes when any child has.
+    /// `SIGCHLD`, which comes when any child ends. Used if there is no pidfd.
     Signal(Signals),
-    /// No hints: ask now and then.
+    /// No hints, because no descriptor is left: ask every `TICK`, and then look for descriptors again.
     Clock,
 }
 
@@ -156,20 +157,20 @@ impl Watch {
     }
 }
 
-/// A process that nobody waits for.
+/// A process whose `Child` is gone. Dropping it puts it on the list; `None` if a task waits for it.
 struct Orphan(Option<Child>);
 
 impl Orphan {
-    /// By mail: we may be in the middle of anything, such as a task that ends, whose locals a child of it would
-    /// inherit.
+    /// Sends the orphan to the loop through its inbox. A task must not be spawned here: we may be inside another task
+    /// that ends, and the new one would inherit its locals.
     fn find_reaper(self) {
         if let Some(context) = context::current() {
-            // Refused, it is dropped, which puts it on the list.
+            // If the inbox refuses it, it is dropped, which puts it on the list.
             drop(context.inbox.send(Box::new(move || self.reap())));
         }
     }
 
-    /// On the loop: has a task wait for it. A loop that ends is not kept from ending.
+    /// Runs on the loop: spawns a task that waits for the process. A loop that is ending is not delayed by it.
     fn reap(mut self) {
         let ending = context::current().is_none_or(|context| context.ending.get());
         let child = if ending { None } else { self.0.take() };
@@ -186,14 +187,14 @@ impl Drop for Orphan {
     }
 }
 
-/// Orphans that no loop cares for.
+/// Orphans without a loop.
 static LIST: Mutex<Vec<Child>> = Mutex::new(Vec::new());
 
 fn lock() -> MutexGuard<'static, Vec<Child>> {
     LIST.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Buries those on the list that have ended. (An error says that somebody else has.)
+/// Reaps the processes on the list that have ended. (An error says that other code has reaped one.)
 fn sweep() {
     lock().retain_mut(|child| matches!(child.try_wait(), Ok(None)));
 }

@@ -1,18 +1,18 @@
-//! Who in this process listens to which signal, and what a signal does when nobody does.
+//! How many listeners each signal has in this process, and what a signal does when it has none.
 //!
-//! Facts. A handler, once installed, stays. So after the last listener has gone, a Ctrl-C would do nothing at
-//! all, and a program that hangs in its clean-up could not be ended by it. To put the default back by hand would
-//! throw away the handlers of others, and turn deadly what was ignored on purpose, as `SIGHUP` under `nohup`.
+//! Facts. A handler, once installed, stays. So after the last listener has gone, a Ctrl-C would do nothing, and could
+//! not end a program that hangs in its cleanup. Restoring the default by hand would remove the handlers of other code.
+//! It would also make signals deadly that were ignored on purpose, such as `SIGHUP` under `nohup`.
 //!
-//! What follows. Before the first listener to a signal comes, we look at what the signal does. If that is the
-//! default, a handler is registered for good that does the default whenever the count of listeners is zero. If
-//! it was ignored, or somebody had a handler, nothing is added: it is ignored again, or the handler, which has
-//! been called all the while, goes on alone.
+//! What follows. Before the first listener for a signal comes, we look at what the signal does. If that is the default,
+//! we register a handler for good, which does the default whenever the count of listeners is zero. If the signal was
+//! ignored, or other code had a handler, nothing is added. After the last listener, the signal is ignored again, or the
+//! other handler, which was called all the time, goes on alone.
 //!
-//! What cannot be known. Only Linux tells a program what its signals do; elsewhere the default is assumed,
-//! except for `SIGPIPE`, which Rust's runtime ignores. Whoever registers a handler of their own with
-//! `signal-hook` after us shares the signal with the default. A real-time signal, of which no library knows the
-//! default, ends the process with the status 128 plus its number, as a shell reports it.
+//! What cannot be known. Only Linux tells a program what its signals do. Elsewhere we assume the default, except for
+//! `SIGPIPE`, which Rust's runtime ignores. If other code registers a handler with `signal-hook` after us, that handler
+//! and the default both run. No library knows the default of a real-time signal: it ends the process with the status
+//! 128 plus its number, as a shell reports it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -23,16 +23,16 @@ use signal_hook::consts::{SIGFPE, SIGILL, SIGKILL, SIGPIPE, SIGSEGV, SIGSTOP};
 use signal_hook::flag;
 use signal_hook::low_level::signal_name;
 
-/// Every signal that was ever listened to.
-static TABLE: Mutex<BTreeMap<i32, Entry>> = Mutex::new(BTreeMap::new());
+/// Every signal that has ever had a listener.
+static TABLE: Mutex<BTreeMap<i32, Listeners>> = Mutex::new(BTreeMap::new());
 
-struct Entry {
-    listeners: usize,
-    /// Read by the handler: the signal is to do what it does by default.
+struct Listeners {
+    count: usize,
+    /// Set while `count` is zero. The handler reads it: while it is set, the signal has its default effect.
     unheard: Arc<AtomicBool>,
 }
 
-/// A listener, for as long as this lives.
+/// Counts as a listener for a signal, for as long as this lives.
 pub(crate) struct Heard(i32);
 
 impl Heard {
@@ -41,34 +41,35 @@ impl Heard {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
         }
         let mut table = lock();
-        if let Some(entry) = table.get_mut(&signal) {
-            entry.listeners += 1;
-            entry.unheard.store(false, Ordering::SeqCst);
+        if let Some(listeners) = table.get_mut(&signal) {
+            listeners.count += 1;
+            listeners.unheard.store(false, Ordering::SeqCst);
             return Ok(Heard(signal));
         }
+        // The first listener ever: remember the default, if the signal has it.
         let unheard = Arc::default();
         if has_default(signal) {
             keep_default(signal, &unheard)?;
         }
-        table.insert(signal, Entry { listeners: 1, unheard });
+        table.insert(signal, Listeners { count: 1, unheard });
         Ok(Heard(signal))
     }
 }
 
 impl Drop for Heard {
     fn drop(&mut self) {
-        if let Some(entry) = lock().get_mut(&self.0) {
-            entry.listeners -= 1;
-            entry.unheard.store(entry.listeners == 0, Ordering::SeqCst);
+        if let Some(listeners) = lock().get_mut(&self.0) {
+            listeners.count -= 1;
+            listeners.unheard.store(listeners.count == 0, Ordering::SeqCst);
         }
     }
 }
 
-fn lock() -> MutexGuard<'static, BTreeMap<i32, Entry>> {
+fn lock() -> MutexGuard<'static, BTreeMap<i32, Listeners>> {
     TABLE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Has the handler do the default while the signal is unheard.
+/// Registers a handler that does the default while the signal is unheard.
 fn keep_default(signal: i32, unheard: &Arc<AtomicBool>) -> io::Result<()> {
     let unheard = Arc::clone(unheard);
     let registered = match signal_name(signal) {
@@ -78,7 +79,7 @@ fn keep_default(signal: i32, unheard: &Arc<AtomicBool>) -> io::Result<()> {
     registered.map(drop).map_err(|error| explain(signal, error))
 }
 
-/// Why the system has refused a handler for a signal.
+/// The error when the system has refused a handler for a signal, in words that name the signal.
 pub(crate) fn explain(signal: i32, error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::InvalidInput => io::Error::new(io::ErrorKind::InvalidInput, no_signal(signal)),
@@ -104,7 +105,7 @@ fn no_signal(signal: i32) -> String {
     format!("{signal} is not the number of a signal that this system lets a program catch")
 }
 
-/// Whether a signal does now what it does by default.
+/// Whether a signal has its default effect now.
 fn has_default(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let masks = ["SigIgn:", "SigCgt:"].map(|name| mask(&status, name));
@@ -114,7 +115,7 @@ fn has_default(signal: i32) -> bool {
     }
 }
 
-/// The number in a line such as `SigIgn: 0000000000001000`: the bit for signal 1 is the last.
+/// The number in a line such as `SigIgn: 0000000000001000`. The lowest bit stands for signal 1.
 fn mask(status: &str, name: &str) -> Option<u128> {
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     u128::from_str_radix(line.trim(), 16).ok()
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_listened_to_is_refused_with_a_reason() {
+    fn signals_that_cannot_be_listened_to_are_refused_with_a_reason() {
         for (signal, reason) in [
             (SIGKILL, "SIGKILL (9) cannot be listened to: the system lets no process catch it"),
             (0, "0 is not the number of a signal that this system lets a program catch"),

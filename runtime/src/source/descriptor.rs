@@ -1,10 +1,11 @@
 //! Any descriptor, made awaitable: what asyncio calls `add_reader`.
 //!
-//! Facts. A descriptor of the standard library is read and written by its own methods, which tell nobody what they have
-//! found. And some descriptors, of files on disk, `epoll` refuses: the kernel never makes anybody wait for them.
+//! Facts. A type of the standard library has its own methods to read and write, and they do not report to us what they
+//! found. And `epoll` refuses some descriptors, such as those of files on disk, because the kernel treats them as
+//! always ready.
 //!
-//! What follows. [`AsyncFd`] asks the kernel anew before it waits, so that it does not matter who has read; and what
-//! cannot be waited for counts as always ready.
+//! What follows. [`AsyncFd`] asks the kernel again each time before it waits, so it does not matter which code has
+//! read. Descriptors that cannot be waited for count as always ready.
 //!
 //! What it does not know: what the descriptor is.
 
@@ -23,9 +24,8 @@ use crate::core::reactor::Direction;
 
 /// A descriptor of any kind, registered with the running loop: what asyncio calls `add_reader`.
 ///
-/// The descriptor should be non-blocking, or every operation on it may block the whole loop. A file on
-/// disk, or `/dev/null`, of which `epoll` says that it cannot wait for it, counts as always ready: its
-/// operations run at once, as the kernel would have them.
+/// The descriptor should be non-blocking, or every operation on it may block the whole loop. `epoll` refuses a file on
+/// disk and `/dev/null`. They count as always ready, and their operations run at once, as the kernel treats them.
 ///
 /// ```
 /// use std::io::Read;
@@ -53,7 +53,7 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// # Errors
     ///
-    /// What the kernel says, for example `EMFILE` or `EBADF`.
+    /// The kernel's error, for example `EMFILE` or `EBADF`.
     ///
     /// # Panics
     ///
@@ -81,23 +81,22 @@ impl<T: AsFd> AsyncFd<T> {
         self.source.into_inner().0
     }
 
-    /// Waits until reading is worth a try. The kernel is asked anew each time (one system call), so the
-    /// descriptor may be read in any way.
+    /// Waits until reading is worth a try. This asks the kernel each time (one system call), so the descriptor may be
+    /// read in any way.
     ///
     /// # Errors
     ///
-    /// What the kernel says; or that the loop is gone.
+    /// The kernel's error; an error if the loop is gone.
     pub async fn readable(&self) -> io::Result<()> {
         self.ask_again(Direction::Read)?;
         self.source.readable().await
     }
 
-    /// Waits until writing is worth a try. The kernel is asked anew each time, as in
-    /// [`readable`](AsyncFd::readable).
+    /// Waits until writing is worth a try. This asks the kernel each time, as [`readable`](AsyncFd::readable) does.
     ///
     /// # Errors
     ///
-    /// What the kernel says; or that the loop is gone.
+    /// The kernel's error; an error if the loop is gone.
     pub async fn writable(&self) -> io::Result<()> {
         self.ask_again(Direction::Write)?;
         self.source.writable().await
@@ -108,11 +107,11 @@ impl<T: AsFd> AsyncFd<T> {
         self.source.ask_again(&mut SourceFd(&raw), direction)
     }
 
-    /// Tries `operation` until it says something else than `WouldBlock`, waiting in between.
+    /// Tries `operation` until it returns something other than `WouldBlock`, and waits in between.
     ///
     /// # Errors
     ///
-    /// The operation's.
+    /// The error of the operation.
     pub async fn io<R>(
         &self,
         direction: Direction,

@@ -1,12 +1,12 @@
-//! Nobody goes on before all are there.
+//! A point that no task passes before all have reached it.
 //!
-//! Contract. Of every `n` tasks that wait, the first `n - 1` wait for the last, which is the leader; then the barrier
-//! is ready for the next `n`. A task that is dropped while it waits has not been there: another has to come in its
-//! place, and nobody else is disturbed.
+//! Contract. Of every `n` tasks that wait, the first `n - 1` wait for the last, which is the leader. Then the barrier
+//! is ready for the next `n`. A task that is dropped while it waits does not count: another has to come in its place.
+//! The other waiting tasks do not notice.
 //!
 //! | method | cancel safe |
 //! |---|---|
-//! | `wait` | yes, in the sense above; once the last has come, all have been there, also those who are dropped then |
+//! | `wait` | yes, in the sense above; once the last task has come, all count, even if they are dropped then |
 
 use crate::waiting::WaitQueue;
 
@@ -27,17 +27,17 @@ pub struct Barrier {
 }
 
 impl Barrier {
-    /// A barrier for `parties` tasks. One for none is one for a single task: it lets everybody pass.
+    /// A barrier for `parties` tasks. With 0 or 1 parties, every task passes at once.
     pub const fn new(parties: usize) -> Barrier {
         Barrier { parties, queue: WaitQueue::new("barrier") }
     }
 
-    /// Waits for the others.
+    /// Waits for the other tasks.
     pub async fn wait(&self) -> BarrierWait {
         self.queue.wait((), || self.are_all_here().then_some(BarrierWait { leader: true }), |_| {}).await
     }
 
-    /// Called by one that is not in line yet. If it was the last, the others may go.
+    /// Called for a task that is not in line yet. If it is the last one, the others are called.
     fn are_all_here(&self) -> bool {
         let all = self.queue.len() + 1 >= self.parties;
         if all {
@@ -46,25 +46,25 @@ impl Barrier {
         all
     }
 
-    /// How many wait.
+    /// How many tasks wait.
     pub fn waiting(&self) -> usize {
         self.queue.len()
     }
 
-    /// How many it takes.
+    /// How many tasks the barrier waits for.
     pub fn parties(&self) -> usize {
         self.parties
     }
 }
 
-/// What [`Barrier::wait`] gives.
+/// What [`Barrier::wait`] returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BarrierWait {
     leader: bool,
 }
 
 impl BarrierWait {
-    /// True for the one that came last, in each round.
+    /// True for the task that came last in its round.
     pub fn is_leader(self) -> bool {
         self.leader
     }

@@ -1,14 +1,14 @@
-//! Waiting, under a lock, until what the lock protects has become what we need.
+//! Waiting, under a lock, until the value that the lock protects is as we need it.
 //!
-//! Facts. Between "is it so?" and "then I wait" nobody may change it, or the wake falls between the two. And between
-//! being woken and having the lock again, somebody else may have changed it back.
+//! Facts. Between testing the value and starting to wait, no other task may change it, or the wake-up is missed.
+//! Between being woken and having the lock again, another task may have changed it back.
 //!
-//! What follows. [`wait`](Condition::wait) joins the line *before* it lets go of the lock, and comes back with the
-//! lock; [`wait_while`](Condition::wait_while) asks again each time.
+//! What follows. [`wait`](Condition::wait) joins the line *before* it releases the lock, and returns with the lock.
+//! [`wait_while`](Condition::wait_while) tests the value again each time.
 //!
 //! | method | cancel safe |
 //! |---|---|
-//! | `wait`, `wait_while` | the lock is lost with the guard; a `notify_one` that had reached it goes to the next in line |
+//! | `wait`, `wait_while` | the lock is lost with the guard; a `notify_one` that had reached it goes to the next waiter |
 
 use crate::sync::mutex::MutexGuard;
 use crate::task::spend_budget;
@@ -39,14 +39,15 @@ use crate::waiting::WaitQueue;
 /// ```
 #[derive(Debug)]
 pub struct Condition {
-    /// Called with whether it was the only one.
+    /// The waiters. Each is called with true by `notify_one`, with false by `notify_all`.
     queue: WaitQueue<(), bool>,
 }
 
-/// A notification that has been received and is not used yet: dropped, it goes on to the next.
-struct Baton<'a>(Option<&'a Condition>);
+/// A `notify_one` that has reached a waiter which does not have the lock yet. If it is dropped, the next waiter gets
+/// the notification. `None` if there is nothing to pass on.
+struct PassOn<'a>(Option<&'a Condition>);
 
-impl Drop for Baton<'_> {
+impl Drop for PassOn<'_> {
     fn drop(&mut self) {
         if let Some(condition) = self.0 {
             condition.notify_one();
@@ -55,12 +56,12 @@ impl Drop for Baton<'_> {
 }
 
 impl Condition {
-    /// Nobody waits yet.
+    /// A new condition; no task waits.
     pub const fn new() -> Condition {
         Condition { queue: WaitQueue::new("condition") }
     }
 
-    /// Lets go of the lock, waits to be notified, and locks again.
+    /// Releases the lock, waits for a notification, and locks again.
     pub async fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         let mutex = guard.mutex;
         let missed = |called| {
@@ -72,18 +73,19 @@ impl Condition {
         let mut guard = Some(guard);
         let alone = std::future::poll_fn(|cx| {
             let poll = std::pin::Pin::new(&mut waiting).poll(cx);
-            // Only now, with our place in line, may others change what we wait for.
+            // We are in line, so no notification can be missed: now other tasks may have the lock.
             drop(guard.take());
             poll
         })
         .await;
-        let mut baton = Baton(alone.then_some(self));
+        // If we are dropped while we wait for the lock, the notification must not be lost.
+        let mut pass_on = PassOn(alone.then_some(self));
         let guard = mutex.lock().await;
-        baton.0 = None;
+        pass_on.0 = None;
         guard
     }
 
-    /// Waits for as long as `condition` is true of the protected value.
+    /// Waits for as long as `condition` returns true for the protected value.
     pub async fn wait_while<'a, T>(
         &self,
         mut guard: MutexGuard<'a, T>,
@@ -96,17 +98,17 @@ impl Condition {
         guard
     }
 
-    /// Wakes the first in line, if there is one; otherwise nothing happens.
+    /// Wakes the first waiter in line. If there is none, nothing happens.
     pub fn notify_one(&self) {
         self.queue.call(true);
     }
 
-    /// Wakes all who wait.
+    /// Wakes all waiters.
     pub fn notify_all(&self) {
         self.queue.call_all(false);
     }
 
-    /// How many wait.
+    /// How many tasks wait.
     pub fn waiting(&self) -> usize {
         self.queue.len()
     }

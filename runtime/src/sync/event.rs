@@ -1,11 +1,11 @@
 //! A flag to wait for.
 //!
-//! Contract. Who waits while the flag is clear goes on when it is set, also if it is cleared again before their
-//! turn comes. Who comes while it is set does not wait. To set is not to wait, so it is not `async`.
+//! Contract. A task that waits while the flag is clear goes on when it is set, even if it is cleared again before that
+//! task runs. A task that comes while the flag is set does not wait. `set` does not wait, so it is not `async`.
 //!
 //! | method | cancel safe |
 //! |---|---|
-//! | `wait` | yes: there is nothing to lose |
+//! | `wait` | yes: a dropped wait loses nothing |
 
 use std::cell::Cell;
 
@@ -25,11 +25,12 @@ use crate::waiting::WaitQueue;
 ///     assert!(!visitor.is_finished());
 ///     open.set();
 ///     visitor.await.unwrap();
-///     open.wait().await; // at once, until somebody calls `clear`
+///     open.wait().await; // at once, until `clear` is called
 /// });
 /// ```
 #[derive(Debug)]
 pub struct Event {
+    /// Set by `set`, cleared by `clear`.
     set: Cell<bool>,
     queue: WaitQueue,
 }
@@ -40,13 +41,13 @@ impl Event {
         Event { set: Cell::new(false), queue: WaitQueue::new("event") }
     }
 
-    /// Sets the flag: all who wait go on.
+    /// Sets the flag: all waiting tasks go on.
     pub fn set(&self) {
         self.set.set(true);
         self.queue.call_all(());
     }
 
-    /// Clears the flag: who comes from now on waits.
+    /// Clears the flag: tasks that come from now on wait.
     pub fn clear(&self) {
         self.set.set(false);
     }

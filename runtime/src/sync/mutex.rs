@@ -1,20 +1,20 @@
-//! A lock for what must stay as it is across an `.await`.
+//! A lock for a value that must not change across an `.await`.
 //!
-//! Facts. On one thread nothing runs between two lines that do not await: for those a `Cell` is enough. But between
-//! reading a balance and writing it back there may be an `.await`, and there anybody may run.
+//! Facts. On one thread nothing else runs between two lines that do not await: there a `Cell` is enough. But between
+//! reading a balance and writing it back there may be an `.await`, and there any other task may run.
 //!
-//! Contract. One holder at a time. Who waits first is next, and has the lock from the moment it is unlocked, so
-//! nobody can snatch it. The lock is released when the guard is dropped: by return, by panic or by cancelling. A
-//! panic does not poison it.
+//! Contract. One holder at a time. The first waiter in line is next, and owns the lock from the moment it is unlocked,
+//! so no other task can take it first. The lock is released when the guard is dropped: by return, by panic or by
+//! cancelling. A panic does not poison it.
 //!
-//! What is not promised. Two tasks that take two locks in opposite order wait for each other for ever; the
-//! [probe](crate::probe) tells who waits for what, and who holds it. And a future that stands in line has its turn also if
-//! nobody polls it any more, as when it is kept aside while another arm of a `select!` runs: then it has the lock and does
-//! not know it, and everybody waits for it. Drop what you do not poll.
+//! What is not promised. Two tasks that take two locks in opposite order wait for each other for ever. The
+//! [probe](crate::probe) tells which task waits for what, and which task holds it. A future in line gets the lock even
+//! if it is no longer polled, as when it is kept aside while another arm of a `select!` runs. Then it has the lock
+//! without knowing it, and all other tasks wait. Drop a future that you do not poll.
 //!
 //! | method | cancel safe |
 //! |---|---|
-//! | `lock` | yes: dropped, it has not locked; its turn is the next one's |
+//! | `lock` | yes: a dropped future does not hold the lock; the next waiter has its turn |
 
 use std::cell::{RefCell, RefMut};
 use std::fmt;
@@ -24,7 +24,7 @@ use std::task::{Context, Poll};
 
 use crate::sync::permits::{Held, Permits, Take};
 
-/// A value that one task at a time may use, also across `.await`s.
+/// A value that one task at a time can use, also across `.await`s.
 ///
 /// ```
 /// use std::{rc::Rc, time::Duration};
@@ -37,7 +37,7 @@ use crate::sync::permits::{Held, Permits, Take};
 ///     async move {
 ///         let mut balance = balance.lock().await;
 ///         let seen = *balance;
-///         sleep(Duration::from_millis(100)).await; // here others run, but without the lock
+///         sleep(Duration::from_millis(100)).await; // other tasks run here, but without the lock
 ///         *balance = seen + amount;
 ///     }
 /// };
@@ -55,15 +55,15 @@ impl<T> Mutex<T> {
         Mutex { permits: Permits::new(1, "mutex"), value: RefCell::new(value) }
     }
 
-    /// Waits until the lock is ours.
+    /// Waits for the lock.
     ///
-    /// A task that locks twice waits for itself, for ever.
+    /// A task that locks twice waits for itself for ever.
     #[inline]
     pub fn lock(&self) -> Lock<'_, T> {
         Lock { mutex: self, take: self.permits.take(1) }
     }
 
-    /// Locks if nobody holds the lock or waits for it.
+    /// Locks if no task holds the lock or waits for it.
     #[inline]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         self.permits.try_take(1).then(|| self.guard())
@@ -75,12 +75,12 @@ impl<T> Mutex<T> {
         MutexGuard { value: self.value.borrow_mut(), mutex: self, _held: held }
     }
 
-    /// Whether somebody holds it.
+    /// Whether the lock is held.
     pub fn is_locked(&self) -> bool {
         self.permits.free() == 0
     }
 
-    /// The value, without locking: there is nobody else who could.
+    /// The value. No lock is needed: `&mut self` proves that no other task uses it.
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
     }
@@ -99,7 +99,7 @@ impl<T: Default> Default for Mutex<T> {
 
 impl<T: fmt::Debug> fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Locked meanwhile: to print the value is foreign code.
+        // Locked while it is printed, because printing the value is foreign code.
         let guard = self.try_lock();
         let value: &dyn fmt::Debug = if let Some(guard) = &guard { guard } else { &format_args!("<locked>") };
         f.debug_struct("Mutex").field("value", value).finish_non_exhaustive()
@@ -131,7 +131,7 @@ impl<T> fmt::Debug for Lock<'_, T> {
 /// The lock is held until this is dropped.
 #[must_use = "a guard that is dropped at once has locked nothing"]
 pub struct MutexGuard<'a, T> {
-    // In this order: first the value is let go, then the lock.
+    // The fields are dropped in this order: first the borrow of the value ends, then the lock is released.
     value: RefMut<'a, T>,
     pub(crate) mutex: &'a Mutex<T>,
     _held: Held<'a>,

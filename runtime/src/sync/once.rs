@@ -1,13 +1,13 @@
-//! A value that is made once, by whoever needs it first.
+//! A value that is made once, by the first task that needs it.
 //!
-//! Contract. One initialiser runs at a time. If it fails, panics or is dropped, the next in line runs its own. Once
-//! the value is there, nobody waits.
+//! Contract. One initialiser runs at a time. If it fails, panics or is dropped, the next waiter in line runs its own.
+//! Once the value is there, no task waits.
 //!
 //! What is not promised. An initialiser that asks for its own cell waits for itself.
 //!
 //! | method | cancel safe |
 //! |---|---|
-//! | `get_or_init`, `get_or_try_init` | as the initialiser: it is dropped, and the next in line begins with its own |
+//! | `get_or_init`, `get_or_try_init` | as the initialiser: it is dropped, and the next waiter in line starts its own |
 
 use std::convert::Infallible;
 
@@ -26,6 +26,8 @@ use crate::task::spend_budget;
 #[derive(Debug)]
 pub struct OnceCell<T> {
     value: std::cell::OnceCell<T>,
+    /// A single permit: the task that has it runs its initialiser. Closed by `set`, when no task needs to wait any
+    /// more.
     line: Permits,
 }
 
@@ -40,42 +42,42 @@ impl<T> OnceCell<T> {
         self.value.get()
     }
 
-    /// Puts a value in, also while an initialiser runs: then that runs to its end, what it makes is dropped, and whatever
-    /// waits for it gets this value. (In tokio, `set` fails during an initialisation.)
+    /// Puts a value in, even while an initialiser runs. The initialiser then runs to its end, its value is dropped, and
+    /// the tasks that wait for it get this one. (In tokio, `set` fails during an initialisation.)
     ///
     /// # Errors
     ///
     /// The value comes back if there is one already.
     pub fn set(&self, value: T) -> Result<(), T> {
         self.value.set(value)?;
-        // Those who wait for an initialiser need not.
+        // Tasks that wait for an initialiser no longer have to.
         self.line.close();
         Ok(())
     }
 
-    /// The value, if need be made by `init`.
+    /// The value; if there is none yet, `init` makes it.
     pub async fn get_or_init(&self, init: impl AsyncFnOnce() -> T) -> &T {
         match self.get_or_try_init(async || Ok::<T, Infallible>(init().await)).await {
             Ok(value) => value,
         }
     }
 
-    /// The value, if need be made by `init`, which may fail; then the cell stays empty.
+    /// The value; if there is none yet, `init` makes it. If `init` fails, the cell stays empty.
     ///
     /// # Errors
     ///
-    /// What `init` says.
+    /// The error of `init`.
     pub async fn get_or_try_init<E>(&self, init: impl AsyncFnOnce() -> Result<T, E>) -> Result<&T, E> {
         if let Some(value) = self.value.get() {
             spend_budget().await;
             return Ok(value);
         }
-        // Not if the line is closed: then the value is there.
+        // `taken` is false if the line is closed; then `set` has put a value in.
         let taken = self.line.take(1).await;
         let _held = Held { permits: &self.line, n: usize::from(taken) };
         if self.value.get().is_none() {
             let value = init().await?;
-            // Full already only if somebody called `set` meanwhile: then that is the value.
+            // If `set` was called in the meantime, its value stays and ours is dropped.
             let _ = self.value.set(value);
         }
         Ok(self.value.get_or_init(|| unreachable!("the cell was filled above")))

@@ -1,12 +1,12 @@
-//! A number of permits, and a line for those who want some: what mutexes, semaphores and channels are made of.
+//! A number of permits, and a line of waiters for them: what mutexes, semaphores and channels are made of.
 //!
-//! Facts. A permit that comes back may go to the first in line, or to whoever asks next. If whoever asks next could
-//! have it, a waiter might wait for ever.
+//! Facts. A permit that comes back may go to the first waiter in line, or to the next task that asks. If the next task
+//! that asks could have it, a waiter might wait for ever.
 //!
-//! What follows. It goes to the first in line, *when it comes back*: when the waiter runs, the permit is its own
-//! already. Nobody overtakes; who asks for many is not starved by those who ask for one. A waiter that is dropped
-//! in between gives back what it had been given (invariant 13), and one that stood in the way of those behind it
-//! lets them through.
+//! What follows. A permit goes to the first waiter in line *when it comes back*: by the time that waiter runs, it owns
+//! the permit. No task overtakes, so a waiter that wants many permits is not starved by those that want one. A waiter
+//! that is dropped after it was given permits gives them back (invariant 13). One that is dropped in line lets the
+//! waiters after it move up, which it may have blocked by asking for many.
 //!
 //! What it does not know: what the permits are for.
 
@@ -16,22 +16,24 @@ use std::task::{Context, Poll};
 
 use crate::core::context;
 use crate::task;
-use crate::waiting::{Left, Ticket, WaitQueue};
+use crate::waiting::{Left, WaitKey, WaitQueue};
 
 #[derive(Debug)]
 pub(crate) struct Permits {
     free: Cell<usize>,
+    /// Set by `close`, never cleared. From then on a waiter gets only permits that are free at once.
     closed: Cell<bool>,
-    /// What each waits for, and whether it got that (or heard that there are no more).
+    /// The waiters. Each is called with true when it has been given what it wants, with false when the permits are
+    /// closed.
     queue: WaitQueue<Wanted, bool>,
 }
 
 /// What a waiter in the line wants.
 #[derive(Clone, Copy, Debug)]
 enum Wanted {
-    /// So many permits, which are its own when it is called.
+    /// This many permits; it owns them from the moment it is called.
     Permits(usize),
-    /// Word that there is a permit, which it then has to take.
+    /// Word that there is a permit. It gets none by being called, and has to take it then.
     Word,
 }
 
@@ -48,12 +50,12 @@ impl Permits {
         self.closed.get()
     }
 
-    /// How many wait.
+    /// How many waiters stand in line.
     pub(crate) fn waiting(&self) -> usize {
         self.queue.len()
     }
 
-    /// Takes `n`, if they are free and nobody waits.
+    /// Takes `n` permits, if they are free and no waiter stands in line.
     #[inline]
     pub(crate) fn try_take(&self, n: usize) -> bool {
         let free = self.free.get();
@@ -67,12 +69,13 @@ impl Permits {
         true
     }
 
-    /// Takes as many as there are, up to `n`, whoever waits: for permits that have ceased to mean anything.
+    /// Takes up to `n` permits, as many as are free, even if waiters stand in line. For permits that have lost their
+    /// meaning, such as one for a value that was taken back.
     pub(crate) fn write_off(&self, n: usize) {
         self.free.set(self.free.get().saturating_sub(n));
     }
 
-    /// Puts `n` back, or new ones in.
+    /// Gives `n` permits back, or adds new ones.
     #[inline]
     #[track_caller]
     pub(crate) fn give(&self, n: usize) {
@@ -85,7 +88,8 @@ impl Permits {
         }
     }
 
-    /// Gives the first in line what they wait for, for as long as there is enough.
+    /// Calls waiters from the front of the line for as long as there is enough for them. Stops at the first that has to
+    /// go on waiting.
     fn hand_out(&self) {
         while let Some(wanted) = self.queue.first() {
             let free = self.free.get();
@@ -99,77 +103,78 @@ impl Permits {
         }
     }
 
-    /// No more permits for those who wait, now or later.
+    /// Ends all waits, now and later: no waiter will be given a permit.
     pub(crate) fn close(&self) {
         self.closed.set(true);
         self.queue.call_all(false);
     }
 
-    /// Waits for `n`. False if the permits are closed and not so many are free.
+    /// Waits for `n` permits. False if the permits are closed and fewer than `n` are free.
     #[inline]
-    pub(crate) fn poll_take(&self, ticket: &mut Ticket, n: usize, cx: &mut Context<'_>) -> Poll<bool> {
-        if ticket.has_place() {
-            return self.poll_in_line(ticket, n, cx);
+    pub(crate) fn poll_take(&self, key: &mut WaitKey, n: usize, cx: &mut Context<'_>) -> Poll<bool> {
+        if key.is_set() {
+            return self.poll_in_line(key, n, cx);
         }
         if !context::try_spend() {
-            return self.poll_without_budget(ticket, n, cx);
+            return self.poll_without_budget(key, n, cx);
         }
-        if self.try_take(n) { Poll::Ready(true) } else { self.poll_in_line(ticket, n, cx) }
+        if self.try_take(n) { Poll::Ready(true) } else { self.poll_in_line(key, n, cx) }
     }
 
-    /// The same without counting it as an operation of the task.
-    pub(crate) fn poll_in_line(&self, ticket: &mut Ticket, n: usize, cx: &mut Context<'_>) -> Poll<bool> {
-        let poll = self.queue.poll_uncounted(ticket, Wanted::Permits(n), cx, || self.attempt(n));
-        self.note_holder(poll)
+    /// The same, without counting it as an operation of the task's budget.
+    pub(crate) fn poll_in_line(&self, key: &mut WaitKey, n: usize, cx: &mut Context<'_>) -> Poll<bool> {
+        let poll = self.queue.poll_uncounted(key, Wanted::Permits(n), cx, || self.attempt(n));
+        self.report_holder(poll)
     }
 
     /// The same for a task that has to give way: see [`WaitQueue::poll_without_budget`].
     #[cold]
     pub(crate) fn poll_without_budget(
         &self,
-        ticket: &mut Ticket,
+        key: &mut WaitKey,
         n: usize,
         cx: &mut Context<'_>,
     ) -> Poll<bool> {
-        let poll = self.queue.poll_without_budget(ticket, Wanted::Permits(n), cx, || self.attempt(n));
-        self.note_holder(poll)
+        let poll = self.queue.poll_without_budget(key, Wanted::Permits(n), cx, || self.attempt(n));
+        self.report_holder(poll)
     }
 
-    /// Waits until it is worth a try to take a permit, or there are no more, which is false. For a waiter that may vanish
-    /// without leaving the line: nothing is handed to it that would be lost, and those after it are called, too.
-    pub(crate) fn poll_word(&self, ticket: &mut Ticket, cx: &mut Context<'_>) -> Poll<bool> {
-        self.queue.poll_uncounted(ticket, Wanted::Word, cx, || {
+    /// Waits for word that a permit may be free; false if the permits are closed. For a waiter that may disappear
+    /// without leaving the line: it is handed nothing that could be lost, and the waiters after it are called as well.
+    pub(crate) fn poll_word(&self, key: &mut WaitKey, cx: &mut Context<'_>) -> Poll<bool> {
+        self.queue.poll_uncounted(key, Wanted::Word, cx, || {
             let open = !self.closed.get();
             (!open || (self.free.get() > 0 && self.queue.is_empty())).then_some(open)
         })
     }
 
-    /// Waits for word no more.
-    pub(crate) fn leave_word(&self, ticket: &mut Ticket) {
-        self.leave(ticket, 0);
+    /// Stops waiting for word.
+    pub(crate) fn leave_word(&self, key: &mut WaitKey) {
+        self.leave(key, 0);
     }
 
     fn attempt(&self, n: usize) -> Option<bool> {
         if self.try_take(n) { Some(true) } else { self.closed.get().then_some(false) }
     }
 
-    fn note_holder(&self, poll: Poll<bool>) -> Poll<bool> {
+    /// Tells the probe which task has the permits, if the poll has given them.
+    fn report_holder(&self, poll: Poll<bool>) -> Poll<bool> {
         if poll.is_ready() && context::is_watched() {
             self.queue.resource.holder.set(task::current());
         }
         poll
     }
 
-    /// Waits no more: what it had been given goes to the others.
+    /// Stops waiting: permits that had been given to this waiter go to the others.
     #[inline]
-    pub(crate) fn leave(&self, ticket: &mut Ticket, n: usize) {
-        if ticket.has_place() {
-            self.leave_line(ticket, n);
+    pub(crate) fn leave(&self, key: &mut WaitKey, n: usize) {
+        if key.is_set() {
+            self.leave_line(key, n);
         }
     }
 
-    fn leave_line(&self, ticket: &mut Ticket, n: usize) {
-        match self.queue.leave(ticket) {
+    fn leave_line(&self, key: &mut WaitKey, n: usize) {
+        match self.queue.leave(key) {
             Left::NeverCame | Left::Called(false) => {}
             Left::Called(true) => self.give(n),
             Left::Waited => self.hand_out(),
@@ -179,7 +184,7 @@ impl Permits {
     /// See [`poll_take`](Permits::poll_take).
     #[inline]
     pub(crate) fn take(&self, n: usize) -> Take<'_> {
-        Take { permits: self, n, ticket: Ticket::default() }
+        Take { permits: self, n, key: WaitKey::default() }
     }
 }
 
@@ -188,12 +193,12 @@ impl Permits {
 pub(crate) struct Take<'a> {
     permits: &'a Permits,
     n: usize,
-    ticket: Ticket,
+    key: WaitKey,
 }
 
 impl Take<'_> {
     pub(crate) fn is_in_line(&self) -> bool {
-        self.ticket.has_place()
+        self.key.is_set()
     }
 }
 
@@ -202,19 +207,19 @@ impl Future for Take<'_> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
-        let Take { permits, n, ticket } = &mut *self;
-        permits.poll_take(ticket, *n, cx)
+        let Take { permits, n, key } = &mut *self;
+        permits.poll_take(key, *n, cx)
     }
 }
 
 impl Drop for Take<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.permits.leave(&mut self.ticket, self.n);
+        self.permits.leave(&mut self.key, self.n);
     }
 }
 
-/// Permits that are held; they go back when this is dropped.
+/// Permits that are held. They go back when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Held<'a> {
     pub(crate) permits: &'a Permits,
@@ -225,7 +230,7 @@ impl Drop for Held<'_> {
     #[inline]
     fn drop(&mut self) {
         self.permits.queue.resource.holder.take();
-        // Saturates: this is no place to complain of one who has put in more than can be counted.
+        // Saturates, because a destructor must not panic. `give` is where adding too many permits panics.
         self.permits.free.set(self.permits.free.get().saturating_add(self.n));
         if !self.permits.queue.is_empty() {
             self.permits.hand_out();

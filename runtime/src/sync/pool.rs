@@ -1,17 +1,17 @@
-//! A few things that are dear to make, used by many in turn.
+//! A few things that are expensive to make and that many tasks use in turn.
 //!
-//! Facts. A connection takes a round trip or three to make, and the other side bears only so many.
+//! Facts. A connection takes one to three round trips to make, and the other side accepts a limited number.
 //!
-//! Contract. At most `max` exist at any time. Who checks one out gets the one that came back last (it is the warmest),
-//! or a new one if none is idle, or waits in line. A [`Pooled`] goes back when it is dropped, by return, panic or
-//! cancelling. One that fails its check or has been idle for too long is dropped and replaced.
+//! Contract. At most `max` items exist at any time. A task that checks one out gets the item that came back last (the
+//! warmest), or a new one if none is idle, or waits in line. A [`Pooled`] goes back when it is dropped, by return,
+//! panic or cancelling. An item that fails its check or has been idle for too long is dropped and replaced.
 //!
-//! What is not promised. Idle ones are looked at when somebody comes, not by a clock of their own. When all are idle for
-//! too long, they stay until somebody comes.
+//! What is not promised. Idle items are checked when a task asks for one, not by a timer. Items that have been idle for
+//! too long stay until then.
 //!
 //! | method | cancel safe |
 //! |---|---|
-//! | `checkout` | yes: the turn goes to the next; a connection that was being made is dropped with its future |
+//! | `checkout` | yes: the next waiter has its turn; a connection that was being made is dropped with its future |
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -28,7 +28,7 @@ use crate::sync::permits::{Held, Permits};
 type Make<C, E> = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<C, E>>>>>;
 type Check<C> = Box<dyn Fn(&mut C) -> bool>;
 
-/// Connections (or anything else) for many users, a few at a time.
+/// Connections (or anything else) that many tasks use, a few at a time.
 ///
 /// ```
 /// use std::{cell::Cell, rc::Rc};
@@ -51,12 +51,15 @@ type Check<C> = Box<dyn Fn(&mut C) -> bool>;
 /// assert_eq!(made.get(), 2);
 /// ```
 pub struct Pool<C, E = io::Error> {
-    shared: Rc<Shared<C, E>>,
+    stock: Rc<Stock<C, E>>,
 }
 
-struct Shared<C, E> {
+/// What the clones of a pool and its items share.
+struct Stock<C, E> {
+    /// One permit for each item that is not checked out.
     permits: Permits,
-    /// The last one to come back is the last of these; each with the time when it came, if that was on a loop.
+    /// The idle items; the one that came back last is at the end. Each with the time when it came back, if that was on
+    /// a loop.
     idle: RefCell<Vec<(C, Option<Moment>)>>,
     make: Make<C, E>,
     check: RefCell<Option<Rc<Check<C>>>>,
@@ -64,7 +67,7 @@ struct Shared<C, E> {
 }
 
 impl<C, E> Pool<C, E> {
-    /// A pool of at most `max`, made by `make` when they are needed.
+    /// A pool of at most `max` items. `make` makes them when they are needed.
     ///
     /// # Panics
     ///
@@ -75,74 +78,74 @@ impl<C, E> Pool<C, E> {
         F: Fn() -> Fut + 'static,
         Fut: Future<Output = Result<C, E>> + 'static,
     {
-        assert!(max > 0, "a Pool of at most zero could never give anything: let it have at least 1");
-        let shared = Shared {
+        assert!(max > 0, "a Pool of at most zero items could never give one: let it have at least 1");
+        let stock = Stock {
             permits: Permits::new(max, "pool"),
             idle: RefCell::default(),
             make: Box::new(move || Box::pin(make())),
             check: RefCell::default(),
             idle_timeout: Cell::new(NEVER),
         };
-        Pool { shared: Rc::new(shared) }
+        Pool { stock: Rc::new(stock) }
     }
 
-    /// Asks `check` about each idle one before it is used again; if it says no, that one is dropped.
+    /// Calls `check` with each idle item before it is used again. If it returns false, the item is dropped.
     #[must_use]
     pub fn check(self, check: impl Fn(&mut C) -> bool + 'static) -> Pool<C, E> {
-        let old = self.shared.check.replace(Some(Rc::new(Box::new(check))));
+        let old = self.stock.check.replace(Some(Rc::new(Box::new(check))));
         drop(old);
         self
     }
 
-    /// Does not use again what has been idle for longer than this, or came back on another loop, or outside of any: nobody
-    /// can say how long that is idle.
+    /// Drops an item instead of using it again if it has been idle for longer than this. The same happens to an item
+    /// that came back on another loop or outside a loop, because the time it has been idle is unknown.
     #[must_use]
     pub fn idle_timeout(self, timeout: Duration) -> Pool<C, E> {
-        self.shared.idle_timeout.set(saturating_nanos(timeout));
+        self.stock.idle_timeout.set(saturating_nanos(timeout));
         self
     }
 
-    /// Waits for one: an idle one, or a new one.
+    /// Waits for an item: an idle one, or a new one.
     ///
     /// # Errors
     ///
-    /// What making a new one says; the place is free again then.
+    /// The error of making a new item. Its place in the pool is free again then.
     ///
     /// # Panics
     ///
     /// Outside a loop.
     pub async fn checkout(&self) -> Result<Pooled<C, E>, E> {
-        let shared = &self.shared;
-        shared.permits.take(1).await;
-        let mut held = Held { permits: &shared.permits, n: 1 };
-        let item = match shared.warmest() {
+        let stock = &self.stock;
+        stock.permits.take(1).await;
+        let mut held = Held { permits: &stock.permits, n: 1 };
+        let item = match stock.warmest() {
             Some(item) => item,
-            None => (shared.make)().await?,
+            None => (stock.make)().await?,
         };
-        // From here on the place is the item's.
+        // From here on the permit belongs to the item, which gives it back when it is dropped.
         held.n = 0;
-        Ok(Pooled { item: Some(item), shared: Rc::clone(shared) })
+        Ok(Pooled { item: Some(item), stock: Rc::clone(stock) })
     }
 
-    /// How many are idle.
+    /// How many items are idle.
     pub fn idle(&self) -> usize {
-        self.shared.idle.borrow().len()
+        self.stock.idle.borrow().len()
     }
 
-    /// How many are neither in use nor about to be.
+    /// How many more items can be checked out at once, idle or new.
     pub fn available(&self) -> usize {
-        self.shared.permits.free()
+        self.stock.permits.free()
     }
 
-    /// How many wait for one.
+    /// How many tasks wait for an item.
     pub fn waiting(&self) -> usize {
-        self.shared.permits.waiting()
+        self.stock.permits.waiting()
     }
 }
 
 impl<C, E> Clone for Pool<C, E> {
     fn clone(&self) -> Pool<C, E> {
-        Pool { shared: Rc::clone(&self.shared) }
+        Pool { stock: Rc::clone(&self.stock) }
     }
 }
 
@@ -152,14 +155,14 @@ impl<C, E> fmt::Debug for Pool<C, E> {
     }
 }
 
-impl<C, E> Shared<C, E> {
-    /// An idle one that is still good. Those that are not are dropped, with nothing borrowed.
+impl<C, E> Stock<C, E> {
+    /// The idle item that came back last and is still good. Items that are not good are dropped, with nothing borrowed.
     fn warmest(&self) -> Option<C> {
         let now = context::with("Pool::checkout", |context| context.clock.moment());
         loop {
             let (mut item, came) = self.idle.borrow_mut().pop()?;
             let check = self.check.borrow().clone();
-            // Of one that came back elsewhere nobody knows for how long it has been idle.
+            // How long an item has been idle that came back on another loop is unknown: treat it as too long.
             let idle = came.and_then(|came| now.since(came)).unwrap_or(NEVER);
             if idle <= self.idle_timeout.get() && check.is_none_or(|check| check(&mut item)) {
                 return Some(item);
@@ -168,17 +171,18 @@ impl<C, E> Shared<C, E> {
     }
 }
 
-/// Something checked out of a [`Pool`]; it goes back when this is dropped.
+/// An item checked out of a [`Pool`]. It goes back when this is dropped.
 pub struct Pooled<C, E = io::Error> {
+    /// `None` once it was taken out for good.
     item: Option<C>,
-    shared: Rc<Shared<C, E>>,
+    stock: Rc<Stock<C, E>>,
 }
 
 impl<C, E> Pooled<C, E> {
-    /// Takes it out of the pool for good, because it is broken, say; a new one may be made in its place.
-    #[must_use = "to drop it is the usual thing to do with something broken: say `drop(pooled.take())`"]
+    /// Takes the item out of the pool for good, for example because it is broken. A new one may be made in its place.
+    #[must_use = "to drop a broken item, say so: `drop(pooled.take())`"]
     pub fn take(mut self) -> C {
-        self.item.take().expect("it is there until it is dropped or taken")
+        self.item.take().expect("the item is there until it is dropped or taken")
     }
 }
 
@@ -186,13 +190,13 @@ impl<C, E> Deref for Pooled<C, E> {
     type Target = C;
 
     fn deref(&self) -> &C {
-        self.item.as_ref().expect("it is there until it is dropped or taken")
+        self.item.as_ref().expect("the item is there until it is dropped or taken")
     }
 }
 
 impl<C, E> DerefMut for Pooled<C, E> {
     fn deref_mut(&mut self) -> &mut C {
-        self.item.as_mut().expect("it is there until it is dropped or taken")
+        self.item.as_mut().expect("the item is there until it is dropped or taken")
     }
 }
 
@@ -200,9 +204,9 @@ impl<C, E> Drop for Pooled<C, E> {
     fn drop(&mut self) {
         if let Some(item) = self.item.take() {
             let now = context::current().map(|context| context.clock.moment());
-            self.shared.idle.borrow_mut().push((item, now));
+            self.stock.idle.borrow_mut().push((item, now));
         }
-        self.shared.permits.give(1);
+        self.stock.permits.give(1);
     }
 }
 

@@ -1,18 +1,18 @@
-//! So many per second, and so many at once.
+//! A limit on how often something happens per second, and on how often it happens at once.
 //!
-//! Facts. A limit of ten per second is not kept by ten permits: ten quick requests give them back at once.
+//! Facts. Ten permits do not enforce a limit of ten per second: quick requests give them back at once.
 //!
-//! What follows. A bucket of tokens: it is full at first, holds `burst` of them, and gets a new one every
-//! `1 / per_second`. It is not filled by a timer: from what it lacked when it was last used, and the time since then, one
-//! can compute what is in it now.
+//! What follows. A bucket of tokens. It holds at most `burst` tokens, is full at first, and gets a new one every
+//! `1 / per_second` seconds. No timer fills it. What it holds now follows from what it lacked when it was last used,
+//! and from the time since then.
 //!
-//! Contract. In no stretch of time are there more than `burst` plus what that time brings. First come, first served.
-//! Exact under a virtual clock. The clocks of two runtimes cannot be compared: on another loop than before, the bucket is
-//! as full as it was left.
+//! Contract. In any period, at most `burst` tokens plus the tokens of that period are taken. First come, first served.
+//! Exact under a virtual clock. The clocks of two runtimes cannot be compared, so on another loop the bucket starts as
+//! full as it was left.
 //!
 //! | method | cancel safe |
 //! |---|---|
-//! | `acquire` | yes: the token is taken in the poll that returns |
+//! | `acquire` | yes: the poll that takes the token returns |
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::core::context;
 use crate::sync::permits::{Held, Permits};
 use crate::time;
 
-/// Lets so many per second pass.
+/// Lets a number of operations per second pass.
 ///
 /// ```
 /// use std::time::Duration;
@@ -39,13 +39,13 @@ use crate::time;
 /// ```
 #[derive(Debug)]
 pub struct RateLimiter {
-    /// How long it takes for a token to come.
+    /// The time between two new tokens.
     period: Nanos,
     burst: u32,
-    /// When the last token was taken, and how long the bucket needed then until it is full: longer than the clock can
-    /// count, if it is slow and large.
+    /// When the last token was taken, and the time that the bucket needed then to become full. A slow, large bucket may
+    /// need more time than the clock can count. `None` before the first token is taken.
     taken: Cell<Option<(Moment, u128)>>,
-    /// The first in line waits for the clock, the others for the first.
+    /// A single permit: the task that has it waits for the clock, the others wait for that task.
     line: Permits,
 }
 
@@ -63,7 +63,7 @@ impl RateLimiter {
             "a RateLimiter needs a rate above zero: how many per second may pass?"
         );
         assert!(burst > 0, "a RateLimiter with a burst of zero would let nothing pass: give it at least 1");
-        // Rounded up: rather too slow by a nanosecond than too fast. (Saturates.)
+        // Rounded up, to be too slow by a nanosecond rather than too fast. (The cast saturates.)
         let period = period.ceil() as Nanos;
         RateLimiter { period, burst, taken: Cell::new(None), line: Permits::new(1, "rate limiter") }
     }
@@ -81,7 +81,7 @@ impl RateLimiter {
         }
     }
 
-    /// Takes a token, if there is one and nobody waits.
+    /// Takes a token, if there is one and no task waits.
     ///
     /// # Panics
     ///
@@ -91,16 +91,17 @@ impl RateLimiter {
         self.line.free() == 1 && self.take().is_ok()
     }
 
-    /// Takes a token, or says how long it will be until there is one.
+    /// Takes a token, or returns the time until there is one.
     #[track_caller]
     fn take(&self) -> Result<(), Duration> {
         let now = context::with("RateLimiter", |context| context.clock.moment());
         let (then, lacked) = self.taken.get().unwrap_or((now, 0));
         let passed = now.since(then).unwrap_or_else(|| {
-            // On another loop, time counts from its first use here.
+            // On another loop than before: count the time from the first use here.
             self.taken.set(Some((now, lacked)));
             0
         });
+        // The bucket fills up with time, and lacks one token more when we have ours. It cannot lack more than it holds.
         let lacks = lacked.saturating_sub(passed.into()) + u128::from(self.period);
         let too_early = lacks.saturating_sub(self.depth());
         if too_early > 0 {
@@ -110,7 +111,7 @@ impl RateLimiter {
         Ok(())
     }
 
-    /// How long it takes to fill an empty bucket.
+    /// The time it takes to fill an empty bucket.
     fn depth(&self) -> u128 {
         u128::from(self.period) * u128::from(self.burst)
     }

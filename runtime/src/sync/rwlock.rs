@@ -1,17 +1,17 @@
-//! A lock for many who read or one who writes.
+//! A lock for many readers or one writer.
 //!
-//! Facts. A reader disturbs no other reader. If readers may always come in, a writer waits for ever.
+//! Facts. A reader disturbs no other reader. If readers could always come in, a writer would wait for ever.
 //!
-//! What follows. A reader takes one of very many permits, a writer takes all of them; the line is the same for both,
-//! so a writer that waits holds up the readers behind it, and has its turn.
+//! What follows. A reader takes one of very many permits, a writer takes all of them. Both stand in the same line, so
+//! the readers that come after a waiting writer wait for it, and it has its turn.
 //!
 //! Contract. As for [`Mutex`](crate::sync::Mutex): first come, first served; released on drop; no poison.
 //!
-//! What is not promised. A task that reads, and wants to read once more while a writer waits, waits for itself.
+//! What is not promised. A task that holds a read lock, and asks for another while a writer waits, waits for itself.
 //!
 //! | method | cancel safe |
 //! |---|---|
-//! | `read`, `write` | yes: dropped, it has not locked; those behind it move up |
+//! | `read`, `write` | yes: a dropped future does not hold the lock; the waiters after it move up |
 
 use std::cell::{Ref, RefCell, RefMut};
 use std::fmt;
@@ -19,10 +19,10 @@ use std::ops::{Deref, DerefMut};
 
 use crate::sync::permits::{Held, Permits};
 
-/// More readers than there is memory for.
+/// All permits of a lock: more than the number of readers that fit into memory.
 const ALL: usize = u32::MAX as usize;
 
-/// A value that many tasks may read or one may change, also across `.await`s.
+/// A value that many tasks can read or one task can change, also across `.await`s.
 ///
 /// ```
 /// roundel::run(async {
@@ -46,24 +46,24 @@ impl<T> RwLock<T> {
         RwLock { permits: Permits::new(ALL, "rwlock"), value: RefCell::new(value) }
     }
 
-    /// Waits until no writer is there, nor one that came before us.
+    /// Waits until no writer holds the lock, and none that came first waits for it.
     pub async fn read(&self) -> ReadGuard<'_, T> {
         self.permits.take(1).await;
         self.read_guard()
     }
 
-    /// Waits until nobody else is there.
+    /// Waits until no other task holds the lock.
     pub async fn write(&self) -> WriteGuard<'_, T> {
         self.permits.take(ALL).await;
         self.write_guard()
     }
 
-    /// Locks for reading if no writer is there or waits.
+    /// Locks for reading if no writer holds the lock and no task waits for it.
     pub fn try_read(&self) -> Option<ReadGuard<'_, T>> {
         self.permits.try_take(1).then(|| self.read_guard())
     }
 
-    /// Locks for writing if nobody is there or waits.
+    /// Locks for writing if no task holds the lock or waits for it.
     pub fn try_write(&self) -> Option<WriteGuard<'_, T>> {
         self.permits.try_take(ALL).then(|| self.write_guard())
     }
@@ -76,7 +76,7 @@ impl<T> RwLock<T> {
         WriteGuard { value: self.value.borrow_mut(), _held: Held { permits: &self.permits, n: ALL } }
     }
 
-    /// The value, without locking: there is nobody else who could.
+    /// The value. No lock is needed: `&mut self` proves that no other task uses it.
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
     }
@@ -95,7 +95,7 @@ impl<T: Default> Default for RwLock<T> {
 
 impl<T: fmt::Debug> fmt::Debug for RwLock<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Locked meanwhile: to print the value is foreign code.
+        // Locked while it is printed, because printing the value is foreign code.
         let guard = self.try_read();
         let value: &dyn fmt::Debug =
             if let Some(guard) = &guard { &**guard } else { &format_args!("<locked>") };
@@ -107,7 +107,7 @@ impl<T: fmt::Debug> fmt::Debug for RwLock<T> {
 #[must_use = "a guard that is dropped at once has locked nothing"]
 #[derive(Debug)]
 pub struct ReadGuard<'a, T> {
-    // In this order: first the value is let go, then the lock.
+    // The fields are dropped in this order: first the borrow of the value ends, then the lock is released.
     value: Ref<'a, T>,
     _held: Held<'a>,
 }

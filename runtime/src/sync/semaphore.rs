@@ -1,17 +1,17 @@
-//! At most so many at once.
+//! A limit on how many tasks do something at the same time.
 //!
 //! Facts. A thousand requests that start together exhaust the server, the descriptors, or both. N jobs of `t`
 //! seconds with K permits take `ceil(N / K) · t`.
 //!
-//! Contract. First come, first served, also for those who want several permits: nobody overtakes one that waits
-//! for more than is free. A permit goes back when it is dropped, however that comes about.
+//! Contract. First come, first served, also for tasks that want several permits: no task overtakes one that waits for
+//! more permits than are free. A permit goes back when it is dropped, whatever the reason.
 //!
-//! What is not promised. A semaphore limits how many, not how often: for that see
+//! What is not promised. A semaphore limits how many things happen at once, not how often they happen: for that see
 //! [`RateLimiter`](crate::sync::RateLimiter).
 //!
 //! | method | cancel safe |
 //! |---|---|
-//! | `acquire`, `acquire_many` | yes: dropped, it has no permit; one that was on its way to it goes to the next |
+//! | `acquire`, `acquire_many` | yes: a dropped future has no permit; a permit on its way to it goes to the next waiter |
 
 use std::cell::Cell;
 use std::fmt;
@@ -22,7 +22,7 @@ use crate::channel::Closed;
 use crate::core::context;
 use crate::sync::permits::{Held, Permits, Take};
 
-/// A number of permits, to be taken and given back.
+/// A number of permits that tasks take and give back.
 ///
 /// ```
 /// use std::{rc::Rc, time::Duration};
@@ -54,36 +54,36 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// If the semaphore is closed, or is closed meanwhile.
+    /// If the semaphore is closed, or is closed during the wait.
     #[inline]
     pub fn acquire(&self) -> Acquire<'_> {
         self.acquire_many(1)
     }
 
-    /// Waits for `n` permits, which come together.
+    /// Waits for `n` permits, which come all together.
     ///
     /// # Errors
     ///
-    /// If the semaphore is closed, or is closed meanwhile.
+    /// If the semaphore is closed, or is closed during the wait.
     #[inline]
     pub fn acquire_many(&self, n: usize) -> Acquire<'_> {
         Acquire { permits: &self.permits, n, take: self.permits.take(n) }
     }
 
-    /// Takes a permit if one is free and nobody waits.
+    /// Takes a permit if one is free and no task waits.
     ///
     /// # Errors
     ///
-    /// If not, or if the semaphore is closed.
+    /// If none is free, if a task waits, or if the semaphore is closed.
     pub fn try_acquire(&self) -> Result<Permit<'_>, TryAcquireError> {
         self.try_acquire_many(1)
     }
 
-    /// Takes `n` permits if they are free and nobody waits.
+    /// Takes `n` permits if they are free and no task waits.
     ///
     /// # Errors
     ///
-    /// If not, or if the semaphore is closed.
+    /// If fewer are free, if a task waits, or if the semaphore is closed.
     pub fn try_acquire_many(&self, n: usize) -> Result<Permit<'_>, TryAcquireError> {
         if self.permits.is_closed() {
             Err(TryAcquireError::Closed)
@@ -94,35 +94,35 @@ impl Semaphore {
         }
     }
 
-    /// Puts `n` more permits in.
+    /// Adds `n` permits.
     ///
     /// # Panics
     ///
-    /// If there would be more than `usize` can count.
+    /// If there would be more permits than `usize` can count.
     #[track_caller]
     pub fn add_permits(&self, n: usize) {
         self.permits.give(n);
     }
 
-    /// No more permits, for those who wait and those who come. Permits that are held stay good.
+    /// Closes the semaphore: every `acquire`, now waiting or made later, fails. Permits that are held stay valid.
     pub fn close(&self) {
         self.permits.close();
     }
 
-    /// Whether it is closed.
+    /// Whether the semaphore is closed.
     pub fn is_closed(&self) -> bool {
         self.permits.is_closed()
     }
 
     /// How many permits are free.
     ///
-    /// A waiter that wants several takes none of them before it gets all, so while it waits in line, those that are free count
+    /// A waiter that wants several permits takes none of them before it gets all. While it waits, the free ones count
     /// here, and yet [`try_acquire`](Semaphore::try_acquire) fails. (In tokio, such a waiter collects them one by one.)
     pub fn available(&self) -> usize {
         self.permits.free()
     }
 
-    /// How many wait.
+    /// How many tasks wait.
     pub fn waiting(&self) -> usize {
         self.permits.waiting()
     }
@@ -142,7 +142,7 @@ impl<'a> Future for Acquire<'a> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // Closed, it gives no permits, also if some are free; but one that was given before is good.
+        // A closed semaphore gives no permits, even if some are free. But a permit that was given before is valid.
         if self.permits.is_closed() && !self.take.is_in_line() {
             return context::spend(cx.waker()).map(|()| Err(Closed(())));
         }
@@ -152,7 +152,7 @@ impl<'a> Future for Acquire<'a> {
     }
 }
 
-/// A permit, or several; they go back when this is dropped.
+/// One or more permits. They go back when this is dropped.
 #[must_use = "a permit that is dropped at once permits nothing"]
 #[derive(Debug)]
 pub struct Permit<'a> {
@@ -165,7 +165,7 @@ impl Permit<'_> {
         self.held.n
     }
 
-    /// Never gives them back.
+    /// Never gives the permits back.
     pub fn forget(self) {
         std::mem::forget(self.held);
     }
@@ -175,7 +175,7 @@ impl Permit<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TryAcquireError {
-    /// All are taken, or others wait already.
+    /// Not enough permits are free, or other tasks are waiting.
     NoPermits,
     /// The semaphore is closed.
     Closed,
@@ -192,7 +192,7 @@ impl fmt::Display for TryAcquireError {
 
 impl std::error::Error for TryAcquireError {}
 
-/// A semaphore whose permits are given back by hand, and which notices if one is given back too often.
+/// A semaphore whose permits can be given back by hand. It notices if one is given back too often.
 ///
 /// ```
 /// use roundel::sync::BoundedSemaphore;
@@ -206,7 +206,7 @@ impl std::error::Error for TryAcquireError {}
 #[derive(Debug)]
 pub struct BoundedSemaphore {
     semaphore: Semaphore,
-    /// How many permits are out, to be given back by hand.
+    /// How many permits have been kept and are not given back yet.
     kept: Cell<usize>,
 }
 
@@ -220,16 +220,16 @@ impl BoundedSemaphore {
     ///
     /// # Errors
     ///
-    /// If the semaphore is closed, or is closed meanwhile.
+    /// If the semaphore is closed, or is closed during the wait.
     pub async fn acquire(&self) -> Result<BoundedPermit<'_>, Closed> {
         Ok(BoundedPermit { permit: self.semaphore.acquire().await?, kept: &self.kept })
     }
 
-    /// Takes a permit if one is free and nobody waits.
+    /// Takes a permit if one is free and no task waits.
     ///
     /// # Errors
     ///
-    /// If not, or if the semaphore is closed.
+    /// If none is free, if a task waits, or if the semaphore is closed.
     pub fn try_acquire(&self) -> Result<BoundedPermit<'_>, TryAcquireError> {
         Ok(BoundedPermit { permit: self.semaphore.try_acquire()?, kept: &self.kept })
     }
@@ -238,7 +238,7 @@ impl BoundedSemaphore {
     ///
     /// # Errors
     ///
-    /// If none is out.
+    /// If no permit is kept.
     pub fn release(&self) -> Result<(), OverRelease> {
         let kept = self.kept.get().checked_sub(1).ok_or(OverRelease(()))?;
         self.kept.set(kept);
@@ -246,7 +246,7 @@ impl BoundedSemaphore {
         Ok(())
     }
 
-    /// No more permits, for those who wait and those who come.
+    /// Closes the semaphore: every `acquire`, now waiting or made later, fails.
     pub fn close(&self) {
         self.semaphore.close();
     }
@@ -257,7 +257,7 @@ impl BoundedSemaphore {
     }
 }
 
-/// A permit of a [`BoundedSemaphore`]; it goes back when this is dropped, unless it is kept.
+/// A permit of a [`BoundedSemaphore`]. It goes back when this is dropped, unless it is kept.
 #[must_use = "a permit that is dropped at once permits nothing"]
 #[derive(Debug)]
 pub struct BoundedPermit<'a> {
@@ -266,20 +266,20 @@ pub struct BoundedPermit<'a> {
 }
 
 impl BoundedPermit<'_> {
-    /// Keeps the permit until somebody calls [`BoundedSemaphore::release`].
+    /// Keeps the permit until [`BoundedSemaphore::release`] gives it back.
     pub fn keep(self) {
         self.kept.set(self.kept.get() + 1);
         self.permit.forget();
     }
 }
 
-/// [`BoundedSemaphore::release`] was called when no permit was out.
+/// [`BoundedSemaphore::release`] was called when no permit was kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OverRelease(());
 
 impl fmt::Display for OverRelease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a permit was given back that nobody had kept: `release` was called too often")
+        f.write_str("no permit was kept that could be given back: `release` was called too often")
     }
 }
 

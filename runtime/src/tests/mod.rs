@@ -1,18 +1,18 @@
 //! Tests from the inside: each part against a model that is too simple to be wrong.
 //!
-//! The tests in `runtime/tests` see what every user sees. Those in this directory need what only this crate sees:
-//! the queue, the heap, the executor without its loop, the other waker.
+//! The tests in `runtime/tests` use the public interface. Those in this directory need parts that only this crate can
+//! reach: the queue, the heap, the executor without its loop, and a second kind of waker.
 //!
 //! | file | what is compared | with what |
 //! |---|---|---|
 //! | `timers` | the heap of timers | a sorted list |
-//! | `slots` | the queue of ready tasks | a list of those that live and were woken |
-//! | `tasks` | every short life of one task or two | the rules of a life, written down once more |
-//! | `waiters` | those who wait for a source | a list of them |
+//! | `slots` | the queue of ready tasks | a list of the tasks that live and were woken |
+//! | `tasks` | every short life of one or two tasks | the rules of a life, written a second time |
+//! | `waiters` | the waiters of a source | a list of them |
 //! | `oracle` | programs that run with number wakers | the same programs with `Arc<impl Wake>` |
 //!
-//! Everything random comes from a fixed seed, so a test that passes passes again, and one that fails can be
-//! looked at. Under Miri, where everything is slow, there are fewer cases of everything.
+//! All random choices come from a fixed seed, so a test that passes will pass again, and one that fails can be
+//! examined. Under Miri, which is slow, there are fewer cases.
 
 mod oracle;
 mod slots;
@@ -28,7 +28,7 @@ use proptest::test_runner::{Config, RngSeed, TestRunner};
 use crate::core::id::TaskId;
 use crate::core::probe::{Event, Resource};
 
-/// So many cases; more in a release build, where they are cheap, and few under Miri, where nothing is.
+/// The number of cases: `many`, more in a release build, where they are cheap, and few under Miri, where they are not.
 pub(crate) const fn cases(many: u32) -> u32 {
     if cfg!(miri) {
         4
@@ -39,7 +39,7 @@ pub(crate) const fn cases(many: u32) -> u32 {
     }
 }
 
-/// Tries `test` with so many values of `strategy`; the smallest that fails is shown.
+/// Runs `test` with `many` values of `strategy`; the smallest one that fails is shown.
 pub(crate) fn property<S: Strategy>(many: u32, strategy: S, test: impl Fn(S::Value)) {
     let (cases, rng_seed) = (cases(many), RngSeed::Fixed(0x5eed));
     let config = Config { cases, rng_seed, failure_persistence: None, ..Config::default() };
@@ -52,9 +52,9 @@ pub(crate) fn property<S: Strategy>(many: u32, strategy: S, test: impl Fn(S::Val
     }
 }
 
-/// A random number from which choices are taken, one after the other, until it is used up and all that is left to
-/// choose is the first. Programs are lists of such words: to make and to shrink a number costs proptest a tenth of
-/// what a tree of its own choices does, and in a debug build or under Miri that was most of the time.
+/// A random number from which choices are taken one after the other. When it is used up, every further choice is the
+/// first. Programs are lists of such words. Making and shrinking a number costs proptest a tenth of what a tree of
+/// choices costs, and in a debug build or under Miri that was most of the time.
 pub(crate) struct Word(u64);
 
 impl Word {
@@ -62,20 +62,20 @@ impl Word {
         Word(word)
     }
 
-    /// One of so many.
+    /// One of this many choices.
     pub(crate) fn take(&mut self, choices: u64) -> u64 {
         let choice = self.0 % choices;
         self.0 /= choices;
         choice
     }
 
-    /// Any of those that there will be: they are counted when the time comes.
+    /// An index into a list whose length is not known yet; the user takes it modulo the length.
     pub(crate) fn which(&mut self) -> usize {
         self.take(1 << 12) as usize
     }
 }
 
-/// A small random number generator (xorshift64*), for where a strategy would be too slow.
+/// A small random number generator (xorshift64*), used where a strategy would be too slow.
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -92,28 +92,30 @@ impl Random {
     }
 }
 
-/// What every run of every program has to obey, as far as the probe can tell.
+/// The laws that every run of every program has to obey, as far as the probe's events show it.
 #[derive(Default)]
 struct Laws {
     queued: HashSet<TaskId>,
     over: HashSet<TaskId>,
-    /// For each timer that was waited for, who waits; nobody, when that is over.
+    /// For each timer that was waited for, the task that waits; `None` when its wait is over.
     sleepers: HashMap<u64, Option<TaskId>>,
-    /// Those whose timers have fired and who were not woken yet.
+    /// The tasks whose timers have fired and that have not been woken yet.
     due: VecDeque<TaskId>,
 }
 
 impl Laws {
-    /// A task is in the queue at most once (invariant 1), it is polled only if it was in the queue, and when it
-    /// is over it is neither queued nor polled.
+    /// A task is in the queue at most once (invariant 1), and is polled only if it was in the queue. When it is over, it
+    /// is neither queued nor polled.
     fn queue(&mut self, event: Event) {
         match event {
-            Event::Spawn { task, .. } => assert!(self.queued.insert(task), "{task} came to be twice"),
+            Event::Spawn { task, .. } => assert!(self.queued.insert(task), "{task} was spawned twice"),
             Event::Wake { task, .. } => {
                 assert!(!self.over.contains(&task), "{task} was queued although it is over");
                 assert!(self.queued.insert(task), "{task} was queued twice");
             }
-            Event::PollBegin { task } => assert!(self.queued.remove(&task), "{task} was polled unasked"),
+            Event::PollBegin { task } => {
+                assert!(self.queued.remove(&task), "{task} was polled without being queued");
+            }
             Event::Done { task, .. } => {
                 assert!(self.over.insert(task), "{task} ended twice");
                 self.queued.remove(&task);
@@ -122,7 +124,7 @@ impl Laws {
         }
     }
 
-    /// A timer fires only while somebody waits for it, and those whose timers fire are woken in that order.
+    /// A timer fires only while a task waits for it, and the tasks are woken in the order in which their timers fire.
     fn timers(&mut self, event: Event) {
         match event {
             Event::WaitOn { task, on: Resource::Timer(timer), .. } => {
@@ -130,12 +132,12 @@ impl Laws {
             }
             Event::WaitDone { on: Resource::Timer(timer), .. } => drop(self.sleepers.insert(timer, None)),
             Event::TimerFired { timer } => {
-                // Nobody waits for the shutdown's own, which limits its waits.
+                // The shutdown has a timer of its own, which limits its waits. No task waits for that one.
                 if let Some(sleeper) = self.sleepers.get(&timer) {
-                    self.due.push_back(sleeper.expect("nobody waits any more"));
+                    self.due.push_back(sleeper.expect("a task still waits"));
                 }
             }
-            // Nobody's wake comes from the timers; who was queued already is not woken again.
+            // A wake without an author comes from the timers. A task that was already queued is not woken again.
             Event::Wake { task, by: None } => {
                 let first = self.due.iter().position(|due| !self.queued.contains(due));
                 assert_eq!(first.map(|first| self.due[first]), Some(task), "woken out of turn");
@@ -147,7 +149,7 @@ impl Laws {
     }
 }
 
-/// For programs to which nobody wakes but tasks and timers: no other threads, no I/O.
+/// For programs in which only tasks and timers wake tasks: no other threads, no I/O.
 pub(crate) fn assert_lawful(events: &[Event]) {
     let mut laws = Laws::default();
     for event in events {

@@ -1,19 +1,19 @@
 //! Number wakers against the textbook's `Arc<impl Wake>`: the same programs have to take the same course.
 //!
-//! What a waker is made of must not matter to anybody. So random programs are run twice, each on a fresh runtime
-//! with virtual time: once as they would run anywhere, and once with every waker of the loop being an allocation
-//! with a reference count, as safe Rust has it. Compared are the *trace* (which task did what, at which virtual
-//! time, and what came of it; which future and which output was dropped when) and the loop's own account of it
-//! to the probe, event by event. Half of the programs run with a shuffled queue, which makes the course depend
-//! on every single wake: one too many, and the dice fall differently.
+//! No program may depend on what a waker is made of. So random programs are run twice, each time on a fresh runtime
+//! with virtual time. The first run uses our wakers. In the second, every waker of the loop is an allocation with a
+//! reference count, as in safe Rust. The test compares two things. The *trace* says which task did what, at which
+//! virtual time, and with which result; and which future and which output was dropped when. The events of the probe are
+//! compared one by one. Half of the programs run with a shuffled queue, so that their course depends on every single
+//! wake: one wake too many changes all later random choices.
 //!
-//! The two take different paths inside: a number is kept as a number by whoever awaits a task, and woken without
-//! calling anybody; a foreign waker is cloned, kept among the extras and called. Yet even the order of the events
-//! has to be the same. Only what a number means may differ: two runtimes that follow one another have the same
-//! number but other serials, so they are counted from the first one.
+//! The two kinds take different paths inside. A number is kept as a number, and woken without calling other code; a
+//! foreign waker is cloned, kept among the extras and called. Yet even the order of the events has to be the same. Only
+//! the meaning of a number may differ: two runtimes that follow each other have the same number but other serials, so
+//! serials are counted from the first one.
 //!
-//! By the way each run is checked for what holds of all programs: the laws of the queue (`assert_lawful`), and
-//! that every future and every output that came to be was dropped, once, by the end of it all.
+//! Each run is also checked against what holds for all programs: the laws of the queue (`assert_lawful`), and that
+//! every future and every output was dropped once by the end.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -42,9 +42,9 @@ use crate::time;
 /// How many handles and wakers the tasks of a program share.
 const SHARED: usize = 3;
 /// How many tasks a program may have.
-const CROWD: u32 = 30;
+const MOST_TASKS: u32 = 30;
 
-/// A place among the shared handles or wakers, or a script; modulo how many there are.
+/// A place among the shared handles or wakers, or a script; taken modulo their number.
 type Which = usize;
 
 /// One step of a task.
@@ -54,18 +54,18 @@ enum Step {
     Spawn(Which, Which),
     Yield,
     Sleep(u64),
-    /// Shares a waker, and gives way until anybody wakes it.
+    /// Shares its waker, and gives way until another task wakes it.
     Park(Which),
     Wake(Which),
     /// Wakes, and leaves the waker for others: it may be used long after its task is gone.
     WakeByRef(Which),
-    /// Any task, also itself.
+    /// Cancels any task, possibly itself.
     Cancel(Which),
     Detach(Which),
     Join(Which),
-    /// Polls a handle once and puts it back: somebody else may await it next.
+    /// Polls a handle once and puts it back: another task may await it next.
     Glance(Which),
-    /// Awaits a task for so long.
+    /// Awaits a task with a timeout.
     JoinWithin(Which, u64),
     Panic,
     /// Does this when the future is dropped.
@@ -88,7 +88,7 @@ struct Program {
     seed: Option<u64>,
 }
 
-/// What happened, in whose name, and when; after the end of the loop there is no time.
+/// What happened, to which task, and when. After the end of the loop there is no time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Entry {
     label: u32,
@@ -100,7 +100,7 @@ struct Entry {
 enum What {
     Begins,
     Does(usize),
-    /// What came of it.
+    /// The result of the last step.
     Sees(Found),
     Returns,
     FutureDropped,
@@ -128,23 +128,23 @@ struct World {
 }
 
 /// What a task returns: its label.
-struct Output(Mourner);
+struct Output(DropRecord);
 
-/// Says when it is dropped, and in whose name.
-struct Mourner {
+/// Records when it is dropped, under the label of a task.
+struct DropRecord {
     world: Rc<World>,
     label: u32,
     what: What,
 }
 
-impl Drop for Mourner {
+impl Drop for DropRecord {
     fn drop(&mut self) {
-        self.world.note(self.label, self.what);
+        self.world.record(self.label, self.what);
     }
 }
 
-/// A wish of a task for the time when its future is dropped.
-struct Will {
+/// A step that a task does when its future is dropped.
+struct AtDrop {
     world: Rc<World>,
     label: u32,
     script: usize,
@@ -152,9 +152,9 @@ struct Will {
     last: Last,
 }
 
-impl Drop for Will {
+impl Drop for AtDrop {
     fn drop(&mut self) {
-        self.world.note(self.label, What::Last(self.step));
+        self.world.record(self.label, What::Last(self.step));
         match self.last {
             Last::Wake(which) => self.world.wake(which),
             Last::Spawn(script, place) => self.world.spawn(self.script, script, place),
@@ -178,13 +178,13 @@ impl World {
         })
     }
 
-    fn note(&self, label: u32, what: What) {
+    fn record(&self, label: u32, what: What) {
         let at = context::current().map(|context| context.clock.now());
         self.trace.borrow_mut().push(Entry { label, what, at });
     }
 
-    // Whatever is taken out of a cell is woken, cancelled or dropped when the cell is free again: the world
-    // itself has to keep invariant 4.
+    // Wakers and handles are taken out of their cells before they are woken, cancelled or dropped: this test has to
+    // keep invariant 4, too.
 
     fn wake(&self, which: Which) {
         let waker = self.wakers[which % SHARED].take();
@@ -200,7 +200,7 @@ impl World {
         self.handles[which % SHARED].take()
     }
 
-    /// If the place is taken meanwhile, its holder has to go: it is detached.
+    /// If another handle has come to this place in the meantime, it is dropped, which detaches its task.
     fn put_handle(&self, which: Which, handle: JoinHandle<Output>) {
         let before = self.handles[which % SHARED].replace(Some(handle));
         drop(before);
@@ -213,10 +213,10 @@ impl World {
         }
     }
 
-    /// Spawns a script that comes later than `mine`, so that there is an end to it.
+    /// Spawns a script that comes later than `mine`, so that the program ends.
     fn spawn(self: &Rc<World>, mine: usize, script: Which, place: Which) {
         let later = self.scripts.len() - mine - 1;
-        if later > 0 && self.labels.get() < CROWD {
+        if later > 0 && self.labels.get() < MOST_TASKS {
             let handle = self.spawn_script(mine + 1 + script % later);
             self.put_handle(place, handle);
         }
@@ -225,25 +225,25 @@ impl World {
     fn spawn_script(self: &Rc<World>, script: usize) -> JoinHandle<Output> {
         let label = self.labels.get();
         self.labels.set(label + 1);
-        let wills = Rc::default();
-        let life = Box::pin(live(Rc::clone(self), label, script, Rc::clone(&wills)));
-        spawn(Play { life, _mourner: self.mourner(label, What::FutureDropped), _wills: wills })
+        let at_drop = Rc::default();
+        let life = Box::pin(live(Rc::clone(self), label, script, Rc::clone(&at_drop)));
+        spawn(Recorded { life, _dropped: self.drop_record(label, What::FutureDropped), _at_drop: at_drop })
     }
 
-    fn mourner(self: &Rc<World>, label: u32, what: What) -> Mourner {
-        Mourner { world: Rc::clone(self), label, what }
+    fn drop_record(self: &Rc<World>, label: u32, what: What) -> DropRecord {
+        DropRecord { world: Rc::clone(self), label, what }
     }
 }
 
-/// The future of a task. The wills are its own, not its inner future's: if they were, and one of them panicked
-/// when the inner future returns, then the language would forget the output, and the loop could not drop it.
-struct Play {
+/// The future of a task. It owns the steps that are done at its drop; its inner future does not. Otherwise, if one of
+/// them panicked when the inner future returns, the language would forget the output, and the loop could not drop it.
+struct Recorded {
     life: Pin<Box<dyn Future<Output = Output>>>,
-    _mourner: Mourner,
-    _wills: Rc<RefCell<Vec<Will>>>,
+    _dropped: DropRecord,
+    _at_drop: Rc<RefCell<Vec<AtDrop>>>,
 }
 
-impl Future for Play {
+impl Future for Recorded {
     type Output = Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Output> {
@@ -251,29 +251,30 @@ impl Future for Play {
     }
 }
 
-async fn live(world: Rc<World>, label: u32, script: usize, wills: Rc<RefCell<Vec<Will>>>) -> Output {
-    world.note(label, What::Begins);
+async fn live(world: Rc<World>, label: u32, script: usize, at_drop: Rc<RefCell<Vec<AtDrop>>>) -> Output {
+    world.record(label, What::Begins);
     for (number, step) in world.scripts[script].iter().enumerate() {
-        world.note(label, What::Does(number));
+        world.record(label, What::Does(number));
+        // Some steps need the task itself; `perform` does the others.
         match *step {
             Step::AtLast(last) => {
                 let world = Rc::clone(&world);
-                wills.borrow_mut().push(Will { world, label, script, step: number, last });
+                at_drop.borrow_mut().push(AtDrop { world, label, script, step: number, last });
             }
             Step::Spawn(child, place) => world.spawn(script, child, place),
             Step::Panic => resume_unwind(Box::new(label)),
             step => {
                 if let Some(found) = perform(&world, step).await {
-                    world.note(label, What::Sees(found));
+                    world.record(label, What::Sees(found));
                 }
             }
         }
     }
-    world.note(label, What::Returns);
-    Output(world.mourner(label, What::OutputDropped))
+    world.record(label, What::Returns);
+    Output(world.drop_record(label, What::OutputDropped))
 }
 
-/// The steps that need nothing of their task.
+/// Does the steps that need nothing of their task.
 async fn perform(world: &Rc<World>, step: Step) -> Option<Found> {
     match step {
         Step::Yield => yield_now().await,
@@ -304,7 +305,7 @@ async fn park(world: &World, which: Which) {
     .await;
 }
 
-/// The handle, unless it is missing or the task's own, which it may not await.
+/// The handle, unless it is missing or belongs to the running task, which must not await itself.
 fn take_other(world: &World, which: Which) -> Result<JoinHandle<Output>, Found> {
     let handle = world.take_handle(which).ok_or(Found::Nothing)?;
     if Some(handle.id()) == context::current().and_then(|context| context.executor.running()) {
@@ -360,7 +361,7 @@ fn found(result: Result<Output, JoinError>) -> Found {
     }
 }
 
-/// All that can be said of a run.
+/// Everything that a run has recorded.
 struct Run {
     trace: Vec<Entry>,
     events: Vec<Event>,
@@ -379,24 +380,24 @@ fn run(program: &Program) -> Run {
     let world = World::new(&program.scripts);
     runtime.block_on(async {
         let first = world.spawn_script(0);
-        // A program may come to a standstill; then time passes quickly.
+        // A program may get stuck; then virtual time passes quickly.
         let ended = time::timeout(Duration::from_secs(1000), first).await;
-        world.note(u32::MAX, What::Sees(ended.map_or(Found::NotYet, found)));
+        world.record(u32::MAX, What::Sees(ended.map_or(Found::NotYet, found)));
         time::sleep(Duration::from_millis(20)).await;
     });
     drop(runtime);
-    // Whoever is awake after the end of the world wakes nobody.
+    // Wakers that are used after the end of the runtime wake no task.
     (0..SHARED).for_each(|which| world.wake_by_ref(which));
     (0..SHARED).for_each(|which| drop(world.take_handle(which)));
     (0..SHARED).for_each(|which| world.wake(which));
     let run = Run { trace: world.trace.take(), events: normal(&events.borrow()) };
-    assert_eq!(Rc::strong_count(&world), 1, "somebody lives on");
+    assert_eq!(Rc::strong_count(&world), 1, "a task lives on");
     assert_lawful(&run.events);
     assert_conserved(&run.trace, world.labels.get());
     run
 }
 
-/// Each future that came to be was dropped once, with its runtime at the latest, and each output was dropped once.
+/// Each future was dropped once, with its runtime at the latest, and each output was dropped once.
 fn assert_conserved(trace: &[Entry], tasks: u32) {
     let count = |label, what| trace.iter().filter(|entry| entry.label == label && entry.what == what).count();
     for label in 0..tasks {
@@ -408,9 +409,10 @@ fn assert_conserved(trace: &[Entry], tasks: u32) {
     assert_eq!(trace.iter().find(late), None, "a future outlived its runtime");
 }
 
-/// The same events as a runtime would have told that had the number 0 and began with the serial 1.
+/// The same events, with the numbers of a runtime that has the number 0 and begins with the serial 1.
 fn normal(events: &[Event]) -> Vec<Event> {
     let Some(Event::Spawn { task: first, .. }) = events.first() else { return Vec::new() };
+    // Shift the serials so that the first task has serial 1.
     let shift = MAX_SERIAL - first.serial();
     let id = |task: TaskId| TaskId::new(0, (task.serial() + shift) % MAX_SERIAL + 1, task.slot());
     let resource = |on| if let Resource::Task(task) = on { Resource::Task(id(task)) } else { on };
@@ -430,7 +432,7 @@ fn normal(events: &[Event]) -> Vec<Event> {
     events.iter().map(normal).collect()
 }
 
-/// Runs a program with wakers of the other make. A panic waits until they are switched off again.
+/// Runs a program with wakers of the other kind. A panic is held back until they are switched off again.
 fn run_with_oracle(program: &Program) -> Run {
     let run = waker::oracle::with(|| catch_unwind(AssertUnwindSafe(|| run(program))));
     run.unwrap_or_else(|payload| resume_unwind(payload))
@@ -470,7 +472,7 @@ fn step(mut word: Word) -> Step {
     }
 }
 
-/// The first script begins with spawning some others, so that there is company.
+/// The first script begins by spawning some others, so that several tasks run.
 fn programs(seed: impl Strategy<Value = Option<u64>>) -> impl Strategy<Value = Program> {
     let scripts = vec(vec(any::<u64>(), 0..10), 1..8);
     (scripts, 0..6_usize, seed).prop_map(|(words, company, seed)| {
@@ -483,13 +485,13 @@ fn programs(seed: impl Strategy<Value = Option<u64>>) -> impl Strategy<Value = P
 
 #[test]
 #[cfg_attr(miri, ignore = "the loop does not drop the wakers that it polls with: those of the oracle leak")]
-fn programs_do_not_know_what_a_waker_is_made_of() {
+fn programs_run_the_same_with_either_kind_of_waker() {
     property(4000, programs(Just(None)), |program| assert_same(&program));
 }
 
 #[test]
 #[cfg_attr(miri, ignore = "the loop does not drop the wakers that it polls with: those of the oracle leak")]
-fn shuffled_programs_do_not_know_it_either() {
+fn shuffled_programs_run_the_same_with_either_kind_of_waker() {
     property(4000, programs(any::<u64>().prop_map(Some)), |program| assert_same(&program));
 }
 
@@ -502,7 +504,7 @@ fn a_program_takes_the_same_course_twice() {
     });
 }
 
-/// The generator is worth something only if its programs do things. Here it has to show that they do.
+/// The generator is useful only if its programs do things. This test checks that they do.
 #[test]
 fn the_programs_are_not_idle() {
     let seen = RefCell::new(Vec::<(u32, &str)>::new());
@@ -513,6 +515,7 @@ fn the_programs_are_not_idle() {
             None => seen.push((times as u32, what)),
         }
     };
+    // Count what happens in 200 programs, from the trace and from the events of the probe.
     property(200, programs(Just(None)), |program| {
         let run = run(&program);
         let found = |wanted: fn(&What) -> bool| run.trace.iter().filter(|entry| wanted(&entry.what)).count();
@@ -527,6 +530,7 @@ fn the_programs_are_not_idle() {
         let timers = run.events.iter().filter(|event| matches!(event, Event::TimerFired { .. }));
         count("a timer fired", timers.count());
     });
+    // Each thing has to happen often.
     for (times, what) in seen.take() {
         eprintln!("{what}: {times}");
         assert!(times >= 20 || cfg!(miri), "{what}: {times} times in 200 programs");

@@ -1,12 +1,14 @@
-//! `Slots` against a list of those that live and were woken.
+//! `Slots` against a list of the tasks that live and were woken.
 //!
-//! The model knows who lives, who waits in which lane, and which number each slot's next tenant has to get. Wakes are
-//! tried with every number that was ever given out, so with those that are queued, those whose task is over and
-//! those whose slot has a new tenant, and with numbers that nobody was given. The order is first in, first out, and the
-//! lanes take turns; with a seed it is the seed's, and then `pop` may give whoever is in the model's queue. A slot has its next
-//! tenant when it is vacant and out of the queue; with a seed the model cannot know when that is.
+//! The model knows which tasks live, which lane each waits in, and which number each slot's next tenant has to get.
+//! Wakes are tried with every number that was ever given out: of tasks that are queued, of tasks that are over, and of
+//! tasks whose slot has a new tenant. They are also tried with numbers that were never given out.
 //!
-//! Serials end after 2²⁰ - 1 tenants of a slot and begin anew; the programs run across that point as well.
+//! The order is first in, first out, and the lanes take turns. With a seed the order is the seed's, and then `pop` may
+//! return any task in the model's queue. A slot gets its next tenant when it is vacant and out of the queue; with a
+//! seed the model cannot know when that is.
+//!
+//! Serials end after 2²⁰ - 1 tenants of a slot and start again; the programs run across that point as well.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -19,7 +21,7 @@ use crate::core::slots::{Mark, Slot, Slots};
 
 const RUNTIME: u16 = 3;
 
-/// A slot that remembers who was there.
+/// A slot that remembers its last tenant.
 #[derive(Debug, Default)]
 struct Room {
     mark: Mark,
@@ -32,20 +34,20 @@ impl Slot for Room {
     }
 }
 
-/// What is done with the queue. A task is named by how many came before it, modulo.
+/// An action on the slots. A task is named by how many came before it, modulo their number.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Open,
-    /// Any number that was ever given out.
+    /// Wakes any number that was ever given out.
     Wake(usize),
-    /// A number that was not: another serial of a slot that there is, or a slot that there is not.
-    WakeNobody(usize),
+    /// Wakes a number that was not given out: another serial of an existing slot, or a slot that does not exist.
+    WakeUnknown(usize),
     Pop,
     Close(usize),
     Vacate(usize),
-    /// Only when nothing is queued.
+    /// Only done when nothing is queued.
     Shrink,
-    /// Whether it is the world that wakes from now on.
+    /// Sets whether the wakes from now on come from outside the tasks.
     SetArriving(bool),
 }
 use Step::*;
@@ -57,18 +59,18 @@ struct Program {
     steps: Vec<Step>,
 }
 
-/// The two lanes, with the numbers of the gone in them, which have their turns, too.
+/// The two lanes. Numbers of tasks that are over stay in them, and take their turns as well.
 #[derive(Default)]
 struct Naive {
     tasks: VecDeque<TaskId>,
-    world: VecDeque<TaskId>,
+    outside: VecDeque<TaskId>,
     arriving: bool,
-    worlds_turn: bool,
+    outside_turn: bool,
 }
 
 impl Naive {
     fn contains(&self, id: TaskId) -> bool {
-        self.tasks.contains(&id) || self.world.contains(&id)
+        self.tasks.contains(&id) || self.outside.contains(&id)
     }
 
     fn set_arriving(&mut self, arriving: bool) {
@@ -76,18 +78,18 @@ impl Naive {
     }
 
     fn push(&mut self, id: TaskId) {
-        let lane = if self.arriving { &mut self.world } else { &mut self.tasks };
+        let lane = if self.arriving { &mut self.outside } else { &mut self.tasks };
         lane.push_back(id);
     }
 
-    /// Whose turn it is, if they take turns.
+    /// The next number: from the lane whose turn it is, or from the one that is not empty.
     fn pop(&mut self) -> Option<TaskId> {
-        let lane = match (self.world.is_empty(), self.tasks.is_empty()) {
+        let lane = match (self.outside.is_empty(), self.tasks.is_empty()) {
             (true, _) => &mut self.tasks,
-            (false, true) => &mut self.world,
+            (false, true) => &mut self.outside,
             (false, false) => {
-                self.worlds_turn = !self.worlds_turn;
-                if self.worlds_turn { &mut self.world } else { &mut self.tasks }
+                self.outside_turn = !self.outside_turn;
+                if self.outside_turn { &mut self.outside } else { &mut self.tasks }
             }
         };
         lane.pop_front()
@@ -95,7 +97,7 @@ impl Naive {
 
     fn remove(&mut self, id: TaskId) {
         self.tasks.retain(|queued| *queued != id);
-        self.world.retain(|queued| *queued != id);
+        self.outside.retain(|queued| *queued != id);
     }
 }
 
@@ -105,10 +107,10 @@ struct Both {
     first_serial: u32,
     given: Vec<TaskId>,
     live: Vec<TaskId>,
-    /// Over, but the slot is still theirs.
+    /// Tasks that are over but whose slots are not vacated.
     over: Vec<TaskId>,
     vacant: Vec<usize>,
-    /// Vacated, but not yet seen to leave the queue.
+    /// Tasks whose slots are vacated, but whose numbers have not left the queue.
     leaving: Vec<TaskId>,
     lanes: Naive,
     /// The serial that the next tenant of a slot has to get.
@@ -138,7 +140,7 @@ impl Both {
         match step {
             Open => self.open(),
             Wake(which) => self.wake(which),
-            WakeNobody(which) => self.wake_nobody(which),
+            WakeUnknown(which) => self.wake_unknown(which),
             Pop => self.pop(),
             Close(which) => self.close(which),
             Vacate(which) => self.vacate(which),
@@ -150,6 +152,7 @@ impl Both {
 
     fn open(&mut self) {
         let (id, room) = self.slots.open();
+        // Vacant slots come first; with a seed, a slot that is leaving the queue may be vacant already. Then a new slot.
         let before = room.tenant.replace(id);
         if let Some(place) = self.vacant.iter().position(|slot| *slot == id.slot()) {
             self.vacant.swap_remove(place);
@@ -161,6 +164,7 @@ impl Both {
             assert!(self.vacant.is_empty() && before.is_none(), "vacant rooms come first");
             assert_eq!(id.slot(), self.slots.count() - 1);
         }
+        // The number is the next one of the slot.
         let expected = *self.serials.get(&id.slot()).unwrap_or(&self.first_serial);
         assert_eq!((id.runtime(), id.serial()), (RUNTIME, expected));
         self.given.push(id);
@@ -177,12 +181,12 @@ impl Both {
         }
     }
 
-    fn wake_nobody(&mut self, which: usize) {
+    fn wake_unknown(&mut self, which: usize) {
         let slots = self.slots.count();
         assert!(!self.slots.wake(TaskId::new(RUNTIME, 1, MAX_SLOTS - 1)));
         assert!(!self.slots.wake(TaskId::new(RUNTIME, 1, slots)));
         if slots > 0 {
-            // Two tenants ahead of the one to come: nobody has got that far.
+            // The serial two tenants after the next one was never given out.
             let slot = which % slots;
             let next = self.slots.number(slot).serial();
             assert!(!self.slots.wake(TaskId::new(RUNTIME, after(after(next)), slot)));
@@ -194,8 +198,8 @@ impl Both {
             assert_eq!(room.tenant, Some(id), "it comes with its own slot");
             id
         });
-        assert_eq!(popped.is_none(), self.nobody_waits());
-        assert!(popped.is_none_or(|id| self.lanes.contains(id)), "only who is in the queue is popped");
+        assert_eq!(popped.is_none(), self.none_waits());
+        assert!(popped.is_none_or(|id| self.lanes.contains(id)), "only tasks in the queue are popped");
         if self.shuffled {
             popped.into_iter().for_each(|id| self.lanes.remove(id));
         } else {
@@ -207,7 +211,7 @@ impl Both {
         self.popped.push(popped);
     }
 
-    fn nobody_waits(&self) -> bool {
+    fn none_waits(&self) -> bool {
         !self.live.iter().any(|live| self.lanes.contains(*live))
     }
 
@@ -257,8 +261,8 @@ impl Both {
             assert_eq!(self.slots.number(live.slot()), *live);
             assert_eq!(self.slots.get(*live).tenant, Some(*live));
         }
-        // An empty queue is empty; one that says it is not may hold only numbers of the gone.
-        assert!(!self.slots.is_empty() || self.nobody_waits());
+        // A queue that says it is empty is empty. One that says it is not may hold only numbers of tasks that are over.
+        assert!(!self.slots.is_empty() || self.none_waits());
     }
 }
 
@@ -266,7 +270,7 @@ fn pick(from: &[TaskId], which: usize) -> Option<TaskId> {
     from.get(which % from.len().max(1)).copied()
 }
 
-/// The serial after this one, as the format says it: 1 to 2²⁰ - 1, round and round.
+/// The serial after this one. Serials go from 1 to 2²⁰ - 1 and start again.
 fn after(serial: u32) -> u32 {
     serial % MAX_SERIAL + 1
 }
@@ -279,7 +283,7 @@ fn perform(program: &Program) -> Vec<Option<TaskId>> {
     while both.popped.last() != Some(&None) {
         both.step(Pop);
     }
-    assert!(both.nobody_waits() && both.slots.is_empty());
+    assert!(both.none_waits() && both.slots.is_empty());
     both.popped
 }
 
@@ -289,7 +293,7 @@ fn step(mut word: Word) -> Step {
         3..=5 => Pop,
         6 | 7 => Close(word.which()),
         8 | 9 => Vacate(word.which()),
-        10 => WakeNobody(word.which()),
+        10 => WakeUnknown(word.which()),
         11 => SetArriving(word.take(2) == 1),
         12 => Shrink,
         _ => Wake(word.which()),
@@ -298,7 +302,7 @@ fn step(mut word: Word) -> Step {
 
 fn programs(seed: impl Strategy<Value = Option<u64>>) -> impl Strategy<Value = Program> {
     (any::<u32>(), seed, vec(any::<u64>(), 0..120)).prop_map(|(serial, seed, words)| Program {
-        // Half of them begin where the serials end.
+        // Half of the programs begin near the end of the serials.
         first_serial: if serial % 2 == 0 { serial % MAX_SERIAL } else { MAX_SERIAL - serial % 8 },
         seed,
         steps: words.into_iter().map(|word| step(Word::new(word))).collect(),
@@ -317,14 +321,15 @@ fn with_a_seed_the_same_tasks_come_in_the_order_of_the_seed() {
     });
 }
 
-/// Whoever is woken, by whomever, comes out after at most twice as many as were before it in its lane, and two: whatever is
-/// woken later, in either lane.
+/// If `n` tasks are before it in its lane, a woken task comes out after at most `2n + 2` others, whatever is woken
+/// later in either lane.
 #[test]
-fn hazard_12_nobody_waits_for_more_than_its_own_lane_twice_over() {
+fn hazard_12_no_task_waits_for_more_than_its_own_lane_twice_over() {
     property(500, vec(any::<u64>(), 0..300), |words| {
         let mut slots = Slots::<Room>::new(RUNTIME, 1, None);
         let ids: Vec<TaskId> = (0..40).map(|_| slots.open().0).collect();
         let (mut arriving, mut lanes) = (false, HashMap::<TaskId, bool>::new());
+        // For each queued task, how many pops it may still wait for.
         let mut limits: HashMap<TaskId, usize> = ids.iter().map(|id| (*id, 2 * ids.len() + 2)).collect();
         lanes.extend(ids.iter().map(|id| (*id, false)));
         for word in words {
@@ -339,12 +344,12 @@ fn hazard_12_nobody_waits_for_more_than_its_own_lane_twice_over() {
                     limits.values_mut().for_each(|left| *left -= 1);
                     limits.retain(|id, _| Some(*id) != popped);
                     lanes.retain(|id, _| Some(*id) != popped);
-                    assert!(limits.values().all(|left| *left > 0), "somebody has waited for too long");
+                    assert!(limits.values().all(|left| *left > 0), "a task has waited for too long");
                 }
                 _ => {
                     let id = ids[word.which() % ids.len()];
                     if slots.wake(id) {
-                        let before = lanes.values().filter(|world| **world == arriving).count();
+                        let before = lanes.values().filter(|outside| **outside == arriving).count();
                         limits.insert(id, 2 * before + 2);
                         lanes.insert(id, arriving);
                     }
@@ -354,7 +359,7 @@ fn hazard_12_nobody_waits_for_more_than_its_own_lane_twice_over() {
     });
 }
 
-/// The order in which so many tasks are popped.
+/// The order in which this many tasks are popped.
 fn order(tasks: usize, seed: u64) -> Vec<usize> {
     let mut slots = Slots::<Room>::new(RUNTIME, 1, Some(seed));
     for _ in 0..tasks {
@@ -378,7 +383,7 @@ fn the_seeds_prefer_no_order() {
     let seeds = if cfg!(miri) { 60 } else { 6000 };
     let mut times = HashMap::new();
     (0..seeds).for_each(|seed| *times.entry(order(3, seed)).or_insert(0) += 1);
-    // Each of the six about a sixth of the time; eight standard deviations would be a miracle.
+    // Each of the six orders should come about a sixth of the time; the bounds are eight standard deviations away.
     let (least, most) = (times.values().min().unwrap(), times.values().max().unwrap());
     assert!(cfg!(miri) || (*least > 770 && *most < 1230), "{times:?}");
 }
@@ -410,7 +415,7 @@ fn hazard_03_many_wakes_are_one_place_in_the_queue() {
         assert!(slots.pop().is_none());
         assert!(ids.iter().all(|id| slots.wake(*id)), "once popped, a wake counts again (invariant 2)");
     }
-    // The one in the middle goes while it is queued, and its slot is not used again before it has left the queue.
+    // The second task ends while it is queued. Its slot is not used again before its number has left the queue.
     slots.close(ids[1]);
     slots.vacate(ids[1]);
     let tenant = slots.open().0;
@@ -427,6 +432,7 @@ fn hazard_03_many_wakes_are_one_place_in_the_queue() {
 fn a_slot_that_is_built_again_continues_the_serials_of_the_removed_ones() {
     let mut slots: Slots<Room> = Slots::new(RUNTIME, 1, None);
     let mut given = Vec::new();
+    // Three rounds of tenants, so that the slots have different serials.
     for count in [1, 2, 3] {
         let tenants: Vec<TaskId> = (0..count).map(|_| slots.open().0).collect();
         while slots.pop().is_some() {}
@@ -436,6 +442,7 @@ fn a_slot_that_is_built_again_continues_the_serials_of_the_removed_ones() {
             given.push(id);
         }
     }
+    // All slots are removed, and built again.
     slots.shrink();
     assert_eq!(slots.count(), 0);
     let fresh: Vec<TaskId> = (0..5).map(|_| slots.open().0).collect();
@@ -443,9 +450,9 @@ fn a_slot_that_is_built_again_continues_the_serials_of_the_removed_ones() {
     assert!(!given.iter().any(|id| slots.wake(*id)));
 }
 
-/// How often an empty queue is asked depends on the world outside; the schedule must not.
+/// How often an empty queue is popped depends on the kernel and on other threads; the schedule must not.
 #[test]
-fn to_ask_an_empty_queue_does_not_change_the_schedule() {
+fn popping_an_empty_queue_does_not_change_the_schedule() {
     let order = |asked: usize| {
         let mut slots: Slots<Room> = Slots::new(RUNTIME, 1, Some(7));
         (0..asked).for_each(|_| assert!(slots.pop().is_none()));

@@ -1,20 +1,21 @@
-//! Every short life of a task, against the rules of a life written down once more.
+//! Every short life of a task, against the rules of a life written a second time.
 //!
-//! Hazard 3. A *script* is a sequence of steps: wake a task, poll whoever is next, cancel a task, drop its handle,
-//! await it; and, while a future is being polled or dropped, also complete, panic or leave. The steps after a
-//! `Poll` happen inside that poll until one of these three ends it, and likewise those after a step that drops a
-//! future happen inside its destructor. So "a wake during the poll", "a handle dropped by the destructor of
-//! another task that is being cancelled" and all the rest are scripts among others. *All* scripts up to a length
-//! are performed, on a bare executor, and in the [`Model`], which has no futures, wakers or slots: both keep a
-//! log of what can be observed, and the logs have to be equal. Besides, of every life: the future is polled only
-//! while it is there, and dropped once; its output is dropped once, whoever had it last; no task is queued twice;
-//! and when all is over, the slots are as good as new.
+//! Hazard 3. A *script* is a sequence of steps: wake a task, poll the next one, cancel a task, drop its handle, await
+//! it. While a future is being polled or dropped, a step can also be: complete, panic or leave. The steps after a
+//! `Poll` happen inside that poll until one of these three ends it. In the same way, the steps after a step that drops
+//! a future happen inside its destructor. So "a wake during the poll" or "a handle dropped by the destructor of another
+//! task that is being cancelled" are simply scripts.
 //!
-//! Each script is performed with number wakers, for which the executor keeps numbers, and with wakers of another
-//! make, which it has to keep and call.
+//! *All* scripts up to a length are performed twice: on a bare executor, and in the [`Model`], which has no futures,
+//! wakers or slots. Both keep a log of what can be observed, and the logs have to be equal. The test also checks every
+//! life: the future is polled only while it exists, and is dropped once; its output is dropped once, wherever it is; no
+//! task is queued twice; and in the end the slots are as good as new.
 //!
-//! Hazard 14. What is awaited with changing wakers wakes the last of them; and programs in which every task is
-//! woken ten times for nothing at every step give the same results as without.
+//! Each script is performed with number wakers, for which the executor keeps numbers, and with wakers of another kind,
+//! which it has to keep and call.
+//!
+//! Hazard 14. A future that is polled with changing wakers wakes the last of them. And programs in which every task
+//! gets ten spurious wakes at every step give the same results as without.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -63,10 +64,10 @@ enum Step {
 /// What can be observed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Seen {
-    /// Whether it changed anything.
+    /// `wake` has returned; whether it changed anything.
     Woken(usize, bool),
     QueueEmpty,
-    /// Whoever awaits from outside has been woken.
+    /// The root, which stands for everything outside the tasks, was woken and polled.
     RootPolled,
     Polled(usize),
     /// `cancel` has returned; whether the task is over.
@@ -97,16 +98,19 @@ impl Script {
 
 // The model.
 
-/// A task as far as the rules speak of it.
+/// The state of a task, as far as the rules mention it.
 #[derive(Default)]
 struct Life {
     end: Option<End>,
-    /// The future is being polled or dropped, waits to be dropped, or is gone.
+    /// Set while the future is not in its slot: it is being polled or dropped, waits to be dropped, or is gone.
     out: bool,
+    /// Set when the task is cancelled while its future is out: it is dropped after the poll.
     doomed: bool,
+    /// Set while there is a handle.
     handle: bool,
-    /// There is an output or a payload to be fetched.
+    /// `Some` while there is an output or a payload to be fetched.
     outcome: Option<End>,
+    /// The task or root that awaits the handle.
     waiter: Option<Who>,
 }
 
@@ -116,12 +120,12 @@ enum Who {
     Task(usize),
 }
 
-/// What has to be dropped, in whose name.
+/// A future or an output that has to be dropped, and its task.
 #[derive(Clone, Copy)]
 enum PendingDrop {
     Cancelled(usize),
     Panicked(usize),
-    /// The future is gone already: its destructor panicked, and the output it had left is dropped instead.
+    /// The future is already gone. Its destructor panicked, so the output that it had left is dropped.
     Unfinished(usize),
     Unwanted(usize),
 }
@@ -135,13 +139,13 @@ struct Model {
     seen: Vec<Seen>,
 }
 
-/// The script asks for what cannot be: to complete outside a poll, to await what one has no handle of.
+/// The script asks for something impossible: to complete outside a poll, or to await a task without its handle.
 struct Senseless;
 
 type Sensible<T = ()> = Result<T, Senseless>;
 
 impl Model {
-    /// What has to be seen, or that the script makes no sense.
+    /// What has to be seen; an error if the script makes no sense.
     fn perform(tasks: usize, steps: &[Step]) -> Sensible<Vec<Seen>> {
         let lives = (0..tasks).map(|_| Life { handle: true, ..Life::default() }).collect();
         let queue = (0..tasks).map(Who::Task).collect();
@@ -213,7 +217,7 @@ impl Model {
         if self.lives[task].doomed { self.cancel(task) } else { Ok(()) }
     }
 
-    /// The future is dropped within its last poll.
+    /// A future that completes is dropped within its last poll.
     fn complete(&mut self, task: usize) -> Sensible {
         let panicked = self.destroy(task)?;
         if panicked {
@@ -223,7 +227,7 @@ impl Model {
         }
     }
 
-    /// Drops a future; whether its destructor panics.
+    /// Drops a future; true if its destructor panics.
     fn destroy(&mut self, task: usize) -> Sensible<bool> {
         self.seen.push(Seen::FutureDropped(task));
         loop {
@@ -244,9 +248,11 @@ impl Model {
         self.drop_task(PendingDrop::Cancelled(task))
     }
 
-    /// What is to be dropped inside a drop waits until that is over; else a chain would be as deep as the stack.
+    /// A future that is to be dropped inside a drop waits until that drop is over. Otherwise a chain would need stack
+    /// for each link.
     fn drop_task(&mut self, next: PendingDrop) -> Sensible {
         self.pending.push_back(next);
+        // Inside a drop: the loop below, further up the stack, does this one.
         if std::mem::replace(&mut self.dropping, true) {
             return Ok(());
         }
@@ -318,11 +324,11 @@ impl Model {
 
 // The same on an executor.
 
-/// One performance: the executor, and what the futures in it have to know.
-struct Stage {
+/// One performance of a script: the executor, and what the futures in it have to know.
+struct Performance {
     script: Script,
     executor: Rc<Executor>,
-    /// The task that stands for everybody outside.
+    /// The root, which stands for everything outside the tasks.
     root: TaskId,
     /// Whether tasks are polled with number wakers.
     numbers: bool,
@@ -331,37 +337,37 @@ struct Stage {
     seen: RefCell<Vec<Seen>>,
 }
 
-thread_local!(static ON_STAGE: RefCell<Option<Rc<Stage>>> = const { RefCell::new(None) });
+thread_local!(static RUNNING: RefCell<Option<Rc<Performance>>> = const { RefCell::new(None) });
 
-/// A waker of another make. It is `Send`, so it finds its stage by itself.
+/// A waker of another kind. It is `Send`, so it cannot hold its performance, and finds it in the thread-local.
 struct Foreign(TaskId);
 
 impl Wake for Foreign {
     fn wake(self: Arc<Self>) {
-        let stage = ON_STAGE.with_borrow(Clone::clone);
-        stage.expect("nobody is woken behind the curtain").executor.wake(self.0);
+        let performance = RUNNING.with_borrow(Clone::clone);
+        performance.expect("no waker is used after the performance").executor.wake(self.0);
     }
 }
 
 /// A future that does what the script says.
 struct Actor {
-    stage: Rc<Stage>,
+    performance: Rc<Performance>,
     task: usize,
     done: bool,
 }
 
 struct Output {
-    stage: Rc<Stage>,
+    performance: Rc<Performance>,
     task: usize,
 }
 
 impl Drop for Output {
     fn drop(&mut self) {
-        self.stage.note(Seen::OutputDropped(self.task));
+        self.performance.record(Seen::OutputDropped(self.task));
     }
 }
 
-/// What the script's panics carry. They are raised past the panic hook, which would write a book.
+/// The payload of the script's panics. They are raised without the panic hook, which would print far too much.
 struct Expected;
 
 impl Future for Actor {
@@ -369,20 +375,21 @@ impl Future for Actor {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Output> {
         assert!(!self.done, "polled after it was done");
-        let (stage, task) = (Rc::clone(&self.stage), self.task);
-        stage.note(Seen::Polled(task));
+        // Do steps until one of them ends the poll.
+        let (performance, task) = (Rc::clone(&self.performance), self.task);
+        performance.record(Seen::Polled(task));
         loop {
-            match stage.script.next() {
+            match performance.script.next() {
                 Some(Step::Complete) => {
                     self.done = true;
-                    return Poll::Ready(Output { stage, task });
+                    return Poll::Ready(Output { performance, task });
                 }
                 Some(Step::Panic) => {
                     self.done = true;
                     resume_unwind(Box::new(Expected));
                 }
                 None | Some(Step::Leave) => return Poll::Pending,
-                Some(step) => stage.common(step, cx.waker()),
+                Some(step) => performance.common(step, cx.waker()),
             }
         }
     }
@@ -390,61 +397,63 @@ impl Future for Actor {
 
 impl Drop for Actor {
     fn drop(&mut self) {
-        let stage = &self.stage;
-        stage.note(Seen::FutureDropped(self.task));
+        let performance = &self.performance;
+        performance.record(Seen::FutureDropped(self.task));
         loop {
-            match stage.script.next() {
+            match performance.script.next() {
                 None | Some(Step::Leave) => return,
                 Some(Step::Panic) => resume_unwind(Box::new(Expected)),
-                Some(step) => stage.common(step, &stage.waker(stage.root)),
+                Some(step) => performance.common(step, &performance.waker(performance.root)),
             }
         }
     }
 }
 
-impl Stage {
-    fn new(tasks: usize, steps: &[Step], numbers: bool) -> Rc<Stage> {
+impl Performance {
+    fn new(tasks: usize, steps: &[Step], numbers: bool) -> Rc<Performance> {
         let executor = Rc::new(Executor::new(0, None, Rc::new(Probe::default())));
         let root = executor.open_root();
-        // It begins behind the scene, waiting.
+        // The root is polled once before the script begins, and then waits.
         executor.poll_stretch(1, |_, _| Poll::Pending);
         let (handles, ids, seen) = (RefCell::default(), RefCell::default(), RefCell::default());
-        let stage =
-            Rc::new(Stage { script: Script::new(steps), executor, root, numbers, handles, ids, seen });
+        let performance =
+            Rc::new(Performance { script: Script::new(steps), executor, root, numbers, handles, ids, seen });
         for task in 0..tasks {
-            let actor = Actor { stage: Rc::clone(&stage), task, done: false };
-            let id = stage.executor.spawn(actor, Location::caller());
-            stage.ids.borrow_mut().push(id);
+            let actor = Actor { performance: Rc::clone(&performance), task, done: false };
+            let id = performance.executor.spawn(actor, Location::caller());
+            performance.ids.borrow_mut().push(id);
             if !numbers {
-                // Then each has extras from the beginning, and not only if a waker is kept there.
-                stage.executor.extras.with(id, |extra| extra.name = Some("actor".into()));
+                // With a name, each task has extras from the beginning, and not only if a waker is kept there.
+                performance.executor.extras.with(id, |extra| extra.name = Some("actor".into()));
             }
-            let handle = JoinHandle::new(Rc::clone(&stage.executor), id);
-            stage.handles.borrow_mut().push(Some(handle));
+            let handle = JoinHandle::new(Rc::clone(&performance.executor), id);
+            performance.handles.borrow_mut().push(Some(handle));
         }
-        stage
+        performance
     }
 
     fn perform(tasks: usize, steps: &[Step], numbers: bool) -> Vec<Seen> {
-        let stage = Stage::new(tasks, steps, numbers);
-        ON_STAGE.set(Some(Rc::clone(&stage)));
-        while let Some(step) = stage.script.next() {
+        let performance = Performance::new(tasks, steps, numbers);
+        RUNNING.set(Some(Rc::clone(&performance)));
+        // First the steps of the script; then poll until the queue is empty.
+        while let Some(step) = performance.script.next() {
             match step {
-                Step::Poll => stage.poll(),
-                step => stage.common(step, &stage.waker(stage.root)),
+                Step::Poll => performance.poll(),
+                step => performance.common(step, &performance.waker(performance.root)),
             }
         }
-        while stage.seen.borrow().last() != Some(&Seen::QueueEmpty) {
-            stage.poll();
+        while performance.seen.borrow().last() != Some(&Seen::QueueEmpty) {
+            performance.poll();
         }
-        let seen = stage.seen.borrow().clone();
-        stage.clear();
-        stage.move_in();
-        ON_STAGE.set(None);
+        // Drop everything after the log was copied, and check the slots.
+        let seen = performance.seen.borrow().clone();
+        performance.clear();
+        performance.check_slots();
+        RUNNING.set(None);
         seen
     }
 
-    /// Lets everything go, and counts: each future and each output is dropped once.
+    /// Drops everything, and counts: each future and each output is dropped once.
     fn clear(&self) {
         self.executor.cancel_all();
         let handles = self.handles.take();
@@ -454,7 +463,7 @@ impl Stage {
         assert_eq!(
             self.executor.poll_stretch(1, |_, _| unreachable!()),
             Stretch::RanDry,
-            "the gone leave the queue"
+            "tasks that are over leave the queue"
         );
         assert!(
             self.ids.borrow().iter().all(|id| self
@@ -463,6 +472,7 @@ impl Stage {
                 .get(*id, |extra| extra.name.clone())
                 .is_none())
         );
+        // Count in the log, which now contains every drop.
         let seen = self.seen.borrow();
         let count = |what: Seen| seen.iter().filter(|seen| **seen == what).count();
         for task in 0..self.ids.borrow().len() {
@@ -476,11 +486,12 @@ impl Stage {
         }
     }
 
-    /// The next tenants of the slots find room, and nothing of those who were there.
-    fn move_in(&self) {
+    /// The next tenants of the slots use the same slots, and find nothing left of the earlier tenants.
+    fn check_slots(&self) {
         let slots = self.ids.borrow().len() + 1;
         let spawn = |_| self.executor.spawn(pending::<()>(), Location::caller());
         let tenants: Vec<_> = (0..slots).map(spawn).collect();
+        // Poll them once, so that they wait.
         let mut cx = Context::from_waker(Waker::noop());
         self.executor.poll_stretch(u32::MAX, |_, task| task.map_or(Poll::Pending, |task| task.poll(&mut cx)));
         for id in &tenants {
@@ -496,7 +507,7 @@ impl Stage {
         assert_eq!(self.executor.live(), 0);
     }
 
-    fn note(&self, seen: Seen) {
+    fn record(&self, seen: Seen) {
         self.seen.borrow_mut().push(seen);
     }
 
@@ -504,20 +515,21 @@ impl Stage {
         if self.numbers { waker::waker(id) } else { Waker::from(Arc::new(Foreign(id))) }
     }
 
-    /// What the loop does with one task.
+    /// Polls one task, as the loop does.
     fn poll(&self) {
         let batch = contain(|| {
             self.executor.poll_stretch(1, |id, task| {
                 let Some(task) = task else {
-                    self.note(Seen::RootPolled);
+                    self.record(Seen::RootPolled);
                     return Poll::Pending;
                 };
                 let waker = self.waker(id);
                 task.poll(&mut Context::from_waker(&waker))
             })
         });
+        // A panic comes out of the batch, and the loop reports it to the executor.
         match batch {
-            Ok(Stretch::RanDry) => self.note(Seen::QueueEmpty),
+            Ok(Stretch::RanDry) => self.record(Seen::QueueEmpty),
             Ok(_) => {}
             Err(payload) => {
                 assert!(payload.is::<Expected>(), "the script did not ask for this panic");
@@ -526,17 +538,18 @@ impl Stage {
         }
     }
 
+    /// The steps that are possible everywhere, inside and outside a poll.
     fn common(&self, step: Step, waker: &Waker) {
         match step {
             Step::Wake(task) => {
                 let id = self.ids.borrow()[task];
                 let changed = self.executor.wake(id);
-                self.note(Seen::Woken(task, changed));
+                self.record(Seen::Woken(task, changed));
             }
             Step::Cancel(task) => {
                 let id = self.ids.borrow()[task];
                 self.executor.cancel(id);
-                self.note(Seen::Cancelled(task, self.executor.is_over(id)));
+                self.record(Seen::Cancelled(task, self.executor.is_over(id)));
             }
             Step::DropHandle(task) => {
                 let handle = self.handles.borrow_mut()[task].take();
@@ -552,16 +565,16 @@ impl Stage {
         let end = match Pin::new(&mut handle).poll(cx) {
             Poll::Pending => {
                 self.handles.borrow_mut()[task] = Some(handle);
-                return self.note(Seen::JoinPending(task));
+                return self.record(Seen::JoinPending(task));
             }
             Poll::Ready(Ok(output)) => {
-                self.note(Seen::Joined(task, End::Returned));
+                self.record(Seen::Joined(task, End::Returned));
                 return drop(output);
             }
             Poll::Ready(Err(error)) if error.is_cancelled() => End::Cancelled,
             Poll::Ready(Err(error)) => panicked(error),
         };
-        self.note(Seen::Joined(task, end));
+        self.record(Seen::Joined(task, end));
     }
 }
 
@@ -572,10 +585,10 @@ fn panicked(error: JoinError) -> End {
 
 /// Performs `script` and all scripts that begin with it and are not longer than `length`; counts them.
 fn perform_all(tasks: usize, script: &mut Vec<Step>, alphabet: &[Step], length: usize) -> usize {
-    // What makes no sense does not begin to when something is added.
+    // A script that makes no sense does not become sensible with more steps.
     let Ok(expected) = Model::perform(tasks, script) else { return 0 };
     for numbers in [true, false] {
-        let seen = Stage::perform(tasks, script, numbers);
+        let seen = Performance::perform(tasks, script, numbers);
         assert_eq!(seen, expected, "the executor (left) and the rules; number wakers: {numbers}, {script:?}");
     }
     let mut count = 1;
@@ -591,8 +604,8 @@ fn perform_all(tasks: usize, script: &mut Vec<Step>, alphabet: &[Step], length: 
 
 fn alphabet(tasks: usize) -> Vec<Step> {
     let of_task = |task| [Step::Wake(task), Step::Cancel(task), Step::DropHandle(task), Step::Join(task)];
-    let anybody = [Step::Poll, Step::Complete, Step::Panic, Step::Leave];
-    (0..tasks).flat_map(of_task).chain(anybody).collect()
+    let general = [Step::Poll, Step::Complete, Step::Panic, Step::Leave];
+    (0..tasks).flat_map(of_task).chain(general).collect()
 }
 
 /// One step longer in a release build, which has time for ten times as many.
@@ -612,9 +625,9 @@ fn hazard_03_every_short_life_of_two_tasks() {
     assert!(cfg!(miri) || count > 30_000, "only {count} scripts");
 }
 
-// Wakers that change, and wakes for nothing.
+// Wakers that change, and spurious wakes.
 
-/// Counts how often it is woken: a waker of another make, or a task of the loop that counts its polls.
+/// Counts how often it is woken: a waker of another kind, or a task of the loop that counts its polls.
 enum Witness {
     Foreign(Arc<AtomicUsize>),
     Number(JoinHandle<()>, Arc<AtomicUsize>),
@@ -629,7 +642,7 @@ impl Wake for Count {
 }
 
 impl Witness {
-    /// To be called on a loop; a task begins to count when it has had its first poll.
+    /// Called on a loop. A task begins to count after its first poll.
     fn new(number: bool) -> Witness {
         let count = Arc::new(AtomicUsize::new(0));
         if !number {
@@ -658,8 +671,8 @@ impl Witness {
     }
 }
 
-/// Polls `future` with one waker after the other, lets `event` complete it, and returns how often each waker
-/// was woken.
+/// Polls `future` with one waker after the other, then lets `event` complete it. Returns how often each waker was
+/// woken.
 async fn poll_with_each<F: Future + Unpin>(
     numbers: [bool; 3],
     future: &mut F,
@@ -671,7 +684,7 @@ async fn poll_with_each<F: Future + Unpin>(
         let waker = witness.waker();
         let mut cx = Context::from_waker(&waker);
         assert!(Pin::new(&mut *future).poll(&mut cx).is_pending());
-        // For nothing, and with the same waker once more.
+        // Once more with the same waker, as after a spurious wake.
         assert!(Pin::new(&mut *future).poll(&mut cx).is_pending());
     }
     event().await;
@@ -681,21 +694,21 @@ async fn poll_with_each<F: Future + Unpin>(
     witnesses.each_ref().map(Witness::woken)
 }
 
-/// All ways in which three wakers can be of one make or the other.
-fn all_makes() -> impl Iterator<Item = [bool; 3]> {
+/// All ways in which three wakers can be of one kind or the other.
+fn all_kinds() -> impl Iterator<Item = [bool; 3]> {
     (0..8).map(|bits| [1, 2, 4].map(|bit| bits & bit != 0))
 }
 
 #[test]
 fn hazard_14_a_task_awaited_with_changing_wakers_wakes_the_last() {
     let runtime = Runtime::builder().virtual_time(true).build().unwrap();
-    for numbers in all_makes() {
+    for numbers in all_kinds() {
         let woken = runtime.block_on(async {
             let mut handle = spawn(time::sleep(Duration::from_millis(1)));
             poll_with_each(numbers, &mut handle, async || time::sleep(Duration::from_millis(2)).await).await
         });
         assert_eq!(woken[2], 1, "{numbers:?}: {woken:?}");
-        // One of each make may be kept: the one that is not the last is woken for nothing.
+        // One waker of each kind may be kept. The one that is not the last gets a spurious wake.
         let [a, b, c] = numbers;
         assert!(woken[1] == 0 || b != c, "{numbers:?}: {woken:?}");
         assert!(woken[0] == 0 || a != b && a != c, "{numbers:?}: {woken:?}");
@@ -705,7 +718,7 @@ fn hazard_14_a_task_awaited_with_changing_wakers_wakes_the_last() {
 #[test]
 fn hazard_14_a_sleep_polled_with_changing_wakers_wakes_only_the_last() {
     let runtime = Runtime::builder().virtual_time(true).build().unwrap();
-    for numbers in all_makes() {
+    for numbers in all_kinds() {
         let woken = runtime.block_on(async {
             let mut sleep = time::sleep(Duration::from_millis(1));
             poll_with_each(numbers, &mut sleep, async || time::sleep(Duration::from_millis(2)).await).await
@@ -714,7 +727,7 @@ fn hazard_14_a_sleep_polled_with_changing_wakers_wakes_only_the_last() {
     }
 }
 
-/// Two ends of a pipe; the first is registered, and nothing has come yet.
+/// The two ends of an empty pipe; the first one is registered.
 fn a_pipe() -> (Source<Receiver>, Sender) {
     let (theirs, ours) = pipe::new().unwrap();
     (Source::new(ours).unwrap(), theirs)
@@ -722,7 +735,7 @@ fn a_pipe() -> (Source<Receiver>, Sender) {
 
 async fn send(mut to: &Sender) {
     to.write_all(b"x").unwrap();
-    // The kernel has it; the loop has to look.
+    // The kernel has the byte; now the loop has to look.
     time::sleep(Duration::from_millis(1)).await;
 }
 
@@ -734,7 +747,7 @@ fn read(mut from: &Receiver) -> io::Result<usize> {
 #[cfg_attr(miri, ignore = "Miri does not know EPOLLPRI, which every registration asks for")]
 fn hazard_14_a_source_awaited_with_changing_wakers_wakes_only_the_last() {
     let runtime = Runtime::new().unwrap();
-    for numbers in all_makes() {
+    for numbers in all_kinds() {
         let woken = runtime.block_on(async {
             let (ours, theirs) = a_pipe();
             let mut read = ours.io(Direction::Read, read);
@@ -746,20 +759,20 @@ fn hazard_14_a_source_awaited_with_changing_wakers_wakes_only_the_last() {
 
 #[test]
 #[cfg_attr(miri, ignore = "Miri does not know EPOLLPRI, which every registration asks for")]
-fn hazard_14_a_source_polled_by_hand_wakes_all_who_polled() {
+fn hazard_14_a_source_polled_by_hand_wakes_all_its_wakers() {
     let runtime = Runtime::new().unwrap();
-    for numbers in all_makes() {
+    for numbers in all_kinds() {
         let woken = runtime.block_on(async {
             let (ours, theirs) = a_pipe();
             let mut read = poll_fn(|cx| ours.poll_io(cx, Direction::Read, read));
             poll_with_each(numbers, &mut read, async || send(&theirs).await).await
         });
-        // There is no future whose place it could be. And two wakers need not know that they are the same.
+        // There is no future that could hold a place. And two wakers of one task need not compare as equal.
         assert!(woken.iter().all(|times| *times > 0), "{numbers:?}: {woken:?}");
     }
 }
 
-/// What a task of a family does; its children do theirs meanwhile.
+/// A step of a task in a family. Its children run at the same time.
 #[derive(Clone, Copy, Debug)]
 enum Doing {
     Yield,
@@ -769,7 +782,7 @@ enum Doing {
     Tick(u64),
     /// Awaits the next child.
     Join,
-    /// Spawns a task that has no end, and cancels it.
+    /// Spawns a task that never ends, and cancels it.
     Cancel,
 }
 
@@ -778,10 +791,10 @@ type Family = Vec<(usize, Vec<Doing>)>;
 
 struct Home {
     family: Family,
-    /// Whether everybody is woken for nothing all the time.
+    /// Whether all tasks get spurious wakes at every step.
     restless: bool,
     wakers: RefCell<Vec<Waker>>,
-    /// Who ended when, and with what.
+    /// For each task that has ended: its number, when it ended, and its sum.
     results: RefCell<Vec<(usize, Duration, u64)>>,
     start: std::time::Instant,
 }
@@ -802,6 +815,7 @@ fn live(home: Rc<Home>, me: usize) -> Pin<Box<dyn Future<Output = u64>>> {
             Poll::Ready(())
         })
         .await;
+        // Spawn the children, do the steps while they run, and then await those that are left.
         let children = (me + 1..home.family.len()).filter(|child| home.family[*child].0 % child == me);
         let mut children =
             children.map(|child| spawn(live(Rc::clone(&home), child))).collect::<VecDeque<_>>();
@@ -819,6 +833,7 @@ fn live(home: Rc<Home>, me: usize) -> Pin<Box<dyn Future<Output = u64>>> {
     })
 }
 
+/// Does a step; returns a number that depends on its result.
 async fn act(doing: Doing, children: &mut VecDeque<JoinHandle<u64>>) -> u64 {
     let millis = Duration::from_millis;
     match doing {
@@ -871,13 +886,13 @@ fn doing(mut word: Word) -> Doing {
 }
 
 #[test]
-fn hazard_14_ten_wakes_for_nothing_at_every_step_change_no_result() {
+fn hazard_14_ten_spurious_wakes_at_every_step_change_no_result() {
     let doings = vec(any::<u64>(), 0..6)
         .prop_map(|words| words.into_iter().map(|word| doing(Word::new(word))).collect::<Vec<_>>());
     property(300, vec((any::<usize>(), doings), 1..9), |family| {
         let quiet = results(&family, false);
         assert_eq!(quiet.len(), family.len());
-        assert_eq!(results(&family, true), quiet, "with wakes for nothing (left) and without");
+        assert_eq!(results(&family, true), quiet, "with spurious wakes (left) and without");
     });
 }
 
@@ -894,10 +909,11 @@ fn a_shell_takes_in_a_future_of_its_own_type_and_no_other() {
 }
 
 #[test]
-fn shells_are_used_again_and_those_of_a_crowd_go_when_the_loop_waits() {
+fn shells_are_used_again_and_those_of_many_tasks_go_when_the_loop_waits() {
     let executor = Rc::new(Executor::new(0, None, Rc::new(Probe::default())));
     let cx = &mut Context::from_waker(Waker::noop());
-    let mut crowd = |tasks: usize| {
+    // Spawns tasks, runs them and fetches their outputs; returns how many shells are left.
+    let mut spawn_and_join = |tasks: usize| {
         let spawn = |id: usize| executor.spawn(async move { assert!(id < tasks) }, Location::caller());
         let ids: Vec<TaskId> = (0..tasks).map(spawn).collect();
         executor.poll_stretch(u32::MAX, |_, task| task.map_or(Poll::Pending, |task| task.poll(cx)));
@@ -907,13 +923,13 @@ fn shells_are_used_again_and_those_of_a_crowd_go_when_the_loop_waits() {
         }
         executor.shells()
     };
-    assert_eq!(crowd(3), 3);
-    assert_eq!(crowd(3), 3, "the same three, again");
+    assert_eq!(spawn_and_join(3), 3);
+    assert_eq!(spawn_and_join(3), 3, "the same three, again");
     let many = if cfg!(miri) { 1_050 } else { 5_000 };
-    assert_eq!(crowd(many), many);
+    assert_eq!(spawn_and_join(many), many);
     executor.tidy_up();
     assert_eq!(executor.shells(), 0);
-    assert_eq!(crowd(10), 10);
+    assert_eq!(spawn_and_join(10), 10);
     executor.tidy_up();
     assert_eq!(executor.shells(), 10, "a few are kept");
 }

@@ -1,18 +1,18 @@
 //! `Timers` against a sorted list.
 //!
-//! A program inserts, renews and cancels timers and lets time pass; it is performed twice, once on `Timers` and
-//! once on [`Sorted`], a `Vec` kept in order by `sort`. All that can be observed goes into a log: who is woken
-//! and in which order, when each waker is dropped, what `renew` says, and the nearest deadline after each step.
-//! Equal logs mean: the order is that of the deadlines, then of the insertions; a timer fires at most once, with
-//! its latest waker; a key whose timer is gone does nothing; and nothing keeps a waker longer than it has to.
-//! After each step the heap is looked at from the inside as well.
+//! A program inserts, renews and cancels timers and lets time pass. It is performed twice: on `Timers`, and on
+//! [`Sorted`], a `Vec` kept in order by `sort`. Everything that can be observed goes into a log: which wakers are woken
+//! in which order, when each waker is dropped, what `renew` returns, and the nearest deadline after each step. Equal
+//! logs mean that the order is that of the deadlines, then of the insertions; that a timer fires at most once, with its
+//! latest waker; that a key whose timer is gone does nothing; and that no waker is kept longer than needed. After each
+//! step the heap's invariants are checked as well.
 //!
-//! The wakers are foreign code: in the same programs they insert, renew and cancel other timers while they are
-//! woken (hazard 26) or dropped (hazard 5). Their `clone` cannot meddle here: a safe waker is an `Arc`, whose
-//! clone is std's own, and this crate has its one `unsafe` elsewhere.
+//! The wakers are foreign code: in the same programs they insert, renew and cancel other timers while they are woken
+//! (hazard 26) or dropped (hazard 5). Their `clone` cannot do that here: a safe waker is an `Arc`, whose clone is std's
+//! own, and this crate has its one `unsafe` elsewhere.
 //!
-//! Hazard 25, ten million timers of which none may be early, is too much for lists: there the reference is std's
-//! `BTreeSet`, and the probe says who fired.
+//! Hazard 25, ten million timers of which none may be early, is too much for lists. There the reference is std's
+//! `BTreeSet`, and the probe reports which timers fired.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
@@ -28,7 +28,7 @@ use crate::core::probe::{Event, Probe};
 use crate::core::timers::{Key, Timers};
 use crate::tests::{Random, Word, property};
 
-/// What `Timers` and its model have in common.
+/// The interface that `Timers` and its model share.
 trait Pending {
     type Key: Copy;
     fn insert(&self, deadline: Nanos, waker: Waker) -> Self::Key;
@@ -122,7 +122,7 @@ impl Pending for Sorted {
     }
 }
 
-/// Something that is done with the timers. A timer is named by how many were inserted before it, modulo.
+/// An action on the timers. A timer is named by how many were inserted before it, modulo their number.
 #[derive(Clone, Copy, Debug)]
 enum Act {
     InsertAt(Nanos),
@@ -150,10 +150,10 @@ struct Habits {
 
 #[derive(Clone, Debug)]
 struct Program {
-    /// Where the serials of the timers begin: near their end, so that they wrap around, or not.
+    /// Where the serials of the timers begin. In some programs that is near their end, so that they wrap around.
     first_serial: u32,
     steps: Vec<Step>,
-    /// Of the wakers in turn; of none, if empty.
+    /// The habits of the wakers, in turn; no waker has any if this is empty.
     habits: Vec<Habits>,
 }
 
@@ -168,32 +168,32 @@ enum Seen {
 use Seen::*;
 
 /// One performance of a program.
-struct Stage<P: Pending> {
+struct Performance<P: Pending> {
     timers: P,
     now: Cell<Nanos>,
     /// For each timer its key, and the waker that it has or had last.
     inserted: RefCell<Vec<(P::Key, Weak<Numbered>)>>,
     wakers: Cell<usize>,
     habits: Vec<Habits>,
-    /// How much the wakers may still do: two that renew one another would never come to an end.
+    /// How many actions the wakers may still do. Without a limit, two that renew each other would never stop.
     patience: Cell<u32>,
     seen: RefCell<Vec<Seen>>,
 }
 
-/// What a waker finds when it looks for the stage that it is on.
+/// The performance as its wakers see it.
 trait Called {
     fn called(&self, seen: Seen);
 }
 
-thread_local!(static ON_STAGE: RefCell<Option<Rc<dyn Called>>> = const { RefCell::new(None) });
+thread_local!(static RUNNING: RefCell<Option<Rc<dyn Called>>> = const { RefCell::new(None) });
 
-/// A waker that has no state but its number: its habits are the stage's, since a waker has to be `Send`.
+/// A waker whose only state is its number. The performance keeps its habits, because a waker has to be `Send`.
 struct Numbered(usize);
 
 fn call(seen: Seen) {
-    let stage = ON_STAGE.with_borrow(Clone::clone);
-    if let Some(stage) = stage {
-        stage.called(seen);
+    let performance = RUNNING.with_borrow(Clone::clone);
+    if let Some(performance) = performance {
+        performance.called(seen);
     }
 }
 
@@ -209,9 +209,9 @@ impl Drop for Numbered {
     }
 }
 
-impl<P: Pending> Called for Stage<P> {
+impl<P: Pending> Called for Performance<P> {
     fn called(&self, seen: Seen) {
-        self.note(seen);
+        self.record(seen);
         let acts = match seen {
             Woken(number) if !self.habits.is_empty() => &self.habits[number % self.habits.len()].woken,
             Dropped(number) if !self.habits.is_empty() => &self.habits[number % self.habits.len()].dropped,
@@ -227,8 +227,8 @@ impl<P: Pending> Called for Stage<P> {
     }
 }
 
-impl<P: Pending> Stage<P> {
-    fn note(&self, seen: Seen) {
+impl<P: Pending> Performance<P> {
+    fn record(&self, seen: Seen) {
         self.seen.borrow_mut().push(seen);
     }
 
@@ -259,7 +259,7 @@ impl<P: Pending> Stage<P> {
         let numbered = kept.unwrap_or_else(|| self.make_waker());
         let weak = Arc::downgrade(&numbered);
         let renewed = self.timers.renew(key, &Waker::from(numbered));
-        self.note(Renewed(renewed));
+        self.record(Renewed(renewed));
         let mut inserted = self.inserted.borrow_mut();
         let place = which % inserted.len();
         if renewed {
@@ -277,7 +277,7 @@ impl<P: Pending> Stage<P> {
         inserted.get(which % inserted.len().max(1)).cloned()
     }
 
-    /// Lets time pass as the loop does: first all that is due is taken out, then it is woken.
+    /// Lets time pass as the loop does: first it takes out all timers that are due, then it wakes them.
     fn pass(&self, nanos: Nanos) {
         self.now.set(self.now.get().saturating_add(nanos).min(NEVER - 1));
         let mut due = Vec::new();
@@ -286,9 +286,9 @@ impl<P: Pending> Stage<P> {
     }
 }
 
-/// Performs a program, and lets the curtain fall: what is still pending is dropped unseen.
+/// Performs a program. Timers that are still pending at the end are dropped without being recorded.
 fn perform<P: Pending + 'static>(program: &Program, timers: P) -> Vec<Seen> {
-    let stage = Rc::new(Stage {
+    let performance = Rc::new(Performance {
         timers,
         now: Cell::new(0),
         inserted: RefCell::default(),
@@ -297,17 +297,18 @@ fn perform<P: Pending + 'static>(program: &Program, timers: P) -> Vec<Seen> {
         patience: Cell::new(100),
         seen: RefCell::default(),
     });
-    ON_STAGE.set(Some(Rc::<Stage<P>>::clone(&stage)));
+    RUNNING.set(Some(Rc::<Performance<P>>::clone(&performance)));
+    // After each step, record the nearest deadline and check the heap.
     for step in &program.steps {
         match *step {
-            Do(act) => stage.act(act),
-            Pass(nanos) => stage.pass(nanos),
+            Do(act) => performance.act(act),
+            Pass(nanos) => performance.pass(nanos),
         }
-        stage.note(Next(stage.timers.next()));
-        stage.timers.check();
+        performance.record(Next(performance.timers.next()));
+        performance.timers.check();
     }
-    ON_STAGE.set(None);
-    stage.seen.take()
+    RUNNING.set(None);
+    performance.seen.take()
 }
 
 fn assert_same(program: &Program) -> Vec<Seen> {
@@ -336,14 +337,14 @@ fn step(word: &mut Word) -> Step {
     }
 }
 
-/// Programs whose wakers do up to so much when they are woken and when they are dropped.
+/// Programs whose wakers do at most this many actions when they are woken and when they are dropped.
 fn programs(woken: u64, dropped: u64) -> impl Strategy<Value = Program> {
     let acts = |mut word: Word, most| (0..word.take(most + 1)).map(|_| act(&mut word)).collect();
     let habits =
         move |(a, b)| Habits { woken: acts(Word::new(a), woken), dropped: acts(Word::new(b), dropped) };
     let words = (any::<u32>(), vec(any::<u64>(), 0..80), vec(any::<(u64, u64)>(), 7));
     words.prop_map(move |(serial, steps, wakers)| Program {
-        // Half of them wrap around.
+        // In half of the programs the serials wrap around.
         first_serial: if serial % 2 == 0 { serial } else { u32::MAX - serial % 64 },
         steps: steps.into_iter().map(|word| step(&mut Word::new(word))).collect(),
         habits: wakers.into_iter().map(habits).collect(),
@@ -374,15 +375,15 @@ fn with_habits(woken: &[Act], dropped: &[Act], steps: &[Step]) -> Program {
 }
 
 #[test]
-fn hazard_26_who_is_due_already_is_woken_once_whatever_his_neighbour_does() {
+fn hazard_26_a_timer_that_is_due_is_woken_once_whatever_its_neighbour_does() {
     // Three at the same time. The first cancels the second, renews the third, and inserts a fourth that is due.
     let start = [Do(InsertAt(5)), Do(InsertAt(5)), Do(InsertAt(5)), Pass(5), Pass(0), Pass(9)];
     let seen = assert_same(&with_habits(&[Cancel(1), RenewOther(2), InsertIn(0)], &[], &start));
     // Waker 3 was offered to the third timer, too late.
     assert_eq!(seen[3..7], [Woken(0), Dropped(3), Renewed(false), Dropped(0)]);
     assert_eq!(seen[7..12], [Woken(1), Dropped(1), Woken(2), Dropped(2), Next(Some(5))]);
-    // The fourth timer had to wait for the next look: otherwise timers that insert timers would never let go
-    // of the loop.
+    // The fourth timer had to wait for the next look. Otherwise timers that insert timers could hold up the loop for
+    // ever.
     assert_eq!(seen[12..], [Woken(4), Dropped(4), Next(None), Next(None)]);
 }
 
@@ -391,12 +392,12 @@ fn hazard_26_a_neighbour_that_is_not_due_can_be_taken_away() {
     let start = [Do(InsertAt(5)), Do(InsertAt(6)), Do(InsertAt(7)), Pass(5), Pass(9)];
     let seen = assert_same(&with_habits(&[Cancel(1), RenewOther(2)], &[], &start));
     let woken: Vec<_> = seen.iter().filter(|seen| matches!(seen, Woken(_))).collect();
-    assert_eq!(woken, [&Woken(0), &Woken(3)], "the second was cancelled, the third wakes another");
+    assert_eq!(woken, [&Woken(0), &Woken(3)], "the second was cancelled, the third has another waker");
 }
 
 #[test]
 fn hazard_05_a_waker_that_cancels_when_it_is_cancelled() {
-    // Timer 0 goes, and its waker takes the others along: also itself, which is gone by then.
+    // Timer 0 is cancelled, and its waker cancels the others; also timer 0 itself, which is gone by then.
     let start = [Do(InsertAt(5)), Do(InsertAt(1)), Do(InsertAt(2)), Do(Cancel(0)), Pass(9)];
     let seen = assert_same(&with_habits(&[], &[Cancel(0), Cancel(1), RenewOther(2), InsertAt(3)], &start));
     assert_eq!(seen[3..6], [Dropped(0), Dropped(1), Dropped(2)]);
@@ -410,7 +411,7 @@ fn hazard_05_a_waker_that_cancels_when_it_is_cancelled() {
 fn hazard_05_a_waker_that_cancels_its_own_timer_when_it_is_replaced() {
     let start = [Do(InsertAt(5)), Do(RenewOther(0)), Pass(9)];
     let seen = assert_same(&with_habits(&[], &[Cancel(0)], &start));
-    // `renew` had done its work before the old waker was dropped, and says so.
+    // `renew` had finished before the old waker was dropped, so it returns true.
     assert_eq!(seen[1..], [Dropped(0), Dropped(1), Renewed(true), Next(None), Next(None)]);
 }
 
@@ -427,14 +428,15 @@ fn hazard_05_the_end_of_the_timers_is_not_borrowed() {
             self.0.cancel(key);
         }
     }
+    // Ten timers, all of whose wakers use the timers when they are woken and dropped.
     let timers = Rc::new(timers(0));
     for number in 0..10 {
         timers.insert(number, Waker::from(Arc::new(Numbered(number as usize))));
     }
     let late = Rc::new(Late(Rc::clone(&timers), Cell::new(0)));
-    ON_STAGE.set(Some(Rc::<Late>::clone(&late)));
+    RUNNING.set(Some(Rc::<Late>::clone(&late)));
     timers.close(0);
-    ON_STAGE.set(None);
+    RUNNING.set(None);
     assert_eq!(late.1.get(), 20, "each waker was woken and dropped, once");
 }
 
@@ -454,7 +456,7 @@ fn a_key_fits_only_its_own_timer() {
     let timers = timers(u32::MAX - 5);
     let mut stale = Vec::new();
     for deadline in 0..20 {
-        // All in one slot of the slab, one after the other.
+        // All timers use the same slot of the slab, one after the other.
         let key = timers.insert(deadline, Waker::noop().clone());
         stale.iter().for_each(|stale| timers.cancel(*stale));
         assert!(stale.iter().all(|stale| !timers.renew(*stale, Waker::noop())));
@@ -465,7 +467,7 @@ fn a_key_fits_only_its_own_timer() {
     }
 }
 
-/// Few of many timers are left: the tables are small, and the keys still fit, also after several such rounds.
+/// When few of many timers are left, the tables are made smaller. The keys still fit, even after several such rounds.
 #[test]
 fn keys_fit_after_the_tables_have_been_made_smaller() {
     let timers = timers(u32::MAX - 5_000);
@@ -479,12 +481,14 @@ fn keys_fit_after_the_tables_have_been_made_smaller() {
                 _ => timers.cancel(key),
             }
         }
+        // One in a thousand is left: the tables shrink, and the keys still fit.
         timers.tidy_up();
         timers.check();
         assert!(timers.slots() < 2_000, "{} slots for {} timers", timers.slots(), kept.len());
         assert!(kept.iter().all(|key| timers.renew(*key, Waker::noop())));
         keys = kept;
     }
+    // Those that are left can be cancelled, and fire once.
     let mut due = Vec::new();
     timers.cancel(keys.remove(3));
     timers.take_due(u64::MAX - 1, &mut due);
@@ -522,7 +526,7 @@ impl Both {
         self.set.remove(&(deadline, order, key.number()));
     }
 
-    /// What must fire now, and nothing else: in time, and in this order.
+    /// The timers that must fire now, in this order, and no others.
     fn expect_due(&mut self) -> impl Iterator<Item = u64> {
         let later = self.set.split_off(&(self.now + 1, 0, 0));
         std::mem::replace(&mut self.set, later).into_iter().map(|(.., number)| number)
@@ -557,9 +561,9 @@ fn hazard_25_ten_million_timers_and_none_is_early() {
         assert!(both.expect_due().eq(fired.borrow_mut().drain(..)));
         assert_eq!(both.timers.next(), both.set.first().map(|(deadline, ..)| *deadline));
         due.clear();
-        // The oldest are forgotten, so that a cancel still finds timers that are pending.
+        // Forget the oldest keys, so that a cancel still finds timers that are pending.
         both.keys.drain(..both.keys.len().saturating_sub(1000));
     }
     both.timers.check();
-    assert!(both.set.len() > 100 || cfg!(miri), "it was a crowd: {}", both.set.len());
+    assert!(both.set.len() > 100 || cfg!(miri), "many timers were pending: {}", both.set.len());
 }

@@ -1,7 +1,8 @@
-//! `Waiters` against a list of those who wait.
+//! `Waiters` against a list of waiters.
 //!
-//! The model has no first and no box: only who waits, at which place, or at none if he has but left word. Places are tried
-//! long after their round is over, too, when somebody else may wait where they were. At the end nobody may be kept.
+//! The model has no first waiter and no box. It only knows which waiter waits at which place, or at none if it has only
+//! left word. Places are also tried long after their round is over, when another waiter may be in the same place. At
+//! the end no waker may be kept.
 
 use std::sync::Arc;
 use std::task::{Wake, Waker};
@@ -12,9 +13,9 @@ use proptest::prelude::any;
 use super::{Word, property};
 use crate::core::reactor::{Place, Waiters};
 
-struct Somebody;
+struct Unwoken;
 
-impl Wake for Somebody {
+impl Wake for Unwoken {
     fn wake(self: Arc<Self>) {}
 }
 
@@ -22,9 +23,9 @@ impl Wake for Somebody {
 struct Both {
     waiters: Waiters,
     wakers: Vec<Waker>,
-    /// Who waits, by the number of his waker, and which of the places is his.
+    /// The waiters, by the number of the waker, and the place of each; `None` if it has only left word.
     waiting: Vec<(usize, Option<usize>)>,
-    /// All that were ever given, and in which round.
+    /// All places that were ever given, and in which round.
     places: Vec<(Place, u32)>,
     round: u32,
 }
@@ -35,6 +36,7 @@ impl Both {
     }
 
     fn step(&mut self, mut word: Word) {
+        // Add a waiter, leave word, remove a waiter, or end the round; in both, then compare.
         let who = word.take(4) as usize;
         let waker = self.wakers[who].clone();
         match word.take(8) {
@@ -60,7 +62,7 @@ impl Both {
     fn remove(&mut self, which: usize) {
         let given_up = !self.waiting.iter().any(|(_, place)| *place == Some(which));
         if given_up && self.places[which].1 == self.round {
-            // It may be another one's now; nobody asks with it any more.
+            // The place may belong to another waiter now; no waiter asks with it any more.
             return;
         }
         let removed = self.waiters.remove(self.places[which].0).map(|waker| self.who(&waker));
@@ -75,7 +77,7 @@ impl Both {
         let mut expected: Vec<usize> = self.waiting.drain(..).map(|(who, _)| who).collect();
         woken.sort_unstable();
         expected.sort_unstable();
-        assert_eq!(woken, expected, "all, each as often as he waits");
+        assert_eq!(woken, expected, "all, each as often as it waits");
         self.round += 1;
     }
 
@@ -94,29 +96,28 @@ impl Both {
 }
 
 #[test]
-fn who_waits_is_woken_once_and_who_gave_up_is_not() {
+fn a_waiter_is_woken_once_and_one_that_gave_up_is_not() {
     property(300, vec(any::<u64>(), 0..60), |words| {
-        let people: Vec<Arc<Somebody>> = (0..4).map(|_| Arc::new(Somebody)).collect();
-        // Only clones of a waker are sure to be known as equal: under Miri, the first is not.
-        let wakers: Vec<Waker> =
-            people.iter().map(|person| Waker::from(Arc::clone(person)).clone()).collect();
+        let counted: Vec<Arc<Unwoken>> = (0..4).map(|_| Arc::new(Unwoken)).collect();
+        // Only clones of a waker are sure to compare as equal: under Miri, the first one does not.
+        let wakers: Vec<Waker> = counted.iter().map(|one| Waker::from(Arc::clone(one)).clone()).collect();
         let (waiters, waiting, places) = (Waiters::default(), Vec::new(), Vec::new());
         let mut both = Both { waiters, wakers, waiting, places, round: 0 };
         words.into_iter().for_each(|word| both.step(Word::new(word)));
-        for (who, person) in people.iter().enumerate() {
+        for (who, one) in counted.iter().enumerate() {
             let waits = both.waiting.iter().filter(|(other, _)| *other == who).count();
-            assert_eq!(Arc::strong_count(person), 2 + waits, "nobody is kept who does not wait");
+            assert_eq!(Arc::strong_count(one), 2 + waits, "only the wakers of waiters are kept");
         }
         drop(both);
-        assert!(people.iter().all(|person| Arc::strong_count(person) == 1));
+        assert!(counted.iter().all(|one| Arc::strong_count(one) == 1));
     });
 }
 
-/// Of ten thousand tasks that leave word and end, only the words of the last few stay.
+/// Ten thousand tasks leave word and end. Only the words of the last few stay.
 #[test]
 fn words_of_ended_tasks_do_not_pile_up() {
     let mut waiters = Waiters::default();
-    let wakers: Vec<Waker> = (0..10_000).map(|_| Waker::from(Arc::new(Somebody))).collect();
+    let wakers: Vec<Waker> = (0..10_000).map(|_| Waker::from(Arc::new(Unwoken))).collect();
     let mut most = 0;
     for (index, waker) in wakers.iter().enumerate() {
         // Only the last ten live.
@@ -136,7 +137,7 @@ fn words_of_ended_tasks_do_not_pile_up() {
 #[test]
 fn words_of_live_tasks_all_stay() {
     let mut waiters = Waiters::default();
-    let wakers: Vec<Waker> = (0..1_000).map(|_| Waker::from(Arc::new(Somebody)).clone()).collect();
+    let wakers: Vec<Waker> = (0..1_000).map(|_| Waker::from(Arc::new(Unwoken)).clone()).collect();
     let asked = std::cell::Cell::new(0);
     for waker in &wakers {
         assert!(!waiters.has_word(waker));
@@ -145,6 +146,7 @@ fn words_of_live_tasks_all_stay() {
             false
         });
     }
+    // All words are kept, and keeping them is cheap.
     assert!(wakers.iter().all(|waker| waiters.has_word(waker)));
     assert!(asked.get() <= 2 * wakers.len(), "{} looks at 1,000 words", asked.get());
     let mut woken = Vec::new();

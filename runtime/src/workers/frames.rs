@@ -1,4 +1,4 @@
-//! What a process pool and its workers say to one another, as bytes.
+//! The messages between a process pool and its workers, as bytes.
 //!
 //! ```text
 //!   ┌──────────────┬────────┬──────────────────────┐
@@ -13,13 +13,13 @@
 //!                 ◄──────── Done, Failed, Panicked or Unknown
 //! ```
 //!
-//! Facts. A stream of bytes has no bounds of its own. The other end is a process that may have gone wrong, so a
-//! length that it gives may be anything.
+//! Facts. A stream of bytes has no message bounds. The other end is a process that may have gone wrong, so a length
+//! that it sends may be any number.
 //!
-//! Contract. A frame that is longer than [`MOST`], or of a kind that does not exist, is refused before any
-//! memory is reserved for it. Whoever reads such a thing should not go on reading.
+//! Contract. A frame that is longer than [`MOST`], or of a kind that does not exist, is refused before any memory is
+//! reserved for it. After such a frame, a reader should not go on reading.
 //!
-//! What it does not know: how the bytes travel, and who runs the jobs.
+//! What it does not know: how the bytes travel, and which process runs the jobs.
 
 use std::io::{self, ErrorKind};
 
@@ -39,22 +39,22 @@ pub(crate) enum Kind {
     Hello = 1,
     /// To the worker: a job.
     Job,
-    /// From the worker: it begins the job now. A worker that dies before it has said so has done nothing of the job.
+    /// From the worker: it begins the job now. A worker that dies before this has not begun the job.
     Begun,
-    /// From the worker: what the job has returned.
+    /// From the worker: the value that the job has returned.
     Done,
     /// From the worker: the error that the job has returned.
     Failed,
-    /// From the worker: what the job has panicked with.
+    /// From the worker: the message of the panic in the job.
     Panicked,
-    /// From the worker: there is no job of that name; the body lists those that there are.
+    /// From the worker: it has no job of that name. The body lists the names of the jobs that it has.
     Unknown,
 }
 
 const KINDS: [Kind; 7] =
     [Kind::Hello, Kind::Job, Kind::Begun, Kind::Done, Kind::Failed, Kind::Panicked, Kind::Unknown];
 
-/// A whole frame, whose body is these parts one after the other.
+/// A whole frame. Its body is these parts, one after the other.
 pub(crate) fn frame(kind: Kind, parts: &[&[u8]]) -> io::Result<Vec<u8>> {
     let length: usize = parts.iter().map(|part| part.len()).sum();
     if length > MOST {
@@ -69,7 +69,7 @@ pub(crate) fn frame(kind: Kind, parts: &[&[u8]]) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What is to come after these bytes.
+/// The kind of a frame and the length of its body, from the bytes before the body.
 pub(crate) fn head([a, b, c, d, kind]: [u8; HEAD]) -> io::Result<(Kind, usize)> {
     let length = u32::from_le_bytes([a, b, c, d]) as usize;
     match KINDS.into_iter().find(|known| *known as u8 == kind) {
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_can_be_read() {
+    fn a_frame_that_is_written_can_be_read() {
         let bytes = job("name", b"input").unwrap();
         let (first, body) = bytes.split_first_chunk().unwrap();
         assert_eq!(head(*first).unwrap(), (Kind::Job, body.len()));
@@ -125,7 +125,7 @@ mod tests {
         {
             assert_eq!(head(nonsense).unwrap_err().kind(), ErrorKind::InvalidData, "{nonsense:?}");
         }
-        assert!(head(*b"\0\0\0\x10\x03").is_ok(), "the most is not too much");
+        assert!(head(*b"\0\0\0\x10\x03").is_ok(), "a body of `MOST` bytes is allowed");
         for nonsense in [&b""[..], b"\x01", b"\x02\0a", b"\x01\0\xff"] {
             assert_eq!(parse_job(nonsense).unwrap_err().kind(), ErrorKind::InvalidData, "{nonsense:?}");
         }

@@ -1,15 +1,15 @@
 //! The other side of a process pool: this program, run again to do jobs.
 //!
-//! Facts. A process that runs a loop must not be forked, so a worker is a fresh start of the same program, and
-//! has nothing of its parent but the program itself: no memory, no closures. A job is therefore the *name* of
-//! a function that both know, and bytes. A job may print, read, panic, end the process, or never end.
+//! Facts. A process that runs a loop must not be forked, so a worker is a fresh start of the same program. It shares
+//! nothing with its parent but the program itself: no memory, no closures. So a job is the *name* of a function that
+//! both know, and bytes. A job may print, read, panic, end the process, or never end.
 //!
-//! What follows. `main` calls [`serve`] before anything else. A worker finds a socket as its stdin, and its number
-//! in the environment; both together say that this is a worker (a program that a job starts has only the
-//! second). The socket is moved away from stdin, so that a job may read and print as it likes. One thread
-//! listens, so that a worker whose parent is gone is gone, too, also in the middle of a job.
+//! What follows. `main` calls [`serve`] before anything else. A worker finds a socket as its stdin, and the number of
+//! that socket in the environment. Only both together say that this is a worker; a program that a job starts inherits
+//! the second alone. The socket is moved away from stdin, so that a job can read and print freely. One thread listens,
+//! so that a worker ends when its parent is gone, even in the middle of a job.
 //!
-//! What it does not know: who sends jobs, and how many workers there are.
+//! What it does not know: which process sends jobs, and how many workers there are.
 
 use std::env;
 use std::fs::File;
@@ -31,30 +31,30 @@ use crate::workers::frames::{self, HEAD, HELLO, Kind};
 /// A function that a worker can run.
 pub type Job = fn(&[u8]) -> Result<Vec<u8>, String>;
 
-/// The variable by which a worker knows its socket.
+/// The environment variable that tells a worker which socket is its own.
 pub(crate) const MARK: &str = "ROUNDEL_WORKER";
 
-/// Whether `serve` was called, so that this program can be its own worker.
+/// Set by `serve`, never cleared. Only a program that calls `serve` can be its own worker.
 static SERVES: AtomicBool = AtomicBool::new(false);
 
 pub(crate) fn serves() -> bool {
     SERVES.load(Ordering::SeqCst)
 }
 
-/// What [`MARK`] is set to for a worker with this stdin.
+/// The value of [`MARK`] for a worker with this stdin.
 pub(crate) fn mark(stdin: &File) -> io::Result<String> {
     let stdin = stdin.metadata()?;
     Ok(format!("{}:{}", stdin.dev(), stdin.ino()))
 }
 
-/// Does jobs, if this process was started as a worker, and ends it when its parent needs it no more; returns at
-/// once in any other process. To be called first in `main`: what comes before it is done by each worker.
+/// Does jobs, if this process was started as a worker, and ends it when its parent no longer needs it. In any other
+/// process it returns at once. Call it first in `main`: every worker also runs the code before it.
 ///
 /// See [`ProcessPool`](crate::workers::ProcessPool) for an example.
 pub fn serve(jobs: &[(&str, Job)]) {
     SERVES.store(true, Ordering::SeqCst);
     let Some(stdin) = socket() else { return };
-    // From here on this is a worker: it must not get back to `main`.
+    // From here on this is a worker, which must not return to `main`.
     if let Err(error) = work(stdin, jobs) {
         // Not by `eprintln`, which panics if standard error cannot be written to.
         let _ = writeln!(io::stderr(), "a worker cannot go on: {error}");
@@ -70,29 +70,33 @@ fn socket() -> Option<File> {
     (mark(&stdin).ok()? == expected).then_some(stdin)
 }
 
+/// Does jobs until the parent has no more.
 fn work(stdin: File, jobs: &[(&str, Job)]) -> io::Result<()> {
+    // Keep the socket, and give the jobs an empty stdin.
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     let mut socket = UnixStream::from(OwnedFd::from(stdin));
     let listener = socket.try_clone()?;
     let (sender, receiver) = channel();
+    // Set by the listening thread when a job comes, cleared here when the job is done.
     let busy = Arc::new(AtomicBool::new(false));
     let listens = Arc::clone(&busy);
     std::thread::Builder::new().spawn(move || listen(listener, &sender, &listens))?;
+    // Tell the pool that we are ready, then do the jobs one after the other.
     socket.write_all(&frames::frame(Kind::Hello, &[HELLO])?)?;
     let begun = frames::frame(Kind::Begun, &[])?;
     for body in receiver {
-        // From here on the pool does not give the job to another worker.
+        // After this the pool does not give the job to another worker.
         socket.write_all(&begun)?;
         let answer = answer(jobs, &body)?;
-        // Before the answer: the next job may be here as soon as that is sent.
+        // Cleared before the answer is sent: the next job may come as soon as it is.
         busy.store(false, Ordering::SeqCst);
         socket.write_all(&answer)?;
     }
     Ok(())
 }
 
-/// Hands on what comes. When nothing comes any more, the parent is gone, and we go with it: at once, if a job
-/// is under way, of which nobody will hear.
+/// Passes on the jobs that come. The end of the stream means that the parent is gone. Then this process ends, too. If a
+/// job is running, it is killed at once, because its result has no receiver.
 fn listen(mut socket: UnixStream, jobs: &Sender<Vec<u8>>, busy: &AtomicBool) {
     while let Ok(Some(body)) = read(&mut socket) {
         busy.store(true, Ordering::SeqCst);
@@ -118,7 +122,7 @@ fn read(socket: &mut UnixStream) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(body))
 }
 
-/// Does a job; the answer as a frame.
+/// Does a job; returns the answer as a frame.
 fn answer(jobs: &[(&str, Job)], body: &[u8]) -> io::Result<Vec<u8>> {
     let (name, input) = frames::parse_job(body)?;
     let Some((_, job)) = jobs.iter().find(|(known, _)| *known == name) else {
@@ -130,7 +134,7 @@ fn answer(jobs: &[(&str, Job)], body: &[u8]) -> io::Result<Vec<u8>> {
         Ok(Err(error)) => (Kind::Failed, error.into_bytes()),
         Err(payload) => (Kind::Panicked, error::message(&*payload).as_bytes().to_vec()),
     };
-    // Too long to be sent: that is a failure of the job, of which its sender should hear.
+    // An output that is too long to be sent is reported as a failure of the job.
     frames::frame(kind, &[&said])
         .or_else(|error| frames::frame(Kind::Failed, &[error.to_string().as_bytes()]))
 }

@@ -14,7 +14,7 @@ struct Planned;
 
 /// Documented panics that a random program may provoke.
 const DOCUMENTED: &[&str] = &[
-    "what `shield` was to protect is gone",
+    "the future that `shield` protects is gone",
     "a sleep was awaited whose runtime had been dropped",
     "a task awaits its own JoinHandle",
     "was called outside a roundel loop",

@@ -1,14 +1,14 @@
-//! Many futures of one kind, polled when they were woken and not otherwise.
+//! Many futures of one kind, each polled only when it was woken.
 //!
 //! Facts. A child may end, wake its siblings, and panic; children may come and go while others run.
 //!
-//! What follows. A slab of boxed futures and the [`Wakes`]. A new child counts as woken. In one poll of the parent each
-//! child is polled at most once. To poll one is an operation of the parent's budget, and so is each operation that the child
-//! does; when the budget is used up, the parent wakes itself and polls the rest next time. So many children do not hold
-//! up the loop, and each is polled with enough of a budget (see `context`).
+//! What follows. A slab of boxed futures, and the list of woken children ([`Wakes`]). A new child counts as woken. One
+//! poll of the parent polls each child at most once. Polling a child is an operation of the parent's budget, and so is
+//! each operation that the child does. When the budget is used up, the parent wakes itself and polls the rest next
+//! time. So many children do not hold up the loop, and each is polled with enough budget (see `context`).
 //!
-//! Invariants. Polls are as many as wakes (plus one for each child). Children are dropped in the order of their places,
-//! which is that of their coming as long as none has ended.
+//! Invariants. There are as many polls as wakes, plus one for each child. Children are dropped in the order of their
+//! places. As long as none has ended, that is the order in which they came.
 //!
 //! What it does not know: what the outputs are for.
 
@@ -23,27 +23,28 @@ use crate::core::context;
 use crate::core::panics::drop_each;
 use crate::group::wakes::Wakes;
 
-pub(crate) struct Crowd<F: ?Sized> {
+pub(crate) struct Children<F: ?Sized> {
+    /// The children that have not ended. A child's index is its place.
     children: Slab<Pin<Box<F>>>,
     wakes: Wakes,
-    /// Those who were woken, from `next` on still to be polled.
+    /// The places of the children that were woken. Those from `next` on have still to be polled.
     batch: Vec<usize>,
     next: usize,
 }
 
-/// A table with room for more than `LARGE` is made smaller when fewer than `FEW` are in it.
-const LARGE: usize = 1024;
+/// A table with room for more than `SHRINK_ABOVE` children is made smaller when it holds fewer than `FEW`.
+const SHRINK_ABOVE: usize = 1024;
 const FEW: usize = 64;
 
-impl<F: Future + ?Sized> Crowd<F> {
-    pub(crate) fn new() -> Crowd<F> {
-        Crowd { children: Slab::new(), wakes: Wakes::new(), batch: Vec::new(), next: 0 }
+impl<F: Future + ?Sized> Children<F> {
+    pub(crate) fn new() -> Children<F> {
+        Children { children: Slab::new(), wakes: Wakes::new(), batch: Vec::new(), next: 0 }
     }
 
-    /// Takes a child in; returns its place.
+    /// Adds a child; returns its place.
     pub(crate) fn add(&mut self, child: Pin<Box<F>>) -> usize {
         let place = self.children.insert(child);
-        self.wakes.note(place);
+        self.wakes.mark_woken(place);
         place
     }
 
@@ -55,22 +56,25 @@ impl<F: Future + ?Sized> Crowd<F> {
         self.children.is_empty()
     }
 
-    /// Whether the last poll has left some of its batch for the next.
+    /// Whether the last poll has left a part of its batch for the next one.
     pub(crate) fn has_rest(&self) -> bool {
         self.next < self.batch.len()
     }
 
-    /// Polls the children that were woken, and tells `done` which are done, and with what. Stops early if `done` says so,
-    /// or if the budget of the parent is used up; the others stay noted.
+    /// Polls the children that were woken, and calls `done` with the place and the output of each that ends. Stops
+    /// early if `done` says so, or if the budget of the parent is used up; the rest of the batch is kept for the next
+    /// poll.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         mut done: impl FnMut(usize, F::Output) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         self.wakes.set_parent(cx.waker());
+        // Take a new batch only when the old one is used up, so that no child is polled twice before another is polled
+        // once.
         let had_rest = self.has_rest();
         if !had_rest {
-            if self.children.capacity() > LARGE && self.children.len() < FEW {
+            if self.children.capacity() > SHRINK_ABOVE && self.children.len() < FEW {
                 self.shrink();
             }
             self.wakes.take(&mut self.batch);
@@ -83,7 +87,8 @@ impl<F: Future + ?Sized> Crowd<F> {
                 done(place, output)?;
             }
         }
-        // Children that were woken beside a rest have used up their wake of the parent.
+        // If there was a rest, children may have been woken since without being in this batch. They have already used
+        // up their wake of the parent, so wake it again for them.
         if had_rest || self.has_rest() {
             cx.waker().wake_by_ref();
         }
@@ -100,7 +105,7 @@ impl<F: Future + ?Sized> Crowd<F> {
     }
 
     fn poll_child(&mut self, place: usize) -> Option<F::Output> {
-        // Who is gone may still be woken.
+        // A wake may come after its child has ended.
         let child = self.children.get_mut(place)?;
         let mut cx = Context::from_waker(self.wakes.waker(place));
         let Poll::Ready(output) = child.as_mut().poll(&mut cx) else { return None };
@@ -109,8 +114,8 @@ impl<F: Future + ?Sized> Crowd<F> {
     }
 }
 
-impl<F: ?Sized> Crowd<F> {
-    /// Drops all children, or all but one, each whatever the others do. The first panic among the drops goes on.
+impl<F: ?Sized> Children<F> {
+    /// Drops all children, or all but one. Each is dropped even if another one panics; the first panic goes on.
     pub(crate) fn clear_but(&mut self, spared: Option<usize>) {
         let places: Vec<usize> =
             self.children.iter().map(|(place, _)| place).filter(|place| Some(*place) != spared).collect();
@@ -118,7 +123,7 @@ impl<F: ?Sized> Crowd<F> {
     }
 }
 
-impl<F: ?Sized> Drop for Crowd<F> {
+impl<F: ?Sized> Drop for Children<F> {
     fn drop(&mut self) {
         if !self.children.is_empty() {
             self.clear_but(None);
@@ -126,8 +131,8 @@ impl<F: ?Sized> Drop for Crowd<F> {
     }
 }
 
-impl<F: ?Sized> fmt::Debug for Crowd<F> {
+impl<F: ?Sized> fmt::Debug for Children<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Crowd").field("children", &self.children.len()).finish_non_exhaustive()
+        f.debug_struct("Children").field("children", &self.children.len()).finish_non_exhaustive()
     }
 }
