@@ -13,6 +13,9 @@ use docs::{Source, sources};
 /// Each module with the modules that its code names.
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
+/// The macros of the crates.
+const MACROS: &[&str] = &["task_local", "join", "select"];
+
 /// `net/src/io/reader.rs` is the module `io::reader`; the root is `lib`.
 fn name(file: &Source, folder: &str) -> String {
     let below = file.path.strip_prefix(folder).unwrap_or(&file.path).trim_start_matches('/');
@@ -38,9 +41,12 @@ fn paths(line: &str) -> Vec<String> {
     while let Some(start) = rest.find(is_path) {
         let length = rest[start..].find(|c| !is_path(c)).unwrap_or(rest.len() - start);
         let (path, after) = rest[start..].split_at(length);
+        let of_a_macro = rest[..start].ends_with('$');
         let list = after.strip_prefix('{').filter(|_| path.ends_with("::"));
         let list = list.map_or("", |list| list.split('}').next().unwrap_or_default());
-        found.extend(list.split(',').map(|item| format!("{path}{}", item.trim())));
+        if !of_a_macro {
+            found.extend(list.split(',').map(|item| format!("{path}{}", item.trim())));
+        }
         rest = after;
     }
     found.retain(|path| path.contains("::"));
@@ -63,7 +69,10 @@ fn resolve(path: &str, here: &str, modules: &BTreeSet<String>) -> Option<String>
     while !at.is_empty() && !modules.contains(&at.join("::")) {
         at.pop();
     }
-    Some(if at.is_empty() { "lib".to_owned() } else { at.join("::") })
+    // A macro that is exported is an item of the root, wherever it stands: `use crate::task_local`.
+    let is_macro = path.starts_with("crate::") && MACROS.contains(&&path[7..]);
+    let found = if at.is_empty() { "lib".to_owned() } else { at.join("::") };
+    Some(found).filter(|_| !is_macro)
 }
 
 /// The shortest way from a module back to itself, if there is one.
@@ -123,6 +132,7 @@ fn paths_are_found_as_they_are_written() {
         ("use crate::{Item};", "a::b", Some("lib")),
         ("crate::a::c::call(x)", "a::b", Some("a::c")),
         ("use std::b::Item;", "a", None),
+        ("$crate::a::c::call(x)", "a::b", None),
     ];
     for (line, here, there) in table {
         let found = paths(line).iter().find_map(|path| resolve(path, here, &modules));

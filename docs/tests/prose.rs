@@ -10,8 +10,6 @@ use docs::{Source, sources};
 const EXCEPTED: &[&str] = &[
     // The chapters cite the sources and are rewritten together with the book.
     "docs/chapters/",
-    // TEMPORARY: remove this line when the comments of the runtime have been rewritten.
-    "runtime/src/",
 ];
 
 /// The texts and sources in these folders, and two of the Markdown files at the root. (The changelog is a list of

@@ -39,7 +39,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use crate::core::context;
+use crate::core::context::{self, budget};
 use crate::core::inbox::{Debt, Inbox};
 use crate::core::panics::{contain, swallow};
 use crate::error::JoinError;
@@ -432,7 +432,7 @@ impl ThreadPool {
         let mut items = items.into_iter().fuse();
         let (mut outside, mut inside, mut results) = (None, VecDeque::new(), Vec::new());
         poll_fn(|cx| {
-            ready!(context::spend(cx.waker()));
+            ready!(budget::spend(cx.waker()));
             // Put jobs into the pool until there is no place, no item or no budget left.
             let all_inside = loop {
                 let Some(job) = outside.take().or_else(|| items.next().map(start)) else { break true };
@@ -441,7 +441,7 @@ impl ThreadPool {
                     break false;
                 }
                 inside.push_back(job);
-                if context::spend(cx.waker()).is_pending() {
+                if budget::spend(cx.waker()).is_pending() {
                     break false;
                 }
             };

@@ -33,7 +33,7 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 use slab::Slab;
 
-use crate::core::context;
+use crate::core::context::{self, budget};
 use crate::core::panics::{self, Payload, contain, swallow};
 use crate::task::leave_cleanup;
 use crate::time::{Elapsed, Timeout, timeout};
@@ -361,7 +361,7 @@ where
     type Output = B::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<B::Output> {
-        ready!(context::spend(cx.waker()));
+        ready!(budget::spend(cx.waker()));
         // First the body, until it has ended or panicked.
         let mut body = self.as_mut().project().body;
         if let Some(body) = body.as_mut().as_pin_mut() {

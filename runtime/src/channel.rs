@@ -24,10 +24,9 @@
 //! What is not here: channels between threads. `std::sync::mpsc` in one direction and
 //! [`Remote`](crate::Remote) in the other do that.
 
-use std::fmt;
-
 mod broadcast;
 mod buffer;
+mod closed;
 mod mpmc;
 mod oneshot;
 mod queue;
@@ -36,99 +35,8 @@ mod watch;
 
 pub use broadcast::{BroadcastError, BroadcastReceiver, BroadcastSender, broadcast};
 pub use buffer::Send;
+pub use closed::{Closed, TryRecvError, TrySendError};
 pub use mpmc::{Permit, Receiver, Recv, Sender, bounded, lifo, priority, unbounded};
 pub use oneshot::{OneshotReceiver, OneshotSender, oneshot};
 pub use queue::{Put, Queue};
 pub use watch::{WatchReceiver, WatchSender, watch};
-
-/// The channel is closed. The value that could not be sent is inside.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Closed<T = ()>(pub T);
-
-impl<T> Closed<T> {
-    /// The value that could not be sent.
-    pub fn into_inner(self) -> T {
-        self.0
-    }
-}
-
-impl<T> fmt::Debug for Closed<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Closed")
-    }
-}
-
-impl<T> fmt::Display for Closed<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it was closed, or the other side is gone")
-    }
-}
-
-impl<T> std::error::Error for Closed<T> {}
-
-/// Why a value was not sent at once. The value is inside.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TrySendError<T> {
-    /// There is no room, or other senders are waiting for it.
-    Full(T),
-    /// The channel is closed.
-    Closed(T),
-}
-
-impl<T> TrySendError<T> {
-    /// The value that could not be sent.
-    pub fn into_inner(self) -> T {
-        match self {
-            TrySendError::Full(value) | TrySendError::Closed(value) => value,
-        }
-    }
-
-    /// Whether there was no room.
-    pub fn is_full(&self) -> bool {
-        matches!(self, TrySendError::Full(_))
-    }
-
-    /// Whether the channel is closed.
-    pub fn is_closed(&self) -> bool {
-        matches!(self, TrySendError::Closed(_))
-    }
-}
-
-impl<T> fmt::Debug for TrySendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_full() { "Full" } else { "Closed" })
-    }
-}
-
-impl<T> fmt::Display for TrySendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            TrySendError::Full(_) => "there is no room: wait for it with `send`",
-            TrySendError::Closed(_) => "the channel is closed",
-        })
-    }
-}
-
-impl<T> std::error::Error for TrySendError<T> {}
-
-/// Why no value was received at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TryRecvError {
-    /// There is none at the moment.
-    Empty,
-    /// There is none, and there will be none.
-    Closed,
-}
-
-impl fmt::Display for TryRecvError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            TryRecvError::Empty => "there is no value: wait for one with `recv`",
-            TryRecvError::Closed => "the channel is closed and empty",
-        })
-    }
-}
-
-impl std::error::Error for TryRecvError {}

@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use crate::core::context;
+use crate::core::context::budget;
 use crate::core::executor::{Executor, Join};
 use crate::core::id::TaskId;
 use crate::core::probe::{End, Resource};
@@ -89,7 +89,7 @@ impl<T: 'static> Future for JoinHandle<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(executor) = &self.executor else { spent() };
         let id = self.id;
-        match executor.join(id, || waiter(id, cx), context::try_spend) {
+        match executor.join(id, || waiter(id, cx), budget::try_spend) {
             Join::Output(output) => {
                 if executor.extras.any() {
                     self.collected();
@@ -133,7 +133,7 @@ impl<T: 'static> JoinHandle<T> {
             }
             Join::NotYet => self.wait(cx),
             Join::NotNow => {
-                ready!(context::spend(cx.waker()));
+                ready!(budget::spend(cx.waker()));
                 self.poll(cx)
             }
             Join::Output(_) | Join::Failed => {

@@ -20,7 +20,7 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use crate::core::context;
+use crate::core::context::{self, budget};
 use crate::core::extras::Values;
 use crate::core::panics::{self, contain};
 
@@ -164,7 +164,7 @@ impl<T: 'static, F: Future> Future for Scope<T, F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        ready!(context::spend(cx.waker()));
+        ready!(budget::spend(cx.waker()));
         let this = self.project();
         let _inside = Inside::enter(*this.key, this.value);
         let future = this.future.as_pin_mut().expect("the future stays until the scope is dropped");

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker, ready};
 use std::thread::{self, Thread};
 
-use crate::core::context;
+use crate::core::context::budget;
 use crate::core::panics::{self, swallow};
 use crate::error::JoinError;
 
@@ -71,7 +71,7 @@ impl<T> Reply<T> {
     /// Takes the result, or leaves a waker. `what` names the handle in the panic message.
     #[track_caller]
     pub(crate) fn poll(&self, cx: &Context<'_>, what: &str) -> Poll<Result<T, JoinError>> {
-        ready!(context::spend(cx.waker()));
+        ready!(budget::spend(cx.waker()));
         let waker = cx.waker().clone();
         let mut state = self.lock();
         if let Some(result) = state.result.take() {

@@ -43,7 +43,7 @@ use futures_core::Stream;
 use signal_hook::low_level::{pipe, unregister};
 use signal_hook::{SigId, flag};
 
-use crate::core::context;
+use crate::core::context::{self, budget};
 use crate::signal::heard::Heard;
 use crate::source::{AsyncFd, Direction};
 
@@ -248,7 +248,7 @@ impl Signals {
     ///
     /// If the loop in which this was made is gone.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<i32> {
-        ready!(context::spend(cx.waker()));
+        ready!(budget::spend(cx.waker()));
         // Look at the flags first. If none is set, wait for a byte and look again.
         loop {
             if let Some(signal) = self.take() {

@@ -16,7 +16,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use crate::core::context;
+use crate::core::context::{self, budget};
 use crate::core::executor::Cleanup;
 pub use crate::core::id::TaskId;
 use crate::core::panics::swallow;
@@ -230,7 +230,7 @@ impl Future for YieldNow {
 /// });
 /// ```
 pub fn poll_budget(cx: &Context<'_>) -> Poll<()> {
-    context::spend(cx.waker())
+    budget::spend(cx.waker())
 }
 
 /// The same for an `async fn`: it goes on at once while there is budget, and gives way when there is none.

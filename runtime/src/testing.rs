@@ -12,7 +12,7 @@ use std::cell::Cell;
 use std::pin::pin;
 use std::task::{Poll, ready};
 
-use crate::core::context;
+use crate::core::context::{self, budget};
 use crate::task::{spend_budget, yield_now};
 use crate::waiting::WaitQueue;
 
@@ -75,7 +75,7 @@ impl Cut {
     pub async fn run<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut future = pin!(Some(future));
         std::future::poll_fn(|cx| {
-            ready!(context::spend(cx.waker()));
+            ready!(budget::spend(cx.waker()));
             // Poll, unless the cut is just before this poll.
             if !self.is_here()
                 && let Some(future) = future.as_mut().as_pin_mut()

@@ -27,7 +27,7 @@ use futures_core::Stream;
 use pin_project_lite::pin_project;
 
 use crate::core::clock::{NEVER, Nanos, saturating_nanos};
-use crate::core::context;
+use crate::core::context::{self, budget};
 use crate::core::probe::Resource;
 use crate::core::timers::{Key, Timers};
 use crate::waits;
@@ -157,7 +157,7 @@ impl Future for Sleep {
     #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         match self.state {
-            SleepState::Over => return context::spend(cx.waker()),
+            SleepState::Over => return budget::spend(cx.waker()),
             SleepState::New { .. } => self.start(cx),
             SleepState::Pending(key) => {
                 // The timers no longer have it: it is over, or its loop was shut down before the deadline.
@@ -261,7 +261,7 @@ impl<F: Future> Future for Timeout<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         // First the future, with enough budget, and only then the clock, so that a result that is ready wins.
-        if let Poll::Ready(output) = ready!(context::poll_child(cx, |cx| this.future.poll(cx))) {
+        if let Poll::Ready(output) = ready!(budget::poll_child(cx, |cx| this.future.poll(cx))) {
             return Poll::Ready(Ok(output));
         }
         // A timeout of zero does not give way: it returns what the one poll has found.

@@ -32,7 +32,7 @@ use std::task::{Context, Poll, Waker};
 
 use slab::Slab;
 
-use crate::core::context;
+use crate::core::context::{self, budget};
 use crate::core::id::TaskId;
 use crate::core::panics::swallow;
 use crate::core::probe::Resource;
@@ -132,7 +132,7 @@ impl<R: Copy, G> WaitQueue<R, G> {
         cx: &mut Context<'_>,
         attempt: impl FnMut() -> Option<G>,
     ) -> Poll<G> {
-        if key.is_set() || context::try_spend() {
+        if key.is_set() || budget::try_spend() {
             return self.poll_uncounted(key, request, cx, attempt);
         }
         self.poll_without_budget(key, request, cx, attempt)
@@ -177,7 +177,7 @@ impl<R: Copy, G> WaitQueue<R, G> {
         mut attempt: impl FnMut() -> Option<G>,
     ) -> Poll<G> {
         // Both of these may run foreign code, so they come before anything is taken.
-        let may_go_on = context::spend(cx.waker()).is_ready();
+        let may_go_on = budget::spend(cx.waker()).is_ready();
         let waiter = Waiter::new(cx.waker());
         match attempt() {
             Some(grant) if may_go_on => return Poll::Ready(grant),

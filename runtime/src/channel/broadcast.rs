@@ -23,7 +23,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 
-use crate::channel::Closed;
+use crate::channel::closed::Closed;
 use crate::core::panics::drop_each;
 use crate::waiting::{WaitKey, WaitQueue};
 

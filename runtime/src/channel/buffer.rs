@@ -23,9 +23,9 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use crate::channel::closed::{Closed, TryRecvError, TrySendError};
 use crate::channel::store::Store;
-use crate::channel::{Closed, TryRecvError, TrySendError};
-use crate::core::context;
+use crate::core::context::budget;
 use crate::core::panics::drop_each;
 use crate::sync::permits::{Held, Permits};
 use crate::waiting::{Left, WaitKey, WaitQueue};
@@ -91,7 +91,7 @@ impl<T> Buffer<T> {
     #[inline]
     pub(crate) fn poll_room(&self, key: &mut WaitKey, cx: &mut Context<'_>) -> Poll<bool> {
         if !key.is_set() && (self.capacity.is_none() || self.closed.get()) {
-            return context::spend(cx.waker()).map(|()| !self.closed.get());
+            return budget::spend(cx.waker()).map(|()| !self.closed.get());
         }
         let taken = ready!(self.room.poll_take(key, 1, cx));
         // The channel may have been closed after we were given the room.
@@ -180,7 +180,7 @@ impl<T> Buffer<T> {
     #[inline(always)]
     pub(crate) fn poll_recv(&self, key: &mut WaitKey, cx: &mut Context<'_>) -> Poll<Result<T, Closed>> {
         let waits = key.is_set();
-        let counted = waits || context::try_spend();
+        let counted = waits || budget::try_spend();
         if counted
             && !waits
             && let Some(value) = self.take_next()
@@ -244,7 +244,7 @@ impl<T> Buffer<T> {
         if key.is_set() {
             ready!(self.values.poll_word(key, cx));
         }
-        ready!(context::spend(cx.waker()));
+        ready!(budget::spend(cx.waker()));
         // A comparison of two values is calling us: try again when it is over.
         if self.store.is_out() {
             cx.waker().wake_by_ref();

@@ -25,8 +25,8 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 
 use crate::channel::buffer::{Buffer, Send};
+use crate::channel::closed::{Closed, TryRecvError, TrySendError};
 use crate::channel::store::Store;
-use crate::channel::{Closed, TryRecvError, TrySendError};
 use crate::waiting::WaitKey;
 
 /// A channel that holds at most `capacity` values; with 0, a rendezvous.

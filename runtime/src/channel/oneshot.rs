@@ -16,8 +16,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use crate::channel::{Closed, TryRecvError};
-use crate::core::context;
+use crate::channel::closed::{Closed, TryRecvError};
+use crate::core::context::budget;
 use crate::waiter::Waiter;
 use crate::waiting::announce;
 
@@ -110,7 +110,7 @@ impl<T> OneshotSender<T> {
     /// Waits until the receiver is gone.
     pub async fn closed(&mut self) {
         std::future::poll_fn(|cx| {
-            ready!(context::spend(cx.waker()));
+            ready!(budget::spend(cx.waker()));
             let old = self.cell.sender.replace(Some(Box::new(Waiter::new(cx.waker()))));
             self.cell.sender_waits.set(true);
             drop(old);
@@ -174,7 +174,7 @@ impl<T> Future for OneshotReceiver<T> {
         if !over {
             return Poll::Pending;
         }
-        context::spend(cx.waker()).map(|()| self.cell.value.take().ok_or(Closed(())))
+        budget::spend(cx.waker()).map(|()| self.cell.value.take().ok_or(Closed(())))
     }
 }
 

@@ -20,9 +20,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use crate::channel::buffer::{Buffer, Send};
+use crate::channel::closed::{Closed, TryRecvError, TrySendError};
 use crate::channel::mpmc::Recv;
 use crate::channel::store::Store;
-use crate::channel::{Closed, TryRecvError, TrySendError};
 use crate::waiting::WaitQueue;
 
 /// A queue of work for several workers. A task can wait until all of the work is done.

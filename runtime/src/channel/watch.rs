@@ -13,7 +13,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 
-use crate::channel::Closed;
+use crate::channel::closed::Closed;
 use crate::task::spend_budget;
 use crate::waiting::WaitQueue;
 

@@ -11,8 +11,6 @@
 
 pub(crate) mod budget;
 
-pub(crate) use budget::{poll_child, share, spend, try_spend};
-
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;

@@ -23,13 +23,30 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::core::context;
+use crate::core::context::budget;
 use crate::core::panics::{self, Payload, contain, swallow};
 use crate::error::JoinError;
 use crate::group::rest::Rest;
-use crate::group::state::ChildEnd;
 use crate::waiter::Waiter;
 use crate::waiting::Watched;
+
+/// How the body or a child ended.
+pub(super) enum ChildEnd<'a> {
+    /// It ended, and nothing is left to be done.
+    Fine,
+    /// It ended with an output that its handle has not fetched yet.
+    Kept(Rc<dyn Keep + 'a>),
+    /// It ended with an error. When the value inside is dropped, the child's handle learns that the child is over. That
+    /// comes late: a child that awaits the handle is cancelled first, and is not to see this one end.
+    Failed(Box<dyn Silence + 'a>),
+    /// It panicked, with this.
+    Panicked(Payload),
+}
+
+/// A value that does nothing until it is dropped.
+pub(super) trait Silence {}
+
+impl<T> Silence for T {}
 
 /// What a child and its handle share.
 struct Link<T> {
@@ -257,7 +274,7 @@ impl<T> Future for ScopedHandle<T> {
         if !over {
             return Poll::Pending;
         }
-        context::spend(cx.waker()).map(|()| self.link.output.take().ok_or_else(JoinError::job_cancelled))
+        budget::spend(cx.waker()).map(|()| self.link.output.take().ok_or_else(JoinError::job_cancelled))
     }
 }
 

@@ -19,7 +19,7 @@ use std::task::{Context, Poll};
 
 use slab::Slab;
 
-use crate::core::context;
+use crate::core::context::budget;
 use crate::core::panics::drop_each;
 use crate::group::wakes::Wakes;
 
@@ -80,10 +80,10 @@ impl<F: Future + ?Sized> Children<F> {
             self.wakes.take(&mut self.batch);
             self.next = 0;
         }
-        while self.has_rest() && context::try_spend() {
+        while self.has_rest() && budget::try_spend() {
             let place = self.batch[self.next];
             self.next += 1;
-            if let Some(output) = context::share(|| self.poll_child(place)) {
+            if let Some(output) = budget::share(|| self.poll_child(place)) {
                 done(place, output)?;
             }
         }

@@ -22,7 +22,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
-use crate::core::context;
+use crate::core::context::budget;
 use crate::core::panics::{contain, swallow};
 use crate::error::JoinError;
 use crate::group::children::Children;
@@ -90,7 +90,7 @@ impl<F: Future> Future for Gather<F> {
     type Output = Vec<F::Output>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Vec<F::Output>> {
-        ready!(context::spend(cx.waker()));
+        ready!(budget::spend(cx.waker()));
         let _ = self.poll_with(cx, Some);
         if self.children.is_empty() { Poll::Ready(self.take()) } else { Poll::Pending }
     }
@@ -119,7 +119,7 @@ where
     let mut all = gather(futures);
     let mut error = None;
     std::future::poll_fn(|cx| {
-        ready!(context::spend(cx.waker()));
+        ready!(budget::spend(cx.waker()));
         // The first error is kept, and stops the poll.
         let flow = all.poll_with(cx, |output| match output {
             Ok(value) => Some(Ok(value)),
@@ -227,7 +227,7 @@ impl<F: Future> Future for Race<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        ready!(context::spend(cx.waker()));
+        ready!(budget::spend(cx.waker()));
         let mut winner = None;
         let _ = self.children.poll(cx, |_, output| {
             winner = Some(output);
@@ -297,7 +297,7 @@ impl<F: Future> Stream for AsCompleted<F> {
     type Item = F::Output;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
-        ready!(context::spend(cx.waker()));
+        ready!(budget::spend(cx.waker()));
         let AsCompleted { children, ended } = &mut *self;
         if ended.is_empty() {
             let _ = children.poll(cx, |_, output| {
@@ -392,7 +392,7 @@ where
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        ready!(context::spend(cx.waker()));
+        ready!(budget::spend(cx.waker()));
         let this = &mut *self;
         let begun = this.fill(MOST_BEGUN);
         let mut ended = false;

@@ -18,7 +18,7 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use crate::core::context;
+use crate::core::context::budget;
 use crate::group::wakes::Wakes;
 
 /// Runs all the futures at once, and gives their outputs as a tuple in the order of the arguments. At most 12.
@@ -216,13 +216,13 @@ impl<M: Members + Unpin> Future for Join<M> {
     type Output = M::Outputs;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<M::Outputs> {
-        ready!(context::spend(cx.waker()));
+        ready!(budget::spend(cx.waker()));
         let Join { members, wakes, batch, left } = &mut *self;
         wakes.set_parent(cx.waker());
         wakes.take(batch);
         for number in batch.drain(..) {
             let mut cx = Context::from_waker(wakes.waker(number));
-            *left -= usize::from(context::share(|| members.poll(number, &mut cx)));
+            *left -= usize::from(budget::share(|| members.poll(number, &mut cx)));
         }
         if *left > 0 {
             return Poll::Pending;
@@ -248,7 +248,7 @@ impl<A: Arms + Unpin> Future for Select<A> {
     type Output = Option<A::Output>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<A::Output>> {
-        ready!(context::spend(cx.waker()));
+        ready!(budget::spend(cx.waker()));
         if !self.arms.any() {
             return Poll::Ready(None);
         }
@@ -266,7 +266,7 @@ macro_rules! nested {
 macro_rules! poll_in_order {
     ($cx:ident,) => { Poll::Pending };
     ($cx:ident, $first:ident $($rest:ident)*) => {
-        match $first.as_mut().as_pin_mut().map_or(Poll::Pending, |arm| context::share(|| arm.poll($cx))) {
+        match $first.as_mut().as_pin_mut().map_or(Poll::Pending, |arm| budget::share(|| arm.poll($cx))) {
             Poll::Ready(output) => Poll::Ready(Either::This(output)),
             Poll::Pending => poll_in_order!($cx, $($rest)*).map(Either::Other),
         }

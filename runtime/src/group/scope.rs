@@ -23,9 +23,9 @@ use std::fmt;
 use std::rc::Rc;
 
 use crate::channel::{Closed, OneshotSender, oneshot};
-use crate::group::child::{ScopedHandle, child};
+use crate::group::child::{ChildEnd, ScopedHandle, child};
 use crate::group::failure::GroupError;
-use crate::group::state::{ChildEnd, Run, ScopeState, contained};
+use crate::group::state::{Run, ScopeState, contained};
 
 /// Runs `body`, which may spawn children that borrow. Ends when all have ended.
 ///

@@ -21,30 +21,12 @@ use std::task::{Context, Poll, ready};
 
 use slab::Slab;
 
-use crate::core::context;
+use crate::core::context::budget;
 use crate::core::panics::{self, Payload, contain, keep_first};
-use crate::group::child::{Keep, Unfetched};
+use crate::group::child::{ChildEnd, Keep, Silence, Unfetched};
 use crate::group::children::Children;
 use crate::group::rest::Rest;
 use crate::waiter::Waiter;
-
-/// How the body or a child ended.
-pub(super) enum ChildEnd<'a> {
-    /// It ended, and nothing is left to be done.
-    Fine,
-    /// It ended with an output that its handle has not fetched yet.
-    Kept(Rc<dyn Keep + 'a>),
-    /// It ended with an error. When the value inside is dropped, the child's handle learns that the child is over. That
-    /// comes late: a child that awaits the handle is cancelled first, and is not to see this one end.
-    Failed(Box<dyn Silence + 'a>),
-    /// It panicked, with this.
-    Panicked(Payload),
-}
-
-/// A value that does nothing until it is dropped.
-pub(super) trait Silence {}
-
-impl<T> Silence for T {}
 
 /// A child of any type, or the body.
 pub(super) type AnyChild<'a, 'env> = dyn Future<Output = ChildEnd<'env>> + 'a;
@@ -217,7 +199,7 @@ impl<'a, 'env: 'a> Future for Run<'a, 'env> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        ready!(context::spend(cx.waker()));
+        ready!(budget::spend(cx.waker()));
         let this = &mut *self;
         // A scope that has failed only waits for the cleanups.
         if let Some(rest) = &mut this.ending {

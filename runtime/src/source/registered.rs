@@ -17,7 +17,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
-use crate::core::context;
+use crate::core::context::{self, budget};
 use crate::core::reactor::{Direction, Place, Reactor, Registration, gone};
 use crate::task;
 use crate::waits;
@@ -200,7 +200,7 @@ impl<S: mio::event::Source> Source<S> {
             }
             .map(Err);
         }
-        ready!(context::spend(cx.waker()));
+        ready!(budget::spend(cx.waker()));
         loop {
             match operation(self.get_ref()) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -14,7 +14,7 @@ use std::cell::Cell;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::core::context;
+use crate::core::context::{self, budget};
 use crate::task;
 use crate::waiting::{Left, WaitKey, WaitQueue};
 
@@ -115,7 +115,7 @@ impl Permits {
         if key.is_set() {
             return self.poll_in_line(key, n, cx);
         }
-        if !context::try_spend() {
+        if !budget::try_spend() {
             return self.poll_without_budget(key, n, cx);
         }
         if self.try_take(n) { Poll::Ready(true) } else { self.poll_in_line(key, n, cx) }

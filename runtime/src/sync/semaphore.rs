@@ -19,7 +19,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use crate::channel::Closed;
-use crate::core::context;
+use crate::core::context::budget;
 use crate::sync::permits::{Held, Permits, Take};
 
 /// A number of permits that tasks take and give back.
@@ -144,7 +144,7 @@ impl<'a> Future for Acquire<'a> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // A closed semaphore gives no permits, even if some are free. But a permit that was given before is valid.
         if self.permits.is_closed() && !self.take.is_in_line() {
-            return context::spend(cx.waker()).map(|()| Err(Closed(())));
+            return budget::spend(cx.waker()).map(|()| Err(Closed(())));
         }
         let Acquire { permits, n, take } = &mut *self;
         let taken = ready!(Pin::new(take).poll(cx));
