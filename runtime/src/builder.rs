@@ -60,32 +60,32 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Time that costs no time: whenever no task can run and the kernel and other threads have nothing to
-    /// say, the clock jumps to the next deadline. Sleeps are exact, and last no time at all.
+    /// Time that costs no time: whenever no task can run and neither the kernel nor another thread has anything to
+    /// report, the clock jumps to the next deadline. Sleeps are exact, and last no time at all.
     ///
-    /// While a job of [`blocking`](crate::blocking) from this loop waits or runs, no time passes. Otherwise the loop
-    /// cannot know that another thread or process is about to answer: against such a one, timeouts run out at once.
+    /// While a job of [`blocking`](crate::blocking) from this loop waits or runs, no time passes. In other cases the loop
+    /// cannot know that another thread or process is about to answer, so timeouts run out at once.
     pub fn virtual_time(mut self, on: bool) -> Builder {
         self.virtual_time = on;
         self
     }
 
-    /// Runs the tasks that are ready in a random order, the same for the same seed: to find out whether a
-    /// program depends on an order that nobody promised.
+    /// Runs the tasks that are ready in a random order, the same for the same seed. This finds programs that depend on an
+    /// order that is not promised.
     pub fn shuffle(mut self, seed: u64) -> Builder {
         self.shuffle = Some(seed);
         self
     }
 
-    /// Warns, on standard error, of polls that keep the loop for more than 100 ms, and of panics that nobody will hear of.
-    /// The environment variable `ROUNDEL_DEBUG=1` switches this on where the program says nothing.
+    /// Warns, on standard error, of polls that keep the loop for more than 100 ms, and of panics that no handle reports.
+    /// The environment variable `ROUNDEL_DEBUG=1` switches this on if the program does not call this.
     pub fn debug(mut self, on: bool) -> Builder {
         self.debug = on;
         self
     }
 
-    /// At most this many threads for [`unblock`](crate::blocking::unblock). Four more than there are processors, but
-    /// not more than 32, if not set.
+    /// At most this many threads for [`unblock`](crate::blocking::unblock). If not set, four more than there are processors,
+    /// but not more than 32.
     ///
     /// # Panics
     ///

@@ -1,7 +1,7 @@
 //! The handle of a task: wait for it, cancel it, or let it go.
 //!
-//! Facts. A task may end before, while or after somebody waits for it, by returning, by a panic or by being
-//! cancelled. Its handle may be dropped at any of those times.
+//! Facts. A task may end before, while or after another task waits for it. It may return, panic or be cancelled. Its handle
+//! may be dropped at any time.
 //!
 //! What follows. A handle is a number and a reference to the executor that keeps the task's slot until both
 //! the task and the handle are done with it. The output is taken out of the slot, once, through `dyn Any`.
@@ -103,7 +103,7 @@ impl<T: 'static> Future for JoinHandle<T> {
     }
 }
 
-/// Who is to be woken when the task `id` is over, if that is a task of the same loop, and another one.
+/// The task to wake when task `id` is over, if it is a task of the same loop, and another one.
 #[inline]
 fn waiter(id: TaskId, cx: &Context<'_>) -> Option<TaskId> {
     waker::number(cx.waker()).filter(|waiter| waiter.runtime() == id.runtime() && *waiter != id)
@@ -116,7 +116,7 @@ fn spent() -> ! {
 }
 
 impl<T: 'static> JoinHandle<T> {
-    /// What is rare: the task has failed, somebody watches, or whoever waits is not a task of this loop.
+    /// What is rare: the task has failed, the loop is watched, or something other than a task of this loop waits.
     #[cold]
     #[inline(never)]
     #[track_caller]
@@ -156,7 +156,7 @@ impl<T: 'static> JoinHandle<T> {
         let old = executor.extras.with(id, |extra| extra.waiter.replace(waker));
         drop(old);
         self.report(true);
-        // To clone and to drop a waker is foreign code: the task may be over by now, and nobody woken.
+        // To clone and to drop a waker is foreign code. The task may be over by now, without a wake.
         if executor.is_over(id) { self.poll(cx) } else { Poll::Pending }
     }
 }

@@ -3,28 +3,28 @@
 //! Facts. A thread costs some ten microseconds to start and nothing while it waits. The operating system may
 //! refuse one. A job may block for ever, or panic.
 //!
-//! What follows. Jobs wait in one queue, under one lock. Up to a limit, one idle thread is kept in reserve: the
-//! job that takes the last one has another started, and a thread that has been idle for long ends. A job that
-//! panics harms only itself.
+//! What follows. Jobs wait in one queue, under one lock. Up to a limit, one idle thread is kept in reserve: a
+//! job that takes the last idle thread starts another one, and a thread that has been idle for long ends. A job that
+//! panics harms nothing else.
 //!
-//! The reserve is there for those who submit one job after another, too. With a single thread, it and the loop would
-//! each sleep on a processor of its own, and each job would have to wake both; two threads in turn can run where
-//! the loop has just gone to sleep. (Two processors, virtual: 17 µs there and back, not 45.)
+//! The reserve also makes one job after another faster. With a single thread, the thread and the loop would
+//! each sleep on a processor of its own, and each job would have to wake both processors. Two threads in turn can run where
+//! the loop has just gone to sleep. (On two virtual processors: 17 µs there and back instead of 45.)
 //!
 //! ```text
-//!   submit ──► queue ──► a thread: run it ──► count it out ──► wake who waits ──► the next job
-//!                │                                                                 │ none
-//!                └─ withdraw: it never starts                  ended ◄── too long ─┴─ idle
+//!   submit ──► queue ──► a thread: run it ──► count it out ──► wake the task ──► the next job
+//!                │                                                                │ none
+//!                └─ withdraw: it never starts                 ended ◄── too long ─┴─ idle
 //! ```
 //!
-//! Whom a result wakes may submit the next job at once, before this thread has come back to the queue. So a
+//! The task that a result wakes may submit the next job at once, before this thread has come back to the queue. So a
 //! thread counts its job out *first*, and that submit finds it idle instead of starting another.
 //!
-//! A pool may have a limit of jobs that wait. Beyond it, callers stand in *line*, as wakers: a place that becomes
-//! free is kept for the first of them, who comes and takes it, or leaves and passes it on (invariant 13).
+//! A pool may have a limit of jobs that wait. Beyond it, callers stand in *line*, as wakers. A place that becomes
+//! free is kept for the first caller, which takes it, or leaves and passes it on (invariant 13).
 //!
 //! Invariants. Every thread that counts as idle is going to look at the queue before it sleeps. A pool that has
-//! no thread and cannot start one has no jobs: they have been refused. Jobs, wakers and debts are run, woken and
+//! no thread and cannot start one has no jobs: they have been refused. Jobs are run, wakers are woken and debts are
 //! dropped outside the lock.
 //!
 //! What it does not know: futures, tasks, results.
@@ -43,7 +43,7 @@ use crate::core::panics::{self, swallow};
 
 /// A piece of work, as the pool sees it. Neither method panics.
 pub(crate) trait Job: Send + Sync {
-    /// Does it; returns who is to be told.
+    /// Does it, and returns the call that tells of it.
     fn run(&self) -> Call;
     /// Drops it.
     fn refuse(&self, why: Refusal<'_>);
@@ -58,7 +58,7 @@ pub(crate) enum Refusal<'a> {
     NoThread(&'a io::Error),
 }
 
-/// Somebody to be woken, and the debt that is settled by it: after the wake, which is the order of the fields.
+/// A waker to wake, and the debt that is settled after the wake.
 #[derive(Default)]
 pub(crate) struct Call {
     pub(crate) waker: Option<Waker>,
@@ -102,13 +102,14 @@ impl Settings {
     }
 }
 
-/// A pool, as those see it who submit to it.
+/// A pool, as its callers see it.
 #[derive(Clone)]
 pub(crate) struct Pool {
-    shared: Arc<Shared>,
+    shared: Arc<Inner>,
 }
 
-struct Shared {
+/// A pool, as its callers and its threads share it.
+struct Inner {
     state: Mutex<State>,
     /// For idle threads: there is a job, or the end.
     work: Condvar,
@@ -120,18 +121,18 @@ struct Shared {
 
 struct State {
     settings: Settings,
-    /// What waits for a thread, and who waits for a place, in the order of their numbers.
+    /// The jobs that wait for a thread, and the callers that wait for a place, in the order of their numbers.
     queue: BTreeMap<u64, Arc<dyn Job>>,
     line: BTreeMap<u64, Call>,
-    /// Places kept for those who stood in line and have not come yet.
+    /// How many places are kept for callers that stood in line and have not come yet.
     kept: usize,
-    /// Jobs that run.
+    /// How many jobs run.
     running: usize,
     threads: usize,
-    /// Threads without a job: those that have just been started, too.
+    /// How many threads have no job, those that have just been started included.
     idle: usize,
     handles: BTreeMap<u64, JoinHandle<()>>,
-    /// The last thread that left, for the next one to join, or for the shutdown.
+    /// The last thread that left. The next one that leaves joins it, or the shutdown does.
     left: Option<JoinHandle<()>>,
     /// For jobs, places in the line, and threads.
     last_number: u64,
@@ -156,7 +157,7 @@ impl Pool {
             closed: false,
         };
         let (work, ended) = (Condvar::new(), Condvar::new());
-        let shared = Shared { state: Mutex::new(state), work, ended, process: std::process::id() };
+        let shared = Inner { state: Mutex::new(state), work, ended, process: std::process::id() };
         Pool { shared: Arc::new(shared) }
     }
 
@@ -186,8 +187,8 @@ impl Pool {
         self.admit(state, job)
     }
 
-    /// Stands in line, at the end or again at `place`; `call` comes when it is our turn. `Ready` for who has been
-    /// called already, and has to come now.
+    /// Stands in line, at the end or again at `place`. `call` comes when it is our turn. `Ready` if we have been called
+    /// already, and have to come now.
     pub(crate) fn stand_in_line(&self, place: Option<u64>, call: Call) -> Result<u64, Called> {
         let mut state = self.lock();
         let place = match place {
@@ -205,7 +206,7 @@ impl Pool {
         Ok(place)
     }
 
-    /// Leaves the line; who has been called already passes the place on.
+    /// Leaves the line. A caller that has been called already passes the place on.
     pub(crate) fn leave_line(&self, place: u64) {
         let mut state = self.lock();
         let call = state.line.remove(&place);
@@ -241,13 +242,13 @@ impl Pool {
         self.shared.work.notify_all();
     }
 
-    /// Drops the jobs that wait. Those to come find the threads that are free.
+    /// Drops the jobs that wait. Later jobs find the threads that are free.
     pub(crate) fn clear(&self) {
         let waiting = std::mem::take(&mut self.lock().queue);
         waiting.into_values().for_each(|job| job.refuse(Refusal::Cancelled));
     }
 
-    /// No job starts any more: those that wait are dropped, those to come will be.
+    /// No job starts any more: the jobs that wait are dropped, and so are later ones.
     pub(crate) fn close(&self) {
         self.retire();
         self.clear();
@@ -278,7 +279,7 @@ impl Pool {
         }
         state.queue.insert(number, job);
         let (jobs, idle) = (state.queue.len(), state.idle);
-        // None would be left in reserve.
+        // This job would take the last idle thread, so start another first.
         if jobs >= idle && state.threads < state.settings.threads {
             self.hire(state);
         } else {
@@ -291,7 +292,7 @@ impl Pool {
         number
     }
 
-    /// Starts a thread. If that fails, the job waits for those that are there; if there is none, it is refused.
+    /// Starts a thread. If that fails, the job waits for the threads that exist. If there is none, all jobs are refused.
     fn hire(&self, mut state: MutexGuard<'_, State>) {
         let (pool, number) = (self.clone(), state.last_thread + 1);
         match state.settings.thread(number).spawn(move || pool.work(number)) {
@@ -322,7 +323,7 @@ impl Pool {
         }
     }
 
-    /// Counts the last job out, tells those concerned, and takes the next one.
+    /// Counts the last job out, makes its call and those of the line, and takes the next job.
     fn next_job(&self, thread: u64, call: Call) -> Option<Arc<dyn Job>> {
         let mut state = self.lock();
         state.running -= 1;
@@ -355,7 +356,7 @@ impl Pool {
         job
     }
 
-    /// A thread ends; it takes the one before it along, so that whoever joins the last one has joined all.
+    /// A thread ends, and joins the one that ended before it. So to join the last one is to join all.
     fn leave(&self, mut state: MutexGuard<'_, State>, thread: u64) {
         state.threads -= 1;
         let own = state.handles.remove(&thread);
@@ -372,7 +373,7 @@ impl Pool {
     }
 }
 
-/// What [`Pool::stand_in_line`] says to who need not stand there: a place is kept for them.
+/// What [`Pool::stand_in_line`] says to a caller that need not stand there: a place is kept for it.
 pub(crate) struct Called;
 
 fn join(thread: JoinHandle<()>) {
@@ -380,8 +381,8 @@ fn join(thread: JoinHandle<()>) {
     drop(thread.join());
 }
 
-/// To join a thread takes as long as the destructors of its thread-locals do, so another thread does that; and if there
-/// is none to be had, nothing does.
+/// To join a thread takes as long as the destructors of its thread-locals do, so another thread does that. If that thread
+/// cannot be started, nothing joins.
 fn join_within(thread: JoinHandle<()>, limit: Duration) {
     let joined = Arc::new((Mutex::new(false), Condvar::new()));
     let tell = joined.clone();
@@ -410,8 +411,8 @@ impl State {
         self.last_number
     }
 
-    /// Whether who comes now may go in. Nobody is overtaken: while somebody stands in line, no place is free, for those
-    /// that become free are kept for the line at once.
+    /// Whether there is a place for a new caller. It overtakes no other: while callers stand in line, no place is free,
+    /// because each place that becomes free is kept for the line at once.
     fn has_place(&self) -> bool {
         let Settings { threads, waiting, .. } = self.settings;
         waiting.is_none_or(|waiting| {
@@ -419,7 +420,7 @@ impl State {
         })
     }
 
-    /// Keeps the places that are free for the first in line, who are to be called.
+    /// Keeps the free places for the first callers in line, and returns their calls.
     fn call_next(&mut self) -> Vec<Call> {
         let mut calls = Vec::new();
         while !self.line.is_empty() && self.has_place() {

@@ -52,7 +52,7 @@ pub(crate) trait Helpers: Any {
     fn clear(&self);
     /// Refuses jobs from now on.
     fn close(&self);
-    /// Waits until the threads have ended, for this long at most.
+    /// Waits until the threads have ended, or until the limit has passed.
     fn wait(&self, limit: Duration);
 }
 

@@ -352,7 +352,7 @@ impl Registration {
         Resource::Source(self.token.0 as u64)
     }
 
-    /// The places, for the probe, of tasks that have left word. They are higher than the places of other waiters.
+    /// The places under which the probe knows tasks that have left word. They are higher than the places of other waiters.
     pub(crate) fn words(&self, direction: Direction) -> RangeInclusive<u64> {
         let first = 1 << 63 | (direction as u64) << 62;
         first..=first + ((1 << 62) - 1)

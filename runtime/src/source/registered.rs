@@ -60,7 +60,8 @@ impl Way for Writing {
 
 /// An I/O object registered with the running loop.
 ///
-/// Made from anything that implements [`mio::event::Source`]; for a plain descriptor see [`AsyncFd`].
+/// Made from anything that implements [`mio::event::Source`]. For a plain descriptor, see
+/// [`AsyncFd`](crate::source::AsyncFd).
 ///
 /// ```
 /// use std::io::Read;
@@ -93,8 +94,8 @@ impl<S: mio::event::Source> Source<S> {
     ///
     /// # Errors
     ///
-    /// What the kernel says: `EPERM` for a file on disk (which [`AsyncFd`] takes), `EBADF` for a descriptor
-    /// that is closed.
+    /// What the kernel says: `EPERM` for a file on disk (which [`AsyncFd`](crate::source::AsyncFd) takes), `EBADF` for a
+    /// descriptor that is closed.
     ///
     /// # Panics
     ///
@@ -111,7 +112,7 @@ impl<S: mio::event::Source> Source<S> {
         Source { io: Some(io), reactor, registration }
     }
 
-    /// Asks the kernel for a new report, whatever has been read or written behind our back.
+    /// Asks the kernel for a new report, because other code may have read or written.
     pub(crate) fn ask_again(
         &self,
         source: &mut impl mio::event::Source,
@@ -120,7 +121,7 @@ impl<S: mio::event::Source> Source<S> {
         self.reactor.ask_again(source, &self.registration, direction)
     }
 
-    /// The object inside. Whoever reads or writes it directly has to report a `WouldBlock` with
+    /// The object inside. Code that reads or writes it directly has to report a `WouldBlock` with
     /// [`would_block`](Source::would_block), or `readable` and `writable` will go on saying yes.
     #[must_use]
     #[inline]
@@ -151,7 +152,7 @@ impl<S: mio::event::Source> Source<S> {
         Ready { waiting: Waiting::new(self, Writing) }
     }
 
-    /// Tries `operation` until it says something else than `WouldBlock`, waiting in between.
+    /// Tries `operation` until it says something other than `WouldBlock`, and waits in between.
     #[inline]
     pub fn io<R, Op, W: Way>(&self, way: W, operation: Op) -> Io<'_, S, Op, W>
     where
@@ -160,9 +161,9 @@ impl<S: mio::event::Source> Source<S> {
         Io { waiting: Waiting::new(self, way), operation }
     }
 
-    /// One try of [`io`](Source::io), for those who implement a `poll` of their own.
+    /// One try of [`io`](Source::io), to implement a `poll` with.
     ///
-    /// The task waits until the next report even if it loses interest: a waker is kept, not a future.
+    /// The next report wakes the task even if it has lost interest, because a waker is kept, not a future.
     pub fn poll_io<R>(
         &self,
         cx: &mut Context<'_>,
@@ -172,8 +173,8 @@ impl<S: mio::event::Source> Source<S> {
         self.attempt(cx, direction, None, &mut operation)
     }
 
-    /// Tells that a transfer moved fewer bytes than it could have: the next one would block. Saves a system
-    /// call, and is ignored when the kernel has reported more than data (the end may be behind it).
+    /// Tells that a transfer moved fewer bytes than it could have, so the next one would block. This saves a system
+    /// call. It is ignored when the kernel has reported more than data, because the end of the stream may follow.
     #[inline]
     pub fn fell_short(&self, direction: Direction) {
         self.registration.fell_short(direction);
@@ -304,7 +305,7 @@ impl<'a, S: mio::event::Source, W: Way> Waiting<'a, S, W> {
         Waiting { source, way, place: None }
     }
 
-    /// Who has been woken has no place any more.
+    /// A future that has been woken has no place any more.
     #[inline]
     fn resume(&mut self) {
         let Some(place) = self.place else { return };
