@@ -127,15 +127,18 @@ impl<T: 'static> JoinHandle<T> {
     ) -> Poll<Result<T, JoinError>> {
         let Some(executor) = &self.executor else { spent() };
         match join {
+            // The common case, but a watcher has to be told.
             Join::Waits => {
                 self.report(true);
                 Poll::Pending
             }
             Join::NotYet => self.wait(cx),
+            // Without budget, the task gives way, or gets a new budget and asks again.
             Join::NotNow => {
                 ready!(budget::spend(cx.waker()));
                 self.poll(cx)
             }
+            // (An output has been dealt with by `poll`.)
             Join::Output(_) | Join::Failed => {
                 let (end, panicked) = executor.take_outcome(self.id).unwrap_or((End::Cancelled, None));
                 self.report(false);

@@ -294,6 +294,7 @@ impl Pool {
 
     /// Starts a thread. If that fails, the job waits for the threads that exist. If there is none, all jobs are refused.
     fn hire(&self, mut state: MutexGuard<'_, State>) {
+        // It counts as idle from the start, so that a job need not start a second one.
         let (pool, number) = (self.clone(), state.last_thread + 1);
         match state.settings.thread(number).spawn(move || pool.work(number)) {
             Ok(handle) => {
@@ -303,6 +304,7 @@ impl Pool {
                 state.handles.insert(number, handle);
             }
             Err(_) if state.threads > 0 => {}
+            // No thread at all: the jobs would wait for ever.
             Err(error) => {
                 let refused = std::mem::take(&mut state.queue);
                 let next = state.call_next();
@@ -327,9 +329,11 @@ impl Pool {
     fn next_job(&self, thread: u64, call: Call) -> Option<Arc<dyn Job>> {
         let mut state = self.lock();
         state.running -= 1;
+        // Under one lock: the last job is over, its place goes to the line, and the next job is ours.
         let next = state.call_next();
         let job = state.take_job();
         state.idle += usize::from(job.is_none());
+        // Outside the lock: tell of both.
         if !call.is_empty() || !next.is_empty() {
             drop(state);
             call.make();

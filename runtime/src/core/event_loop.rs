@@ -166,6 +166,7 @@ impl EventLoop {
     fn poll_ready_tasks(&self, root: &mut Root<'_>) {
         let Context { executor, clock, .. } = &*self.context;
         let polled = contain(|| {
+            // Another stretch follows if the last one was full, which takes long only if a look is not due.
             loop {
                 match executor.poll_stretch(self.pace.stretch(), |id, task| poll(id, task, root)) {
                     Stretch::Full if self.pace.may_go_on(clock) => {}

@@ -141,9 +141,11 @@ impl Executor {
     where
         F: Future<Output: 'static> + 'static,
     {
+        // A slot and a number, and the task is queued.
         let mut future = Some(future);
         let mut state = self.state.borrow_mut();
         let (id, slot) = state.open();
+        // The future moves into the shell that the last tenant left, if it fits; or else into a new box.
         let moved_in =
             slot.task.as_mut().is_some_and(|shell| shell.as_mut().move_in(&mut future, spawned_at));
         if !moved_in {
@@ -207,6 +209,7 @@ impl Executor {
     ) -> Stretch {
         let mut state = self.state.borrow_mut();
         for _ in 0..most {
+            // Take out, release, call.
             let Some((id, slot)) = state.slots.pop() else { return Stretch::RanDry };
             let mut hand = Hand { task: slot.task.take(), fallen: &self.fallen };
             drop(state);
@@ -215,6 +218,7 @@ impl Executor {
             let polled = poll(id, hand.task.as_mut().map(Pin::as_mut));
             self.running.set(None);
             self.emit(|| Event::PollEnd { task: id, ready: polled.is_ready() });
+            // Put back, or settle.
             state = match (polled, hand.task.take()) {
                 (Poll::Pending, task) => self.put_back(id, task),
                 (Poll::Ready(()), None) => return Stretch::RootDone,

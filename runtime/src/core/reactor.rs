@@ -254,10 +254,12 @@ impl Reactor {
     /// Notes a report, and moves the wakers that waited for it into `woken`. That runs no foreign code.
     #[inline(always)]
     fn note(&self, token: Token, report: &Report, woken: &mut Vec<Waker>) {
+        // Find the registration, if it still exists (invariant 8).
         let registrations = self.registrations.borrow();
         let found = registrations.get(token.0 as u32 as usize);
         let Some(registration) = found.filter(|found| found.token == token) else { return };
-        let (readable, writable) = registration.note(report);
+        // Remember what was reported, and collect the wakers.
+        let (readable, writable) = registration.remember(report);
         if readable {
             registration.take_waiters(Direction::Read, woken);
         }
@@ -359,7 +361,7 @@ impl Registration {
     }
 
     /// Which directions the report makes ready. An error or a hang-up concerns both.
-    fn note(&self, report: &Report) -> (bool, bool) {
+    fn remember(&self, report: &Report) -> (bool, bool) {
         let broken = report.is_error();
         let readable = broken || report.is_readable() || report.is_read_closed();
         let writable = broken || report.is_writable() || report.is_write_closed();

@@ -126,6 +126,7 @@ impl<T: Slot> Slots<T> {
         let slot = &mut self.slots[id.slot()];
         let found = look(slot)?;
         let mark = slot.mark();
+        // A slot that is queued is vacant only when `pop` has passed over it, because its link belongs to the queue.
         if mark.has(QUEUED) {
             mark.state |= EMPTY;
         } else {

@@ -215,15 +215,13 @@ where
             return Poll::Ready(ChildEnd::Panicked(payload));
         }
         let Some(judge) = this.judge.take() else { return Poll::Ready(ChildEnd::Fine) };
-        let output = judge(output);
         // A failure is reported to the handle only when the scope drops `end`.
-        if output.is_none() {
-            return Poll::Ready(
-                this.end.take().map_or(ChildEnd::Fine, |end| ChildEnd::Failed(Box::new(end))),
-            );
-        }
+        let Some(output) = judge(output) else {
+            let end = this.end.take();
+            return Poll::Ready(end.map_or(ChildEnd::Fine, |end| ChildEnd::Failed(Box::new(end))));
+        };
         // The output waits for the handle. The scope keeps it as well, if there is a handle.
-        this.link.output.set(output);
+        this.link.output.set(Some(output));
         let kept = this.link.wanted.get().then(|| Rc::clone(this.link) as Rc<dyn Keep>);
         Poll::Ready(kept.map_or(ChildEnd::Fine, ChildEnd::Kept))
     }

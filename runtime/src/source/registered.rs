@@ -194,6 +194,7 @@ impl<S: mio::event::Source> Source<S> {
         place: Option<&mut Option<Place>>,
         operation: &mut impl FnMut(&S) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
+        // Not ready: wait, and do not even try.
         if !self.registration.is_ready(direction) {
             return match place {
                 Some(place @ None) if !self.reactor.is_closed() => self.wait_anew(cx, direction, place),
@@ -201,6 +202,7 @@ impl<S: mio::event::Source> Source<S> {
             }
             .map(Err);
         }
+        // Ready, as far as is known: try, and wait only if the kernel says so.
         ready!(budget::spend(cx.waker()));
         loop {
             match operation(self.get_ref()) {
@@ -237,9 +239,11 @@ impl<S: mio::event::Source> Source<S> {
         direction: Direction,
         place: Option<&mut Option<Place>>,
     ) -> Poll<io::Error> {
+        // Without a loop no report would come.
         if self.reactor.is_closed() {
             return Poll::Ready(gone());
         }
+        // Without a place, as a new waiter, or at the place of the last poll.
         match place {
             None => self.leave_word(cx.waker(), direction),
             Some(place @ None) => return self.wait_anew(cx, direction, place),

@@ -17,10 +17,12 @@ pub fn watchdog_of(limit: Duration) -> Watchdog {
     watchdog_that(limit, || ())
 }
 
-/// Calls `clean_up` and aborts the process if the guard is not dropped within `limit`.
+/// Calls `clean_up` and aborts the process if the guard is not dropped within `limit`; under Miri, which is slow, within
+/// twenty times the limit.
 #[must_use]
 pub fn watchdog_that(limit: Duration, clean_up: impl FnOnce() + Send + 'static) -> Watchdog {
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
+    let limit = if cfg!(miri) { limit * 20 } else { limit };
     let (done, until) = mpsc::channel();
     let thread = std::thread::spawn(move || {
         if until.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {

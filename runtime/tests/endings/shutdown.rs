@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::task::Poll;
 
 use roundel::cancel::with_cleanup;
-use roundel::source::Source;
 use roundel::{remote, task, time, yield_now};
 
 use super::*;
@@ -65,7 +64,8 @@ fn hazard_08_outputs_that_hold_their_own_handle_are_dropped_with_the_runtime() {
         own.borrow_mut().push(Box::new(tokens.pop()));
         own.borrow_mut().push(Box::new(time::sleep(seconds(1))));
         #[cfg(not(miri))]
-        own.borrow_mut().push(Box::new(Source::new(mio::net::UnixStream::pair().unwrap().0).unwrap()));
+        own.borrow_mut()
+            .push(Box::new(roundel::source::Source::new(mio::net::UnixStream::pair().unwrap().0).unwrap()));
         let theirs = own.clone();
         let handle = spawn(async move { theirs });
         own.borrow_mut().push(Box::new(handle));

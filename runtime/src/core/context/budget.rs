@@ -58,6 +58,7 @@ pub(crate) fn try_spend() -> bool {
 #[cold]
 fn give_way(waker: &Waker) -> Poll<()> {
     let in_loop = super::current().is_some();
+    // Count the refusal; the first one leaves a reserve, and a stubborn caller gets a new budget.
     HERE.with(|here| {
         let refused = here.refused.get() + 1;
         here.refused.set(refused);
@@ -68,6 +69,7 @@ fn give_way(waker: &Waker) -> Poll<()> {
             _ => {}
         }
     });
+    // Only a task of a loop can give way.
     if !in_loop {
         return Poll::Ready(());
     }

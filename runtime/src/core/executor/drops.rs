@@ -224,6 +224,7 @@ impl Executor {
     ) {
         let cleanup = in_turn(cleanups, dropped.err());
         let task = TaskCell::new(cleanup, spawned_at.unwrap_or(Location::caller()));
+        // It takes the place of the dropped future, in the same slot.
         let mut state = self.state.borrow_mut();
         let slot = state.slots.get(id);
         slot.mark.set(CLEANING, true);

@@ -40,12 +40,14 @@ impl Executor {
         let mut state = self.state.borrow_mut();
         let State { slots, shells, .. } = &mut *state;
         let output = slots.vacate_if(id, |slot| {
+            // Not over: the waiter is noted in the slot.
             if !slot.mark.is_over() {
                 return Err(waiter().map_or(Join::NotYet, |waiter| {
                     slot.waiter = Some(waiter);
                     Join::Waits
                 }));
             }
+            // Over: the output leaves its box, which stays as a shell.
             if !may() {
                 return Err(Join::NotNow);
             }
