@@ -5,11 +5,11 @@
 //!
 //! What follows. A counted program runs in a process of its own, a [`child`], which is one of two programs: `faceoff`
 //! itself, or `counts`, which differs only in its allocator. A [`process`] is such a child seen from outside, perhaps
-//! under one of the [`tools`]. A [`crowd`] is the clients of a child that serves. Every figure is a slope between a
+//! under one of the [`tools`]. A [`clients`] is the clients of a child that serves. Every figure is a slope between a
 //! short and a long part of one run, so it contains neither the start nor the cost of the tool.
 
 pub mod child;
-pub mod crowd;
+pub mod clients;
 pub mod process;
 pub mod tools;
 

@@ -95,7 +95,7 @@ const BELL: Token = Token(usize::MAX);
 #[cfg(all(target_os = "linux", not(miri)))]
 const ALARM: Token = Token(usize::MAX - 1);
 /// A table larger than this is worth being made smaller when most of it is empty.
-const CROWD: usize = 1024;
+const SHRINK_ABOVE: usize = 1024;
 /// One batch of events. More only means another look.
 const EVENTS: usize = 1024;
 
@@ -241,7 +241,7 @@ impl Reactor {
     /// The loop is about to wait: gives back the memory that many sources have needed.
     pub(crate) fn tidy_up(&self) {
         let mut registrations = self.registrations.borrow_mut();
-        if registrations.capacity() > CROWD && registrations.len() < registrations.capacity() / 4 {
+        if registrations.capacity() > SHRINK_ABOVE && registrations.len() < registrations.capacity() / 4 {
             registrations.shrink_to_fit();
         }
     }

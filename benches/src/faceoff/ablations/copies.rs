@@ -18,7 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use crate::faceoff::counting::crowd::Crowd;
+use crate::faceoff::counting::clients::Clients;
 
 /// A single connection rests for this long between two messages, so that the loop goes to sleep.
 const REST: Duration = Duration::from_micros(200);
@@ -144,11 +144,11 @@ impl Server {
     pub fn talk(&self, connections: usize, rounds: u64) -> Result<Vec<Duration>, String> {
         let rest = if connections == 1 { REST } else { Duration::ZERO };
         let why = |error| format!("the server does not answer: {error}");
-        let mut crowd = Crowd::new(self.address, connections).map_err(why)?;
+        let mut clients = Clients::new(self.address, connections).map_err(why)?;
         let round = |_| {
             thread::sleep(rest);
             let start = Instant::now();
-            crowd.rounds(1, Duration::ZERO).map(|()| start.elapsed()).map_err(why)
+            clients.rounds(1, Duration::ZERO).map(|()| start.elapsed()).map_err(why)
         };
         (0..rounds).map(round).collect()
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use std::{io, thread};
 
 use crate::faceoff::counting::child::Reading;
-use crate::faceoff::counting::crowd::Crowd;
+use crate::faceoff::counting::clients::Clients;
 use crate::faceoff::counting::process::{Process, Program, counting, has};
 use crate::faceoff::counting::slope;
 use crate::faceoff::counting::tools::Tool;
@@ -221,20 +221,20 @@ impl Served {
 
     /// This many clients come, are answered once, and go.
     fn visits(&mut self, count: u64) -> Result<()> {
-        (0..count).try_for_each(|_| self.crowd(1).map(drop))?;
+        (0..count).try_for_each(|_| self.clients(1).map(drop))?;
         self.read()
     }
 
-    fn crowd(&self, count: usize) -> Result<Crowd> {
-        Crowd::new(self.address, count).map_err(unanswered)
+    fn clients(&self, count: usize) -> Result<Clients> {
+        Clients::new(self.address, count).map_err(unanswered)
     }
 
-    /// Messages of a crowd: this many rounds for each part.
+    /// Messages of a clients: this many rounds for each part.
     fn rounds(&mut self, connections: usize, parts: [u64; 3], pause: Duration) -> Result<()> {
-        let mut crowd = self.crowd(connections)?;
+        let mut clients = self.clients(connections)?;
         self.read()?;
         for rounds in parts {
-            crowd.rounds(rounds, pause).map_err(unanswered)?;
+            clients.rounds(rounds, pause).map_err(unanswered)?;
             self.read()?;
         }
         Ok(())
@@ -308,7 +308,7 @@ fn held_connections(plan: &Plan, n: usize) -> Job {
             let mut served = Served::start(who, program, None)?;
             served.read()?;
             served.read()?;
-            let _crowd = served.crowd(n)?;
+            let _clients = served.clients(n)?;
             served.read()?;
             served.process.end()?;
             Ok(served.readings[2].since(served.readings[1]))
@@ -340,7 +340,7 @@ fn shortened(plan: &Plan, loads: &[Load]) -> Vec<Load> {
     if plan.quick { loads.iter().map(quarter).collect() } else { loads.to_vec() }
 }
 
-/// What a tool counts per echo of a crowd, with or without pauses.
+/// What a tool counts per echo of a clients, with or without pauses.
 fn echoes(who: &'static str, tool: Tool, connections: u64, rounds: [u64; 3], pause: Duration) -> Result<f64> {
     let mut served = Served::start(who, Program::Plain, Some(tool))?;
     served.rounds(connections as usize, rounds, pause)?;

@@ -15,24 +15,24 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const SIZE: usize = 64;
 
 /// The connections.
-pub struct Crowd(Vec<TcpStream>);
+pub struct Clients(Vec<TcpStream>);
 
-impl Crowd {
+impl Clients {
     /// Connects this many clients; each has been answered once.
     ///
     /// # Errors
     ///
     /// If a connection cannot be made, or has no answer.
-    pub fn new(to: SocketAddr, count: usize) -> io::Result<Crowd> {
+    pub fn new(to: SocketAddr, count: usize) -> io::Result<Clients> {
         let one = |_| {
             let stream = TcpStream::connect(to)?;
             stream.set_nodelay(true)?;
             stream.set_read_timeout(Some(PATIENCE))?;
-            let mut crowd = Crowd(vec![stream]);
-            crowd.rounds(1, Duration::ZERO)?;
-            Ok(crowd.0.remove(0))
+            let mut clients = Clients(vec![stream]);
+            clients.rounds(1, Duration::ZERO)?;
+            Ok(clients.0.remove(0))
         };
-        Ok(Crowd((0..count).map(one).collect::<io::Result<_>>()?))
+        Ok(Clients((0..count).map(one).collect::<io::Result<_>>()?))
     }
 
     /// Each client sends a message and gets it back, this many times, with a pause before each round.
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_wrong_answer_is_found() {
-        let error = Crowd::new(liar(), 1).err().expect("an error");
+        let error = Clients::new(liar(), 1).err().expect("an error");
         assert!(error.to_string().contains("not what was sent"), "{error}");
     }
 }
