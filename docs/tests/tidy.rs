@@ -35,7 +35,7 @@ const LAYERS: &[(&str, &[&str], Siblings)] = &[
         &["pace", "event_loop", "shutdown"],
         Siblings::Some(&[("event_loop", "pace"), ("shutdown", "event_loop")]),
     ),
-    ("tools", &["pool", "own_pool", "waiter", "waits"], Siblings::Some(&[("own_pool", "pool")])),
+    ("tools", &["pool", "own_pool", "share", "waiter", "waits"], Siblings::Some(&[("own_pool", "pool")])),
     (
         "handles",
         &["error", "join", "task", "local", "source", "time", "reply", "remote", "blocking"],

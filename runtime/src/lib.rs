@@ -44,6 +44,7 @@ mod core;
 mod own_pool;
 mod pool;
 mod runtime;
+mod share;
 
 pub mod blocking;
 mod builder;

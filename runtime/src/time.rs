@@ -30,6 +30,7 @@ use crate::core::clock::{NEVER, Nanos, saturating_nanos};
 use crate::core::context::{self, budget};
 use crate::core::probe::Resource;
 use crate::core::timers::{Key, Timers};
+use crate::share;
 use crate::waits;
 
 /// The time of the running loop; on virtual time, the virtual time.
@@ -261,7 +262,7 @@ impl<F: Future> Future for Timeout<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         // First the future, with enough budget, and only then the clock, so that a result that is ready wins.
-        if let Poll::Ready(output) = ready!(budget::poll_child(cx, |cx| this.future.poll(cx))) {
+        if let Poll::Ready(output) = ready!(share::poll_child(cx, |cx| this.future.poll(cx))) {
             return Poll::Ready(Ok(output));
         }
         // A timeout of zero does not give way: it returns what the one poll has found.

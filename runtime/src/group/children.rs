@@ -22,6 +22,7 @@ use slab::Slab;
 use crate::core::context::budget;
 use crate::core::panics::drop_each;
 use crate::group::wakes::Wakes;
+use crate::share;
 
 pub(crate) struct Children<F: ?Sized> {
     /// The children that have not ended. A child's index is its place.
@@ -83,7 +84,7 @@ impl<F: Future + ?Sized> Children<F> {
         while self.has_rest() && budget::try_spend() {
             let place = self.batch[self.next];
             self.next += 1;
-            if let Some(output) = budget::share(|| self.poll_child(place)) {
+            if let Some(output) = share::share(|| self.poll_child(place)) {
                 done(place, output)?;
             }
         }

@@ -20,6 +20,7 @@ use pin_project_lite::pin_project;
 
 use crate::core::context::budget;
 use crate::group::wakes::Wakes;
+use crate::share;
 
 /// Runs all the futures at once, and gives their outputs as a tuple in the order of the arguments. At most 12.
 ///
@@ -222,7 +223,7 @@ impl<M: Members + Unpin> Future for Join<M> {
         wakes.take(batch);
         for number in batch.drain(..) {
             let mut cx = Context::from_waker(wakes.waker(number));
-            *left -= usize::from(budget::share(|| members.poll(number, &mut cx)));
+            *left -= usize::from(share::share(|| members.poll(number, &mut cx)));
         }
         if *left > 0 {
             return Poll::Pending;
@@ -266,7 +267,7 @@ macro_rules! nested {
 macro_rules! poll_in_order {
     ($cx:ident,) => { Poll::Pending };
     ($cx:ident, $first:ident $($rest:ident)*) => {
-        match $first.as_mut().as_pin_mut().map_or(Poll::Pending, |arm| budget::share(|| arm.poll($cx))) {
+        match $first.as_mut().as_pin_mut().map_or(Poll::Pending, |arm| share::share(|| arm.poll($cx))) {
             Poll::Ready(output) => Poll::Ready(Either::This(output)),
             Poll::Pending => poll_in_order!($cx, $($rest)*).map(Either::Other),
         }

@@ -4,20 +4,17 @@
 //! both `Pending`, and a future that decides by what its children say must not take one for the other.
 //!
 //! Contract. Each await of a future of this crate is an *operation*. A poll of a task may do 128 of them, and the next one
-//! gives way: it wakes its task and returns `Pending`.
+//! gives way: it wakes its task and returns `Pending`. The combinators poll their children with a part of the budget, so
+//! that they are not mistaken; see `runtime/src/share.rs`.
 //!
-//! What follows. The combinators poll each child in a [`share`]: with half a budget at least, and they pay what the
-//! child used. A child that is `Pending` then is not ready, or has done 64 operations in this very poll. (A foreign
-//! combinator that polls a child just once, like `now_or_never`, cannot tell the difference.)
-//!
-//! What it does not know: loops, tasks.
+//! What it does not know: loops, tasks, combinators.
 
-use std::task::{self, Poll, Waker, ready};
+use std::task::{Poll, Waker};
 
 use super::HERE;
 
 /// How many operations one poll may do. Enough for a burst, not enough to be noticed by other tasks.
-const BUDGET: u32 = 128;
+pub(crate) const BUDGET: u32 = 128;
 
 /// What is left for the rest of the poll when an operation has given way. In a foreign combinator, the futures after the
 /// one that used up the budget get something, too.
@@ -27,13 +24,26 @@ const RESERVE: u32 = 16;
 /// without ever going back to the loop. It gets a new budget, or it would ask for ever.
 const STUBBORN: u32 = 128;
 
+/// What is left of a budget, and how many operations of the poll have given way.
+#[derive(Clone, Copy)]
+pub(crate) struct Budget {
+    pub(crate) left: u32,
+    pub(crate) refused: u32,
+}
+
 /// A poll of a task begins.
 #[inline]
 pub(crate) fn refill() {
-    HERE.with(|here| {
-        here.budget.set(BUDGET);
-        here.refused.set(0);
-    });
+    replace(Budget { left: BUDGET, refused: 0 });
+}
+
+/// Gives the running poll another budget, and returns the one it had.
+#[inline]
+pub(crate) fn replace(budget: Budget) -> Budget {
+    HERE.with(|here| Budget {
+        left: here.budget.replace(budget.left),
+        refused: here.refused.replace(budget.refused),
+    })
 }
 
 /// Counts one operation. `Pending` when the budget is used up: the task has been woken and is to return, so that other
@@ -46,13 +56,25 @@ pub(crate) fn spend(waker: &Waker) -> Poll<()> {
 /// Counts one operation, if there is something left. If not, the operation has to ask [`spend`], which decides.
 #[inline]
 pub(crate) fn try_spend() -> bool {
+    try_spend_above(0)
+}
+
+/// Counts one operation, if more than this is left.
+#[inline]
+pub(crate) fn try_spend_above(limit: u32) -> bool {
     HERE.with(|here| {
         let left = here.budget.get();
-        if left > 0 {
+        if left > limit {
             here.budget.set(left - 1);
         }
-        left > 0
+        left > limit
     })
+}
+
+/// Whether this much is left.
+#[inline]
+pub(crate) fn is_left(much: u32) -> bool {
+    HERE.with(|here| here.budget.get() >= much)
 }
 
 #[cold]
@@ -75,69 +97,4 @@ fn give_way(waker: &Waker) -> Poll<()> {
     }
     waker.wake_by_ref();
     Poll::Pending
-}
-
-/// Polls a child of a combinator, by `poll`, with half a budget at least. What the child uses is paid from ours.
-#[inline]
-pub(crate) fn share<R>(poll: impl FnOnce() -> R) -> R {
-    // Nearly always there is enough, and the child spends from it directly.
-    let enough = HERE.with(|here| here.budget.get() >= BUDGET / 2);
-    let _debtor = (!enough).then(Debtor::new);
-    poll()
-}
-
-/// For a combinator with one child: counts an operation, and polls the child in a [`share`]. Inside is what the child said.
-/// `Pending` outside means that the combinator itself gives way, and knows nothing.
-#[inline]
-pub(crate) fn poll_child<R>(
-    cx: &mut task::Context<'_>,
-    poll: impl FnOnce(&mut task::Context<'_>) -> R,
-) -> Poll<R> {
-    let enough = HERE.with(|here| {
-        let left = here.budget.get();
-        let enough = left > BUDGET / 2;
-        if enough {
-            here.budget.set(left - 1);
-        }
-        enough
-    });
-    if enough { Poll::Ready(poll(cx)) } else { poll_child_with_little(cx, poll) }
-}
-
-#[cold]
-#[inline(never)]
-fn poll_child_with_little<R>(
-    cx: &mut task::Context<'_>,
-    poll: impl FnOnce(&mut task::Context<'_>) -> R,
-) -> Poll<R> {
-    ready!(spend(cx.waker()));
-    Poll::Ready(share(|| poll(cx)))
-}
-
-/// What the parent had when its child was given a new budget. The parent pays when the child has been polled, also if
-/// that panicked.
-struct Debtor {
-    budget: u32,
-    refused: u32,
-}
-
-impl Debtor {
-    #[cold]
-    fn new() -> Debtor {
-        let debtor = HERE.with(|here| Debtor { budget: here.budget.get(), refused: here.refused.get() });
-        refill();
-        debtor
-    }
-}
-
-impl Drop for Debtor {
-    #[cold]
-    fn drop(&mut self) {
-        HERE.with(|here| {
-            // A child that gave way has used up all of its budget.
-            let left = if here.refused.get() > 0 { 0 } else { here.budget.get() };
-            here.budget.set(self.budget.saturating_sub(BUDGET - left));
-            here.refused.set(self.refused);
-        });
-    }
 }
