@@ -345,7 +345,7 @@ fn time_and_tests() -> Vec<Row> {
 fn world() -> Vec<Row> {
     vec![
         row!(
-            ["source::Ready"],
+            ["registered::Ready"],
             {
                 it = {
                     let socket =
@@ -360,12 +360,12 @@ fn world() -> Vec<Row> {
         row!(["descriptor::readable"], 10, |_| { it = readable().await }, it.0.readable().await.unwrap()),
         row!(["descriptor::writable"], 10, |_| { it = readable().await }, it.0.writable().await.unwrap()),
         row!(
-            ["source::Io", "descriptor::io"],
+            ["registered::Io", "descriptor::io"],
             { it = readable().await },
             it.0.io(Direction::Read, |_| Ok(())).await.unwrap()
         ),
         row!(
-            ["source::poll_io", "descriptor::poll_io"],
+            ["registered::poll_io", "descriptor::poll_io"],
             { it = readable().await },
             poll_fn(|cx| it.0.poll_io(cx, Direction::Read, |_| Ok(()))).await.unwrap()
         ),
