@@ -161,6 +161,17 @@ impl std::error::Error for JoinError {
     }
 }
 
+/// The message of a panic, if it has one, as `panic!` makes them.
+pub(crate) fn message(payload: &(dyn Any + Send)) -> &str {
+    if let Some(text) = payload.downcast_ref::<&'static str>() {
+        text
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text
+    } else {
+        "(a payload that is not text)"
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::error::Error;
@@ -207,16 +218,5 @@ mod tests {
                 }
             }
         }
-    }
-}
-
-/// The message of a panic, if it has one, as `panic!` makes them.
-pub(crate) fn message(payload: &(dyn Any + Send)) -> &str {
-    if let Some(text) = payload.downcast_ref::<&'static str>() {
-        text
-    } else if let Some(text) = payload.downcast_ref::<String>() {
-        text
-    } else {
-        "(a payload that is not text)"
     }
 }
