@@ -1,12 +1,11 @@
-//! Who wants to be woken when: all pending deadlines of a loop.
+//! All pending timers of a loop: which waker to use at which time.
 //!
 //! Facts. Most timers never fire: they are timeouts, dropped long before. The loop asks for the nearest
 //! deadline each time it parks. Deadlines are exact, so there are no ticks to round to.
 //!
-//! What follows. A 4-ary heap ordered by (deadline, order of insertion), and beside it, for each timer,
-//! where in the heap it stands, so that any timer can be taken out, for real, in O(log n). A
-//! new deadline is mostly the latest, so inserting it at the bottom costs one comparison. Four children
-//! rather than two: half the levels, and the four stand in one cache line.
+//! What follows. A 4-ary heap ordered by (deadline, order of insertion). A table beside it says where in the heap each timer
+//! stands, so that any timer can be taken out, for real, in O(log n). A new deadline is mostly the latest, so inserting it
+//! at the bottom costs one comparison. Four children rather than two: half the levels, and the four stand in one cache line.
 //!
 //! ```text
 //!   heap     [(5 ms, #7, slot 2)] [(8 ms, #4, slot 0)] [(9 ms, #9, slot 1)] …    by deadline
@@ -95,7 +94,7 @@ impl Timers {
         self.heap.borrow().entries.first().map(|entry| entry.deadline)
     }
 
-    /// Takes out all that are due at `now`, in order, for the caller to wake.
+    /// Takes out all that are due at `now`, in order. The caller wakes them.
     pub(crate) fn take_due(&self, now: Nanos, due: &mut Vec<Waker>) {
         loop {
             let Some((key, waker)) = self.heap.borrow_mut().pop_due(now) else { return };
@@ -108,7 +107,7 @@ impl Timers {
     pub(crate) fn tidy_up(&self) {
         let mut heap = self.heap.borrow_mut();
         let slots = heap.timers.capacity();
-        if slots > CROWD && heap.timers.len() < slots / 4 {
+        if slots > SHRINK_ABOVE && heap.timers.len() < slots / 4 {
             heap.shrink();
         }
     }
@@ -157,7 +156,7 @@ struct Timer {
 
 const CHILDREN: usize = 4;
 /// Tables for fewer timers are not made smaller.
-const CROWD: usize = 1024;
+const SHRINK_ABOVE: usize = 1024;
 
 impl Entry {
     /// Serials wrap around, so the older of two is told by the sign of their difference.
