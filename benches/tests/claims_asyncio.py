@@ -126,7 +126,7 @@ async def a_note_is_a_byte_each():
 @claim("04", "It may also collect a task that nobody refers to but what the task waits for")
 @claim("10", "And a task that nobody holds may be collected before it is done")
 @claim("16", "the loop holds it weakly: it may vanish")
-@claim("from-asyncio", "a task that is collected while it runs")
+@claim("from-asyncio", "a task that is garbage-collected while it runs")
 async def a_task_that_nobody_holds_is_collected():
     async def waits():
         await loop().create_future()
@@ -303,7 +303,7 @@ async def a_task_group_cancels_and_waits_and_has_all_errors():
 @claim("10", "A task whose exception nobody fetched does not hurt the loop")
 @claim("10", "never retrieved")
 @claim("17", "The loop goes on, and asyncio complains when the task is collected as garbage")
-@claim("from-asyncio", "a forgotten exception, told of at garbage collection")
+@claim("from-asyncio", "a forgotten exception, reported at garbage collection")
 async def an_error_that_nobody_fetched_is_told_of_at_collection():
     task = asyncio.create_task(job([], "lost", 1, KeyError()))
     await asyncio.sleep(1)
