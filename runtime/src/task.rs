@@ -73,7 +73,9 @@ where
 {
     let executor = context::with("spawn_named", |context| Rc::clone(&context.executor));
     let id = executor.spawn(future, Location::caller());
-    executor.extras.with(id, |extra| extra.name = Some(name.into()));
+    // The conversion is foreign code, so it comes before the extras are borrowed.
+    let name = name.into();
+    executor.extras.with(id, |extra| extra.name = Some(name));
     JoinHandle::new(executor, id)
 }
 

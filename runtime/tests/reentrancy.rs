@@ -35,6 +35,25 @@ fn spawn_with_last_word(f: impl FnMut() + 'static) -> JoinHandle<()> {
     })
 }
 
+/// A name whose conversion uses what the loop keeps beside its tasks.
+struct Named;
+
+impl From<Named> for std::borrow::Cow<'static, str> {
+    fn from(_: Named) -> Self {
+        roundel::spawn_named("inner", async {}).detach();
+        "outer".into()
+    }
+}
+
+#[test]
+fn the_conversion_of_a_name_may_spawn_a_named_task() {
+    roundel::run(async {
+        let outer = roundel::spawn_named(Named, async {});
+        assert_eq!(roundel::task::name(outer.id()).as_deref(), Some("outer"));
+        outer.await.unwrap();
+    });
+}
+
 #[test]
 fn hazard_04_wake_never_polls_and_never_drops() {
     // The waking task holds a borrow that the woken task needs. If `wake` polled, this would panic.

@@ -135,7 +135,7 @@ impl EventLoop {
         let mut root = Root { id: self.context.executor.open_root(), poll, end: None };
         let mut engine = self.engine.take().expect("a loop that is not running has its engine");
         while root.end.is_none() {
-            self.turn(&mut engine, &mut root, Self::how_long);
+            self.turn(&mut engine, &mut root, |this| Some(this.how_long()));
         }
         self.engine.set(Some(engine));
         let panicked = root.end.take().and_then(Result::err);
@@ -144,14 +144,17 @@ impl EventLoop {
         panicked
     }
 
-    /// One turn of the loop.
-    pub(super) fn turn(&self, engine: &mut Engine, root: &mut Root<'_>, how_long: impl Fn(&Self) -> Wait) {
+    /// One turn of the loop. `how_long` says `None` if it is to end after the polls.
+    pub(super) fn turn(
+        &self,
+        engine: &mut Engine,
+        root: &mut Root<'_>,
+        how_long: impl Fn(&Self) -> Option<Wait>,
+    ) {
         let Context { executor, clock, .. } = &*self.context;
         self.poll_ready_tasks(root); // 1
-        if root.end.is_some() {
-            return;
-        }
-        let wait = how_long(self); // 2
+        let wait = if root.end.is_none() { how_long(self) } else { None }; // 2
+        let Some(wait) = wait else { return };
         // From here on no task wakes another one, so what is woken goes to the other lane.
         executor.set_arriving(true);
         self.ask_the_kernel(engine, wait); // 3
@@ -166,18 +169,16 @@ impl EventLoop {
     fn poll_ready_tasks(&self, root: &mut Root<'_>) {
         let Context { executor, clock, .. } = &*self.context;
         let polled = contain(|| {
-            // Another stretch follows if the last one was full, which takes long only if a look is not due.
+            // Another stretch follows if the last one was full, and if the next look is not due.
             loop {
                 match executor.poll_stretch(self.pace.stretch(), |id, task| poll(id, task, root)) {
                     Stretch::Full if self.pace.may_go_on(clock) => {}
-                    Stretch::Full => return None,
-                    Stretch::RanDry => {
-                        self.pace.ran_dry();
-                        return None;
-                    }
+                    Stretch::Full => break,
+                    Stretch::RanDry => break self.pace.ran_dry(),
                     Stretch::RootDone => return Some(Ok(())),
                 }
             }
+            None
         });
         root.end = polled.unwrap_or_else(|payload| executor.crash(payload).map(Err));
     }

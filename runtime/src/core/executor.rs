@@ -97,7 +97,7 @@ struct Slot {
     ///
     /// `None` means one of four things, and three of them can be told apart: the task is over, and nothing is left of it
     /// (the mark says that it is over); it is a root, whose future is on its caller's stack (`poll_stretch` finds nothing
-    /// to poll); or it is out, to be polled or to be dropped, which makes no difference to those who look.
+    /// to poll); or it is out, to be polled or to be dropped, and no caller needs to know which.
     task: Option<BoxedTask>,
     /// The task that awaits the handle. If something else does, its waker is among the extras.
     waiter: Option<TaskId>,

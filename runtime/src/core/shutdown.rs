@@ -97,16 +97,14 @@ impl EventLoop {
         limit.into_iter().for_each(|limit| timers.cancel(limit));
     }
 
-    /// Step 2 of a turn. When the last task has gone, nothing would end a wait. And a virtual clock may stand still until
-    /// a job ends, but the shutdown does not wait that long.
-    fn how_long_at_the_end(&self, ending: &Ending) -> Wait {
-        if !ending.may_wait || self.awaited(ending) == 1 {
-            return Wait::No;
-        }
-        match (self.how_long(), self.time_left(ending)) {
+    /// Step 2 of a turn. When the last task has gone, nothing would end a wait, and virtual time must not pass. A virtual
+    /// clock may stand still until a job ends, but the shutdown does not wait that long.
+    fn how_long_at_the_end(&self, ending: &Ending) -> Option<Wait> {
+        let how_long = || if ending.may_wait { self.how_long() } else { Wait::No };
+        (self.awaited(ending) > 1).then(|| match (how_long(), self.time_left(ending)) {
             (Wait::Forever, left) if left != Duration::MAX => Wait::until(saturating_nanos(left), 0),
             (wait, _) => wait,
-        }
+        })
     }
 
     /// How many tasks the shutdown waits for. Tasks that other threads have started since it began are not among them.

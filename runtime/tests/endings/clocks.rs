@@ -64,6 +64,27 @@ fn hazard_62_a_sleep_whose_runtime_is_dropped_tells_the_task_that_awaits_it() {
     });
 }
 
+/// The shutdown ends with its last task. Virtual time does not pass after that, so a sleep that is pending then is not
+/// over, but without a loop.
+#[test]
+fn hazard_62_no_time_passes_after_the_last_task_of_a_shutdown() {
+    let runtime = patient(Runtime::builder().virtual_time(true));
+    let mut sleep = runtime.block_on(async {
+        let mut sleep = time::sleep(seconds(3600));
+        std::future::poll_fn(|cx| {
+            assert!(std::pin::Pin::new(&mut sleep).poll(cx).is_pending());
+            std::task::Poll::Ready(())
+        })
+        .await;
+        // The shutdown has something to wait for: what this task spawns when it is dropped.
+        spawn_with_last_word(|| spawn(yield_now()).detach()).detach();
+        yield_now().await;
+        sleep
+    });
+    drop(runtime);
+    assert_eq!(words(|| virtual_runtime().block_on(&mut sleep)), GONE);
+}
+
 #[test]
 fn hazard_62_a_sleep_or_interval_that_is_reset_belongs_to_the_loop_that_resets_it() {
     let first = virtual_runtime();
