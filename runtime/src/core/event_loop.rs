@@ -201,19 +201,37 @@ impl EventLoop {
 
     /// Step 3.
     fn ask_the_kernel(&self, engine: &mut Engine, wait: Wait) {
-        let Context { reactor, probe, .. } = &*self.context;
+        let probe = &self.context.probe;
         if wait != Wait::No {
             self.pace.ran_dry();
             self.tidy_up(engine);
             probe.emit(|| Event::Park);
         }
-        if let Err(error) = engine.poller.wait(wait, reactor, &mut engine.woken) {
+        if let Err(error) = engine.poller.wait(wait) {
             panic!("the kernel refused to wait for events: {error}");
         }
+        self.read_reports(engine);
         if wait != Wait::No {
             probe.emit(|| Event::Unpark);
         }
         self.wake_all(&mut engine.woken);
+    }
+
+    /// Wakes tasks of this loop while it reads the reports, under one borrow. The first other waker, and all after it, are
+    /// kept for `wake_all`: they are foreign code, and the order of the wakes stays the order of the reports. A loop that
+    /// is watched keeps all of them, because to tell of a report is foreign code, too.
+    fn read_reports(&self, engine: &mut Engine) {
+        let Context { runtime, executor, reactor, probe, .. } = &*self.context;
+        let Engine { poller, woken, .. } = engine;
+        let mut tasks = (!probe.is_on()).then(|| executor.waking());
+        poller.read_reports(reactor, &mut |waker| match (&mut tasks, number(&waker)) {
+            (Some(tasks), Some(id)) if id.runtime() == *runtime && woken.is_empty() => {
+                tasks.wake(id);
+                // To drop a waker of ours does nothing, so do not even call it.
+                std::mem::forget(waker);
+            }
+            _ => woken.push(waker),
+        });
     }
 
     /// Step 4.
