@@ -206,7 +206,7 @@ where
     ) -> impl Future<Output = io::Result<Chunk<'a>>> + use<'a, S> {
         self.source.io(Reading, move |mut io| {
             let chunk = buffers.fill(|buffer| io.read(buffer))?;
-            self.after_transfer(Direction::Read, chunk.len(), buffers.size());
+            self.after_transfer(Direction::Read, chunk.len(), chunk.room());
             Ok(chunk)
         })
     }

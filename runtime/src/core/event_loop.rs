@@ -199,39 +199,29 @@ impl EventLoop {
         if wait == Wait::No || !inbox.park() { Wait::No } else { wait }
     }
 
-    /// Step 3.
+    /// Step 3. Tasks of this loop are queued while the reports are read, because that runs no foreign code. The first other
+    /// waker, and all after it, are kept until nothing is borrowed, so the wakes keep the order of the reports. A loop that
+    /// is watched keeps all of them, because to tell of a wake is foreign code, too.
     fn ask_the_kernel(&self, engine: &mut Engine, wait: Wait) {
-        let probe = &self.context.probe;
+        let Context { runtime, executor, reactor, probe, .. } = &*self.context;
         if wait != Wait::No {
             self.pace.ran_dry();
             self.tidy_up(engine);
             probe.emit(|| Event::Park);
         }
-        if let Err(error) = engine.poller.wait(wait) {
-            panic!("the kernel refused to wait for events: {error}");
-        }
-        self.read_reports(engine);
+        let asked = engine.poller.wait(wait, reactor, |waker| match number(&waker) {
+            Some(id) if id.runtime() == *runtime && engine.woken.is_empty() && !probe.is_on() => {
+                executor.wake(id);
+                // To drop a waker of ours does nothing, so do not even call it.
+                std::mem::forget(waker);
+            }
+            _ => engine.woken.push(waker),
+        });
+        asked.unwrap_or_else(|error| panic!("the kernel refused to wait for events: {error}"));
         if wait != Wait::No {
             probe.emit(|| Event::Unpark);
         }
         self.wake_all(&mut engine.woken);
-    }
-
-    /// Wakes tasks of this loop while it reads the reports, under one borrow. The first other waker, and all after it, are
-    /// kept for `wake_all`: they are foreign code, and the order of the wakes stays the order of the reports. A loop that
-    /// is watched keeps all of them, because to tell of a report is foreign code, too.
-    fn read_reports(&self, engine: &mut Engine) {
-        let Context { runtime, executor, reactor, probe, .. } = &*self.context;
-        let Engine { poller, woken, .. } = engine;
-        let mut tasks = (!probe.is_on()).then(|| executor.waking());
-        poller.read_reports(reactor, &mut |waker| match (&mut tasks, number(&waker)) {
-            (Some(tasks), Some(id)) if id.runtime() == *runtime && woken.is_empty() => {
-                tasks.wake(id);
-                // To drop a waker of ours does nothing, so do not even call it.
-                std::mem::forget(waker);
-            }
-            _ => woken.push(waker),
-        });
     }
 
     /// Step 4.

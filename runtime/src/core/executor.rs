@@ -83,17 +83,6 @@ struct State {
     looked: (usize, usize),
 }
 
-/// The queue, while it is borrowed for wakes. No foreign code may run meanwhile.
-pub(crate) struct Waking<'a>(RefMut<'a, State>);
-
-impl Waking<'_> {
-    /// As [`Executor::wake`].
-    #[inline]
-    pub(crate) fn wake(&mut self, id: TaskId) -> bool {
-        self.0.slots.wake(id)
-    }
-}
-
 /// A shell that is larger is not worth its memory.
 const LARGEST_SHELL: usize = 512;
 /// While the loop waits, it keeps at most this many shells.
@@ -199,12 +188,6 @@ impl Executor {
     #[inline]
     pub(crate) fn wake(&self, id: TaskId) -> bool {
         self.state.borrow_mut().slots.wake(id)
-    }
-
-    /// Borrows the queue for many wakes in a row.
-    #[inline]
-    pub(crate) fn waking(&self) -> Waking<'_> {
-        Waking(self.state.borrow_mut())
     }
 
     /// Says what wakes from now on: the kernel, timers and other threads, or tasks.

@@ -17,9 +17,10 @@
 //!      └──── WouldBlock, short ────┘
 //! ```
 //!
-//! Invariants. 4: the wakers of a batch are collected first and woken when nothing is borrowed. 7: a bit is
-//! cleared only by `WouldBlock` or a short transfer; CLOSED stays. 8: an event for a dead registration
-//! wakes nothing; a source is deregistered before it is closed.
+//! Invariants. 4: the wakers are handed to a function that queues our own tasks and keeps all other wakers,
+//! because the registrations are borrowed until all reports are read. 7: a bit is cleared only by
+//! `WouldBlock` or a short transfer; CLOSED stays. 8: an event for a dead registration wakes nothing; a source
+//! is deregistered before it is closed.
 //!
 //! What it does not know: tasks, timers, what a source is. It knows tokens and wakers.
 
@@ -119,24 +120,19 @@ impl Poller {
         Ok(Arc::new(mio::Waker::new(self.poll.registry(), BELL)?))
     }
 
-    /// Waits for the kernel to report something.
-    pub(crate) fn wait(&mut self, wait: Wait) -> io::Result<()> {
-        let limit = self.limit(wait)?;
+    /// Waits for the kernel, notes what it reports, and hands out the wakers that waited for it. `wake` runs no foreign
+    /// code. A watcher is told afterwards.
+    pub(crate) fn wait(&mut self, wait: Wait, reactor: &Reactor, wake: impl FnMut(Waker)) -> io::Result<()> {
+        let (limit, mut wake) = (self.limit(wait)?, wake);
         match self.poll.poll(&mut self.events, limit) {
             // A signal came: nothing was reported, and the loop will be back.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-            result => result,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            result => result?,
         }
-    }
-
-    /// Notes what the kernel has reported, and hands out the wakers that waited for it. `wake` runs no foreign code. A
-    /// watcher is told afterwards.
-    #[inline]
-    pub(crate) fn read_reports(&mut self, reactor: &Reactor, wake: &mut impl FnMut(Waker)) {
         let registrations = reactor.registrations.borrow();
         for report in &self.events {
             match find(&registrations, report) {
-                Some(registration) => registration.note(report, wake),
+                Some(registration) => registration.note(report, &mut wake),
                 #[cfg(all(target_os = "linux", not(miri)))]
                 None if report.token() == ALARM => self.alarm.rang(),
                 // The bell has done its work, and a registration that is gone wakes nothing (invariant 8).
@@ -147,6 +143,7 @@ impl Poller {
         if reactor.probe.is_on() {
             self.events.iter().for_each(|report| reactor.tell(report));
         }
+        Ok(())
     }
 
     /// What to tell the kernel, in whose milliseconds a deadline would be lost.
@@ -296,7 +293,6 @@ pub(crate) fn gone() -> io::Error {
 }
 
 /// The registration that a report is about, if it still exists.
-#[inline(always)]
 fn find<'a>(registrations: &'a Slab<Rc<Registration>>, report: &Report) -> Option<&'a Rc<Registration>> {
     let token = report.token();
     registrations.get(token.0 as u32 as usize).filter(|found| found.token == token)
@@ -361,10 +357,10 @@ impl Registration {
     fn note(&self, report: &Report, wake: &mut impl FnMut(Waker)) {
         let ready = readiness(report);
         let state = self.state.get() | ready;
-        let awaited = state & (ready & (READABLE | WRITABLE)) * AWAITED;
+        let awaited = state & ((ready & (READABLE | WRITABLE)) * AWAITED);
         self.state.set(state & !awaited);
         for direction in [Direction::Read, Direction::Write] {
-            if awaited & AWAITED << direction as u8 != 0 {
+            if awaited & (AWAITED << direction as u8) != 0 {
                 self.waiters(direction).borrow_mut().hand_out(wake);
             }
         }
@@ -404,7 +400,6 @@ impl Registration {
 }
 
 /// What a report sets. An error or a hang-up concerns both directions.
-#[inline(always)]
 fn readiness(report: &Report) -> u8 {
     let broken = report.is_error();
     let readable = broken || report.is_readable() || report.is_read_closed();

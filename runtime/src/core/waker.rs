@@ -44,12 +44,6 @@ pub(crate) fn number(waker: &Waker) -> Option<TaskId> {
     ptr::eq(waker.vtable(), &VTABLE).then(|| TaskId::from_word(waker.data().addr()))
 }
 
-/// As `clone`, but without a call if the waker is one of ours.
-#[inline]
-pub(crate) fn copy(original: &Waker) -> Waker {
-    number(original).map_or_else(|| original.clone(), waker)
-}
-
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake_word, wake_word, nothing);
 
 #[inline]

@@ -19,7 +19,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use crate::core::context::{self, budget};
 use crate::core::reactor::{Direction, Place, Reactor, Registration, gone};
-use crate::core::waker;
+use crate::core::waker::{number, waker};
 use crate::task;
 use crate::waits;
 
@@ -207,6 +207,7 @@ impl<S: mio::event::Source> Source<S> {
         if let Some(place) = place.as_deref_mut()
             && let Some(spent) = *place
         {
+            debug_assert!(self.is_spent(direction, spent), "no task waits for a source that is ready");
             *place = None;
             self.report(direction, spent, false);
         }
@@ -232,7 +233,8 @@ impl<S: mio::event::Source> Source<S> {
         direction: Direction,
         place: &mut Option<Place>,
     ) -> Poll<io::Error> {
-        let waker = waker::copy(cx.waker());
+        // A waker of ours is copied without a call.
+        let waker = number(cx.waker()).map_or_else(|| cx.waker().clone(), waker);
         let new = self.registration.join_waiters(direction).borrow_mut().add(waker);
         *place = Some(new);
         self.report(direction, new, true);
