@@ -205,9 +205,11 @@ where
         buffers: &'a Buffers,
     ) -> impl Future<Output = io::Result<Chunk<'a>>> + use<'a, S> {
         self.source.io(Reading, move |mut io| {
-            let chunk = buffers.fill(|buffer| io.read(buffer))?;
-            self.after_transfer(Direction::Read, chunk.len(), chunk.room());
-            Ok(chunk)
+            buffers.fill(|buffer| {
+                let count = io.read(buffer)?;
+                self.after_transfer(Direction::Read, count, buffer.len());
+                Ok(count)
+            })
         })
     }
 

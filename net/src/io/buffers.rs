@@ -179,14 +179,6 @@ pub struct Chunk<'a> {
     pile: &'a Pile,
 }
 
-impl Chunk<'_> {
-    /// How many bytes would have fitted.
-    #[inline]
-    pub(crate) fn room(&self) -> usize {
-        self.bytes.as_ref().map_or(0, |bytes| bytes.len())
-    }
-}
-
 impl Deref for Chunk<'_> {
     type Target = [u8];
 

@@ -209,14 +209,16 @@ impl EventLoop {
             self.tidy_up(engine);
             probe.emit(|| Event::Park);
         }
-        let asked = engine.poller.wait(wait, reactor, |waker| match number(&waker) {
-            Some(id) if id.runtime() == *runtime && engine.woken.is_empty() && !probe.is_on() => {
-                executor.wake(id);
+        let mut waking = (!probe.is_on()).then(|| executor.waking());
+        let asked = engine.poller.wait(wait, reactor, |waker| match (&mut waking, number(&waker)) {
+            (Some(wake), Some(id)) if id.runtime() == *runtime && engine.woken.is_empty() => {
+                wake(id);
                 // To drop a waker of ours does nothing, so do not even call it.
                 std::mem::forget(waker);
             }
             _ => engine.woken.push(waker),
         });
+        drop(waking);
         asked.unwrap_or_else(|error| panic!("the kernel refused to wait for events: {error}"));
         if wait != Wait::No {
             probe.emit(|| Event::Unpark);

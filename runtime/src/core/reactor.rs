@@ -146,21 +146,14 @@ impl Poller {
         Ok(())
     }
 
-    /// What to tell the kernel, in whose milliseconds a deadline would be lost.
-    #[cfg(all(target_os = "linux", not(miri)))]
-    fn limit(&mut self, wait: Wait) -> io::Result<Option<Duration>> {
-        match wait {
-            Wait::No => Ok(Some(Duration::ZERO)),
-            Wait::Forever => Ok(None),
-            Wait::Until { deadline, now } => self.alarm.set(deadline, now).map(|()| None),
-        }
-    }
-
-    #[cfg(not(all(target_os = "linux", not(miri))))]
+    /// What to tell the kernel, in whose milliseconds a deadline would be lost: so where there is an alarm, it is set.
     fn limit(&mut self, wait: Wait) -> io::Result<Option<Duration>> {
         Ok(match wait {
             Wait::No => Some(Duration::ZERO),
             Wait::Forever => None,
+            #[cfg(all(target_os = "linux", not(miri)))]
+            Wait::Until { deadline, now } => self.alarm.set(deadline, now).map(|()| None)?,
+            #[cfg(not(all(target_os = "linux", not(miri))))]
             Wait::Until { deadline, now } => Some(Duration::from_nanos(deadline.saturating_sub(now))),
         })
     }
@@ -293,6 +286,7 @@ pub(crate) fn gone() -> io::Error {
 }
 
 /// The registration that a report is about, if it still exists.
+#[inline(always)]
 fn find<'a>(registrations: &'a Slab<Rc<Registration>>, report: &Report) -> Option<&'a Rc<Registration>> {
     let token = report.token();
     registrations.get(token.0 as u32 as usize).filter(|found| found.token == token)

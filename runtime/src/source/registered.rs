@@ -234,7 +234,8 @@ impl<S: mio::event::Source> Source<S> {
         place: &mut Option<Place>,
     ) -> Poll<io::Error> {
         // A waker of ours is copied without a call.
-        let waker = number(cx.waker()).map_or_else(|| cx.waker().clone(), waker);
+        let original = cx.waker();
+        let waker = number(original).map_or_else(|| original.clone(), waker);
         let new = self.registration.join_waiters(direction).borrow_mut().add(waker);
         *place = Some(new);
         self.report(direction, new, true);
