@@ -1,7 +1,7 @@
 # A server in Python, as asyncio users write it when it has to be fast: a Protocol, no streams. TCP_NODELAY is asyncio's
 # default. It prints its address first, and ends when its standard input ends.
 #
-#   python3 echo.py asyncio|uvloop echo|hello
+#   python3 echo.py asyncio|uvloop echo|by-default|hello
 
 import asyncio
 import os
@@ -54,4 +54,4 @@ if loop == "uvloop":
     from uvloop import run
 else:
     from asyncio import run
-run(serve({"echo": Echo, "hello": Hello}[talk]))
+run(serve({"echo": Echo, "by-default": Echo, "hello": Hello}[talk]))

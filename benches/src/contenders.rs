@@ -4,7 +4,9 @@
 //! of [`programs`](crate::programs). Each server is written as its contender's own users would write it: `TCP_NODELAY`,
 //! buffers of 16 KiB, read, answer, write it all. Each connection has its own buffer, except with ours and with the
 //! floor: ours come from a pile that all connections share, as `roundel-net` offers it. Every contender has its default
-//! settings.
+//! settings. In the rows named `default buffers`, it has the buffers that it offers when a program names no size: 8 KiB for
+//! those with a `BufReader`, [`Buffers::default`](roundel_net::io::Buffers) for ours. The floor offers none, and keeps
+//! 16 KiB. The guests never read less than their own 256 KiB.
 //!
 //! Contract. Each module has `block_on`, what `programs!` needs, and `serve`; a contender with its own channels and
 //! locks runs those programs, too. A module knows no other, except that tokio's two runtimes share a server. A guest

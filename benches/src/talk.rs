@@ -9,8 +9,10 @@
 
 use std::sync::LazyLock;
 
-/// The most that every server reads at once.
+/// The most that every server reads at once, unless it has the buffers of its own runtime.
 pub const BUFFER: usize = 16 << 10;
+/// The buffer inside the `BufReader` of tokio, of smol's parts, of monoio and of compio. They offer no other default.
+const THEIRS: usize = 8 << 10;
 const RESPONSE: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, world!";
 /// No more requests than this arrive in one piece; the clients make sure of it.
@@ -48,6 +50,8 @@ impl Answer {
 #[derive(Clone, Copy, Debug)]
 pub enum Talk {
     Echo,
+    /// An echo whose server has the buffers that its runtime offers when a program names no size.
+    ByDefault,
     /// An echo that passes on pieces of this many bytes, with no regard to messages.
     Told(usize, fn(&[u8])),
     /// How much of an empty line was at the end of the last piece.
@@ -59,9 +63,15 @@ impl Talk {
     pub fn named(name: &str) -> Talk {
         match name {
             "echo" => Talk::Echo,
+            "by-default" => Talk::ByDefault,
             "hello" => Talk::Hello(0),
-            other => panic!("no server talks `{other}`: echo, hello"),
+            other => panic!("no server talks `{other}`: echo, by-default, hello"),
         }
+    }
+
+    /// The size of a connection's own buffer.
+    pub fn buffer(self) -> usize {
+        if matches!(self, Talk::ByDefault) { THEIRS } else { BUFFER }
     }
 
     /// The answer to this piece.
@@ -95,6 +105,11 @@ mod tests {
         let two = [end, REQUEST].concat();
         assert_eq!(talk.answer(&two).bytes(&two).len(), 2 * response_length());
         assert!(matches!(talk, Talk::Hello(0)));
+    }
+
+    #[test]
+    fn all_have_equal_buffers_unless_each_has_its_own() {
+        assert_eq!([Talk::Echo, Talk::ByDefault].map(Talk::buffer), [BUFFER, THEIRS]);
     }
 
     #[test]

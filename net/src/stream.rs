@@ -205,9 +205,11 @@ where
         buffers: &'a Buffers,
     ) -> impl Future<Output = io::Result<Chunk<'a>>> + use<'a, S> {
         self.source.io(Reading, move |mut io| {
-            let chunk = buffers.fill(|buffer| io.read(buffer))?;
-            self.after_transfer(Direction::Read, chunk.len(), buffers.size());
-            Ok(chunk)
+            buffers.fill(|buffer| {
+                let count = io.read(buffer)?;
+                self.after_transfer(Direction::Read, count, buffer.len());
+                Ok(count)
+            })
         })
     }
 
@@ -304,15 +306,15 @@ where
         let is_nothing = bytes.is_empty();
         let mut writing = self.source.io(Writing, move |mut io| {
             let count = io.write(bytes)?;
-            self.after_transfer(Direction::Write, count, count);
-            bytes = &bytes[count..];
-            match count {
-                0 => Err(ErrorKind::WriteZero.into()),
-                _ if bytes.is_empty() => Ok(()),
-                // A short write: the socket is full, and the kernel will report room as after a
-                // `WouldBlock`.
-                _ => Err(ErrorKind::WouldBlock.into()),
+            self.mark_busy();
+            // Nearly always the socket takes all at once, and there is nothing to keep for another try.
+            if count == bytes.len() {
+                return Ok(());
             }
+            bytes = &bytes[count..];
+            // After a short write the socket is full, and the kernel will report room as after a `WouldBlock`.
+            let error = if count == 0 { ErrorKind::WriteZero } else { ErrorKind::WouldBlock };
+            Err(error.into())
         });
         // Zero bytes need no room, so they do not wait for it.
         poll_fn(move |cx| if is_nothing { poll_budget(cx).map(Ok) } else { Pin::new(&mut writing).poll(cx) })

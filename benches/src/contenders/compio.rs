@@ -10,7 +10,7 @@ pub use ::compio::time::{sleep, timeout};
 
 use crate::parts::{LocalBaton as Baton, *};
 use crate::programs::{in_task, programs};
-use crate::talk::{Answer, BUFFER, Talk};
+use crate::talk::{Answer, Talk};
 use crate::vocabulary::jobs;
 
 type Boxed = std::pin::Pin<Box<dyn Future<Output = u64>>>;
@@ -37,7 +37,7 @@ jobs!();
 
 async fn converse(mut stream: ::compio::net::TcpStream, mut talk: Talk) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut buffer = Vec::with_capacity(BUFFER);
+    let mut buffer = Vec::with_capacity(talk.buffer());
     loop {
         let ::compio::BufResult(count, read) = stream.read(buffer).await;
         buffer = read;

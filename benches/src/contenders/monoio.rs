@@ -26,7 +26,7 @@ macro_rules! monoio_on {
 
         use crate::parts::{LocalBaton as Baton, *};
         use crate::programs::{in_task, programs};
-        use crate::talk::{Answer, BUFFER, Talk};
+        use crate::talk::{Answer, Talk};
         use crate::vocabulary::messages;
 
         type Boxed = std::pin::Pin<Box<dyn Future<Output = u64>>>;
@@ -57,7 +57,7 @@ macro_rules! monoio_on {
 
         async fn converse(mut stream: ::monoio::net::TcpStream, mut talk: Talk) -> std::io::Result<()> {
             stream.set_nodelay(true)?;
-            let mut buffer = Vec::with_capacity(BUFFER);
+            let mut buffer = Vec::with_capacity(talk.buffer());
             loop {
                 let (count, read) = stream.read(buffer).await;
                 buffer = read;

@@ -111,7 +111,8 @@ async fn converse(stream: TcpStream, buffers: Buffers, mut talk: Talk) -> std::i
 pub fn serve(listener: std::net::TcpListener, talk: Talk, hot: usize) {
     block_on(async move {
         (0..hot).for_each(|_| detach(spawn(burn_and_wake())));
-        let buffers = Buffers::new(BUFFER);
+        let by_default = matches!(talk, Talk::ByDefault);
+        let buffers = if by_default { Buffers::default() } else { Buffers::new(BUFFER) };
         let listener = TcpListener::from_std(listener).unwrap();
         roundel_net::serve(listener, move |stream| converse(stream, buffers.clone(), talk)).await.unwrap();
     });

@@ -11,7 +11,7 @@ use std::rc::Rc as Shared;
 
 use crate::parts::{LocalBaton as Baton, *};
 use crate::programs::{in_task, programs};
-use crate::talk::{BUFFER, Talk};
+use crate::talk::Talk;
 use crate::vocabulary::{jobs, locks, messages};
 
 type Boxed = std::pin::Pin<Box<dyn Future<Output = u64>>>;
@@ -76,7 +76,7 @@ jobs!();
 async fn converse(mut stream: Async<TcpStream>, mut talk: Talk) -> std::io::Result<()> {
     use futures_lite::{AsyncReadExt, AsyncWriteExt};
     stream.get_ref().set_nodelay(true)?;
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; talk.buffer()];
     loop {
         let count = stream.read(&mut buffer).await?;
         if count == 0 {

@@ -113,7 +113,7 @@ macro_rules! server {
         ) -> std::io::Result<()> {
             use ::tokio::io::{AsyncReadExt, AsyncWriteExt};
             stream.set_nodelay(true)?;
-            let mut buffer = vec![0; crate::talk::BUFFER];
+            let mut buffer = vec![0; talk.buffer()];
             loop {
                 let count = stream.read(&mut buffer).await?;
                 if count == 0 {

@@ -2,13 +2,16 @@
 //!
 //! Facts. Of ten thousand connections, only a handful have data at any moment. On one thread, a handler that
 //! does not have to wait for its peer needs its buffer only within one poll. Ten thousand buffers of 16 KiB
-//! would be 160 MB, nearly all of them unused.
+//! would be 160 MB, nearly all of them unused. A message of 100 KiB costs seven reads with 16 KiB, and mostly
+//! one with 128 KiB. But a thousand handlers that each hold 128 KiB for a slow reader would take 128 MiB.
 //!
 //! What follows. The connections of a loop share a pile of buffers. A stream takes one when there are bytes
 //! to read, and the buffer comes back when its [`Chunk`] is dropped. So there are as many buffers as handlers
-//! that hold bytes while they wait, plus a few spare ones.
+//! that hold bytes while they wait, plus a few spare ones. By default the buffers are large, but there are
+//! only [`MOST_LARGE`] of them. While all of these are taken, a second pile lends small ones.
 //!
-//! Invariant. While bytes are read into a buffer, the pile is not borrowed (4).
+//! Invariant. While bytes are read into a buffer, the pile is not borrowed (4). A buffer goes back to the pile
+//! whose size it has.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -29,19 +32,51 @@ struct Pile {
     /// is in use.
     top: Cell<Option<Box<[u8]>>>,
     spare: RefCell<Vec<Box<[u8]>>>,
+    /// How many more buffers may be made. A pile without a limit does not count them.
+    left: Cell<usize>,
+    /// The smaller buffers that are lent when no more may be made. `None` if there is no limit.
+    small: Option<Box<Pile>>,
 }
 
 impl Pile {
+    fn new(size: usize) -> Pile {
+        Pile { size, top: Cell::default(), spare: RefCell::default(), left: Cell::new(0), small: None }
+    }
+
+    #[inline]
+    fn take(&self) -> Box<[u8]> {
+        let top = self.top.take();
+        top.unwrap_or_else(|| self.find())
+    }
+
+    /// A spare buffer, a new one, or a small one.
     #[cold]
-    fn make(&self) -> Box<[u8]> {
-        let spare = self.spare.borrow_mut().pop();
-        spare.unwrap_or_else(|| vec![0; self.size].into())
+    fn find(&self) -> Box<[u8]> {
+        if let Some(spare) = self.spare.borrow_mut().pop() {
+            return spare;
+        }
+        match (&self.small, self.left.get()) {
+            (Some(small), 0) => return small.take(),
+            (Some(_), left) => self.left.set(left - 1),
+            (None, _) => {}
+        }
+        vec![0; self.size].into()
     }
 
     #[inline]
     fn put(&self, bytes: Box<[u8]>) {
+        if bytes.len() != self.size {
+            return self.put_small(bytes);
+        }
         if let Some(other) = self.top.replace(Some(bytes)) {
             self.put_aside(other);
+        }
+    }
+
+    #[cold]
+    fn put_small(&self, bytes: Box<[u8]>) {
+        if let Some(small) = &self.small {
+            small.put(bytes);
         }
     }
 
@@ -52,12 +87,25 @@ impl Pile {
             spare.push(bytes);
         }
     }
+
+    fn count(&self) -> usize {
+        let top = self.top.take();
+        let count = self.spare.borrow().len() + usize::from(top.is_some());
+        self.top.set(top);
+        count + self.small.as_ref().map_or(0, |small| small.count())
+    }
 }
 
-/// The messages of most protocols fit. A thousand such buffers, held for slow readers, take 16 MiB.
-pub(super) const SIZE: usize = 16 << 10;
-/// How many spare buffers are kept. That is enough for a burst; others are freed.
+/// The size of a large buffer. 256 KiB would save no more processor time.
+const LARGE: usize = 128 << 10;
+/// How many large buffers a pile has at most. They take 2 MiB, and are not freed before the pile is.
+const MOST_LARGE: usize = 16;
+/// The size of a small buffer. The messages of most protocols fit. A thousand of them, held for slow readers, take 16 MiB.
+pub(super) const SMALL: usize = 16 << 10;
+/// How many spare buffers of one size are kept, enough for a burst; others are freed. It is at least [`MOST_LARGE`], because a
+/// large buffer that is freed would not be made again.
 const SPARE: usize = 32;
+const _: () = assert!(SPARE >= MOST_LARGE);
 
 impl Buffers {
     /// A pile of buffers of `size` bytes. It is empty: a buffer is made when one is needed.
@@ -69,10 +117,10 @@ impl Buffers {
     #[track_caller]
     pub fn new(size: usize) -> Buffers {
         assert!(size > 0, "`Buffers::new` was given a size of zero: such a buffer has no room for bytes");
-        Buffers { pile: Rc::new(Pile { size, top: Cell::default(), spare: RefCell::default() }) }
+        Buffers { pile: Rc::new(Pile::new(size)) }
     }
 
-    /// How many bytes fit into one buffer.
+    /// How many bytes fit into one buffer. A small buffer of the [default](Buffers::default) pile has fewer.
     #[must_use]
     pub fn size(&self) -> usize {
         self.pile.size
@@ -81,10 +129,7 @@ impl Buffers {
     /// How many buffers are in the pile.
     #[must_use]
     pub fn spare(&self) -> usize {
-        let top = self.pile.top.take();
-        let count = self.pile.spare.borrow().len() + usize::from(top.is_some());
-        self.pile.top.set(top);
-        count
+        self.pile.count()
     }
 
     /// Takes a buffer and lets `read` put bytes into it. If that fails, the buffer goes back.
@@ -102,8 +147,7 @@ impl Buffers {
 
     #[inline]
     pub(super) fn take(&self) -> Box<[u8]> {
-        let top = self.pile.top.take();
-        top.unwrap_or_else(|| self.pile.make())
+        self.pile.take()
     }
 
     /// Puts back a buffer that was taken.
@@ -113,10 +157,11 @@ impl Buffers {
     }
 }
 
-/// Each buffer has 16 KiB.
+/// The first 16 buffers have 128 KiB each. While all of them are in use, others have 16 KiB.
 impl Default for Buffers {
     fn default() -> Buffers {
-        Buffers::new(SIZE)
+        let (left, small) = (Cell::new(MOST_LARGE), Some(Box::new(Pile::new(SMALL))));
+        Buffers { pile: Rc::new(Pile { left, small, ..Pile::new(LARGE) }) }
     }
 }
 
@@ -169,7 +214,7 @@ mod tests {
     #[test]
     fn none_exists_before_it_is_needed_and_each_comes_back() {
         let buffers = Buffers::default();
-        assert_eq!((buffers.spare(), buffers.size()), (0, 16 << 10));
+        assert_eq!((buffers.spare(), buffers.size()), (0, 128 << 10));
         let chunk = read(&buffers);
         assert_eq!((&*chunk, buffers.spare()), (&[0, 0, 0][..], 0));
         let address = chunk.as_ptr();
@@ -193,6 +238,20 @@ mod tests {
             drop(taken);
             // The buffer on top comes in addition to the spare ones.
             assert_eq!(buffers.spare(), count.min(SPARE + 1));
+        }
+    }
+
+    #[test]
+    fn small_buffers_follow_when_the_large_ones_are_in_use() {
+        let buffers = Buffers::default();
+        for round in 0..3 {
+            let taken: Vec<Chunk<'_>> =
+                (0..100).map(|_| buffers.fill(|room| Ok(room.len())).unwrap()).collect();
+            let expected = [[LARGE; MOST_LARGE].as_slice(), &[SMALL; 100 - MOST_LARGE]].concat();
+            let sizes: Vec<usize> = taken.iter().map(|chunk| chunk.len()).collect();
+            assert_eq!(sizes, expected, "in round {round}");
+            drop(taken);
+            assert_eq!(buffers.spare(), MOST_LARGE + SPARE + 1, "all large ones, and a few small ones");
         }
     }
 

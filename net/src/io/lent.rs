@@ -9,7 +9,7 @@
 
 use std::ops::Deref;
 
-use super::buffers::{Buffers, SIZE};
+use super::buffers::{Buffers, SMALL};
 
 pub(super) struct Lent {
     bytes: Box<[u8]>,
@@ -20,7 +20,7 @@ pub(super) struct Lent {
 impl Lent {
     /// A buffer from the pile, or a new one if there is no pile.
     pub(super) fn new(home: Option<&Buffers>) -> Lent {
-        let bytes = home.map_or_else(|| vec![0; SIZE].into(), Buffers::take);
+        let bytes = home.map_or_else(|| vec![0; SMALL].into(), Buffers::take);
         Lent { bytes, filled: 0, home: home.cloned() }
     }
 
@@ -45,6 +45,8 @@ impl Lent {
         bytes.reserve_exact(size - bytes.len());
         bytes.resize(size, 0);
         self.bytes = bytes.into_boxed_slice();
+        // It may have grown to the size of another buffer of the pile, which would then have one too many.
+        self.home = None;
     }
 }
 
@@ -58,9 +60,7 @@ impl Deref for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        if let Some(home) = &self.home
-            && home.size() == self.bytes.len()
-        {
+        if let Some(home) = &self.home {
             home.put(std::mem::take(&mut self.bytes));
         }
     }
@@ -82,6 +82,6 @@ mod tests {
         assert_eq!(buffers.spare(), 0);
         drop(Lent::new(Some(&buffers)));
         assert_eq!(buffers.spare(), 1);
-        assert_eq!(Lent::new(None).size(), SIZE);
+        assert_eq!(Lent::new(None).size(), SMALL);
     }
 }

@@ -200,17 +200,27 @@ impl EventLoop {
         if wait == Wait::No || !inbox.park() { Wait::No } else { wait }
     }
 
-    /// Step 3.
+    /// Step 3. Tasks of this loop are queued while the reports are read, because that runs no foreign code. The first other
+    /// waker, and all after it, are kept until nothing is borrowed, so the wakes keep the order of the reports. A loop that
+    /// is watched keeps all of them, because to tell of a wake is foreign code, too.
     fn ask_the_kernel(&self, engine: &mut Engine, wait: Wait) {
-        let Context { reactor, probe, .. } = &*self.context;
+        let Context { runtime, executor, reactor, probe, .. } = &*self.context;
         if wait != Wait::No {
             self.pace.ran_dry();
             self.tidy_up(engine);
             probe.emit(|| Event::Park);
         }
-        if let Err(error) = engine.poller.wait(wait, reactor, &mut engine.woken) {
-            panic!("the kernel refused to wait for events: {error}");
-        }
+        let mut waking = (!probe.is_on()).then(|| executor.waking());
+        let asked = engine.poller.wait(wait, reactor, |waker| match (&mut waking, number(&waker)) {
+            (Some(wake), Some(id)) if id.runtime() == *runtime && engine.woken.is_empty() => {
+                wake(id);
+                // To drop a waker of ours does nothing, so do not even call it.
+                std::mem::forget(waker);
+            }
+            _ => engine.woken.push(waker),
+        });
+        drop(waking);
+        asked.unwrap_or_else(|error| panic!("the kernel refused to wait for events: {error}"));
         if wait != Wait::No {
             probe.emit(|| Event::Unpark);
         }

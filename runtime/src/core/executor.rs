@@ -190,6 +190,12 @@ impl Executor {
         self.state.borrow_mut().slots.wake(id)
     }
 
+    /// As [`wake`](Executor::wake), for many wakes under one borrow. While this lives, no foreign code may run.
+    pub(crate) fn waking(&self) -> impl FnMut(TaskId) {
+        let mut state = self.state.borrow_mut();
+        move |id| _ = state.slots.wake(id)
+    }
+
     /// Says what wakes from now on: the kernel, timers and other threads, or tasks.
     pub(crate) fn set_arriving(&self, arriving: bool) {
         self.state.borrow_mut().slots.queue.set_arriving(arriving);

@@ -17,9 +17,10 @@
 //!      └──── WouldBlock, short ────┘
 //! ```
 //!
-//! Invariants. 4: the wakers of a batch are collected first and woken when nothing is borrowed. 7: a bit is
-//! cleared only by `WouldBlock` or a short transfer; CLOSED stays. 8: an event for a dead registration
-//! wakes nothing; a source is deregistered before it is closed.
+//! Invariants. 4: the wakers are handed to a function that queues our own tasks and keeps all other wakers,
+//! because the registrations are borrowed until all reports are read. 7: a bit is cleared only by
+//! `WouldBlock` or a short transfer; CLOSED stays. 8: an event for a dead registration wakes nothing; a source
+//! is deregistered before it is closed.
 //!
 //! What it does not know: tasks, timers, what a source is. It knows tokens and wakers.
 
@@ -119,40 +120,40 @@ impl Poller {
         Ok(Arc::new(mio::Waker::new(self.poll.registry(), BELL)?))
     }
 
-    /// Waits for the kernel, notes what it reports, and collects the wakers of those who wait for it.
-    pub(crate) fn wait(&mut self, wait: Wait, reactor: &Reactor, woken: &mut Vec<Waker>) -> io::Result<()> {
-        let limit = self.limit(wait)?;
+    /// Waits for the kernel, notes what it reports, and hands out the wakers that waited for it. `wake` runs no foreign
+    /// code. A watcher is told afterwards.
+    pub(crate) fn wait(&mut self, wait: Wait, reactor: &Reactor, wake: impl FnMut(Waker)) -> io::Result<()> {
+        let (limit, mut wake) = (self.limit(wait)?, wake);
         match self.poll.poll(&mut self.events, limit) {
             // A signal came: nothing was reported, and the loop will be back.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             result => result?,
         }
+        let registrations = reactor.registrations.borrow();
         for report in &self.events {
-            match report.token() {
-                BELL => {}
+            match find(&registrations, report) {
+                Some(registration) => registration.note(report, &mut wake),
                 #[cfg(all(target_os = "linux", not(miri)))]
-                ALARM => self.alarm.rang(),
-                token => reactor.note(token, report, woken),
+                None if report.token() == ALARM => self.alarm.rang(),
+                // The bell has done its work, and a registration that is gone wakes nothing (invariant 8).
+                None => {}
             }
+        }
+        drop(registrations);
+        if reactor.probe.is_on() {
+            self.events.iter().for_each(|report| reactor.tell(report));
         }
         Ok(())
     }
 
-    /// What to tell the kernel, in whose milliseconds a deadline would be lost.
-    #[cfg(all(target_os = "linux", not(miri)))]
-    fn limit(&mut self, wait: Wait) -> io::Result<Option<Duration>> {
-        match wait {
-            Wait::No => Ok(Some(Duration::ZERO)),
-            Wait::Forever => Ok(None),
-            Wait::Until { deadline, now } => self.alarm.set(deadline, now).map(|()| None),
-        }
-    }
-
-    #[cfg(not(all(target_os = "linux", not(miri))))]
+    /// What to tell the kernel, in whose milliseconds a deadline would be lost: so where there is an alarm, it is set.
     fn limit(&mut self, wait: Wait) -> io::Result<Option<Duration>> {
         Ok(match wait {
             Wait::No => Some(Duration::ZERO),
             Wait::Forever => None,
+            #[cfg(all(target_os = "linux", not(miri)))]
+            Wait::Until { deadline, now } => self.alarm.set(deadline, now).map(|()| None)?,
+            #[cfg(not(all(target_os = "linux", not(miri))))]
             Wait::Until { deadline, now } => Some(Duration::from_nanos(deadline.saturating_sub(now))),
         })
     }
@@ -251,32 +252,13 @@ impl Reactor {
         self.registrations.borrow().len()
     }
 
-    /// Notes a report, and moves the wakers that waited for it into `woken`. That runs no foreign code.
-    #[inline(always)]
-    fn note(&self, token: Token, report: &Report, woken: &mut Vec<Waker>) {
-        // Find the registration, if it still exists (invariant 8).
-        let registrations = self.registrations.borrow();
-        let found = registrations.get(token.0 as u32 as usize);
-        let Some(registration) = found.filter(|found| found.token == token) else { return };
-        // Remember what was reported, and collect the wakers.
-        let (readable, writable) = registration.remember(report);
-        if readable {
-            registration.take_waiters(Direction::Read, woken);
-        }
-        if writable {
-            registration.take_waiters(Direction::Write, woken);
-        }
-        if self.probe.is_on() {
-            let registration = Rc::clone(registration);
-            drop(registrations);
-            self.tell(&registration, readable, writable);
-        }
-    }
-
     /// Tells the probe of a report, which ends the waits of the tasks that have left word.
     #[cold]
-    fn tell(&self, registration: &Registration, readable: bool, writable: bool) {
-        let source = registration.token.0 as u64;
+    fn tell(&self, report: &Report) {
+        let found = find(&self.registrations.borrow(), report).map(Rc::clone);
+        let Some(registration) = found else { return };
+        let (source, ready) = (registration.token.0 as u64, readiness(report));
+        let (readable, writable) = (ready & READABLE != 0, ready & WRITABLE != 0);
         self.probe.emit(|| Event::SourceReady { source, readable, writable });
         for (ready, direction) in [(readable, Direction::Read), (writable, Direction::Write)] {
             if ready {
@@ -301,6 +283,13 @@ pub(crate) fn gone() -> io::Error {
     io::Error::other(
         "the runtime that this source belongs to was dropped: make the source on a runtime that lives",
     )
+}
+
+/// The registration that a report is about, if it still exists.
+#[inline(always)]
+fn find<'a>(registrations: &'a Slab<Rc<Registration>>, report: &Report) -> Option<&'a Rc<Registration>> {
+    let token = report.token();
+    registrations.get(token.0 as u32 as usize).filter(|found| found.token == token)
 }
 
 fn token(slot: usize, generation: u32) -> Token {
@@ -357,16 +346,18 @@ impl Registration {
         first..=first + ((1 << 62) - 1)
     }
 
-    /// Which directions the report makes ready. An error or a hang-up concerns both.
-    fn remember(&self, report: &Report) -> (bool, bool) {
-        let broken = report.is_error();
-        let readable = broken || report.is_readable() || report.is_read_closed();
-        let writable = broken || report.is_writable() || report.is_write_closed();
-        let closed = broken || report.is_read_closed() || report.is_write_closed() || report.is_priority();
-        let bits =
-            (u8::from(readable) * READABLE) | (u8::from(writable) * WRITABLE) | (u8::from(closed) * CLOSED);
-        self.state.set(self.state.get() | bits);
-        (readable, writable)
+    /// Notes a report, and hands out the wakers that wait for it. Mostly some wait in one direction, or none.
+    #[inline(always)]
+    fn note(&self, report: &Report, wake: &mut impl FnMut(Waker)) {
+        let ready = readiness(report);
+        let state = self.state.get() | ready;
+        let awaited = state & ((ready & (READABLE | WRITABLE)) * AWAITED);
+        self.state.set(state & !awaited);
+        for direction in [Direction::Read, Direction::Write] {
+            if awaited & (AWAITED << direction as u8) != 0 {
+                self.waiters(direction).borrow_mut().hand_out(wake);
+            }
+        }
     }
 
     #[inline]
@@ -389,16 +380,6 @@ impl Registration {
         }
     }
 
-    /// Moves out the wakers that wait in this direction. Mostly there are none in one of the two.
-    #[inline(always)]
-    fn take_waiters(&self, direction: Direction, woken: &mut Vec<Waker>) {
-        let awaited = AWAITED << direction as u8;
-        if self.state.get() & awaited != 0 {
-            self.state.set(self.state.get() & !awaited);
-            self.waiters(direction).borrow_mut().take_into(woken);
-        }
-    }
-
     /// The waiters, for a task that is about to join them.
     #[inline]
     pub(crate) fn join_waiters(&self, direction: Direction) -> &RefCell<Waiters> {
@@ -410,6 +391,15 @@ impl Registration {
     pub(crate) fn waiters(&self, direction: Direction) -> &RefCell<Waiters> {
         &self.waiters[direction as usize]
     }
+}
+
+/// What a report sets. An error or a hang-up concerns both directions.
+fn readiness(report: &Report) -> u8 {
+    let broken = report.is_error();
+    let readable = broken || report.is_readable() || report.is_read_closed();
+    let writable = broken || report.is_writable() || report.is_write_closed();
+    let closed = broken || report.is_read_closed() || report.is_write_closed() || report.is_priority();
+    (u8::from(readable) * READABLE) | (u8::from(writable) * WRITABLE) | (u8::from(closed) * CLOSED)
 }
 
 #[inline]

@@ -19,6 +19,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use crate::core::context::{self, budget};
 use crate::core::reactor::{Direction, Place, Reactor, Registration, gone};
+use crate::core::waker::{number, waker};
 use crate::task;
 use crate::waits;
 
@@ -191,7 +192,7 @@ impl<S: mio::event::Source> Source<S> {
         &self,
         cx: &mut Context<'_>,
         direction: Direction,
-        place: Option<&mut Option<Place>>,
+        mut place: Option<&mut Option<Place>>,
         operation: &mut impl FnMut(&S) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
         // Not ready: wait, and do not even try.
@@ -202,7 +203,15 @@ impl<S: mio::event::Source> Source<S> {
             }
             .map(Err);
         }
-        // Ready, as far as is known: try, and wait only if the kernel says so.
+        // Ready, as far as is known. The report that made it ready has woken all who waited, so a place is spent.
+        if let Some(place) = place.as_deref_mut()
+            && let Some(spent) = *place
+        {
+            debug_assert!(self.is_spent(direction, spent), "no task waits for a source that is ready");
+            *place = None;
+            self.report(direction, spent, false);
+        }
+        // Try, and wait only if the kernel says so.
         ready!(budget::spend(cx.waker()));
         loop {
             match operation(self.get_ref()) {
@@ -224,7 +233,9 @@ impl<S: mio::event::Source> Source<S> {
         direction: Direction,
         place: &mut Option<Place>,
     ) -> Poll<io::Error> {
-        let waker = cx.waker().clone();
+        // A waker of ours is copied without a call.
+        let original = cx.waker();
+        let waker = number(original).map_or_else(|| original.clone(), waker);
         let new = self.registration.join_waiters(direction).borrow_mut().add(waker);
         *place = Some(new);
         self.report(direction, new, true);
@@ -243,13 +254,21 @@ impl<S: mio::event::Source> Source<S> {
         if self.reactor.is_closed() {
             return Poll::Ready(gone());
         }
-        // Without a place, as a new waiter, or at the place of the last poll.
-        match place {
-            None => self.leave_word(cx.waker(), direction),
-            Some(place @ None) => return self.wait_anew(cx, direction, place),
-            Some(Some(place)) => self.wait_on(cx.waker(), direction, *place),
+        // Without a place, at the place of the last poll, or as a new waiter.
+        let Some(place) = place else {
+            self.leave_word(cx.waker(), direction);
+            return Poll::Pending;
+        };
+        match *place {
+            Some(held) if !self.is_spent(direction, held) => {
+                self.wait_on(cx.waker(), direction, held);
+                return Poll::Pending;
+            }
+            // A report has woken this waiter, and then another task was faster.
+            Some(spent) => self.report(direction, spent, false),
+            None => {}
         }
-        Poll::Pending
+        self.wait_anew(cx, direction, place)
     }
 
     /// Waits without a place: the waker stays until the next report, and is kept once.
@@ -278,8 +297,20 @@ impl<S: mio::event::Source> Source<S> {
         }
     }
 
+    /// Whether a report has woken the waiter at this place.
+    fn is_spent(&self, direction: Direction, place: Place) -> bool {
+        self.registration.waiters(direction).borrow().has_woken(place)
+    }
+
     #[inline]
     fn report(&self, direction: Direction, place: Place, begins: bool) {
+        if self.reactor.probe.is_on() {
+            self.report_to_watcher(direction, place, begins);
+        }
+    }
+
+    #[cold]
+    fn report_to_watcher(&self, direction: Direction, place: Place, begins: bool) {
         let place = (direction as u64) << 61 | place.number();
         waits::tell(&self.reactor.probe, self.registration.resource(), place, None, begins);
     }
@@ -309,16 +340,6 @@ impl<'a, S: mio::event::Source, W: Way> Waiting<'a, S, W> {
         Waiting { source, way, place: None }
     }
 
-    /// A future that has been woken has no place any more.
-    #[inline]
-    fn resume(&mut self) {
-        let Some(place) = self.place else { return };
-        if self.source.registration.waiters(self.way.direction()).borrow().has_woken(place) {
-            self.place = None;
-            self.source.report(self.way.direction(), place, false);
-        }
-    }
-
     #[cold]
     #[inline(never)]
     fn give_up(&self, place: Place) {
@@ -331,7 +352,7 @@ impl<'a, S: mio::event::Source, W: Way> Waiting<'a, S, W> {
 impl<S: mio::event::Source, W: Way> Drop for Waiting<'_, S, W> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(place) = self.place.take() {
+        if let Some(place) = self.place {
             self.give_up(place);
         }
     }
@@ -348,7 +369,6 @@ impl<S: mio::event::Source, W: Way> Future for Ready<'_, S, W> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.waiting.resume();
         let Waiting { source, way, place } = &mut self.waiting;
         source.attempt(cx, way.direction(), Some(place), &mut |_| Ok(()))
     }
@@ -374,7 +394,6 @@ where
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<R>> {
-        self.waiting.resume();
         let Io { waiting: Waiting { source, way, place }, operation } = &mut *self;
         source.attempt(cx, way.direction(), Some(place), operation)
     }

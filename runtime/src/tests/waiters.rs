@@ -73,7 +73,7 @@ impl Both {
 
     fn end_round(&mut self) {
         let mut woken = Vec::new();
-        self.waiters.take_into(&mut woken);
+        self.waiters.hand_out(&mut |waker| woken.push(waker));
         let mut woken: Vec<usize> = woken.iter().map(|waker| self.who(waker)).collect();
         let mut expected: Vec<usize> = self.waiting.drain(..).map(|(who, _)| who).collect();
         woken.sort_unstable();
@@ -129,7 +129,7 @@ fn words_of_ended_tasks_do_not_pile_up() {
     }
     assert!(most <= 128, "{most} words, although only ten tasks wait");
     let mut woken = Vec::new();
-    waiters.take_into(&mut woken);
+    waiters.hand_out(&mut |waker| woken.push(waker));
     assert!(woken.last().is_some_and(|last| last.data() == wakers[many - 1].data()));
     assert_eq!(waiters.words(), 0);
 }
@@ -152,7 +152,7 @@ fn words_of_live_tasks_all_stay() {
     assert!(wakers.iter().all(|waker| waiters.has_word(waker)));
     assert!(asked.get() <= 2 * wakers.len(), "{} looks at {many} words", asked.get());
     let mut woken = Vec::new();
-    waiters.take_into(&mut woken);
+    waiters.hand_out(&mut |waker| woken.push(waker));
     assert_eq!(woken.len(), wakers.len());
     assert!(woken.iter().zip(&wakers).all(|(woken, waker)| woken.will_wake(waker)));
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The size in all rows that are about messages and not about their size.
 const SIZE: usize = 64;
+const MESSAGE: [u8; SIZE] = [b'x'; SIZE];
 
 /// The connections.
 pub struct Clients(Vec<TcpStream>);
@@ -41,18 +42,34 @@ impl Clients {
     ///
     /// If an answer does not come, or is wrong.
     pub fn rounds(&mut self, rounds: u64, pause: Duration) -> io::Result<()> {
-        let (message, mut answer) = ([b'x'; SIZE], [0; SIZE]);
         for _ in 0..rounds {
             std::thread::sleep(pause);
-            for stream in &mut self.0 {
-                stream.write_all(&message)?;
-            }
-            for stream in &mut self.0 {
-                answer.fill(0);
-                stream.read_exact(&mut answer)?;
-                if answer != message {
-                    return Err(io::Error::other("the answer is not what was sent"));
-                }
+            self.send()?;
+            self.receive()?;
+        }
+        Ok(())
+    }
+
+    /// Each client sends a message.
+    ///
+    /// # Errors
+    ///
+    /// If a connection is broken.
+    pub fn send(&mut self) -> io::Result<()> {
+        self.0.iter_mut().try_for_each(|stream| stream.write_all(&MESSAGE))
+    }
+
+    /// Each client gets its message back.
+    ///
+    /// # Errors
+    ///
+    /// If an answer does not come, or is wrong.
+    pub fn receive(&mut self) -> io::Result<()> {
+        for stream in &mut self.0 {
+            let mut answer = [0; SIZE];
+            stream.read_exact(&mut answer)?;
+            if answer != MESSAGE {
+                return Err(io::Error::other("the answer is not what was sent"));
             }
         }
         Ok(())

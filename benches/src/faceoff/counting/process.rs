@@ -20,7 +20,7 @@ use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::faceoff::counting::child::{READ, Reading, STOP, WORD};
 use crate::faceoff::counting::tools::Tool;
@@ -185,6 +185,43 @@ impl Process {
         let stream = self.told_by.as_mut().expect("only one that serves is told");
         stream.write_all(word)?;
         stream.read_exact(&mut [0; WORD])
+    }
+
+    /// Stops it when it has nothing left to do. Everything that is sent until it [goes on](Process::go_on) is there when
+    /// it looks.
+    ///
+    /// # Errors
+    ///
+    /// If it always has something to do, or has ended.
+    pub fn halt(&mut self) -> Result<(), Miss> {
+        self.await_state('S')?;
+        self.signal(Signal::STOP);
+        self.await_state('T')
+    }
+
+    /// Lets it go on after a [`halt`](Process::halt). The kernel first ends its wait, as if a signal had come.
+    pub fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(process) = Pid::from_raw(self.child.id() as i32) {
+            let _ = kill_process(process, signal);
+        }
+    }
+
+    /// Waits until the kernel says that its first thread sleeps (`S`) or is stopped (`T`).
+    fn await_state(&self, state: char) -> Result<(), Miss> {
+        let (file, start) = (format!("/proc/{}/stat", self.child.id()), Instant::now());
+        while start.elapsed() < PATIENCE {
+            let text = fs::read_to_string(&file).map_err(|_| self.failure())?;
+            // The state follows the name, which is in brackets and may contain anything.
+            if text.rsplit(") ").next().is_some_and(|rest| rest.starts_with(state)) {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_micros(50));
+        }
+        Err(self.failure())
     }
 
     /// Waits for its end, and returns what the tool has counted between the readings.

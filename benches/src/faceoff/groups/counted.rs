@@ -229,12 +229,29 @@ impl Served {
         Clients::new(self.address, count).map_err(unanswered)
     }
 
-    /// Messages of a clients: this many rounds for each part.
+    /// Messages of these clients: this many rounds for each part.
     fn rounds(&mut self, connections: usize, parts: [u64; 3], pause: Duration) -> Result<()> {
         let mut clients = self.clients(connections)?;
         self.read()?;
         for rounds in parts {
             clients.rounds(rounds, pause).map_err(unanswered)?;
+            self.read()?;
+        }
+        Ok(())
+    }
+
+    /// Rounds in which the server is stopped while the clients write, so that each contender finds all messages in one
+    /// look. The first part makes it warm. The second part has stops without messages, and the third one stops with them.
+    fn rounds_in_one_look(&mut self, connections: usize, rounds: u64) -> Result<()> {
+        let mut clients = self.clients(connections)?;
+        self.read()?;
+        for (rounds, talks) in [(10, true), (rounds, false), (rounds, true)] {
+            for _ in 0..rounds {
+                self.process.halt()?;
+                let sent = if talks { clients.send() } else { Ok(()) };
+                self.process.go_on();
+                sent.and_then(|()| if talks { clients.receive() } else { Ok(()) }).map_err(unanswered)?;
+            }
             self.read()?;
         }
         Ok(())
@@ -363,10 +380,21 @@ fn calls(plan: &Plan) -> Vec<Job> {
     vec![tool_job(plan, Tool::Strace, &ALL, &CALLS), job(plan, &SERVERS, rows, 800, Arc::new(run))]
 }
 
+/// Instructions per echo, when this many connections have sent before the server looks: one turn of the loop for all of
+/// them. A server that is faster than its clients would find fewer, and pay for more turns.
+fn work_of_echoes(who: &'static str, connections: u64, rounds: u64) -> Result<f64> {
+    let mut served = Served::start(who, Program::Plain, Some(Tool::Callgrind))?;
+    served.rounds_in_one_look(connections as usize, rounds)?;
+    let parts = served.process.end()?;
+    let [_, without, with] = parts[..] else {
+        return Err(Miss::Wrong(format!("{} parts were counted, of 3", parts.len())));
+    };
+    Ok(slope((0, without), (rounds * connections, with)))
+}
+
 fn instructions(plan: &Plan) -> Vec<Job> {
-    let long = if plan.quick { 110 } else { 1_010 };
-    let run =
-        move |who: &'static str| Ok(vec![echoes(who, Tool::Callgrind, 20, [10, 10, long], Duration::ZERO)?]);
+    let rounds = if plan.quick { 50 } else { 300 };
+    let run = move |who: &'static str| Ok(vec![work_of_echoes(who, 20, rounds)?]);
     let rows = vec![("instructions per echo, 20 connections".to_owned(), Unit::Count)];
     vec![
         tool_job(plan, Tool::Callgrind, &ALL, &WORK),

@@ -11,6 +11,7 @@
 //! | WHAT | |
 //! |---|---|
 //! | `echo SIZE` | one message in flight on each connection; SIZE is `64 B`, `1 KiB`, `16 KiB`, `100 KiB` |
+//! | `echo SIZE, default buffers` | each contender has the buffers of its own runtime, not the agreed 16 KiB |
 //! | `echo SIZE, M in flight` | M of them |
 //! | `echo SIZE at R/s` | fixed rate: latencies count from when a message was due; the curve has the name without MEASURE |
 //! | `hello` | GET, "Hello, world!" |
@@ -78,7 +79,14 @@ impl Measure {
 /// What the client does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    Echo { size: usize, pace: Pace },
+    Echo {
+        size: usize,
+        pace: Pace,
+    },
+    /// One message in flight, and buffers of the size that each contender has by default.
+    ByDefault {
+        size: usize,
+    },
     Hello,
     Storm,
 }
@@ -86,7 +94,7 @@ enum Kind {
 impl Kind {
     fn words(self) -> Words {
         match self {
-            Kind::Echo { size, .. } => Words::echo(size),
+            Kind::Echo { size, .. } | Kind::ByDefault { size } => Words::echo(size),
             Kind::Hello => Words::hello(),
             Kind::Storm => Words::echo(64),
         }
@@ -101,6 +109,7 @@ impl Kind {
             Kind::Echo { size, pace: Pace::PerSecond(rate) } => {
                 format!("echo {} at {}/s", bytes(size), thousands(rate))
             }
+            Kind::ByDefault { size } => format!("echo {}, default buffers", bytes(size)),
             Kind::Hello | Kind::Storm => "hello".into(),
         }
     }
@@ -167,7 +176,9 @@ impl Cell {
         let one = match kind {
             Kind::Echo { pace: Pace::PerSecond(rate), .. } => 1_000_000_000 / rate,
             Kind::Echo { pace: Pace::InFlight(16), .. } => 3_000,
-            Kind::Echo { size, .. } => 10_000 + if connections == 1 { 30_000 } else { 0 } + size as u64 / 2,
+            Kind::Echo { size, .. } | Kind::ByDefault { size } => {
+                10_000 + if connections == 1 { 30_000 } else { 0 } + size as u64 / 2
+            }
             Kind::Hello => 12_000,
             Kind::Storm => 60_000,
         };
@@ -187,7 +198,7 @@ const fn echo(size: usize, connections: usize, requests: u64) -> Cell {
 const KIB: usize = 1024;
 
 #[rustfmt::skip] // A table is read by columns.
-const CELLS: [Cell; 16] = [
+const CELLS: [Cell; 17] = [
     Cell { measures: WITH_LATENCY, ..echo(64, 1, 4_000) },
     Cell { measures: WITH_LATENCY, quick: true, guests: true, ..echo(64, 50, 10_000) },
     Cell { quick: true, ..echo(64, 1_000, 10_000) },
@@ -200,6 +211,7 @@ const CELLS: [Cell; 16] = [
     echo(100 * KIB, 1, 1_000),
     Cell { guests: true, ..echo(100 * KIB, 50, 1_500) },
     echo(100 * KIB, 1_000, 2_000),
+    Cell { kind: Kind::ByDefault { size: 100 * KIB }, guests: true, ..echo(100 * KIB, 50, 1_500) },
     Cell { kind: Kind::Echo { size: 64, pace: Pace::InFlight(16) }, quick: true, ..echo(64, 50, 40_000) },
     Cell { kind: Kind::Storm, quick: true, ..echo(64, 50, 2_000) },
     Cell { kind: Kind::Hello, quick: true, guests: true, measures: WITH_LATENCY, ..echo(64, 50, 10_000) },
@@ -248,7 +260,11 @@ fn job(plan: &Plan, cell: Cell) -> Job {
 }
 
 fn talk(kind: Kind) -> &'static str {
-    if kind == Kind::Hello { "hello" } else { "echo" }
+    match kind {
+        Kind::Hello => "hello",
+        Kind::ByDefault { .. } => "by-default",
+        Kind::Echo { .. } | Kind::Storm => "echo",
+    }
 }
 
 /// By contender; empty after the first round.
@@ -320,7 +336,7 @@ mod tests {
 
     #[test]
     fn a_curve_is_of_the_rounds_that_are_counted() {
-        let curves = Curves::new(&CELLS[15]);
+        let curves = Curves::new(&CELLS[CELLS.len() - 1]);
         for nanoseconds in [9_000, 100, 200] {
             let mut latencies = histogram();
             latencies.record(nanoseconds).unwrap();

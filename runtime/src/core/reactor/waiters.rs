@@ -151,24 +151,23 @@ impl Waiters {
         place.round != self.round
     }
 
-    /// A round is over: all wakers are to be woken.
+    /// A round is over: hands out all wakers, to be woken.
     #[inline(always)]
-    pub(crate) fn take_into(&mut self, woken: &mut Vec<Waker>) {
+    pub(crate) fn hand_out(&mut self, wake: &mut impl FnMut(Waker)) {
         self.round = self.round.wrapping_add(1);
         if let Some(first) = self.first.take() {
-            woken.push(first);
+            wake(first);
         }
         if self.more.is_some() {
-            self.empty_box_into(woken);
+            self.empty_box(wake);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn empty_box_into(&mut self, woken: &mut Vec<Waker>) {
+    fn empty_box(&mut self, wake: &mut dyn FnMut(Waker)) {
         let Some(more) = &mut self.more else { return };
-        woken.extend(more.wakers.drain());
-        woken.append(&mut more.words);
+        more.wakers.drain().chain(more.words.drain(..)).for_each(wake);
         more.known.clear();
         more.lively = 0;
         // Many have waited here: give their tables back.

@@ -1,14 +1,9 @@
 //! `chat` with its guests: polite ones, rude ones, and one that does not listen.
 
-#![forbid(unsafe_code)]
-#![cfg(all(unix, not(miri)))]
-
-mod common;
-
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpStream};
 
-use common::{Program, has, noise, shell, watchdog};
+use crate::common::{Program, has, noise, shell, watchdog};
 
 struct Guest {
     stream: TcpStream,

@@ -6,8 +6,6 @@
 //! them. No test asserts how long something takes. It counts, or measures how much of a processor was used, because a
 //! busy machine does not change that.
 
-#![allow(dead_code)] // No file uses all of it.
-
 use std::fs;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -35,11 +33,10 @@ pub(crate) fn is_full() -> bool {
 }
 
 /// Prints a number.
-#[allow(unused_macros)]
 macro_rules! tell {
     ($($what:tt)*) => { println!("siege: {}", format_args!($($what)*)) };
 }
-#[allow(unused_imports)]
+
 pub(crate) use tell;
 
 /// Says that a test tests nothing; not with `eprintln`, which the harness would capture.

@@ -7,8 +7,6 @@
 //! Contract. No test hangs, and none leaves a program running: a program dies with its [`Program`], a client gives up
 //! after [`PATIENCE`], and a watchdog ends anything that still hangs, programs first.
 
-#![allow(dead_code)] // No file uses all of it.
-
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};

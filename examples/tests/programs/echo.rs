@@ -1,17 +1,12 @@
 //! `echo`, as a program: its options, and what it shows on a terminal. Tests with `load` test it under load.
 
-#![forbid(unsafe_code)]
-#![cfg(all(unix, not(miri)))]
-
-mod common;
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::process::Command;
 
 use rustix::process::Signal;
 
-use common::{Program, has, noise, path_of, read, read_all, shell, there_and_back, watchdog};
+use crate::common::{Program, has, noise, path_of, read, read_all, shell, there_and_back, watchdog};
 
 fn echo(args: &[&str]) -> Program {
     Program::start("echo", &[&["--addr", "127.0.0.1:0"], args].concat())

@@ -1,17 +1,12 @@
 //! `http_hello` over a network: installed clients, our own, and hostile ones. The parser has its own tests.
 
-#![forbid(unsafe_code)]
-#![cfg(all(unix, not(miri)))]
-
-mod common;
-
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use common::{Program, has, noise, read_all, shell, watchdog};
+use crate::common::{Program, has, noise, read_all, shell, watchdog};
 
 fn hello(args: &[&str]) -> Program {
     Program::start("http_hello", &[&["--addr", "127.0.0.1:0"], args].concat())

@@ -2,11 +2,6 @@
 //!
 //! The terminal is a pair of descriptors. What a program writes to one end can be read at the other.
 
-#![forbid(unsafe_code)]
-#![cfg(all(target_os = "linux", not(miri)))]
-
-mod common;
-
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
@@ -14,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use common::{Program, path_of, watchdog};
+use crate::common::{Program, path_of, watchdog};
 
 /// A program whose standard error is a terminal.
 struct Watched {

@@ -8,14 +8,9 @@
 //! Not tried: lies. If a read says `EAGAIN` although there are bytes, no report will ever follow. No kernel does that.
 //!
 //! ```text
-//! cargo test --release -p examples --test siege_faults -- --nocapture
-//! ROUNDEL_FULL=1 cargo test --release -p examples --test siege_faults -- --nocapture
+//! cargo test --release -p examples --test siege faults -- --nocapture
+//! ROUNDEL_FULL=1 cargo test --release -p examples --test siege faults -- --nocapture
 //! ```
-
-#![forbid(unsafe_code)]
-#![cfg(target_os = "linux")]
-
-mod siege;
 
 use std::fs;
 use std::path::PathBuf;
@@ -23,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use siege::{Echo, echoes, has_tool, noise, reset, scaled, skipped, tell};
+use crate::common::{self, Echo, echoes, has_tool, noise, reset, scaled, skipped, tell};
 
 /// What an error leads to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -101,7 +96,7 @@ fn talk(echo: &Echo) -> Seen {
             });
             match talked {
                 Ok(()) => seen.whole += 1,
-                Err(error) if siege::is_end(&error) => seen.ended += 1,
+                Err(error) if common::is_end(&error) => seen.ended += 1,
                 Err(error) => panic!("a hang: {error}"),
             }
         }

@@ -1,16 +1,11 @@
 //! How an echo server ends: it accepts no new client, lets the present ones finish, and ends at once at a second
 //! signal.
 
-#![forbid(unsafe_code)]
-#![cfg(target_os = "linux")]
-
-mod siege;
-
 use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 
-use siege::{Echo, close_in_order, echoes, is_ended_by_server, until};
+use crate::common::{Echo, close_in_order, echoes, is_ended_by_server, until};
 
 /// Waits until no program listens there any more.
 fn wait_until_closed(echo: &Echo) {

@@ -1,14 +1,9 @@
 //! Clients that behave badly: they come and go by the thousand (hazard 53), they drip (hazard 51), they never read.
 //!
 //! ```text
-//! cargo test --release -p examples --test siege_clients -- --nocapture --test-threads=1
-//! ROUNDEL_FULL=1 cargo test --release -p examples --test siege_clients -- --nocapture --test-threads=1
+//! cargo test --release -p examples --test siege clients -- --nocapture --test-threads=1
+//! ROUNDEL_FULL=1 cargo test --release -p examples --test siege clients -- --nocapture --test-threads=1
 //! ```
-
-#![forbid(unsafe_code)]
-#![cfg(target_os = "linux")]
-
-mod siege;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -19,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-use siege::{
-    Echo, echoes, example, is_ended_by_server, is_full, noise, quantile, raise_descriptor_limit, reset,
+use crate::common::{
+    self, Echo, echoes, example, is_ended_by_server, is_full, noise, quantile, raise_descriptor_limit, reset,
     scaled, tell,
 };
 
@@ -28,7 +23,7 @@ use siege::{
 fn churn(address: SocketAddr, times: usize) {
     for number in 0..times {
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(siege::PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
         echoes(&stream, &[number as u8; 64]).unwrap();
         reset(stream);
     }
@@ -157,7 +152,7 @@ fn hazard_51_ten_thousand_dripping_clients_do_not_hold_up_the_good_ones() {
     // Now they are silent.
     let start = Instant::now();
     drips.iter().for_each(|drip| drip.set_nonblocking(false).unwrap());
-    drips.iter().for_each(|drip| drip.set_read_timeout(Some(siege::PATIENCE)).unwrap());
+    drips.iter().for_each(|drip| drip.set_read_timeout(Some(common::PATIENCE)).unwrap());
     drips.iter().for_each(|drip| assert!(is_ended_by_server(drip)));
     tell!("drips: all are gone {:.2?} after they fell silent; the timeout is {timeout} s", start.elapsed());
     echo.wait_for_descriptors(descriptors);
@@ -189,7 +184,9 @@ fn hazard_51_clients_that_never_read_cost_a_buffer_each_and_no_more() {
     tell!(
         "slow readers: {count}; the kernel has taken {total} MiB, the server has {rss} KiB ({before} before)"
     );
-    assert!(rss <= 64 << 10, "{rss} KiB");
+    // Sixteen of them hold 128 KiB, and the others 16 KiB. Their tasks and a burst of spare buffers are in the last megabyte.
+    let most = before as usize + 16 * 128 + count * 16 + 1024;
+    assert!(rss as usize <= most, "{rss} KiB for {count} clients that do not read, of at most {most}");
     // Other clients are served, and a client that reads in the end gets everything. (Most leave before that, because
     // the kernel may be short of memory.)
     echoes(&echo.connect(), b"are you there?").unwrap();
@@ -207,7 +204,7 @@ fn modest_client(echo: &Echo) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(16 << 10).unwrap();
     socket.set_send_buffer_size(16 << 10).unwrap();
-    socket.set_read_timeout(Some(siege::PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(common::PATIENCE)).unwrap();
     socket.connect(&echo.address().into()).unwrap();
     socket.set_nonblocking(true).unwrap();
     socket.into()

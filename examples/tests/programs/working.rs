@@ -3,16 +3,11 @@
 //! The output of a program that can run on a virtual clock is compared with `gold/NAME.txt` to the last hundredth of a
 //! second. A program that blocks on purpose cannot; for that, the tests look at the order of the lines, and at no time.
 
-#![forbid(unsafe_code)]
-#![cfg(all(unix, not(miri)))]
-
-mod common;
-
 use std::process::Command;
 
 use rustix::process::Signal;
 
-use common::{Program, after_time, gold, in_order, lines_of, path_of, run, watchdog};
+use crate::common::{Program, after_time, gold, in_order, lines_of, path_of, run, watchdog};
 
 #[test]
 fn pipe() {

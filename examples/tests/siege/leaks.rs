@@ -2,15 +2,10 @@
 //!
 //! `valgrind` looks. Where it is missing, this test says so and passes.
 
-#![forbid(unsafe_code)]
-#![cfg(target_os = "linux")]
-
-mod siege;
-
 use std::fs;
 use std::net::TcpStream;
 
-use siege::{Echo, close_in_order, echoes, has_tool, noise, reset, skipped, tell};
+use crate::common::{Echo, close_in_order, echoes, has_tool, noise, reset, skipped, tell};
 
 const LOST: u8 = 99;
 

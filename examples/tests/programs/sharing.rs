@@ -3,12 +3,7 @@
 //! Each runs on a virtual clock, and its output is compared with `gold/NAME.txt` to the last hundredth of a second. The
 //! tests below say what that output must contain.
 
-#![forbid(unsafe_code)]
-#![cfg(all(unix, not(miri)))]
-
-mod common;
-
-use common::{gold, in_order, watchdog};
+use crate::common::{gold, in_order, watchdog};
 
 #[test]
 fn race() {

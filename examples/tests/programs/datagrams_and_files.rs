@@ -1,17 +1,12 @@
 //! `udp_echo` and `unix_echo`, as programs.
 
-#![forbid(unsafe_code)]
-#![cfg(all(unix, not(miri)))]
-
-mod common;
-
 use std::fs;
 use std::io::Write;
 use std::net::{Shutdown, UdpSocket};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use common::{PATIENCE, Program, has, noise, read_all, run, shell, there_and_back, watchdog};
+use crate::common::{PATIENCE, Program, has, noise, read_all, run, shell, there_and_back, watchdog};
 
 fn client(of: &Program) -> UdpSocket {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -1,8 +1,5 @@
 //! The parser of `http_hello`, and its conversation, without a network (hazard 54).
 
-#![forbid(unsafe_code)]
-#![cfg(not(miri))]
-
 use examples::http::{
     BAD_REQUEST, HEADERS_TOO_LARGE, MOST_BYTES, MOST_HEADERS, NOT_IMPLEMENTED, Status, URI_TOO_LONG,
     VERSION_NOT_SUPPORTED, parse,

@@ -1,13 +1,8 @@
 //! The limit of open files: a program that needs many raises it, or says before it begins that the limit is too low.
 
-#![forbid(unsafe_code)]
-#![cfg(all(target_os = "linux", not(miri)))]
-
-mod common;
-
 use std::process::Command;
 
-use common::{Ended, Program, path_of, watchdog};
+use crate::common::{Ended, Program, path_of, watchdog};
 
 /// A program that a shell starts under a limit, `-Sn 64` or `-n 64`.
 fn start_under(limit: &str, name: &str, args: &[&str]) -> Program {

@@ -3,17 +3,12 @@
 //! The server is a task of the same process, so a virtual clock is exact here, too: bytes that are sent over the
 //! loopback arrive before time goes on.
 
-#![forbid(unsafe_code)]
-#![cfg(all(unix, not(miri)))]
-
-mod common;
-
 use std::io::{Read, Write};
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use common::{Program, gold, in_order, lines_of, read_all, watchdog};
+use crate::common::{Program, gold, in_order, lines_of, read_all, watchdog};
 use examples::delays::DelayServer;
 use examples::http_client::{Client, FetchError};
 use roundel::group::gather;

@@ -5,11 +5,6 @@
 //! code 1. If the reader of the output has gone, the program ends with code 0 and prints nothing. SIGTERM and Ctrl-C
 //! end it with code 0, after the open connections have finished; a second signal ends it at once.
 
-#![forbid(unsafe_code)]
-#![cfg(all(unix, not(miri)))]
-
-mod common;
-
 use std::io::Write;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -17,7 +12,7 @@ use std::process::Stdio;
 
 use rustix::process::Signal;
 
-use common::{Ended, Program, read, read_all, run, run_into, there_and_back, watchdog};
+use crate::common::{Ended, Program, read, read_all, run, run_into, there_and_back, watchdog};
 
 /// A TCP server, the option for its address, and its other arguments.
 const SERVERS: [(&str, &str, &[&str]); 7] = [

@@ -1,17 +1,12 @@
 //! A test of the tester: `load` against servers that are wrong in one byte. If it finds nothing wrong with them, it
 //! proves nothing about ours.
 
-#![forbid(unsafe_code)]
-#![cfg(target_os = "linux")]
-
-mod siege;
-
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};
 use std::thread;
 
-use siege::example;
+use crate::common::{self, example};
 use socket2::SockRef;
 
 /// What a server sends back instead of these bytes, after this many; nothing means that it closes.
@@ -142,12 +137,12 @@ fn a_server_that_hangs_up_in_order_between_two_messages() {
 
 #[test]
 fn a_server_that_is_killed() {
-    let echo = siege::Echo::start(&[]);
+    let echo = common::Echo::start(&[]);
     let idle = echo.idle_descriptors();
     let mut load = Command::new(example("load"));
     load.args(["--addr", &echo.address().to_string(), "--connections", "3", "--seconds", "3600"]);
     let load = load.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    siege::until("three connections are open", || echo.descriptors() == idle + 3);
+    common::until("three connections are open", || echo.descriptors() == idle + 3);
     drop(echo);
     is_failed(&load.wait_with_output().unwrap(), " × the server ended the connection early");
 }

@@ -1,21 +1,17 @@
 //! A server at its limits: no free descriptor (hazard 29), and as many connections as there are descriptors.
 //!
 //! ```text
-//! cargo test --release -p examples --test siege_limits -- --nocapture --test-threads=1
+//! cargo test --release -p examples --test siege limits -- --nocapture --test-threads=1
 //! ```
-
-#![forbid(unsafe_code)]
-#![cfg(target_os = "linux")]
-
-mod siege;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use siege::{
-    Echo, close_in_order, echoes, has_tool, quantile, raise_descriptor_limit, reset, scaled, skipped, tell,
+use crate::common::{
+    self, Echo, close_in_order, echoes, has_tool, quantile, raise_descriptor_limit, reset, scaled, skipped,
+    tell,
 };
 
 /// The tests take turns, because one of them needs all the descriptors that this process may have.
@@ -42,7 +38,7 @@ fn held_and_waiting(clients: Vec<TcpStream>) -> (Vec<TcpStream>, Vec<TcpStream>)
         }
     }
     for client in &clients {
-        client.set_read_timeout(Some(siege::PATIENCE)).unwrap();
+        client.set_read_timeout(Some(common::PATIENCE)).unwrap();
     }
     let mut held = clients;
     let waiting = held.split_off(served);

@@ -2,15 +2,10 @@
 //!
 //! Contract. The tests compare counts, orders and verdicts, but no times.
 
-#![forbid(unsafe_code)]
-#![cfg(all(unix, not(miri)))]
-
-mod common;
-
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use common::{Program, read, run, watchdog};
+use crate::common::{Program, read, run, watchdog};
 
 /// What a rung prints when it runs by itself.
 fn lines(rung: &str) -> Vec<String> {

@@ -1,10 +1,5 @@
 //! `proxy`, in front of `echo` or of a server of the test's own, which then has both ends.
 
-#![forbid(unsafe_code)]
-#![cfg(all(unix, not(miri)))]
-
-mod common;
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -12,7 +7,7 @@ use std::time::Duration;
 
 use rustix::net::{self, AddressFamily, SocketType, sockopt};
 
-use common::{PATIENCE, Program, has, noise, read, read_all, shell, there_and_back, watchdog};
+use crate::common::{PATIENCE, Program, has, noise, read, read_all, shell, there_and_back, watchdog};
 
 /// A server of our own, and the proxy in front of it.
 struct Bench {

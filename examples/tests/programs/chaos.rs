@@ -1,10 +1,5 @@
 //! `chaos`: its plans, and the program in front of `echo`.
 
-#![forbid(unsafe_code)]
-#![cfg(all(unix, not(miri)))]
-
-mod common;
-
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
@@ -14,7 +9,7 @@ use std::time::Duration;
 use examples::chaos_plan::{Faults, Step, Way};
 use proptest::prelude::*;
 
-use common::{Program, noise, read_all, watchdog};
+use crate::common::{self, Program, noise, read_all, watchdog};
 
 fn faults(seed: u64) -> Faults {
     let longest_delay = Duration::from_millis(10);
