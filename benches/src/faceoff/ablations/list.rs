@@ -134,4 +134,10 @@ pub const ABLATIONS: &[Ablation] = &[
         instead: "all who wait for a source stand in a slab",
         measures: &[Echo(20, "an echo, 20 connections"), EchoInstructions(20, "an echo, 20 connections")],
     },
+    Ablation {
+        name: "wakes-in-a-list",
+        mechanism: "a wake for each report, not a list",
+        instead: "the wakers of a look go into a list, and are woken after it",
+        measures: &[Echo(20, "an echo, 20 connections"), EchoInstructions(20, "an echo, 20 connections")],
+    },
 ];
