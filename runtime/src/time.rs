@@ -6,7 +6,8 @@
 //! Contract. Invariant 9: a sleep never ends early, whatever `Duration` it is given. Nothing is registered before the
 //! first poll, and a dropped sleep leaves nothing behind. Every sleep gives way at least once, even a sleep of zero, so
 //! a loop of sleeps does not starve other tasks. A deadline is kept in nanoseconds; on a quiet machine a task runs
-//! about ten microseconds after it. With `Builder::virtual_time` it runs exactly at its deadline.
+//! about ten microseconds after it. On Linux without the feature `exact` that becomes up to a millisecond. With
+//! `Builder::virtual_time` it runs exactly at its deadline.
 //!
 //! What is not promised. Time goes on while a task computes: a deadline that passes in that time is noticed afterwards.
 //! A deadline more than 584 years after the runtime was built does not come.

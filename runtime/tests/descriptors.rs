@@ -84,6 +84,16 @@ fn hazard_44_a_run_gives_back_descriptors_and_threads() {
     });
 }
 
+/// The poll, the copy of it through which sources register, and the bell. The feature `exact` adds the alarm.
+#[test]
+fn a_loop_has_three_descriptors_and_the_feature_exact_adds_one() {
+    alone("a_loop_has_three_descriptors_and_the_feature_exact_adds_one", || {
+        let before = descriptors();
+        let _runtime = Runtime::new().unwrap();
+        assert_eq!(descriptors() - before, 3 + usize::from(cfg!(feature = "exact")));
+    });
+}
+
 #[test]
 fn hazard_44_a_hundred_thousand_runtimes_leave_nothing() {
     alone("hazard_44_a_hundred_thousand_runtimes_leave_nothing", || {

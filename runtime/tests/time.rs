@@ -146,6 +146,25 @@ fn hazard_25_real_sleeps_are_never_early() {
     });
 }
 
+/// Without the alarm, the kernel's limit is a whole number of milliseconds, rounded up: two for this sleep. The best of a
+/// hundred sleeps is compared, because another program may delay any of them.
+#[test]
+#[cfg(all(target_os = "linux", not(miri)))]
+fn a_real_sleep_is_exact_with_the_feature_and_rounded_up_without() {
+    const SLEEP: Duration = Duration::from_micros(1_200);
+    let mut took = Vec::new();
+    roundel::run(async {
+        for _ in 0..100 {
+            let start = Instant::now();
+            time::sleep(SLEEP).await;
+            took.push(start.elapsed());
+        }
+    });
+    let best = took.into_iter().min().unwrap();
+    assert!(best >= SLEEP, "{best:?}");
+    assert_eq!(best < Duration::from_millis(2), cfg!(feature = "exact"), "{best:?}");
+}
+
 #[test]
 fn hazard_26_a_timer_dropped_or_moved_by_another_of_the_same_tick() {
     virtually(async {

@@ -39,7 +39,6 @@ use mio::event::Event as Report;
 use mio::{Events, Interest, Poll, Registry, Token};
 use slab::Slab;
 
-#[cfg(all(target_os = "linux", not(miri)))]
 use crate::core::alarm::Alarm;
 use crate::core::clock::Nanos;
 use crate::core::inbox::Bell;
@@ -88,12 +87,10 @@ pub(crate) struct Reactor {
 pub(crate) struct Poller {
     poll: Poll,
     events: Events,
-    #[cfg(all(target_os = "linux", not(miri)))]
     alarm: Alarm,
 }
 
 const BELL: Token = Token(usize::MAX);
-#[cfg(all(target_os = "linux", not(miri)))]
 const ALARM: Token = Token(usize::MAX - 1);
 /// A table larger than this is worth being made smaller when most of it is empty.
 const SHRINK_ABOVE: usize = 1024;
@@ -104,15 +101,8 @@ impl Poller {
     pub(crate) fn new(probe: Rc<Probe>) -> io::Result<(Poller, Reactor)> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
-        #[cfg(all(target_os = "linux", not(miri)))]
-        let alarm = Alarm::new(&registry, ALARM)?;
-        let poller = Poller {
-            poll,
-            events: Events::with_capacity(EVENTS),
-            #[cfg(all(target_os = "linux", not(miri)))]
-            alarm,
-        };
-        Ok((poller, Reactor::new(registry, probe)))
+        let (alarm, events) = (Alarm::new(&registry, ALARM)?, Events::with_capacity(EVENTS));
+        Ok((Poller { poll, events, alarm }, Reactor::new(registry, probe)))
     }
 
     /// The bell that ends a wait from another thread.
@@ -133,7 +123,6 @@ impl Poller {
         for report in &self.events {
             match find(&registrations, report) {
                 Some(registration) => registration.note(report, &mut wake),
-                #[cfg(all(target_os = "linux", not(miri)))]
                 None if report.token() == ALARM => self.alarm.rang(),
                 // The bell has done its work, and a registration that is gone wakes nothing (invariant 8).
                 None => {}
@@ -146,16 +135,13 @@ impl Poller {
         Ok(())
     }
 
-    /// What to tell the kernel, in whose milliseconds a deadline would be lost: so where there is an alarm, it is set.
+    /// What to tell the kernel. Its milliseconds would lose a deadline, so the alarm has a say.
     fn limit(&mut self, wait: Wait) -> io::Result<Option<Duration>> {
-        Ok(match wait {
-            Wait::No => Some(Duration::ZERO),
-            Wait::Forever => None,
-            #[cfg(all(target_os = "linux", not(miri)))]
-            Wait::Until { deadline, now } => self.alarm.set(deadline, now).map(|()| None)?,
-            #[cfg(not(all(target_os = "linux", not(miri))))]
-            Wait::Until { deadline, now } => Some(Duration::from_nanos(deadline.saturating_sub(now))),
-        })
+        match wait {
+            Wait::No => Ok(Some(Duration::ZERO)),
+            Wait::Forever => Ok(None),
+            Wait::Until { deadline, now } => self.alarm.limit(deadline, now),
+        }
     }
 }
 
