@@ -234,7 +234,7 @@ impl Executor {
         Stretch::Full
     }
 
-    #[inline]
+    #[inline(always)]
     fn put_back(&self, id: TaskId, task: Option<BoxedTask>) -> RefMut<'_, State> {
         let mut state = self.state.borrow_mut();
         let slot = state.slots.get(id);
@@ -253,11 +253,15 @@ impl Executor {
         let mut state = self.state.borrow_mut();
         state.live -= 1;
         let slot = state.slots.close(id);
-        // After its cleanup a task is over as cancelled, unless the cleanup panicked.
+        // After its cleanup a task is over as cancelled, and nothing is left of it, unless the cleanup panicked.
         let cut = end == End::Returned && slot.mark.has(CLEANING);
-        let end = if cut { End::Cancelled } else { end };
-        slot.note_end(end);
-        slot.put(if cut { None } else { task });
+        let (end, task) = if cut { (End::Cancelled, task.and(None)) } else { (end, task) };
+        match end {
+            End::Returned => {}
+            End::Cancelled => slot.mark.set(CANCELLED, true),
+            End::Panicked => slot.mark.set(PANICKED, true),
+        }
+        slot.put(task);
         let detached = slot.mark.has(DETACHED);
         let woken = slot.waiter.take().filter(|waiter| state.slots.wake(*waiter));
         if detached || self.extras.any() {
@@ -422,19 +426,11 @@ impl slots::Slot for Slot {
 }
 
 impl Slot {
-    #[inline]
-    fn note_end(&mut self, end: End) {
-        match end {
-            End::Returned => {}
-            End::Cancelled => self.mark.set(CANCELLED, true),
-            End::Panicked => self.mark.set(PANICKED, true),
-        }
-    }
-
     /// Puts a task into the place that was kept for it. (An assignment would first look for something to drop.)
     #[inline]
     fn put(&mut self, task: Option<BoxedTask>) {
-        assert!(self.task.is_none(), "a task's place is kept while it is out");
-        std::mem::forget(std::mem::replace(&mut self.task, task));
+        let before = std::mem::replace(&mut self.task, task);
+        debug_assert!(before.is_none(), "a task's place is kept while it is out");
+        std::mem::forget(before);
     }
 }

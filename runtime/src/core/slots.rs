@@ -106,17 +106,14 @@ impl<T: Slot> Slots<T> {
     #[inline]
     pub(crate) fn close(&mut self, id: TaskId) -> &mut T {
         let slot = &mut self.slots[id.slot()];
-        let next_serial = if id.serial() == MAX_SERIAL { 1 } else { id.serial() + 1 };
-        slot.mark().state = slot.mark().state & (QUEUED | NOTES) | OVER | next_serial;
+        let mark = slot.mark();
+        // After the highest serial comes 1.
+        let before = if mark.serial() == MAX_SERIAL { mark.state - MAX_SERIAL } else { mark.state };
+        mark.state = (before + 1) | OVER;
         slot
     }
 
-    /// The slot of a task that is over can be used again, as soon as it is out of the queue.
-    pub(crate) fn vacate(&mut self, id: TaskId) {
-        let _ = self.vacate_if(id, |_| Ok::<(), ()>(()));
-    }
-
-    /// The same, if `look` finds what it needs.
+    /// The slot of a task that is over can be used again, as soon as it is out of the queue, if `look` finds what it needs.
     #[inline]
     pub(crate) fn vacate_if<R, E>(
         &mut self,
