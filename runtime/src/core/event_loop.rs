@@ -97,6 +97,7 @@ impl EventLoop {
         };
         let context = Rc::new(Context {
             runtime: number,
+            unwatched: if probe.is_on() { u32::MAX } else { number.into() },
             clock: Clock::new(options.virtual_time),
             executor: Rc::new(Executor::new(number, options.shuffle, Rc::clone(&probe))),
             timers: Rc::new(Timers::new(Rc::clone(&probe))),

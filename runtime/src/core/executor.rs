@@ -190,6 +190,13 @@ impl Executor {
         self.state.borrow_mut().slots.wake(id)
     }
 
+    /// As [`wake`](Executor::wake), but false if the tasks are borrowed, so that this cannot panic: to be prepared for an
+    /// unwinding costs each wake six instructions.
+    #[inline]
+    pub(crate) fn try_wake(&self, id: TaskId) -> bool {
+        self.state.try_borrow_mut().map(|mut state| state.slots.wake(id)).is_ok()
+    }
+
     /// As [`wake`](Executor::wake), for many wakes under one borrow. While this lives, no foreign code may run.
     pub(crate) fn waking(&self) -> impl FnMut(TaskId) {
         let mut state = self.state.borrow_mut();
