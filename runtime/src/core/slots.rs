@@ -77,7 +77,7 @@ impl<T: Slot> Slots<T> {
         let mark = slot.mark();
         let serial = mark.serial();
         self.vacant = mark.next;
-        (mark.state, mark.next) = (serial | QUEUED, NOWHERE);
+        mark.state = serial | QUEUED;
         (TaskId::new(self.runtime, serial, index as usize), slot)
     }
 
@@ -166,27 +166,31 @@ impl<T: Slot> Slots<T> {
         if mark.state & !NOTES != id.serial() {
             return false;
         }
-        (mark.state, mark.next) = (mark.state | QUEUED, NOWHERE);
+        mark.state |= QUEUED;
         self.queue.push(&mut self.slots, id.slot() as Index);
         true
     }
 
-    /// Takes the next task out of the queue. From here on a wake queues it again (invariant 2).
+    /// Takes the next task out of the queue, and from its slot what `take` takes. From here on a wake queues it again
+    /// (invariant 2). With `PLAIN`, there is no shuffle.
     #[inline]
-    pub(crate) fn pop(&mut self) -> Option<(TaskId, &mut T)> {
-        let (index, serial) = loop {
-            if self.shuffle.is_some() {
+    pub(crate) fn pop<const PLAIN: bool, R>(
+        &mut self,
+        take: impl FnOnce(&mut T) -> R,
+    ) -> Option<(TaskId, R)> {
+        loop {
+            if !PLAIN {
                 self.draw();
             }
-            let index = self.queue.pop(&mut self.slots)?;
-            let mark = self.slots[index as usize].mark();
+            let (index, slot) = self.queue.pop(&mut self.slots)?;
+            let mark = slot.mark();
             mark.state &= !QUEUED;
             if !mark.has(OVER) {
-                break (index as usize, mark.serial());
+                let id = TaskId::new(self.runtime, mark.serial(), index as usize);
+                return Some((id, take(slot)));
             }
             self.pass_over(index);
-        };
-        Some((TaskId::new(self.runtime, serial, index), &mut self.slots[index]))
+        }
     }
 
     /// The slot of a task that is gone has left the queue.
@@ -204,9 +208,8 @@ impl<T: Slot> Slots<T> {
     #[cold]
     fn draw(&mut self) {
         let Some(shuffle) = &mut self.shuffle else { return };
-        let drawn = shuffle.draw(std::iter::from_fn(|| self.queue.pop(&mut self.slots)));
+        let drawn = shuffle.draw(std::iter::from_fn(|| Some(self.queue.pop(&mut self.slots)?.0)));
         if let Some(index) = drawn {
-            self.slots[index as usize].mark().next = NOWHERE;
             self.queue.push(&mut self.slots, index);
         }
     }
