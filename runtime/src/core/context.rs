@@ -31,6 +31,9 @@ use crate::core::timers::Timers;
 pub(crate) struct Context {
     /// The runtime's number, in every task's number.
     pub(crate) runtime: u16,
+    /// The same if the loop was built without a watcher, and otherwise a number that no runtime has. So one comparison tells
+    /// a wake that the task is ours and that no watcher has to be told.
+    pub(crate) unwatched: u32,
     pub(crate) clock: Clock,
     pub(crate) executor: Rc<Executor>,
     pub(crate) timers: Rc<Timers>,
@@ -63,7 +66,7 @@ struct Here {
     context: Cell<Option<ManuallyDrop<Rc<Context>>>>,
     budget: Cell<u32>,
     refused: Cell<u32>,
-    /// A copy of what the loop's probe says. Every lock and every message asks for it, and here it takes one instruction.
+    /// Whether the loop was built with a watcher. Every lock and every message asks, and here that takes one instruction.
     watched: Cell<bool>,
     /// Whether a loop turns or shuts down on this thread, perhaps one that waits until another one has dropped a task.
     busy: Cell<bool>,
@@ -91,8 +94,8 @@ pub(crate) fn current() -> Option<Rc<Context>> {
 /// code of ours, because the loop is borrowed meanwhile.
 #[inline]
 #[track_caller]
-pub(crate) fn with<R>(what: &str, f: impl FnOnce(&Context) -> R) -> R {
-    match look(|context| context.map(|context| f(context))) {
+pub(crate) fn with<R>(what: &str, f: impl FnOnce(&Rc<Context>) -> R) -> R {
+    match look(|context| context.map(f)) {
         Some(result) => result,
         None => no_loop(what),
     }
@@ -122,11 +125,7 @@ impl Drop for LookedAt<'_> {
 /// A reference to the loop that runs on this thread.
 #[track_caller]
 pub(crate) fn expect(what: &str) -> Rc<Context> {
-    // Not `unwrap_or_else`: a closure would not be at the caller's line.
-    match current() {
-        Some(context) => context,
-        None => no_loop(what),
-    }
+    with(what, Rc::clone)
 }
 
 #[cold]
@@ -151,7 +150,7 @@ pub(crate) fn is_busy() -> bool {
 /// Makes a loop the one that runs on this thread, until the guard is dropped. `busy` says that it turns or shuts down.
 pub(crate) fn enter(context: Rc<Context>, busy: bool) -> Entered {
     HERE.with(|here| Entered {
-        watched: here.watched.replace(context.probe.is_on()),
+        watched: here.watched.replace(context.unwatched != context.runtime.into()),
         busy: here.busy.replace(busy || here.busy.get()),
         before: here.context.replace(Some(ManuallyDrop::new(context))),
     })
@@ -188,10 +187,7 @@ impl Home for Context {
 pub(crate) fn wake_here(id: TaskId) -> bool {
     // Invariant 3: this only enqueues, so the loop may stay borrowed, if no watcher has to be told.
     look(|context| match context {
-        Some(context) if context.runtime == id.runtime() && !is_watched() => {
-            context.executor.wake(id);
-            true
-        }
+        Some(context) if context.unwatched == u32::from(id.runtime()) => context.executor.try_wake(id),
         _ => false,
     })
 }

@@ -97,6 +97,7 @@ impl EventLoop {
         };
         let context = Rc::new(Context {
             runtime: number,
+            unwatched: if probe.is_on() { u32::MAX } else { number.into() },
             clock: Clock::new(options.virtual_time),
             executor: Rc::new(Executor::new(number, options.shuffle, Rc::clone(&probe))),
             timers: Rc::new(Timers::new(Rc::clone(&probe))),
@@ -167,20 +168,25 @@ impl EventLoop {
     /// Step 1. Polls a batch: one stretch after the other, until the next look is due. One net catches the panics of the
     /// whole batch. A panic ends the batch, and the task that panicked is dropped.
     fn poll_ready_tasks(&self, root: &mut Root<'_>) {
-        let Context { executor, clock, .. } = &*self.context;
-        let polled = contain(|| {
-            // Another stretch follows if the last one was full, and if the next look is not due.
-            loop {
-                match executor.poll_stretch(self.pace.stretch(), |id, task| poll(id, task, root)) {
-                    Stretch::Full if self.pace.may_go_on(clock) => {}
-                    Stretch::Full => break,
-                    Stretch::RanDry => break self.pace.ran_dry(),
-                    Stretch::RootDone => return Some(Ok(())),
-                }
-            }
-            None
-        });
+        let Context { executor, .. } = &*self.context;
+        let poll = if executor.plain { Self::poll_batch::<true> } else { Self::poll_batch::<false> };
+        let polled = contain(|| poll(self, root));
         root.end = polled.unwrap_or_else(|payload| executor.crash(payload).map(Err));
+    }
+
+    /// Another stretch follows if the last one was full, and if the next look is not due.
+    #[inline(never)]
+    fn poll_batch<const PLAIN: bool>(&self, root: &mut Root<'_>) -> Option<Result<(), Payload>> {
+        let Context { executor, clock, .. } = &*self.context;
+        loop {
+            match executor.poll_stretch::<PLAIN>(self.pace.stretch(), |id, task| poll(id, task, root)) {
+                Stretch::Full if self.pace.may_go_on(clock) => {}
+                Stretch::Full => break,
+                Stretch::RanDry => break self.pace.ran_dry(),
+                Stretch::RootDone => return Some(Ok(())),
+            }
+        }
+        None
     }
 
     /// Step 2. No time while anything can be done. The inbox is asked last, because its answer is binding (invariant 6).

@@ -63,8 +63,8 @@ use crate::core::slots::{self, Mark, Slots, note};
 pub(crate) struct Executor {
     state: RefCell<State>,
     pub(crate) probe: Rc<Probe>,
-    /// A copy of what the probe says, because each poll asks twice. Without it, a spawned task costs 5 instructions more.
-    watched: bool,
+    /// Whether the loop was built with neither a watcher nor a shuffled schedule. A poll would ask three times.
+    pub(crate) plain: bool,
     /// The task whose code runs right now.
     running: Cell<Option<TaskId>>,
     pub(crate) drops: Drops,
@@ -125,7 +125,7 @@ impl Executor {
         }
         Executor {
             state: RefCell::new(State { slots, live: 0, shells: 0, looked: (0, 0) }),
-            watched: probe.is_on(),
+            plain: !probe.is_on() && seed.is_none(),
             probe,
             running: Cell::default(),
             drops: Drops::default(),
@@ -190,6 +190,13 @@ impl Executor {
         self.state.borrow_mut().slots.wake(id)
     }
 
+    /// As [`wake`](Executor::wake), but false if the tasks are borrowed, so that this cannot panic: to be prepared for an
+    /// unwinding costs each wake six instructions.
+    #[inline]
+    pub(crate) fn try_wake(&self, id: TaskId) -> bool {
+        self.state.try_borrow_mut().map(|mut state| state.slots.wake(id)).is_ok()
+    }
+
     /// As [`wake`](Executor::wake), for many wakes under one borrow. While this lives, no foreign code may run.
     pub(crate) fn waking(&self) -> impl FnMut(TaskId) {
         let mut state = self.state.borrow_mut();
@@ -206,9 +213,10 @@ impl Executor {
     }
 
     /// Polls the tasks that are next in the queue, `most` at most. `poll` is given what has been taken out of the slot:
-    /// nothing, for a root. After a panic, the caller has to go on with [`crash`](Executor::crash).
+    /// nothing, for a root. After a panic, the caller has to go on with [`crash`](Executor::crash). With `PLAIN`, no poll asks
+    /// for a watcher or a shuffle, because the loop has neither (`plain`).
     #[inline]
-    pub(crate) fn poll_stretch(
+    pub(crate) fn poll_stretch<const PLAIN: bool>(
         &self,
         most: u32,
         mut poll: impl FnMut(TaskId, Option<HeldTask<'_>>) -> Poll<()>,
@@ -216,14 +224,19 @@ impl Executor {
         let mut state = self.state.borrow_mut();
         for _ in 0..most {
             // Take out, release, call.
-            let Some((id, slot)) = state.slots.pop() else { return Stretch::RanDry };
-            let mut hand = Hand { task: slot.task.take(), fallen: &self.fallen };
+            let next = state.slots.pop::<PLAIN, _>(|slot| slot.task.take());
+            let Some((id, task)) = next else { return Stretch::RanDry };
+            let mut hand = Hand { task, fallen: &self.fallen };
             drop(state);
-            self.emit(|| Event::PollBegin { task: id });
+            if !PLAIN {
+                self.probe.emit(|| Event::PollBegin { task: id });
+            }
             self.running.set(Some(id));
             let polled = poll(id, hand.task.as_mut().map(Pin::as_mut));
             self.running.set(None);
-            self.emit(|| Event::PollEnd { task: id, ready: polled.is_ready() });
+            if !PLAIN {
+                self.probe.emit(|| Event::PollEnd { task: id, ready: polled.is_ready() });
+            }
             // Put back, or settle.
             state = match (polled, hand.task.take()) {
                 (Poll::Pending, task) => self.put_back(id, task),
@@ -234,7 +247,7 @@ impl Executor {
         Stretch::Full
     }
 
-    #[inline]
+    #[inline(always)]
     fn put_back(&self, id: TaskId, task: Option<BoxedTask>) -> RefMut<'_, State> {
         let mut state = self.state.borrow_mut();
         let slot = state.slots.get(id);
@@ -253,11 +266,15 @@ impl Executor {
         let mut state = self.state.borrow_mut();
         state.live -= 1;
         let slot = state.slots.close(id);
-        // After its cleanup a task is over as cancelled, unless the cleanup panicked.
+        // After its cleanup a task is over as cancelled, and nothing is left of it, unless the cleanup panicked.
         let cut = end == End::Returned && slot.mark.has(CLEANING);
-        let end = if cut { End::Cancelled } else { end };
-        slot.note_end(end);
-        slot.put(if cut { None } else { task });
+        let (end, task) = if cut { (End::Cancelled, task.and(None)) } else { (end, task) };
+        match end {
+            End::Returned => {}
+            End::Cancelled => slot.mark.set(CANCELLED, true),
+            End::Panicked => slot.mark.set(PANICKED, true),
+        }
+        slot.put(task);
         let detached = slot.mark.has(DETACHED);
         let woken = slot.waiter.take().filter(|waiter| state.slots.wake(*waiter));
         if detached || self.extras.any() {
@@ -324,14 +341,6 @@ impl Executor {
     #[inline]
     pub(crate) fn running(&self) -> Option<TaskId> {
         self.running.get()
-    }
-
-    /// A probe point of the common path.
-    #[inline(always)]
-    fn emit(&self, event: impl FnOnce() -> Event) {
-        if self.watched {
-            self.probe.emit(event);
-        }
     }
 
     /// How many tasks have not ended.
@@ -422,19 +431,11 @@ impl slots::Slot for Slot {
 }
 
 impl Slot {
-    #[inline]
-    fn note_end(&mut self, end: End) {
-        match end {
-            End::Returned => {}
-            End::Cancelled => self.mark.set(CANCELLED, true),
-            End::Panicked => self.mark.set(PANICKED, true),
-        }
-    }
-
     /// Puts a task into the place that was kept for it. (An assignment would first look for something to drop.)
     #[inline]
     fn put(&mut self, task: Option<BoxedTask>) {
-        assert!(self.task.is_none(), "a task's place is kept while it is out");
-        std::mem::forget(std::mem::replace(&mut self.task, task));
+        let before = std::mem::replace(&mut self.task, task);
+        debug_assert!(before.is_none(), "a task's place is kept while it is out");
+        std::mem::forget(before);
     }
 }

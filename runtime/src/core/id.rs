@@ -55,13 +55,13 @@ impl TaskId {
         debug_assert!(serial != 0 && serial <= MAX_SERIAL && slot < MAX_SLOTS);
         let word =
             u64::from(runtime) << (SLOT_BITS + SERIAL_BITS) | u64::from(serial) << SLOT_BITS | slot as u64;
-        TaskId(NonZeroU64::new(word).unwrap_or(NonZeroU64::MIN))
+        TaskId(NonZeroU64::new(word).expect("serials begin with 1"))
     }
 
-    /// The number in a waker's word. Any other word gives a number that no task has.
+    /// The number in a waker's word. Any other word gives none, or a number that no task has.
     #[inline]
-    pub(crate) fn from_word(word: usize) -> TaskId {
-        TaskId(NonZeroU64::new(word as u64).unwrap_or(NonZeroU64::MIN))
+    pub(crate) fn from_word(word: usize) -> Option<TaskId> {
+        NonZeroU64::new(word as u64).map(TaskId)
     }
 
     /// The whole number as one word: what a waker carries.
@@ -111,7 +111,7 @@ mod tests {
         for runtime in [0, 1, u16::MAX] {
             for serial in [1, 2, MAX_SERIAL] {
                 for slot in [0, 1, MAX_SLOTS - 1] {
-                    let id = TaskId::from_word(TaskId::new(runtime, serial, slot).word());
+                    let id = TaskId::from_word(TaskId::new(runtime, serial, slot).word()).unwrap();
                     assert_eq!((id.runtime(), id.serial(), id.slot()), (runtime, serial, slot));
                 }
             }

@@ -77,7 +77,7 @@ impl<T: Slot> Slots<T> {
         let mark = slot.mark();
         let serial = mark.serial();
         self.vacant = mark.next;
-        (mark.state, mark.next) = (serial | QUEUED, NOWHERE);
+        mark.state = serial | QUEUED;
         (TaskId::new(self.runtime, serial, index as usize), slot)
     }
 
@@ -106,17 +106,14 @@ impl<T: Slot> Slots<T> {
     #[inline]
     pub(crate) fn close(&mut self, id: TaskId) -> &mut T {
         let slot = &mut self.slots[id.slot()];
-        let next_serial = if id.serial() == MAX_SERIAL { 1 } else { id.serial() + 1 };
-        slot.mark().state = slot.mark().state & (QUEUED | NOTES) | OVER | next_serial;
+        let mark = slot.mark();
+        // After the highest serial comes 1.
+        let before = if mark.serial() == MAX_SERIAL { mark.state - MAX_SERIAL } else { mark.state };
+        mark.state = (before + 1) | OVER;
         slot
     }
 
-    /// The slot of a task that is over can be used again, as soon as it is out of the queue.
-    pub(crate) fn vacate(&mut self, id: TaskId) {
-        let _ = self.vacate_if(id, |_| Ok::<(), ()>(()));
-    }
-
-    /// The same, if `look` finds what it needs.
+    /// The slot of a task that is over can be used again, as soon as it is out of the queue, if `look` finds what it needs.
     #[inline]
     pub(crate) fn vacate_if<R, E>(
         &mut self,
@@ -169,27 +166,31 @@ impl<T: Slot> Slots<T> {
         if mark.state & !NOTES != id.serial() {
             return false;
         }
-        (mark.state, mark.next) = (mark.state | QUEUED, NOWHERE);
+        mark.state |= QUEUED;
         self.queue.push(&mut self.slots, id.slot() as Index);
         true
     }
 
-    /// Takes the next task out of the queue. From here on a wake queues it again (invariant 2).
+    /// Takes the next task out of the queue, and from its slot what `take` takes. From here on a wake queues it again
+    /// (invariant 2). With `PLAIN`, there is no shuffle.
     #[inline]
-    pub(crate) fn pop(&mut self) -> Option<(TaskId, &mut T)> {
-        let (index, serial) = loop {
-            if self.shuffle.is_some() {
+    pub(crate) fn pop<const PLAIN: bool, R>(
+        &mut self,
+        take: impl FnOnce(&mut T) -> R,
+    ) -> Option<(TaskId, R)> {
+        loop {
+            if !PLAIN {
                 self.draw();
             }
-            let index = self.queue.pop(&mut self.slots)?;
-            let mark = self.slots[index as usize].mark();
+            let (index, slot) = self.queue.pop(&mut self.slots)?;
+            let mark = slot.mark();
             mark.state &= !QUEUED;
             if !mark.has(OVER) {
-                break (index as usize, mark.serial());
+                let id = TaskId::new(self.runtime, mark.serial(), index as usize);
+                return Some((id, take(slot)));
             }
             self.pass_over(index);
-        };
-        Some((TaskId::new(self.runtime, serial, index), &mut self.slots[index]))
+        }
     }
 
     /// The slot of a task that is gone has left the queue.
@@ -207,9 +208,8 @@ impl<T: Slot> Slots<T> {
     #[cold]
     fn draw(&mut self) {
         let Some(shuffle) = &mut self.shuffle else { return };
-        let drawn = shuffle.draw(std::iter::from_fn(|| self.queue.pop(&mut self.slots)));
+        let drawn = shuffle.draw(std::iter::from_fn(|| Some(self.queue.pop(&mut self.slots)?.0)));
         if let Some(index) = drawn {
-            self.slots[index as usize].mark().next = NOWHERE;
             self.queue.push(&mut self.slots, index);
         }
     }

@@ -41,7 +41,7 @@ fn from_number(id: TaskId) -> Waker {
 /// The task that a waker wakes, if the waker is one of ours: then its number can be kept instead of it.
 #[inline]
 pub(crate) fn number(waker: &Waker) -> Option<TaskId> {
-    ptr::eq(waker.vtable(), &VTABLE).then(|| TaskId::from_word(waker.data().addr()))
+    if ptr::eq(waker.vtable(), &VTABLE) { TaskId::from_word(waker.data().addr()) } else { None }
 }
 
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake_word, wake_word, nothing);
@@ -56,7 +56,9 @@ fn clone(word: *const ()) -> RawWaker {
 }
 
 fn wake_word(word: *const ()) {
-    wake_task(TaskId::from_word(word.addr()));
+    if let Some(id) = TaskId::from_word(word.addr()) {
+        wake_task(id);
+    }
 }
 
 fn nothing(_: *const ()) {}

@@ -34,6 +34,14 @@ impl Slot for Room {
     }
 }
 
+fn pop(slots: &mut Slots<Room>) -> Option<TaskId> {
+    slots.pop::<false, _>(|_| ()).map(|(id, ())| id)
+}
+
+fn vacate(slots: &mut Slots<Room>, id: TaskId) {
+    assert_eq!(slots.vacate_if(id, |_| Ok::<(), ()>(())), Ok(()));
+}
+
 /// An action on the slots. A task is named by how many came before it, modulo their number.
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -194,8 +202,11 @@ impl Both {
     }
 
     fn pop(&mut self) {
-        let popped = self.slots.pop().map(|(id, room)| {
-            assert_eq!(room.tenant, Some(id), "it comes with its own slot");
+        let take = |room: &mut Room| room.tenant;
+        let popped =
+            if self.shuffled { self.slots.pop::<false, _>(take) } else { self.slots.pop::<true, _>(take) };
+        let popped = popped.map(|(id, tenant)| {
+            assert_eq!(tenant, Some(id), "it comes with its own slot");
             id
         });
         assert_eq!(popped.is_none(), self.none_waits());
@@ -230,7 +241,7 @@ impl Both {
 
     fn vacate(&mut self, which: usize) {
         let Some(id) = pick(&self.over, which) else { return };
-        self.slots.vacate(id);
+        vacate(&mut self.slots, id);
         self.over.retain(|over| *over != id);
         if self.lanes.contains(id) {
             self.leaving.push(id);
@@ -340,7 +351,7 @@ fn hazard_12_no_task_waits_for_more_than_its_own_lane_twice_over() {
                     slots.queue.set_arriving(arriving);
                 }
                 1 => {
-                    let popped = slots.pop().map(|(id, _)| id);
+                    let popped = pop(&mut slots);
                     limits.values_mut().for_each(|left| *left -= 1);
                     limits.retain(|id, _| Some(*id) != popped);
                     lanes.retain(|id, _| Some(*id) != popped);
@@ -365,7 +376,7 @@ fn order(tasks: usize, seed: u64) -> Vec<usize> {
     for _ in 0..tasks {
         slots.open();
     }
-    std::iter::from_fn(|| slots.pop().map(|(id, _)| id.slot())).collect()
+    std::iter::from_fn(|| pop(&mut slots).map(TaskId::slot)).collect()
 }
 
 #[test]
@@ -398,9 +409,9 @@ fn a_slot_has_a_million_tenants_before_a_number_comes_back() {
         let expected = (MAX_SERIAL - 9 - 1 + tenant) % MAX_SERIAL + 1;
         assert_eq!((id.slot(), id.serial()), (0, expected), "all serials in turn, and never zero");
         assert!(before != Some(id) && before.is_none_or(|before| !slots.wake(before)));
-        assert_eq!(slots.pop().map(|(id, _)| id), Some(id));
+        assert_eq!(pop(&mut slots), Some(id));
         slots.close(id);
-        slots.vacate(id);
+        vacate(&mut slots, id);
         before = Some(id);
     }
 }
@@ -411,17 +422,17 @@ fn hazard_03_many_wakes_are_one_place_in_the_queue() {
     let ids = [(); 3].map(|()| slots.open().0);
     for _ in 0..3 {
         assert!(ids.iter().all(|id| !slots.wake(*id)), "they are queued by `open`");
-        assert!(ids.iter().all(|id| slots.pop().map(|(id, _)| id) == Some(*id)));
-        assert!(slots.pop().is_none());
+        assert!(ids.iter().all(|id| pop(&mut slots) == Some(*id)));
+        assert!(pop(&mut slots).is_none());
         assert!(ids.iter().all(|id| slots.wake(*id)), "once popped, a wake counts again (invariant 2)");
     }
     // The second task ends while it is queued. Its slot is not used again before its number has left the queue.
     slots.close(ids[1]);
-    slots.vacate(ids[1]);
+    vacate(&mut slots, ids[1]);
     let tenant = slots.open().0;
     assert_eq!(tenant.slot(), ids.len());
     assert!(!slots.wake(ids[1]) && !slots.wake(tenant));
-    let popped: Vec<_> = std::iter::from_fn(|| slots.pop().map(|(id, _)| id)).collect();
+    let popped: Vec<_> = std::iter::from_fn(|| pop(&mut slots)).collect();
     assert_eq!(popped, [ids[0], ids[2], tenant]);
     let successor = slots.open().0;
     assert_eq!((successor.slot(), successor.serial()), (ids[1].slot(), ids[1].serial() + 1));
@@ -435,10 +446,10 @@ fn a_slot_that_is_built_again_continues_the_serials_of_the_removed_ones() {
     // Three rounds of tenants, so that the slots have different serials.
     for count in [1, 2, 3] {
         let tenants: Vec<TaskId> = (0..count).map(|_| slots.open().0).collect();
-        while slots.pop().is_some() {}
+        while pop(&mut slots).is_some() {}
         for id in tenants {
             slots.close(id);
-            slots.vacate(id);
+            vacate(&mut slots, id);
             given.push(id);
         }
     }
@@ -455,11 +466,11 @@ fn a_slot_that_is_built_again_continues_the_serials_of_the_removed_ones() {
 fn popping_an_empty_queue_does_not_change_the_schedule() {
     let order = |asked: usize| {
         let mut slots: Slots<Room> = Slots::new(RUNTIME, 1, Some(7));
-        (0..asked).for_each(|_| assert!(slots.pop().is_none()));
+        (0..asked).for_each(|_| assert!(pop(&mut slots).is_none()));
         for _ in 0..20 {
             slots.open();
         }
-        std::iter::from_fn(|| slots.pop().map(|(id, _)| id.slot())).collect::<Vec<_>>()
+        std::iter::from_fn(|| pop(&mut slots).map(TaskId::slot)).collect::<Vec<_>>()
     };
     assert_eq!(order(0), order(1));
     assert_eq!(order(0), order(5));

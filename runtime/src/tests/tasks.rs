@@ -414,7 +414,7 @@ impl Performance {
         let executor = Rc::new(Executor::new(0, None, Rc::new(Probe::default())));
         let root = executor.open_root();
         // The root is polled once before the script begins, and then waits.
-        executor.poll_stretch(1, |_, _| Poll::Pending);
+        executor.poll_stretch::<false>(1, |_, _| Poll::Pending);
         let (handles, ids, seen) = (RefCell::default(), RefCell::default(), RefCell::default());
         let performance =
             Rc::new(Performance { script: Script::new(steps), executor, root, numbers, handles, ids, seen });
@@ -461,7 +461,7 @@ impl Performance {
         self.executor.close_root(self.root, End::Returned);
         assert_eq!(self.executor.live(), 0);
         assert_eq!(
-            self.executor.poll_stretch(1, |_, _| unreachable!()),
+            self.executor.poll_stretch::<false>(1, |_, _| unreachable!()),
             Stretch::RanDry,
             "tasks that are over leave the queue"
         );
@@ -493,7 +493,8 @@ impl Performance {
         let tenants: Vec<_> = (0..slots).map(spawn).collect();
         // Poll them once, so that they wait.
         let mut cx = Context::from_waker(Waker::noop());
-        self.executor.poll_stretch(u32::MAX, |_, task| task.map_or(Poll::Pending, |task| task.poll(&mut cx)));
+        self.executor
+            .poll_stretch::<false>(u32::MAX, |_, task| task.map_or(Poll::Pending, |task| task.poll(&mut cx)));
         for id in &tenants {
             assert!(id.slot() < slots, "a slot was not used again");
             assert!(!self.executor.is_over(*id), "the next tenant was cancelled");
@@ -518,7 +519,7 @@ impl Performance {
     /// Polls one task, as the loop does.
     fn poll(&self) {
         let batch = contain(|| {
-            self.executor.poll_stretch(1, |id, task| {
+            self.executor.poll_stretch::<false>(1, |id, task| {
                 let Some(task) = task else {
                     self.record(Seen::RootPolled);
                     return Poll::Pending;
@@ -916,7 +917,7 @@ fn shells_are_used_again_and_those_of_many_tasks_go_when_the_loop_waits() {
     let mut spawn_and_join = |tasks: usize| {
         let spawn = |id: usize| executor.spawn(async move { assert!(id < tasks) }, Location::caller());
         let ids: Vec<TaskId> = (0..tasks).map(spawn).collect();
-        executor.poll_stretch(u32::MAX, |_, task| task.map_or(Poll::Pending, |task| task.poll(cx)));
+        executor.poll_stretch::<false>(u32::MAX, |_, task| task.map_or(Poll::Pending, |task| task.poll(cx)));
         for id in ids {
             let mut handle = JoinHandle::<()>::new(Rc::clone(&executor), id);
             assert!(Pin::new(&mut handle).poll(cx).is_ready());

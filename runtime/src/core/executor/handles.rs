@@ -51,9 +51,7 @@ impl Executor {
             if !may() {
                 return Err(Join::NotNow);
             }
-            let output = slot.take_output().ok_or(Join::Failed)?;
-            *shells += usize::from(slot.task.is_some());
-            Ok(output)
+            slot.take_output(shells).ok_or(Join::Failed)
         });
         drop(state);
         match output {
@@ -64,16 +62,12 @@ impl Executor {
 
     /// How the task ended, if it has, and the box with what is left of it. The slot is vacant from here on.
     pub(crate) fn take_outcome(&self, id: TaskId) -> Option<(End, Option<BoxedTask>)> {
-        let mut state = self.state.borrow_mut();
-        let slot = state.slots.get(id);
-        let end = slot.end()?;
-        let task = slot.task.take();
-        state.slots.vacate(id);
-        drop(state);
+        let take = |slot: &mut Slot| slot.end().map(|end| (end, slot.task.take())).ok_or(());
+        let outcome = self.state.borrow_mut().slots.vacate_if(id, take).ok()?;
         if self.extras.any() {
             self.drop_extras(id);
         }
-        Some((end, task))
+        Some(outcome)
     }
 
     #[cold]
@@ -106,16 +100,18 @@ impl Executor {
 impl Slot {
     /// Takes out what a task has returned, if it has, and leaves the shell, if that is worth its memory.
     #[inline]
-    fn take_output<T: 'static>(&mut self) -> Option<T> {
+    fn take_output<T: 'static>(&mut self, shells: &mut usize) -> Option<T> {
         if self.end() != Some(End::Returned) {
             return None;
         }
         let task = self.task.as_mut()?;
-        let output = task.as_mut().output().downcast_mut::<Option<T>>()?.take();
-        if size_of_val(&**task) > LARGEST_SHELL {
+        let output = task.as_mut().output().downcast_mut::<Option<T>>()?.take()?;
+        if size_of_val(&**task) <= LARGEST_SHELL {
+            *shells += 1;
+        } else {
             self.task = None;
         }
-        output
+        Some(output)
     }
 
     /// How the task ended, if it has.

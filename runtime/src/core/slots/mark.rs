@@ -32,7 +32,7 @@ pub(crate) trait Slot: Default {
 pub(crate) struct Mark {
     /// The serial of the tenant, or of the next one when the tenant is over; the notes; and the three bits.
     pub(super) state: u32,
-    /// The next slot in the queue; for a vacant slot, the next vacant one.
+    /// The next slot in the queue, unless this is the last one of its lane; for a vacant slot, the next vacant one.
     pub(super) next: Index,
 }
 

@@ -46,7 +46,7 @@ impl Queue {
         self.arriving = arriving;
     }
 
-    /// Puts a slot, which leads nowhere yet, at the end of its lane.
+    /// Puts a slot at the end of its lane. Where it led before does not matter.
     #[inline]
     pub(super) fn push<T: Slot>(&mut self, slots: &mut [T], index: Index) {
         let lane = if self.arriving { &mut self.outside } else { &mut self.tasks };
@@ -57,18 +57,33 @@ impl Queue {
         lane.last = index;
     }
 
+    /// The slot that is next, out of the queue, and its index.
     #[inline]
-    pub(super) fn pop<T: Slot>(&mut self, slots: &mut [T]) -> Option<Index> {
+    pub(super) fn pop<'a, T: Slot>(&mut self, slots: &'a mut [T]) -> Option<(Index, &'a mut T)> {
+        let lane = self.next_lane();
+        let index = lane.first;
+        let slot = slots.get_mut(index as usize)?;
+        lane.first = slot.mark().next;
+        // The last slot of a lane leads nowhere, but its link does not say so: a wake would have to write that each time.
+        if index == lane.last {
+            *lane = Lane { first: NOWHERE, last: NOWHERE };
+        }
+        Some((index, slot))
+    }
+
+    /// The lane of the next pop: by turns, while neither is empty.
+    #[inline]
+    fn next_lane(&mut self) -> &mut Lane {
         if self.outside.is_empty() {
-            return self.tasks.pop(slots);
+            return &mut self.tasks;
         }
         if !self.tasks.is_empty() {
             self.outside_is_next = !self.outside_is_next;
             if !self.outside_is_next {
-                return self.tasks.pop(slots);
+                return &mut self.tasks;
             }
         }
-        self.outside.pop(slots)
+        &mut self.outside
     }
 
     #[inline]
@@ -81,15 +96,5 @@ impl Lane {
     #[inline]
     fn is_empty(&self) -> bool {
         self.first == NOWHERE
-    }
-
-    #[inline]
-    fn pop<T: Slot>(&mut self, slots: &mut [T]) -> Option<Index> {
-        let index = self.first;
-        self.first = slots.get_mut(index as usize)?.mark().next;
-        if self.is_empty() {
-            self.last = NOWHERE;
-        }
-        Some(index)
     }
 }
