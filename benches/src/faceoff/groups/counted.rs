@@ -107,7 +107,8 @@ fn without_tools(plan: &Plan) -> Vec<Job> {
     ]);
     if !plan.quick {
         jobs.extend([held_tasks(plan, "idle", 1_000_000), held_tasks(plan, "sleeping", 1_000_000)]);
-        jobs.extend([held_connections(plan, 10_000), hello::job(plan, GROUP)]);
+        jobs.push(held_connections(plan, 10_000));
+        jobs.extend(hello::jobs(plan, GROUP));
     }
     jobs
 }

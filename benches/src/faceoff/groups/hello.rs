@@ -7,6 +7,9 @@
 //! that its crate's documentation recommends to beginners and with our versions. It spawns a task that sleeps for a
 //! millisecond and prints. It is built from nothing, with the workspace's optimisation, and stripped; and it is run.
 //!
+//! A second job, `hello, only the loop`, is the same program with the fewest features that still run it. A contender whose
+//! hello has no feature to spare is built as in the first.
+//!
 //! Contract. Cargo uses the network only for what it does not have already.
 
 use std::collections::BTreeSet;
@@ -23,66 +26,92 @@ use crate::faceoff::plan::Plan;
 use crate::faceoff::report::Unit;
 use crate::faceoff::tables::OURS;
 
-/// A contender, its crates with their features, and its program.
+/// Names, and what Cargo is told beside the version.
+type Crates = &'static [(&'static str, &'static str)];
+
+/// A contender, its crates, and its program.
+#[derive(Clone, Copy)]
 struct Hello {
     name: &'static str,
-    crates: &'static [(&'static str, &'static str)],
+    crates: Crates,
+    /// The same with the fewest features.
+    least: Crates,
     main: &'static str,
 }
+
+// Their hellos have no feature to spare.
+const TOKIO: Crates = &[("tokio", "features = [\"rt\", \"time\"]")];
+const SMOL: Crates = &[("async-executor", ""), ("async-io", "")];
+const COMPIO: Crates = &[("compio", "features = [\"time\"]")];
 
 const HELLOS: [Hello; 7] = [
     Hello {
         name: "roundel",
         crates: &[("roundel", "")],
+        least: &[("roundel", "default-features = false")],
         main: "roundel::run(async { roundel::spawn(hello(roundel::time::sleep)).await.unwrap() })",
     },
     Hello {
         name: "tokio",
-        crates: &[("tokio", "\"rt\", \"time\"")],
+        crates: TOKIO,
+        least: TOKIO,
         main: "tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
         .block_on(async { tokio::spawn(hello(tokio::time::sleep)).await.unwrap() })",
     },
     Hello {
         name: "tokio_local",
-        crates: &[("tokio", "\"rt\", \"time\"")],
+        crates: TOKIO,
+        least: TOKIO,
         main: "tokio::runtime::Builder::new_current_thread().enable_time().build_local(Default::default()).unwrap()
         .block_on(async { tokio::task::spawn_local(hello(tokio::time::sleep)).await.unwrap() })",
     },
     Hello {
         name: "smol",
-        crates: &[("async-executor", ""), ("async-io", "")],
+        crates: SMOL,
+        least: SMOL,
         main: "let executor = async_executor::LocalExecutor::new();
     async_io::block_on(executor.run(executor.spawn(hello(async_io::Timer::after))));",
     },
     Hello {
         name: "monoio",
         crates: &[("monoio", "")],
+        least: &[("monoio", "default-features = false, features = [\"legacy\"]")],
         main: "monoio::RuntimeBuilder::<monoio::LegacyDriver>::new().enable_timer().build().unwrap()
         .block_on(async { monoio::spawn(hello(monoio::time::sleep)).await })",
     },
     Hello {
         name: "monoio_uring",
         crates: &[("monoio", "")],
+        least: &[("monoio", "default-features = false, features = [\"iouring\"]")],
         main: "monoio::RuntimeBuilder::<monoio::IoUringDriver>::new().enable_timer().build().unwrap()
         .block_on(async { monoio::spawn(hello(monoio::time::sleep)).await })",
     },
     Hello {
         name: "compio",
-        crates: &[("compio", "\"time\"")],
+        crates: COMPIO,
+        least: COMPIO,
         main: "compio::runtime::Runtime::new().unwrap()
         .block_on(async { compio::runtime::spawn(hello(compio::time::sleep)).await.unwrap() })",
     },
 ];
 
-pub fn job(plan: &Plan, group: &'static str) -> Job {
+pub fn jobs(plan: &Plan, group: &'static str) -> [Job; 2] {
+    [job(plan, group, "hello", |hello| hello), job(plan, group, "hello, only the loop", only_the_loop)]
+}
+
+fn only_the_loop(hello: Hello) -> Hello {
+    Hello { crates: hello.least, ..hello }
+}
+
+fn job(plan: &Plan, group: &'static str, title: &'static str, which: fn(Hello) -> Hello) -> Job {
     let rows = vec![
-        ("hello: the program, stripped".into(), Unit::Bytes),
-        ("hello: crates that are built for it".into(), Unit::Count),
-        ("hello: to build it all from nothing".into(), Unit::Seconds),
+        (format!("{title}: the program, stripped"), Unit::Bytes),
+        (format!("{title}: crates that are built for it"), Unit::Count),
+        (format!("{title}: to build it all from nothing"), Unit::Seconds),
     ];
-    let run = Box::new(|who: &'static str| {
+    let run = Box::new(move |who: &'static str| {
         let hello = HELLOS.iter().find(|hello| hello.name == who).expect("everyone says hello");
-        measure(hello).map_err(|error| Miss::Wrong(format!("hello: {error}")))
+        measure(&which(*hello)).map_err(|error| Miss::Wrong(format!("{title}: {error}")))
     });
     let names = HELLOS.iter().map(|hello| hello.name).filter(|name| !plan.alone || *name == OURS).collect();
     let guess = Duration::from_secs(15);
@@ -121,12 +150,13 @@ fn write(hello: &Hello, root: &Path) -> io::Result<PathBuf> {
 }
 
 fn manifest(hello: &Hello, root: &Path) -> String {
-    let line = |(name, features): &(&str, &str)| match *name {
-        "roundel" => format!("roundel = {{ path = {:?} }}\n", root.join("runtime")),
-        name => {
-            let version = locked_version(name).expect("its version is locked");
-            format!("{name} = {{ version = \"={version}\", features = [{features}] }}\n")
-        }
+    let line = |(name, options): &(&str, &str)| {
+        let from = match *name {
+            "roundel" => format!("path = {:?}", root.join("runtime")),
+            name => format!("version = \"={}\"", locked_version(name).expect("its version is locked")),
+        };
+        let comma = if options.is_empty() { "" } else { ", " };
+        format!("{name} = {{ {from}{comma}{options} }}\n")
     };
     let crates: String = hello.crates.iter().map(line).collect();
     format!(
@@ -189,8 +219,8 @@ mod tests {
 
     #[test]
     fn a_hello_has_the_versions_of_the_lock_file() {
-        for hello in &HELLOS {
-            let manifest: toml::Table = manifest(hello, Path::new("/there")).parse().unwrap();
+        for hello in HELLOS.into_iter().flat_map(|hello| [hello, only_the_loop(hello)]) {
+            let manifest: toml::Table = manifest(&hello, Path::new("/there")).parse().unwrap();
             let crates = manifest["dependencies"].as_table().unwrap();
             assert_eq!(crates.len(), hello.crates.len());
             let pinned =
