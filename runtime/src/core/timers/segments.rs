@@ -44,40 +44,50 @@ struct Segment {
 const SMALL: bool = cfg!(all(test, debug_assertions));
 /// A segment that holds this many timers is cut. A larger limit makes an insertion into the middle slower; with a smaller
 /// one there are more segments, and cutting one of them takes longer.
-const FULL: usize = if SMALL { 8 } else { 256 };
+const FULL: usize = if SMALL { 8 } else { 128 };
 /// A segment with fewer timers than this is joined with a neighbour if both together hold no more than twice as many.
 const FEW: usize = FULL / 4;
 
 impl Segments {
+    /// Inserts a timer whose serial is greater than those of all others.
+    #[inline]
     pub(super) fn insert(&mut self, key: Key, waker: Waker) {
         if self.segments.is_empty() {
             self.segments.push_back(Segment { start: key, timers: VecDeque::new() });
         }
         let index = self.segment_of(key);
         let timers = &mut self.segments[index].timers;
-        let place = place_of(timers, key);
-        timers.insert(place, (key, waker));
+        match (timers.front(), timers.back()) {
+            (Some((first, _)), _) if index == 0 && key.deadline < first.deadline => {
+                timers.push_front((key, waker))
+            }
+            (_, Some((last, _))) if index == 0 && key.deadline < last.deadline => {
+                let place = timers.partition_point(|(other, _)| other.deadline <= key.deadline);
+                timers.insert(place, (key, waker));
+            }
+            _ => timers.push_back((key, waker)),
+        }
         if timers.len() == FULL {
-            self.cut(index, place);
+            self.cut(index);
         }
     }
 
     pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Waker> {
         let index = self.segment_of(key);
         let timers = &mut self.segments.get_mut(index)?.timers;
-        let place = place_of(timers, key);
-        timers.get_mut(place).filter(|(found, _)| *found == key).map(|(_, waker)| waker)
+        let place = place_of(timers, key)?;
+        timers.get_mut(place).map(|(_, waker)| waker)
     }
 
+    #[inline]
     pub(super) fn remove(&mut self, key: Key) -> Option<Waker> {
         let index = self.segment_of(key);
-        let timers = &self.segments.get(index)?.timers;
-        let place = place_of(timers, key);
-        timers.get(place).filter(|(found, _)| *found == key)?;
+        let place = place_of(&self.segments.get(index)?.timers, key)?;
         self.take(index, place).map(|(_, waker)| waker)
     }
 
     /// The key of the timer that fires next.
+    #[inline]
     pub(super) fn first(&self) -> Option<Key> {
         self.segments.front()?.timers.front().map(|(key, _)| *key)
     }
@@ -90,67 +100,79 @@ impl Segments {
         self.segments.into_iter().flat_map(|segment| segment.timers).map(|(_, waker)| waker)
     }
 
-    /// The last segment whose start is not after `key`, or the first one. Both ends are tried first, since most are there.
+    /// The last segment whose start is not after `key`, or else the first one.
+    #[inline]
     fn segment_of(&self, key: Key) -> usize {
-        let count = self.segments.len();
-        match (self.segments.get(1), self.segments.back()) {
-            (Some(second), Some(last)) if second.start <= key => {
-                if last.start <= key {
-                    count - 1
-                } else {
-                    self.segments.partition_point(|segment| segment.start <= key) - 1
-                }
-            }
-            _ => 0,
+        if self.segments.len() < 2 { 0 } else { self.segment_of_many(key) }
+    }
+
+    #[inline(never)]
+    fn segment_of_many(&self, key: Key) -> usize {
+        match (&self.segments[1], self.segments.back()) {
+            (second, _) if key < second.start => 0,
+            (_, Some(last)) if last.start <= key => self.segments.len() - 1,
+            _ => self.segments.partition_point(|segment| segment.start <= key) - 1,
         }
     }
 
+    #[inline]
     fn take(&mut self, index: usize, place: usize) -> Option<(Key, Waker)> {
         let timers = &mut self.segments.get_mut(index)?.timers;
-        let taken = timers.remove(place);
-        if timers.len() < FEW && self.segments.len() > 1 {
+        let taken = match index {
+            0 if place == 0 => timers.pop_front(),
+            0 => timers.remove(place),
+            _ => timers.swap_remove_back(place),
+        };
+        let left = timers.len();
+        if self.segments.len() > 1 && (left == FEW - 1 || left == 0 && index == 0) {
             self.join(index);
         }
         taken
     }
 
-    /// Cuts a segment that is full, in which `place` was filled last.
+    /// Cuts a segment that is full.
     #[cold]
-    fn cut(&mut self, index: usize, place: usize) {
-        // If timers are added at the end of the list, no other will be inserted into this segment: it stays full.
-        let is_end = index + 1 == self.segments.len() && place + 1 == FULL;
-        let timers = self.segments[index].timers.split_off(if is_end { place } else { FULL / 2 });
-        self.segments.insert(index + 1, Segment { start: timers[0].0, timers });
+    fn cut(&mut self, index: usize) {
+        // Most timers are inserted at the end of the list. None of those would fill the last segment up again.
+        let is_last = index + 1 == self.segments.len();
+        let kept = if is_last { FULL - 1 } else { FULL / 2 };
+        let timers = &mut self.segments[index].timers;
+        timers.make_contiguous().select_nth_unstable_by_key(kept, |(key, _)| *key);
+        let later = timers.split_off(kept);
+        self.segments.insert(index + 1, Segment { start: later[0].0, timers: later });
+        self.sort_first();
     }
 
-    /// Joins a segment that has few timers with the one before it or the one after it, if that one has few as well.
+    /// Joins a segment that has few timers with the one before it or the one after it, if that one has few as well. The
+    /// one after an empty first segment becomes the first.
     #[cold]
     fn join(&mut self, index: usize) {
         for earlier in [index.saturating_sub(1), index] {
-            let Some(later) = self.segments.get(earlier + 1) else { break };
-            let (timers, others) = (self.segments[earlier].timers.len(), later.timers.len());
-            if timers + others <= 2 * FEW || timers == 0 && earlier == 0 {
-                let mut later = self.segments.remove(earlier + 1).expect("was there");
-                self.segments[earlier].timers.append(&mut later.timers);
+            let length = |index: usize| self.segments.get(index).map_or(FULL, |segment| segment.timers.len());
+            if length(earlier) + length(earlier + 1) <= 2 * FEW || index == 0 && length(0) == 0 {
+                let later = self.segments.remove(earlier + 1);
+                self.segments[earlier].timers.extend(later.into_iter().flat_map(|segment| segment.timers));
             }
         }
+        self.sort_first();
         if self.segments.capacity() > 4 * self.segments.len() + FULL {
             self.segments.shrink_to(2 * self.segments.len());
         }
     }
+
+    /// Makes sure that the first segment is sorted.
+    fn sort_first(&mut self) {
+        self.segments[0].timers.make_contiguous().sort_unstable_by_key(|(key, _)| *key);
+    }
 }
 
-/// The place of the first timer whose key is not before `key`.
-fn place_of(timers: &VecDeque<(Key, Waker)>, key: Key) -> usize {
-    match (timers.front(), timers.back()) {
-        (Some((first, _)), Some((last, _))) if *first < key => {
-            if *last < key {
-                timers.len()
-            } else {
-                timers.partition_point(|(other, _)| *other < key)
-            }
-        }
-        _ => 0,
+/// Where in a segment a timer stands, if it is there.
+#[inline]
+fn place_of(timers: &VecDeque<(Key, Waker)>, key: Key) -> Option<usize> {
+    match (timers.front()?, timers.back()?) {
+        ((first, _), _) if *first == key => Some(0),
+        (_, (last, _)) if *last == key => Some(timers.len() - 1),
+        _ => timers.iter().position(|(other, _)| other.serial == key.serial),
     }
 }
 
@@ -163,9 +185,8 @@ impl Segments {
         let enough = |two: &[usize]| two[0].max(two[1]) >= FEW;
         assert!(lengths.windows(2).all(enough), "two segments should be joined: {lengths:?}");
         assert!(lengths.len() < 2 || lengths[0] > 0, "the first segment is empty");
-        let all: Vec<Key> =
-            self.segments.iter().flat_map(|segment| &segment.timers).map(|(key, _)| *key).collect();
-        assert!(all.is_sorted(), "a timer stands in the wrong place");
+        let first = self.segments.front().map(|segment| &segment.timers);
+        assert!(first.is_none_or(|timers| timers.iter().is_sorted_by_key(|(key, _)| *key)), "not sorted");
         for (index, segment) in self.segments.iter().enumerate().skip(1) {
             assert!(
                 segment.timers.iter().all(|(key, _)| segment.start <= *key),
