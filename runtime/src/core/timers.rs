@@ -3,9 +3,9 @@
 //! Facts. Most timers never fire: they are timeouts, dropped long before. The loop asks for the nearest deadline each time
 //! it parks. Deadlines are exact, so there are no ticks to round to.
 //!
-//! What follows. The timers are sorted by their keys, a deadline and a serial that counts the insertions. So a key says
-//! where its timer stands, and the [`segments`] find it there. A timer that is dropped is taken out at once, so nothing has to be cleaned up
-//! later.
+//! What follows. A key is a deadline and a serial that counts the insertions. Timers fire in the order of their keys. So
+//! a key says where its timer stands, and the [`segments`] find it there. A timer that is dropped is taken out at once,
+//! so nothing has to be cleaned up later. The serial has 64 bits, so it does not wrap around.
 //!
 //! Invariants. 4: wakers are taken out, the borrow is released, and then the loop wakes them.
 //! 9: a timer fires only if its deadline is not later than the time given. Timers that are due at the same

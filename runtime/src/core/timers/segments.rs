@@ -1,27 +1,26 @@
-//! The pending timers in order: a sorted list, cut into segments.
+//! The pending timers, in segments: the first one sorted, the others not yet.
 //!
-//! Facts. The loop asks for one deadline only, the nearest. Most timers are taken out long before it comes. A timeout is
-//! mostly later than all others, or earlier than all long ones. All tasks wait while the loop works here, so no single
-//! step may be long.
+//! Facts. The loop asks for one deadline only, the nearest. Most timers are taken out long before it comes, so work that
+//! sorts them is wasted. All tasks wait while the loop works here, so no single step may be long.
 //!
-//! What follows. In a sorted list the nearest is the first, and any timer is found by halving. But with a million timers in
-//! one list, an insertion moves half a million of them. So the list is cut into segments of less than FULL timers. Each
-//! is a ring, so a timer at either end is inserted and taken out in one step. One in the middle moves a quarter of a
-//! segment at most, or half of it in the worst case. The wakers stand in the list themselves, so there is no other table
-//! to keep in step or to make smaller.
+//! What follows. The timers are cut into segments of fewer than FULL. All timers of a segment come before those of the next
+//! one, but inside a segment there is no order, except in the first. So the nearest timer is the first of the first
+//! segment. A timer that is inserted later is pushed to the end of its segment; when one is taken out, the last one fills
+//! the gap. When the first segment is empty, the second becomes the first and is sorted. A segment that is full is cut in
+//! two, so the longest step is to sort or cut one segment and to move half of the list of segments.
 //!
 //! ```text
-//!   start      before all        from 9 ms              from 40 ms
-//!   timers     [3 4 4 6 7 8]     [9 12 15 20 28 31]     [40 44 61 …]
+//!   start      (not read)        from 9 ms              from 40 ms
+//!   timers     [3 4 4 6 7 8]     [15 9 31 20 12 28]     [61 40 44 …]
 //! ```
 //!
-//! What it costs. The segment is found by its start and the timer inside it, by halving both times. A segment that becomes
-//! full is cut in two. If few timers are left in one, it is joined with its neighbour, so two neighbours
-//! always hold FULL / 2 timers together, and the number of segments is bounded by that of the timers.
+//! What it costs. The segment is found by halving. In the first segment a timer is inserted by halving, and some others
+//! move. A timer that is taken out is searched one by one, unless it is the first or last of its segment. The wakers
+//! are kept here, so there is no other table to update or to make smaller.
 //!
-//! Invariants. The timers of a segment are sorted by their keys. Each key is at or after the start of its segment
-//! and before the start of the next one; the start of the first segment does not count. The first segment is empty only if
-//! it is the only one.
+//! Invariants. Each key is at or after the start of its segment and before the start of the next one; the start of the first
+//! segment is not read. The first segment is sorted, and it is empty only if it is the only one. No segment has FULL
+//! timers. Of two neighbours at least one has FEW timers or more, so few timers do not keep many segments.
 //!
 //! What it does not know: when wakers are woken, the time.
 
@@ -36,14 +35,15 @@ pub(super) struct Segments {
 }
 
 struct Segment {
+    /// The least key that belongs here, even after its timer is gone.
     start: Key,
     timers: VecDeque<(Key, Waker)>,
 }
 
 /// Tests of debug builds have small segments, so that short programs fill them; those of release builds have real ones.
 const SMALL: bool = cfg!(all(test, debug_assertions));
-/// A segment that holds this many timers is cut. A larger limit makes an insertion into the middle slower; with a smaller
-/// one there are more segments, and cutting one of them takes longer.
+/// A segment with this many timers is cut. With a larger limit, a timer is searched among more others; with a smaller one
+/// there are more segments, and to add one takes longer.
 const FULL: usize = if SMALL { 8 } else { 128 };
 /// A segment with fewer timers than this is joined with a neighbour if both together hold no more than twice as many.
 const FEW: usize = FULL / 4;
@@ -52,11 +52,11 @@ impl Segments {
     /// Inserts a timer whose serial is greater than those of all others.
     #[inline]
     pub(super) fn insert(&mut self, key: Key, waker: Waker) {
-        if self.segments.is_empty() {
-            self.segments.push_back(Segment { start: key, timers: VecDeque::new() });
-        }
         let index = self.segment_of(key);
-        let timers = &mut self.segments[index].timers;
+        let Some(Segment { timers, .. }) = self.segments.get_mut(index) else {
+            let timers = VecDeque::from([(key, waker)]);
+            return self.segments.push_back(Segment { start: key, timers });
+        };
         match (timers.front(), timers.back()) {
             (Some((first, _)), _) if index == 0 && key.deadline < first.deadline => {
                 timers.push_front((key, waker))
@@ -124,6 +124,7 @@ impl Segments {
             _ => timers.swap_remove_back(place),
         };
         let left = timers.len();
+        // Only when it falls below FEW: if no neighbour had few then, the neighbour checks this one when its turn comes.
         if self.segments.len() > 1 && (left == FEW - 1 || left == 0 && index == 0) {
             self.join(index);
         }
@@ -170,8 +171,8 @@ impl Segments {
 #[inline]
 fn place_of(timers: &VecDeque<(Key, Waker)>, key: Key) -> Option<usize> {
     match (timers.front()?, timers.back()?) {
-        ((first, _), _) if *first == key => Some(0),
-        (_, (last, _)) if *last == key => Some(timers.len() - 1),
+        ((first, _), _) if first.serial == key.serial => Some(0),
+        (_, (last, _)) if last.serial == key.serial => Some(timers.len() - 1),
         _ => timers.iter().position(|(other, _)| other.serial == key.serial),
     }
 }
