@@ -8,7 +8,7 @@
 
 use std::cell::{Cell, RefCell};
 pub use std::future::poll_fn;
-use std::pin::Pin;
+pub use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -222,4 +222,21 @@ pub async fn poll_once<F: Future + Unpin>(future: &mut F) {
         Poll::Ready(())
     })
     .await;
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// How long sleep `i` of a crowd lasts: between one hour and two, in no order.
+pub fn long_nap(i: u64) -> Duration {
+    HOUR + Duration::from_nanos(i.wrapping_mul(0x9e37_79b9_7f4a_7c15) % HOUR.as_nanos() as u64)
+}
+
+/// The length of a timeout that ends before every sleep of a crowd.
+pub fn before_all(_: u64) -> Duration {
+    HOUR / 2
+}
+
+/// The length of a timeout that ends after every sleep of a crowd.
+pub fn after_all(_: u64) -> Duration {
+    3 * HOUR
 }

@@ -178,6 +178,55 @@ macro_rules! programs {
             })
         }
 
+        /// A crowd of `pending` sleeps that have begun, each with its length.
+        async fn crowd(pending: u64) -> Vec<(Duration, Pin<Box<impl Future<Output = ()>>>)> {
+            let mut crowd = Vec::with_capacity(pending as usize);
+            for i in 0..pending {
+                let mut sleep = Box::pin(sleep(long_nap(i)));
+                poll_once(&mut sleep).await;
+                crowd.push((long_nap(i), sleep));
+                // Some contenders let a task begin only about a hundred sleeps in one turn.
+                if i % 64 == 0 {
+                    SelfWake::new().await;
+                }
+            }
+            crowd
+        }
+
+        /// A timeout around a single yield, beside `pending` sleeps; `lasts` is the length of the timeout.
+        pub fn timeout_in_crowd(pending: u64, lasts: fn(u64) -> Duration, n: u64) -> Duration {
+            in_task!(async move {
+                let _crowd = crowd(pending).await;
+                let start = Instant::now();
+                for i in 0..n {
+                    assert!(timeout(lasts(pending + i), SelfWake::new()).await.is_ok());
+                }
+                start.elapsed()
+            })
+        }
+
+        /// Beside `pending` sleeps: drop the one that would end first, begin another, yield. Returns how long each of
+        /// `n` such steps took.
+        pub fn steps_in_crowd(pending: u64, n: u64) -> Vec<Duration> {
+            in_task!(async move {
+                let mut crowd = crowd(pending).await;
+                crowd.sort_unstable_by_key(|(lasts, _)| std::cmp::Reverse(*lasts));
+                let (mut took, mut others) = (Vec::new(), Vec::new());
+                took.reserve(n as usize);
+                others.reserve(n as usize);
+                for i in 0..n {
+                    let mut other = Box::pin(sleep(long_nap(pending + i)));
+                    let start = Instant::now();
+                    drop(crowd.pop());
+                    poll_once(&mut other).await;
+                    SelfWake::new().await;
+                    took.push(start.elapsed());
+                    others.push(other);
+                }
+                took
+            })
+        }
+
         /// `n` tasks that sleep between 100 and 200 ms: the time from the first spawn until the last has ended, without
         /// the 200 ms that no runtime can save.
         pub fn many_sleepers(n: u64) -> Duration {

@@ -268,9 +268,8 @@ impl EventLoop {
 
     /// The loop is about to wait: gives back the memory that many tasks have needed.
     fn tidy_up(&self, engine: &mut Engine) {
-        let Context { executor, timers, reactor, inbox, .. } = &*self.context;
+        let Context { executor, reactor, inbox, .. } = &*self.context;
         executor.tidy_up();
-        timers.tidy_up();
         reactor.tidy_up();
         engine.mail.tidy_up();
         if engine.woken.capacity() > SHRINK_ABOVE {

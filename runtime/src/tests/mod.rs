@@ -1,11 +1,11 @@
 //! Tests from the inside: each part against a model that is too simple to be wrong.
 //!
 //! The tests in `runtime/tests` use the public interface. Those in this directory need parts that only this crate can
-//! reach: the queue, the heap, the executor without its loop, and a second kind of waker.
+//! reach: the queue, the timers, the executor without its loop, and a second kind of waker.
 //!
 //! | file | what is compared | with what |
 //! |---|---|---|
-//! | `timers` | the heap of timers | a sorted list |
+//! | `timers` | the segments of timers | a sorted list |
 //! | `slots` | the queue of ready tasks | a list of the tasks that live and were woken |
 //! | `tasks` | every short life of one or two tasks | the rules of a life, written a second time |
 //! | `waiters` | the waiters of a source | a list of them |

@@ -5,7 +5,8 @@
 //! in which order, when each waker is dropped, what `renew` returns, and the nearest deadline after each step. Equal
 //! logs mean that the order is that of the deadlines, then of the insertions; that a timer fires at most once, with its
 //! latest waker; that a key whose timer is gone does nothing; and that no waker is kept longer than needed. After each
-//! step the heap's invariants are checked as well.
+//! step the invariants of the segments are checked as well. In debug builds the segments are small, so that these programs
+//! cut and join them.
 //!
 //! The wakers are foreign code: in the same programs they insert, renew and cancel other timers while they are woken
 //! (hazard 26) or dropped (hazard 5). Their `clone` cannot do that here: a safe waker is an `Arc`, whose clone is std's
@@ -67,12 +68,8 @@ impl Pending for Timers {
     }
 }
 
-fn timers(first_serial: u32) -> Timers {
-    timers_with(first_serial, Probe::default())
-}
-
-fn timers_with(first_serial: u32, probe: Probe) -> Timers {
-    Timers::starting_at(first_serial, probe)
+fn timers() -> Timers {
+    Timers::new(Rc::default())
 }
 
 /// The model: deadlines in order, equal ones in the order of insertion.
@@ -150,8 +147,6 @@ struct Habits {
 
 #[derive(Clone, Debug)]
 struct Program {
-    /// Where the serials of the timers begin. In some programs that is near their end, so that they wrap around.
-    first_serial: u32,
     steps: Vec<Step>,
     /// The habits of the wakers, in turn; no waker has any if this is empty.
     habits: Vec<Habits>,
@@ -298,7 +293,7 @@ fn perform<P: Pending + 'static>(program: &Program, timers: P) -> Vec<Seen> {
         seen: RefCell::default(),
     });
     RUNNING.set(Some(Rc::<Performance<P>>::clone(&performance)));
-    // After each step, record the nearest deadline and check the heap.
+    // After each step, record the nearest deadline and check the segments.
     for step in &program.steps {
         match *step {
             Do(act) => performance.act(act),
@@ -312,7 +307,7 @@ fn perform<P: Pending + 'static>(program: &Program, timers: P) -> Vec<Seen> {
 }
 
 fn assert_same(program: &Program) -> Vec<Seen> {
-    let seen = perform(program, timers(program.first_serial));
+    let seen = perform(program, timers());
     assert_eq!(seen, perform(program, Sorted::default()), "the timers (left) against the list (right)");
     seen
 }
@@ -342,10 +337,8 @@ fn programs(woken: u64, dropped: u64) -> impl Strategy<Value = Program> {
     let acts = |mut word: Word, most| (0..word.take(most + 1)).map(|_| act(&mut word)).collect();
     let habits =
         move |(a, b)| Habits { woken: acts(Word::new(a), woken), dropped: acts(Word::new(b), dropped) };
-    let words = (any::<u32>(), vec(any::<u64>(), 0..80), vec(any::<(u64, u64)>(), 7));
-    words.prop_map(move |(serial, steps, wakers)| Program {
-        // In half of the programs the serials wrap around.
-        first_serial: if serial % 2 == 0 { serial } else { u32::MAX - serial % 64 },
+    let words = (vec(any::<u64>(), 0..200), vec(any::<(u64, u64)>(), 7));
+    words.prop_map(move |(steps, wakers)| Program {
         steps: steps.into_iter().map(|word| step(&mut Word::new(word))).collect(),
         habits: wakers.into_iter().map(habits).collect(),
     })
@@ -371,7 +364,7 @@ fn hazard_05_wakers_that_change_the_timers_when_dropped() {
 fn with_habits(woken: &[Act], dropped: &[Act], steps: &[Step]) -> Program {
     let mut habits = vec![Habits::default(); 10];
     habits[0] = Habits { woken: woken.to_vec(), dropped: dropped.to_vec() };
-    Program { first_serial: 0, steps: steps.to_vec(), habits }
+    Program { steps: steps.to_vec(), habits }
 }
 
 #[test]
@@ -429,7 +422,7 @@ fn hazard_05_the_end_of_the_timers_is_not_borrowed() {
         }
     }
     // Ten timers, all of whose wakers use the timers when they are woken and dropped.
-    let timers = Rc::new(timers(0));
+    let timers = Rc::new(timers());
     for number in 0..10 {
         timers.insert(number, Waker::from(Arc::new(Numbered(number as usize))));
     }
@@ -441,39 +434,38 @@ fn hazard_05_the_end_of_the_timers_is_not_borrowed() {
 }
 
 #[test]
-fn equal_deadlines_keep_their_order_while_the_serials_wrap_around() {
-    for first_serial in [0, i32::MAX as u32 - 20, u32::MAX - 20, u32::MAX] {
-        let mut steps: Vec<_> = (0..40).map(|i| Do(InsertAt(1000 + i % 2))).collect();
-        steps.extend([Do(Cancel(3)), Do(Cancel(30)), Pass(1000), Pass(1)]);
-        let seen = assert_same(&Program { first_serial, steps, habits: Vec::new() });
-        let woken: Vec<_> = seen.iter().filter(|seen| matches!(seen, Woken(_))).collect();
-        assert_eq!((woken.len(), woken[0], woken[37]), (38, &Woken(0), &Woken(39)));
-    }
+fn equal_deadlines_keep_their_order() {
+    // So many that they fill several segments.
+    let mut steps: Vec<_> = (0..40).map(|i| Do(InsertAt(1000 + i % 2))).collect();
+    steps.extend([Do(Cancel(3)), Do(Cancel(30)), Pass(1000), Pass(1)]);
+    let seen = assert_same(&Program { steps, habits: Vec::new() });
+    let woken: Vec<_> = seen.iter().filter(|seen| matches!(seen, Woken(_))).collect();
+    assert_eq!((woken.len(), woken[0], woken[37]), (38, &Woken(0), &Woken(39)));
 }
 
 #[test]
 fn a_key_fits_only_its_own_timer() {
-    let timers = timers(u32::MAX - 5);
+    let timers = timers();
     let mut stale = Vec::new();
-    for deadline in 0..20 {
-        // All timers use the same slot of the slab, one after the other.
-        let key = timers.insert(deadline, Waker::noop().clone());
+    for _ in 0..20 {
+        let key = timers.insert(7, Waker::noop().clone());
         stale.iter().for_each(|stale| timers.cancel(*stale));
         assert!(stale.iter().all(|stale| !timers.renew(*stale, Waker::noop())));
-        assert_eq!(timers.next(), Some(deadline));
+        assert_eq!(timers.next(), Some(7));
         timers.cancel(key);
-        assert_eq!((key.slot(), timers.next()), (0, None), "the slot is used again");
+        assert_eq!(timers.next(), None);
         stale.push(key);
     }
 }
 
-/// When few of many timers are left, the tables are made smaller. The keys still fit, even after several such rounds.
+/// When few of many timers are left, they move to few segments. The keys still fit, even after several such rounds.
 #[test]
-fn keys_fit_after_the_tables_have_been_made_smaller() {
-    let timers = timers(u32::MAX - 5_000);
+fn few_timers_are_kept_in_few_segments() {
+    let timers = timers();
     let mut keys = Vec::new();
     for round in 1..4_u64 {
         keys.extend((0..10_000).map(|n| timers.insert(n * 7919 % 10_007 * round, Waker::noop().clone())));
+        let most = timers.check();
         let mut kept = Vec::new();
         for (index, key) in keys.drain(..).enumerate() {
             match index % 1_000 {
@@ -481,10 +473,9 @@ fn keys_fit_after_the_tables_have_been_made_smaller() {
                 _ => timers.cancel(key),
             }
         }
-        // One in a thousand is left: the tables shrink, and the keys still fit.
-        timers.tidy_up();
-        timers.check();
-        assert!(timers.slots() < 2_000, "{} slots for {} timers", timers.slots(), kept.len());
+        // One in a thousand is left.
+        let segments = timers.check();
+        assert!(segments < most.min(20), "{segments} segments of {most} for {} timers", kept.len());
         assert!(kept.iter().all(|key| timers.renew(*key, Waker::noop())));
         keys = kept;
     }
@@ -494,11 +485,26 @@ fn keys_fit_after_the_tables_have_been_made_smaller() {
     timers.take_due(u64::MAX - 1, &mut due);
     assert_eq!(due.len(), keys.len(), "each fires once");
     assert!(!keys.iter().any(|key| timers.renew(*key, Waker::noop())));
-    timers.tidy_up();
-    timers.check();
+    assert_eq!(timers.check(), 1);
 }
 
-/// A heap and a set, with the same timers in both.
+/// Most timers are dropped, and those that are left are spread over all segments.
+#[test]
+fn timers_that_outlive_many_others_do_not_keep_their_segments() {
+    let timers = timers();
+    for n in 0..20_000 {
+        let key = timers.insert(n, Waker::noop().clone());
+        if n % 100 != 0 {
+            timers.cancel(key);
+        }
+    }
+    let keys: Vec<_> = (0..20_000).map(|n| timers.insert(n, Waker::noop().clone())).collect();
+    keys.into_iter().rev().for_each(|key| timers.cancel(key));
+    let segments = timers.check();
+    assert!(segments <= 200, "{segments} segments for 200 timers");
+}
+
+/// Timers and a set, with the same deadlines in both.
 struct Both {
     timers: Timers,
     set: BTreeSet<(Nanos, u64, u64)>,
@@ -548,11 +554,11 @@ fn hazard_25_ten_million_timers_and_none_is_early() {
         Event::TimerFired { timer } => theirs.borrow_mut().push(timer),
         other => panic!("timers report only what has fired, not {other:?}"),
     })));
-    let timers = timers_with(u32::MAX - total / 2, probe);
+    let timers = Timers::new(Rc::new(probe));
     let (set, keys, random) = (BTreeSet::new(), VecDeque::new(), Random::new(25));
     let mut both = Both { timers, set, keys, inserted: 0, now: 0, random };
     let mut due = Vec::new();
-    while both.inserted < u64::from(total) {
+    while both.inserted < total {
         (0..both.random.below(60)).for_each(|_| both.insert());
         (0..both.random.below(20)).for_each(|_| both.cancel());
         both.now += both.random.below(100);

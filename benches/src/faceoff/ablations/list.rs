@@ -51,7 +51,7 @@ pub const ABLATIONS: &[Ablation] = &[
     },
     Ablation {
         name: "tree-of-timers",
-        mechanism: "a heap, not a BTreeMap, of timers",
+        mechanism: "segments, not a BTreeMap, of timers",
         instead: "the standard library's `BTreeMap`",
         measures: &[
             Time("sleep", "start a sleep, drop it", 200_000),

@@ -21,11 +21,15 @@ use std::net::TcpListener;
 use std::sync::OnceLock;
 
 use crate::contenders::{compio, monoio_epoll, monoio_uring, roundel, serve, smol, tokio, tokio_local};
+use crate::parts;
 use crate::server::raise_descriptor_limit;
 use crate::talk::Talk;
 
 /// A file that does not exist: a system call that asks for it is a mark.
 pub const MARK: &str = "/a-mark-for-tools";
+
+/// How many sleeps there are beside the timeouts that are counted.
+const CROWD: u64 = 10_000;
 
 /// The length of a word to a server.
 pub const WORD: usize = 4;
@@ -146,6 +150,9 @@ fn run_one(name: &str, program: &str, n: u64) {
         "sleep" => of_all!(name, |it| it::sleep_churn(n)),
         "nap" => of_all!(name, |it| it::lateness(n)),
         "timeout" => of_all!(name, |it| it::timeout_yield(n)),
+        "timeout-before" => of_all!(name, |it| it::timeout_in_crowd(CROWD, parts::before_all, n)),
+        "timeout-after" => of_all!(name, |it| it::timeout_in_crowd(CROWD, parts::after_all, n)),
+        "timeout-among" => of_all!(name, |it| it::timeout_in_crowd(CROWD, parts::long_nap, n)),
         "unbounded" => of_three!(name, |it| it::unbounded_messages(n)),
         "message" => of_three!(name, |it| it::bounded_messages(100, n)),
         "mutex" => of_three!(name, |it| it::mutex_uncontended(n)),

@@ -63,6 +63,12 @@ const WORK: [Load; 6] = [
     ("timeout", 1_000, 9_000, "per timeout around a yield"),
 ];
 #[rustfmt::skip]
+const CROWD: [Load; 3] = [
+    ("timeout-before", 1_000, 9_000, "per timeout that ends before 10,000 sleeps"),
+    ("timeout-after", 1_000, 9_000, "per timeout that ends after 10,000 sleeps"),
+    ("timeout-among", 1_000, 9_000, "per timeout that ends among 10,000 sleeps"),
+];
+#[rustfmt::skip]
 const WORDS: [Load; 3] = [
     ("message", 1_000, 9_000, "per message through bounded(100)"),
     ("unbounded", 1_000, 9_000, "per message without a limit"),
@@ -399,6 +405,7 @@ fn instructions(plan: &Plan) -> Vec<Job> {
     let rows = vec![("instructions per echo, 20 connections".to_owned(), Unit::Count)];
     vec![
         tool_job(plan, Tool::Callgrind, &ALL, &WORK),
+        tool_job(plan, Tool::Callgrind, &ALL, &CROWD),
         tool_job(plan, Tool::Callgrind, &THREE, &WORDS),
         tool_job(plan, Tool::Callgrind, &TWO, &ONCE),
         in_company(plan, &SERVERS, rows, 1_000, Arc::new(run)),

@@ -11,6 +11,7 @@ use crate::contenders::{compio, monoio_epoll, monoio_uring, roundel, smol, tokio
 use crate::faceoff::job::{Job, Miss};
 use crate::faceoff::plan::Plan;
 use crate::faceoff::report::Unit;
+use crate::parts;
 
 /// Does this many operations, and returns how long they took.
 type Program = fn(u64) -> Duration;
@@ -60,6 +61,23 @@ macro_rules! reachable {
             "compio" compio)
     };
 }
+
+/// Three rows: a timeout that ends before a number of sleeps, after them, and among them.
+macro_rules! timeouts_beside {
+    ($plan:expr, $pending:expr, $shown:literal) => {{
+        let row = |place, programs| {
+            let name = format!("timeout around one yield, {place} {} sleeps", $shown);
+            row($plan, "timers", &name, 100_000, programs)
+        };
+        vec![
+            row("before", all!(|n, it| it::timeout_in_crowd($pending, parts::before_all, n))),
+            row("after", all!(|n, it| it::timeout_in_crowd($pending, parts::after_all, n))),
+            row("among", all!(|n, it| it::timeout_in_crowd($pending, parts::long_nap, n))),
+        ]
+    }};
+}
+
+const MILLION: u64 = 1_000_000;
 
 /// Time per operation.
 fn row(plan: &Plan, group: &'static str, name: &str, work: u64, programs: Programs<Program>) -> Job {
@@ -157,21 +175,34 @@ pub fn timers(plan: &Plan, left_out: &mut Vec<String>) -> Vec<Job> {
         row(plan, group, "timeout around one yield", 100_000, all!(|n, it| it::timeout_yield(n))),
         latencies(plan, group, "a sleep of 1 ms is late by", 100, all!(|n, it| it::lateness(n))),
     ];
+    jobs.extend(timeouts_beside!(plan, 10_000, "10,000"));
     match plan.quick {
         true => left_out.push("timers: a million sleepers takes too long for a quick run".into()),
-        false => jobs.push(Job {
-            rounds: 3,
-            guess: Duration::from_secs(2),
-            ..whole_row(
-                plan,
-                group,
-                "a million sleepers, each",
-                1_000_000,
-                all!(|n, it| it::many_sleepers(n)),
-            )
-        }),
+        false => jobs.extend(beside_a_million(plan)),
     }
     jobs
+}
+
+/// To begin a million sleeps takes long, so these rows have few rounds.
+fn beside_a_million(plan: &Plan) -> Vec<Job> {
+    let sleepers =
+        whole_row(plan, "timers", "a million sleepers, each", MILLION, all!(|n, it| it::many_sleepers(n)));
+    let jobs = timeouts_beside!(plan, MILLION, "1,000,000").into_iter().chain([sleepers, longest_step()]);
+    jobs.map(|job| Job { rounds: 3, guess: Duration::from_secs(2), ..job }).collect()
+}
+
+/// The longest of many steps. The steps are the same each time, so one that is long in one run only was interrupted.
+fn longest_step() -> Job {
+    let programs: Programs<Each> = all!(|n, it| it::steps_in_crowd(MILLION, n));
+    let names = programs.iter().map(|(name, _)| *name).collect();
+    let run = move |who: &'static str| {
+        let steps = program(&programs, who)?;
+        let runs: Vec<_> = (0..3).map(|_| steps(20_000)).collect();
+        let shortest = |step: usize| runs.iter().map(|run| run[step]).min().unwrap_or_default();
+        Ok(vec![(0..20_000).map(shortest).max().unwrap_or_default().as_nanos() as f64])
+    };
+    let rows = vec![("the longest step beside 1,000,000 sleeps".to_owned(), Unit::Nanoseconds)];
+    Job { run: Box::new(run), ..Job::new("timers", rows, names) }
 }
 
 pub fn threads(plan: &Plan, left_out: &mut Vec<String>) -> Vec<Job> {
