@@ -8,10 +8,11 @@ use std::io;
 use std::time::Duration;
 
 use crate::core::event_loop::Options;
-use crate::core::probe::{Event, Sink};
+use crate::core::probe::Event;
 use crate::debug;
 use crate::own_pool::OwnPool;
 use crate::runtime::Runtime;
+use crate::waits::{self, Sink};
 
 impl Runtime {
     /// A runtime with default options.
@@ -43,7 +44,7 @@ pub struct Builder {
     blocking_threads: Option<usize>,
     shutdown_timeout: Duration,
     debug: bool,
-    probe: Option<Sink>,
+    sinks: Vec<Sink>,
 }
 
 impl Default for Builder {
@@ -54,7 +55,7 @@ impl Default for Builder {
             blocking_threads: None,
             shutdown_timeout: Duration::from_secs(1),
             debug: std::env::var_os("ROUNDEL_DEBUG").is_some_and(|value| value == "1"),
-            probe: None,
+            sinks: Vec::new(),
         }
     }
 }
@@ -108,7 +109,7 @@ impl Builder {
     }
 
     /// Calls `sink` with everything the loop does; see [`Event`]. What the loop does while `sink` runs, because
-    /// of it, is not reported.
+    /// of it, is not reported. Called several times, it adds several sinks, and each is called with everything.
     ///
     /// ```
     /// use roundel::{Runtime, probe::Event};
@@ -124,7 +125,8 @@ impl Builder {
     /// assert_eq!(polls.get(), 2);
     /// ```
     pub fn probe(mut self, sink: impl FnMut(Event) + 'static) -> Builder {
-        self.probe = Some(Box::new(sink));
+        let mut sink = sink;
+        self.sinks.push(Box::new(move |event, _| sink(event)));
         self
     }
 
@@ -134,11 +136,13 @@ impl Builder {
     ///
     /// If the operating system refuses the descriptors, or 65,536 runtimes exist already.
     pub fn build(self) -> io::Result<Runtime> {
+        let mut sinks: Vec<Sink> = self.debug.then(debug::sink).into_iter().collect();
+        sinks.extend(self.sinks);
         Runtime::build(Options {
             virtual_time: self.virtual_time,
             shuffle: self.shuffle,
             shutdown_timeout: self.shutdown_timeout,
-            sink: if self.debug { Some(debug::watch(self.probe)) } else { self.probe },
+            watcher: waits::watch(sinks),
             helpers: Box::new(OwnPool::new(self.blocking_threads)),
         })
     }

@@ -419,6 +419,8 @@ fn normal(events: &[Event]) -> Vec<Event> {
     let normal = |event: &Event| match *event {
         Event::Spawn { task, by } => Event::Spawn { task: id(task), by: by.map(id) },
         Event::Wake { task, by } => Event::Wake { task: id(task), by: by.map(id) },
+        Event::Cancel { task, by } => Event::Cancel { task: id(task), by: by.map(id) },
+        Event::Spent { task } => Event::Spent { task: task.map(id) },
         Event::PollBegin { task } => Event::PollBegin { task: id(task) },
         Event::PollEnd { task, ready } => Event::PollEnd { task: id(task), ready },
         Event::Done { task, end } => Event::Done { task: id(task), end },
