@@ -57,6 +57,7 @@ pub mod http_talk;
 pub mod limits;
 pub mod loops;
 pub mod output;
+pub mod see;
 pub mod sha512;
 pub mod show;
 pub mod status;

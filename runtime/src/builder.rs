@@ -11,6 +11,7 @@ use crate::core::event_loop::Options;
 use crate::core::probe::Event;
 use crate::debug;
 use crate::own_pool::OwnPool;
+use crate::record::{self, Recorder};
 use crate::runtime::Runtime;
 use crate::waits::{self, Sink};
 
@@ -45,6 +46,7 @@ pub struct Builder {
     shutdown_timeout: Duration,
     debug: bool,
     sinks: Vec<Sink>,
+    recorders: Vec<Recorder>,
 }
 
 impl Default for Builder {
@@ -56,6 +58,7 @@ impl Default for Builder {
             shutdown_timeout: Duration::from_secs(1),
             debug: std::env::var_os("ROUNDEL_DEBUG").is_some_and(|value| value == "1"),
             sinks: Vec::new(),
+            recorders: Vec::new(),
         }
     }
 }
@@ -130,13 +133,24 @@ impl Builder {
         self
     }
 
+    /// Records what the loop does; see [`record`](crate::record). Called several times, it adds several recorders. The
+    /// environment variable `ROUNDEL_TRACE=FILE` adds one that records into a file.
+    pub fn record(mut self, recorder: Recorder) -> Builder {
+        self.recorders.push(recorder);
+        self
+    }
+
     /// Builds the runtime.
     ///
     /// # Errors
     ///
     /// If the operating system refuses the descriptors, or 65,536 runtimes exist already.
     pub fn build(self) -> io::Result<Runtime> {
-        let mut sinks: Vec<Sink> = self.debug.then(debug::sink).into_iter().collect();
+        // A sink can do anything, so those that only look come first.
+        let sink = |recorder: Recorder| recorder.sink(self.virtual_time, self.shuffle.is_some());
+        let recorders = self.recorders.into_iter().chain(record::from_environment());
+        let mut sinks: Vec<Sink> = recorders.filter_map(sink).collect();
+        sinks.extend(self.debug.then(debug::sink));
         sinks.extend(self.sinks);
         Runtime::build(Options {
             virtual_time: self.virtual_time,

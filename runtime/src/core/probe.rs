@@ -158,7 +158,7 @@ pub enum Event {
         /// For what.
         on: Resource,
     },
-    /// The program has set a mark.
+    /// The program has set a [mark](crate::record::mark).
     Mark {
         /// What the program says.
         text: &'static str,
