@@ -46,9 +46,9 @@
 mod causes;
 mod encoder;
 mod error;
-mod format;
+pub(crate) mod format;
 mod observer;
-mod read;
+pub(crate) mod read;
 mod state;
 mod store;
 mod trace;

@@ -65,7 +65,10 @@ fn tasks(trace: &Trace) -> String {
     list(trace.tasks().iter().map(|task| {
         let name = or_null(trace.text(task.name).map(text));
         let (at, size, by) = (or_null(task.at), or_null(task.size), or_null(task.by));
-        format!("{{\"id\":\"{}.{}\",\"name\":{name},\"at\":{at},\"size\":{size},\"by\":{by}}}", task.slot, task.serial)
+        format!(
+            "{{\"id\":\"{}.{}\",\"name\":{name},\"at\":{at},\"size\":{size},\"by\":{by}}}",
+            task.slot, task.serial
+        )
     }))
 }
 
@@ -124,7 +127,9 @@ fn row(what: &What, next_timer: Option<u32>) -> (u8, i64, i64, i64) {
             (5, one(task), end.map_or(-1, |end| end as i64), -1)
         }
         What::Unheard { task } => (6, one(task), -1, -1),
-        What::Park { limit } => (7, maybe(next_timer.filter(|_| limit.is_some())), limit.map_or(-1, number), -1),
+        What::Park { limit } => {
+            (7, maybe(next_timer.filter(|_| limit.is_some())), limit.map_or(-1, number), -1)
+        }
         What::Unpark => (8, -1, -1, -1),
         What::Ready { source, readable, writable } => {
             (9, one(source), i64::from(readable) + 2 * i64::from(writable), -1)
@@ -149,7 +154,11 @@ fn row(what: &What, next_timer: Option<u32>) -> (u8, i64, i64, i64) {
 fn turn() -> String {
     let lines: Vec<&str> = LOOP.lines().collect();
     let head = lines.iter().position(|line| line.contains("fn turn(")).unwrap_or(0);
-    let first = (0..head).rev().take_while(|line| lines[*line].trim_start().starts_with("///")).last().unwrap_or(head);
+    let first = (0..head)
+        .rev()
+        .take_while(|line| lines[*line].trim_start().starts_with("///"))
+        .last()
+        .unwrap_or(head);
     let length = lines[head..].iter().position(|line| *line == "    }").unwrap_or(0);
     let body = &lines[first..=head + length];
     let step = |number: u32| {
@@ -163,11 +172,14 @@ fn turn() -> String {
 
 /// The program's files in which tasks were spawned and locks were made, as far as they are there.
 fn files(trace: &Trace) -> String {
-    let places = trace.tasks().iter().map(|task| task.at).chain(trace.resources().iter().map(|resource| resource.at));
+    let places =
+        trace.tasks().iter().map(|task| task.at).chain(trace.resources().iter().map(|resource| resource.at));
     let paths: BTreeSet<&str> =
         places.filter_map(|place| trace.text(place)?.rsplitn(3, ':').nth(2)).collect();
-    let found: BTreeMap<&str, String> = paths.into_iter().filter_map(|path| Some((path, source(path)?))).collect();
-    let files = found.iter().map(|(path, source)| format!("{}:{}", text(path), list(source.lines().map(text))));
+    let found: BTreeMap<&str, String> =
+        paths.into_iter().filter_map(|path| Some((path, source(path)?))).collect();
+    let files =
+        found.iter().map(|(path, source)| format!("{}:{}", text(path), list(source.lines().map(text))));
     format!("{{{}}}", files.collect::<Vec<_>>().join(",\n"))
 }
 

@@ -31,7 +31,10 @@ impl<'a> Names<'a> {
     /// `#3.1`.
     #[must_use]
     pub fn id(self, task: u32) -> String {
-        self.trace.tasks().get(task as usize).map_or("#?".into(), |task| format!("#{}.{}", task.slot, task.serial))
+        self.trace
+            .tasks()
+            .get(task as usize)
+            .map_or("#?".into(), |task| format!("#{}.{}", task.slot, task.serial))
     }
 
     /// Where in the program a task was spawned.
@@ -51,7 +54,9 @@ impl<'a> Names<'a> {
             // The number of a source is a generation and a place.
             (ResourceKind::Source, _) => {
                 let (place, generation) = (number & 0xffff_ffff, number >> 32);
-                what.map_or(format!("source {place}.{generation}"), |what| format!("{what} {place}.{generation}"))
+                what.map_or(format!("source {place}.{generation}"), |what| {
+                    format!("{what} {place}.{generation}")
+                })
             }
             _ => format!("{} {number}", what.unwrap_or("line")),
         };

@@ -79,6 +79,9 @@ pub(crate) enum Record<'a> {
     Resource { resource: ResourceNo, what: Option<u32>, name: Option<u32>, at: Option<u32> },
 }
 
+/// The highest number of an event's kind.
+pub(crate) const LAST_KIND: u8 = 20;
+
 /// The number of an event's kind, in the file and in the viewer.
 #[inline]
 pub(crate) fn kind<T, R>(what: &What<T, R>) -> u8 {

@@ -11,7 +11,8 @@
 use crate::core::probe::End;
 use crate::record::error::{Kind, TraceError};
 use crate::record::format::{
-    Header, MAGIC, NAME, RESOURCE, Record, ResourceNo, SHUFFLED, TASK, TEXT, TaskNo, VERSION, VIRTUAL,
+    Header, LAST_KIND, MAGIC, NAME, RESOURCE, Record, ResourceNo, SHUFFLED, TASK, TEXT, TaskNo, VERSION,
+    VIRTUAL,
 };
 use crate::record::what::What;
 
@@ -95,6 +96,7 @@ impl<'a> Input<'a> {
                     name: input.maybe_small()?,
                     at: input.maybe_small()?,
                 },
+                kind if kind > LAST_KIND => return Err(input.bad_before("no record begins with this byte")),
                 kind => Record::Event { after: input.number()?, what: input.event(kind)? },
             })
         })
@@ -136,12 +138,17 @@ impl<'a> Input<'a> {
             15 => What::Open { source: self.resource()?, descriptor: self.maybe_small()? },
             16 => What::Close { source: self.resource()? },
             19 => What::Mark { text: self.small()?, task: self.maybe_task()? },
-            _ => return Err(self.bad("no record begins with this byte")),
+            _ => return Err(self.bad("no event is of this kind")),
         })
     }
 
     fn bad(&self, what: &'static str) -> Stop {
         Stop::Bad(TraceError::new(self.at, Kind::Bad(what)))
+    }
+
+    /// The byte that was read last is wrong.
+    fn bad_before(&self, what: &'static str) -> Stop {
+        Stop::Bad(TraceError::new(self.at - 1, Kind::Bad(what)))
     }
 
     fn byte(&mut self) -> Read<u8> {
@@ -215,14 +222,14 @@ impl<'a> Input<'a> {
             1 => ResourceNo::Timer(self.number()?),
             2 => ResourceNo::Source(self.number()?),
             3 => ResourceNo::Line(self.number()?),
-            _ => return Err(self.bad("no kind of resource has this number")),
+            _ => return Err(self.bad_before("no kind of resource has this number")),
         })
     }
 
     fn bits(&mut self) -> Read<(bool, bool)> {
         match self.byte()? {
             bits @ 0..4 => Ok((bits & 1 != 0, bits & 2 != 0)),
-            _ => Err(self.bad("only two bits can be set here")),
+            _ => Err(self.bad_before("only two bits can be set here")),
         }
     }
 
@@ -231,7 +238,7 @@ impl<'a> Input<'a> {
             0 => End::Returned,
             1 => End::Cancelled,
             2 => End::Panicked,
-            _ => return Err(self.bad("a task does not end like this")),
+            _ => return Err(self.bad_before("a task does not end like this")),
         })
     }
 }

@@ -15,7 +15,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use crate::record::trace::{Task, Trace};
+use crate::record::trace::Trace;
 use crate::record::what::What;
 
 /// A step of a turn.
@@ -82,6 +82,8 @@ pub struct State {
     turn: u64,
     /// The tasks that were spawned nowhere: the futures of `block_on`s. When one is over, so is its last turn.
     roots: HashSet<u32>,
+    /// The tasks that no task has spawned.
+    orphans: HashSet<u32>,
     running: Option<u32>,
     tasks: VecDeque<u32>,
     outside: VecDeque<u32>,
@@ -104,9 +106,10 @@ impl State {
     /// Before the first event of a trace.
     #[must_use]
     pub fn new(trace: &Trace) -> State {
-        let is_root = |task: &Task| task.at.is_none() && task.by.is_none();
-        let roots = (0..).zip(trace.tasks()).filter(|(_, task)| is_root(task)).map(|(index, _)| index);
-        State { is_shuffled: trace.is_shuffled(), roots: roots.collect(), ..State::default() }
+        let orphans = (0..).zip(trace.tasks()).filter(|(_, task)| task.by.is_none());
+        let roots = orphans.clone().filter(|(_, task)| task.at.is_none()).map(|(index, _)| index).collect();
+        let orphans = orphans.map(|(index, _)| index).collect();
+        State { is_shuffled: trace.is_shuffled(), roots, orphans, ..State::default() }
     }
 
     /// The number of the turn; 0 before the first one.
@@ -187,7 +190,7 @@ impl State {
             // What no task does comes from other threads, if no timer has fired and no source was reported. (The first task
             // of a `block_on` comes before its first turn.)
             What::Wake { by: None, cause: None, .. } | What::Cancel { by: None, .. } => Step::Mail,
-            What::Spawn { .. } if self.running.is_none() => Step::Mail,
+            What::Spawn { task } if self.orphans.contains(task) => Step::Mail,
             _ => return,
         };
         if self.step != Step::Outside {
