@@ -431,12 +431,15 @@ impl<R: Copy, G> Line<R, G> {
     }
 }
 
+/// A name, which takes two words.
+struct Name(&'static str);
+
 /// Something that is waited for, as the probe sees it. It gets a number when the first wait is announced.
 pub(crate) struct Watched {
     /// A thin reference, because there may be many locks and channels.
     what: &'static &'static str,
     /// The name that the program has given it. Nearly none has one, so it takes no room here.
-    name: OnceCell<Box<&'static str>>,
+    name: OnceCell<Box<Name>>,
     /// Where in the program it was made.
     made_at: &'static Location<'static>,
     number: Cell<u64>,
@@ -453,7 +456,7 @@ impl Watched {
 
     /// Gives it a name, if it has none.
     pub(crate) fn set_name(&self, name: &'static str) {
-        let _ = self.name.set(Box::new(name));
+        let _ = self.name.set(Box::new(Name(name)));
     }
 
     /// Tells the probe that the wait at this place begins or ends.
@@ -470,7 +473,7 @@ impl Watched {
         let before = self.number.get();
         let on = line(&context.probe, self.what, &self.number);
         if before == 0 {
-            let (name, made_at) = (self.name.get().map(|name| **name), self.made_at);
+            let (name, made_at) = (self.name.get().map(|name| name.0), self.made_at);
             context.probe.emit(|| Event::FirstWait { on, name, made_at });
         }
         waits::tell(&context.probe, on, place as u64, self.holder.get(), begins);

@@ -11,6 +11,8 @@ use std::path::Path;
 use roundel::probe::End;
 use roundel::record::{ResourceKind, State, Trace, What};
 
+use crate::see::names::short;
+
 /// The loop's own source, of which the viewer shows `turn`.
 const LOOP: &str = include_str!("../../../runtime/src/core/event_loop.rs");
 const LOOP_PATH: &str = "runtime/src/core/event_loop.rs";
@@ -82,7 +84,7 @@ fn resources(trace: &Trace) -> String {
         };
         let name = or_null(trace.text(resource.name).map(text));
         let (what, at, task) = (text(what), or_null(resource.at), or_null(resource.task));
-        let number = resource.number;
+        let number = short(resource);
         format!(
             "{{\"kind\":\"{kind}\",\"number\":{number},\"what\":{what},\"name\":{name},\"at\":{at},\"task\":{task}}}"
         )

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use roundel::record::{ResourceKind, Trace};
+use roundel::record::{Resource, ResourceKind, Trace};
 
 /// Says what things of a trace are called.
 #[derive(Clone, Copy, Debug)]
@@ -51,13 +51,7 @@ impl<'a> Names<'a> {
         let mut text = match (entry.kind, entry.task) {
             (ResourceKind::Task, Some(task)) => return self.task(task),
             (ResourceKind::Timer, _) => format!("timer {number}"),
-            // The number of a source is a generation and a place.
-            (ResourceKind::Source, _) => {
-                let (place, generation) = (number & 0xffff_ffff, number >> 32);
-                what.map_or(format!("source {place}.{generation}"), |what| {
-                    format!("{what} {place}.{generation}")
-                })
-            }
+            (ResourceKind::Source, _) => format!("{} {}", what.unwrap_or("source"), short(entry)),
             _ => format!("{} {number}", what.unwrap_or("line")),
         };
         if let Some(name) = self.trace.text(entry.name) {
@@ -74,6 +68,12 @@ impl<'a> Names<'a> {
         let named = |task: &u32| self.trace.text(self.trace.tasks()[*task as usize].name) == Some(word);
         tasks.clone().find(|task| self.id(*task) == id).or_else(|| tasks.clone().find(named))
     }
+}
+
+/// A resource's number for people. The number of a source is a count of sources, and below it a place in a table.
+#[must_use]
+pub fn short(resource: &Resource) -> u64 {
+    if resource.kind == ResourceKind::Source { resource.number >> 32 } else { resource.number }
 }
 
 /// A number of nanoseconds: `1.500 s`, `200.0 ms`, `4.0 µs`, `70 ns`.

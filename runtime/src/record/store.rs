@@ -152,7 +152,7 @@ impl Ring {
     fn keep(&mut self, seen: Seen) {
         match seen.event {
             Event::Spawn { task, .. } | Event::Named { task } => {
-                self.tasks.entry(task).or_default().push(seen)
+                self.tasks.entry(task).or_default().push(seen);
             }
             Event::Done { task, .. } => drop(self.tasks.remove(&task)),
             Event::SourceOpened { source, .. } => drop(self.sources.insert(source, seen)),
