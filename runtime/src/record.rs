@@ -69,7 +69,9 @@ use self::format::Header;
 use self::observer::Observer;
 use self::store::{Ring, Tape};
 use crate::core::context;
+use crate::core::id::TaskId;
 use crate::core::probe::{End, Event as Reported};
+use crate::task;
 use crate::waits::Sink;
 
 pub use self::error::TraceError;
@@ -256,7 +258,6 @@ impl Inner {
 
     fn take(&mut self, event: Reported, place: u64) {
         let seen = self.observer.see(event, place);
-        let at = seen.at;
         let result = match &mut self.store {
             Store::Ring(ring) => {
                 ring.push(seen);
@@ -265,15 +266,37 @@ impl Inner {
             Store::File(_, tape) | Store::Memory(tape) => tape.push(&seen),
             Store::Broken => return,
         };
+        match event {
+            Reported::PollBegin { .. } | Reported::PollEnd { .. } | Reported::Wake { .. }
+                if result.is_ok() => {}
+            _ => self.look_closer(event, seen.at, result),
+        }
+    }
+
+    /// Events after which there is more to do, and errors.
+    fn look_closer(&mut self, event: Reported, at: u64, result: io::Result<()>) {
         let result = match event {
             Reported::Closed => result.and_then(|()| self.end(at)),
             Reported::Done { end: End::Panicked, .. } => {
                 result.and_then(|()| self.dump_to(self.on_panic.clone()))
             }
+            Reported::Named { task } => {
+                self.name(task);
+                result
+            }
             _ => result,
         };
         if let Err(error) = result {
             self.give_up(&error);
+        }
+    }
+
+    fn name(&mut self, task: TaskId) {
+        let Some(name) = task::name(task) else { return };
+        match &mut self.store {
+            Store::Ring(ring) => ring.name(task, &name),
+            Store::File(_, tape) | Store::Memory(tape) => tape.name(task, &name),
+            Store::Broken => {}
         }
     }
 

@@ -76,9 +76,19 @@ pub(crate) fn watch(sinks: Vec<Sink>) -> Option<Watcher> {
 
 struct Watch {
     sinks: Vec<Sink>,
-    /// The waits that were reported and have not ended: the task, by resource and place. Ordered, so that the waits left at
-    /// the end are reported in the same order in each run.
-    waits: BTreeMap<(Resource, u64), Option<TaskId>>,
+    /// The waits that were reported and have not ended, by [`key`] and place. Ordered, so that the waits left at the end
+    /// are reported in the same order in each run.
+    waits: BTreeMap<(u8, u64, u64), (Resource, Option<TaskId>)>,
+}
+
+/// A resource as two numbers, which are compared faster than the texts in it.
+fn key(on: Resource) -> (u8, u64) {
+    match on {
+        Resource::Task(id) => (0, id.as_u64()),
+        Resource::Timer(number) => (1, number),
+        Resource::Source(number) => (2, number),
+        Resource::Line { number, .. } => (3, number),
+    }
 }
 
 /// All places of a resource.
@@ -89,7 +99,10 @@ impl Watch {
     fn see(&mut self, event: Event, place: u64) -> bool {
         match event {
             Event::WaitOn { task, on, holder } => self.wait_begins(on, place, task, holder),
-            Event::WaitDone { on, .. } => self.wait_ends(on, &(place..=place)),
+            Event::WaitDone { on, .. } => {
+                let (kind, number) = key(on);
+                self.wait_ends_at((kind, number, place));
+            }
             Event::SourceReady { source, readable, writable } => {
                 self.tell(event, 0);
                 // Tasks that have left word wait no longer. All others end their waits themselves.
@@ -104,7 +117,7 @@ impl Watch {
                 self.tell(event, 0);
             }
             Event::Closed => {
-                while let Some(((on, place), task)) = self.waits.pop_first() {
+                while let Some(((_, _, place), (on, task))) = self.waits.pop_first() {
                     self.tell(Event::WaitDone { task, on }, place);
                 }
                 self.tell(event, 0);
@@ -116,11 +129,12 @@ impl Watch {
 
     /// A task begins to wait at a place, or goes on waiting there.
     fn wait_begins(&mut self, on: Resource, place: u64, task: Option<TaskId>, holder: Option<TaskId>) {
-        let before = self.waits.insert((on, place), task);
-        if before == Some(task) {
+        let (kind, number) = key(on);
+        let before = self.waits.insert((kind, number, place), (on, task));
+        if before == Some((on, task)) {
             return;
         }
-        if let Some(task) = before {
+        if let Some((on, task)) = before {
             self.tell(Event::WaitDone { task, on }, place);
         }
         self.tell(Event::WaitOn { task, on, holder }, place);
@@ -128,16 +142,31 @@ impl Watch {
 
     /// The waits at these places end, if they have begun.
     fn wait_ends(&mut self, on: Resource, places: &RangeInclusive<u64>) {
-        let range = (on, *places.start())..=(on, *places.end());
-        while let Some((&(_, place), _)) = self.waits.range(range.clone()).next()
-            && let Some(task) = self.waits.remove(&(on, place))
-        {
-            self.tell(Event::WaitDone { task, on }, place);
+        let (kind, number) = key(on);
+        let range = (kind, number, *places.start())..=(kind, number, *places.end());
+        while let Some((&key, _)) = self.waits.range(range.clone()).next() {
+            self.wait_ends_at(key);
+        }
+    }
+
+    /// The wait at this place ends, if it has begun.
+    fn wait_ends_at(&mut self, key: (u8, u64, u64)) {
+        if let Some((on, task)) = self.waits.remove(&key) {
+            self.tell(Event::WaitDone { task, on }, key.2);
         }
     }
 
     /// A sink that panics is dropped, because its state may be broken.
+    #[inline]
     fn tell(&mut self, event: Event, place: u64) {
+        // If there is only one, the probe drops it together with this watcher.
+        if let [sink] = &mut self.sinks[..] {
+            return sink(event, place);
+        }
+        self.tell_all(event, place);
+    }
+
+    fn tell_all(&mut self, event: Event, place: u64) {
         self.sinks.retain_mut(|sink| {
             let told = contain(|| sink(event, place));
             if let Err(payload) = told {

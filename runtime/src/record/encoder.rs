@@ -88,6 +88,12 @@ impl Encoder {
         self.event(seen.at, what, bytes);
     }
 
+    /// Writes the name of a task.
+    pub(crate) fn name(&mut self, id: TaskId, name: &str, bytes: &mut Vec<u8>) {
+        let name = self.text(name, bytes);
+        Record::Name { task: task(id), name }.write(bytes);
+    }
+
     /// Writes that events are missing here.
     pub(crate) fn gap(&mut self, at: u64, dropped: u64, bytes: &mut Vec<u8>) {
         self.event(at, What::Gap { dropped }, bytes);
@@ -123,10 +129,6 @@ impl Encoder {
                     _ => (None, None),
                 };
                 Record::Task { task: task(id), at, size, by: by.map(task) }.write(bytes);
-            }
-            (Event::Named { task: id }, More::Name(name)) => {
-                let name = self.text(name, bytes);
-                Record::Name { task: task(id), name }.write(bytes);
             }
             (Event::SourceOpened { source, what, .. }, _) => {
                 let what = Some(self.text(short(what), bytes));

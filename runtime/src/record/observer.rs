@@ -12,14 +12,14 @@
 use std::panic::Location;
 use std::rc::Rc;
 
+use crate::core::clock::Clock;
 use crate::core::context::{self, Context};
 use crate::core::id::TaskId;
 use crate::core::probe::Event;
 use crate::record::causes::{Cause, Causes};
-use crate::task;
 
 /// An event, completed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
     /// Nanoseconds since the runtime was built.
     pub(crate) at: u64,
@@ -28,7 +28,7 @@ pub(crate) struct Seen {
 }
 
 /// What the event does not say itself.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum More {
     Nothing,
     /// The number of the turn.
@@ -37,18 +37,18 @@ pub(crate) enum More {
     Cause(Cause),
     /// Where the task was spawned, and how many bytes its box has.
     Origin(&'static Location<'static>, usize),
-    /// The name of the task.
-    Name(Rc<str>),
     /// The task that was running.
     Task(TaskId),
     /// How long the loop may sleep.
     Limit(u64),
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Observer {
     /// The number of the runtime, known from its first task.
     runtime: Option<u16>,
+    /// A copy of the loop's clock, unless that is virtual. It works outside of the loop, too.
+    clock: Option<Clock>,
     /// The time of the last event.
     now: u64,
     turns: u64,
@@ -83,14 +83,15 @@ impl Observer {
     fn complete(&mut self, event: Event) -> More {
         if let (Event::Spawn { task, .. }, None) = (event, self.runtime) {
             self.runtime = Some(task.runtime());
+            self.clock =
+                self.context().filter(|context| !context.clock.is_virtual()).map(|found| found.clock.clone());
         }
         let Some(context) = self.context() else { return More::Nothing };
         match event {
-            Event::Done { .. } | Event::Unheard { .. } | Event::FirstWait { .. } => return More::Nothing,
-            Event::Named { task } => {
-                return task::name(task).map_or(More::Nothing, |name| More::Name(name.into()));
+            Event::Done { .. } | Event::Unheard { .. } | Event::FirstWait { .. } | Event::Named { .. } => {
+                return More::Nothing;
             }
-            _ => self.read_clock_of(&context),
+            _ => self.read_clock(),
         }
         match event {
             Event::Turn => {
@@ -120,13 +121,9 @@ impl Observer {
 
     #[inline]
     fn read_clock(&mut self) {
-        if let Some(context) = self.context() {
-            self.read_clock_of(&context);
+        match &self.clock {
+            Some(clock) => self.now = self.now.max(clock.now()),
+            None => self.now = self.now.max(self.context().map_or(0, |context| context.clock.now())),
         }
-    }
-
-    #[inline]
-    fn read_clock_of(&mut self, context: &Context) {
-        self.now = self.now.max(context.clock.now());
     }
 }

@@ -12,7 +12,7 @@
 //!
 //! What it does not know: the loop, how a record is written.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -30,6 +30,8 @@ const FOR_THE_GAP: u64 = 32;
 /// A ring keeps the names of at most this many locks and channels whose first wait it no longer holds. Of those, there is
 /// no event when they go.
 const MOST_LINES: usize = 4096;
+/// Memory for this many events is asked for when a ring is made.
+const MOST_AT_ONCE: usize = 1 << 16;
 
 /// Records in the order of the events, up to a limit.
 #[derive(Debug)]
@@ -63,19 +65,30 @@ impl Tape {
 
     #[inline]
     pub(crate) fn push(&mut self, seen: &Seen) -> io::Result<()> {
+        self.write(|encoder, bytes| encoder.write(seen, bytes));
+        if self.bytes.len() > WRITE_ABOVE || matches!(seen.event, Event::Park) {
+            self.flush()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// A task has this name.
+    pub(crate) fn name(&mut self, task: TaskId, name: &str) {
+        self.write(|encoder, bytes| encoder.name(task, name, bytes));
+    }
+
+    /// Writes an event, if there is room.
+    #[inline]
+    fn write(&mut self, write: impl FnOnce(&mut Encoder, &mut Vec<u8>)) {
         let (before, now) = (self.bytes.len(), self.encoder.now());
         if self.dropped == 0 {
-            self.encoder.write(seen, &mut self.bytes);
+            write(&mut self.encoder, &mut self.bytes);
         }
         if self.dropped > 0 || self.written + self.bytes.len() as u64 + FOR_THE_GAP > self.limit {
             self.bytes.truncate(before);
             self.encoder.set_now(now);
             self.dropped += 1;
-        }
-        if self.bytes.len() > WRITE_ABOVE || matches!(seen.event, Event::Park) {
-            self.flush()
-        } else {
-            Ok(())
         }
     }
 
@@ -120,43 +133,64 @@ impl Tape {
 #[derive(Debug)]
 pub(crate) struct Ring {
     most: usize,
-    events: VecDeque<Seen>,
+    /// Filled from the front until there are `most`. From then on the oldest one is at `oldest`.
+    events: Vec<Seen>,
+    oldest: usize,
     /// How many have left it.
     gone: u64,
+    /// The names of the tasks whose end has not left the ring.
+    names: BTreeMap<TaskId, Box<str>>,
     /// What introduced the tasks, the sources and the lines that live on: events that have left the ring.
-    tasks: BTreeMap<TaskId, Vec<Seen>>,
+    tasks: BTreeMap<TaskId, Seen>,
     sources: BTreeMap<u64, Seen>,
     lines: BTreeMap<u64, Seen>,
 }
 
 impl Ring {
     pub(crate) fn new(most: usize) -> Ring {
-        let events = VecDeque::with_capacity(most.min(1 << 20));
-        let (tasks, sources, lines) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Ring { most: most.max(1), events, gone: 0, tasks, sources, lines }
+        let most = most.max(1);
+        Ring {
+            most,
+            events: Vec::with_capacity(most.min(MOST_AT_ONCE)),
+            oldest: 0,
+            gone: 0,
+            names: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            lines: BTreeMap::new(),
+        }
     }
 
     #[inline]
     pub(crate) fn push(&mut self, seen: Seen) {
-        if self.events.len() == self.most
-            && let Some(oldest) = self.events.pop_front()
-        {
-            self.gone += 1;
-            self.keep(oldest);
+        if self.events.len() < self.most {
+            return self.events.push(seen);
         }
-        self.events.push_back(seen);
+        let Some(place) = self.events.get_mut(self.oldest) else { return };
+        let oldest = std::mem::replace(place, seen);
+        self.oldest = if self.oldest + 1 == self.most { 0 } else { self.oldest + 1 };
+        self.gone += 1;
+        match oldest.event {
+            Event::PollBegin { .. } | Event::PollEnd { .. } | Event::Wake { .. } => {}
+            Event::WaitOn { .. } | Event::WaitDone { .. } => {}
+            _ => self.keep(oldest),
+        }
+    }
+
+    pub(crate) fn name(&mut self, task: TaskId, name: &str) {
+        self.names.insert(task, name.into());
     }
 
     /// Keeps what an event says that will be needed when it is gone itself.
-    #[inline]
     fn keep(&mut self, seen: Seen) {
         match seen.event {
-            Event::Spawn { task, .. } | Event::Named { task } => {
-                self.tasks.entry(task).or_default().push(seen);
+            Event::Spawn { task, .. } => _ = self.tasks.insert(task, seen),
+            Event::Done { task, .. } => {
+                self.tasks.remove(&task);
+                self.names.remove(&task);
             }
-            Event::Done { task, .. } => drop(self.tasks.remove(&task)),
-            Event::SourceOpened { source, .. } => drop(self.sources.insert(source, seen)),
-            Event::SourceClosed { source } => drop(self.sources.remove(&source)),
+            Event::SourceOpened { source, .. } => _ = self.sources.insert(source, seen),
+            Event::SourceClosed { source } => _ = self.sources.remove(&source),
             Event::FirstWait { on: Resource::Line { number, .. }, .. } if self.lines.len() < MOST_LINES => {
                 self.lines.insert(number, seen);
             }
@@ -168,13 +202,14 @@ impl Ring {
     pub(crate) fn bytes(&self, header: &Header) -> Vec<u8> {
         let mut bytes = Encoder::header(header);
         let mut encoder = Encoder::default();
-        let kept = self.tasks.values().flatten().chain(self.sources.values()).chain(self.lines.values());
+        let (newer, older) = self.events.split_at(self.oldest);
+        let kept = self.tasks.values().chain(self.sources.values()).chain(self.lines.values());
         kept.for_each(|seen| encoder.describe(seen, &mut bytes));
+        self.names.iter().for_each(|(task, name)| encoder.name(*task, name, &mut bytes));
         if self.gone > 0 {
-            let at = self.events.front().map_or(0, |first| first.at);
-            encoder.gap(at, self.gone, &mut bytes);
+            encoder.gap(older.first().map_or(0, |first| first.at), self.gone, &mut bytes);
         }
-        self.events.iter().for_each(|seen| encoder.write(seen, &mut bytes));
+        older.iter().chain(newer).for_each(|seen| encoder.write(seen, &mut bytes));
         bytes
     }
 }
