@@ -357,7 +357,10 @@ fn open(path: &Path) -> io::Result<(PathBuf, File)> {
         let file = File::create(&path)?;
         return Ok((path, file));
     }
-    file.set_len(0)?;
+    // A pipe and a device have no length.
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
     Ok((path.to_owned(), file))
 }
 

@@ -29,6 +29,11 @@ pub(crate) struct Encoder {
     places: HashMap<usize, u32>,
 }
 
+/// Whether an event of the probe is one of the trace, too. The others bring only what tables say.
+pub(crate) fn is_in_trace(event: Event) -> bool {
+    !matches!(event, Event::Named { .. } | Event::FirstWait { .. } | Event::Closed)
+}
+
 /// A task, as the file names it.
 #[inline]
 pub(crate) fn task(id: TaskId) -> TaskNo {

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use crate::core::id::TaskId;
 use crate::core::probe::{Event, Resource};
-use crate::record::encoder::Encoder;
+use crate::record::encoder::{Encoder, is_in_trace};
 use crate::record::format::Header;
 use crate::record::observer::Seen;
 
@@ -34,7 +34,7 @@ const MOST_LINES: usize = 4096;
 const MOST_AT_ONCE: usize = 1 << 16;
 
 /// Records in the order of the events, up to a limit.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Tape {
     encoder: Encoder,
     /// What has not been written to the file yet, or everything if there is no file.
@@ -42,14 +42,16 @@ pub(crate) struct Tape {
     /// How many bytes have gone into the file.
     written: u64,
     limit: u64,
-    /// How many events did not fit. From the first one on, all are dropped, so that there is one gap.
+    /// Set when something does not fit, and never cleared: from then on all is dropped, so that there is one gap.
+    is_full: bool,
+    /// How many events did not fit.
     dropped: u64,
     file: Option<(PathBuf, File)>,
 }
 
 impl Tape {
     pub(crate) fn new(limit: u64) -> Tape {
-        Tape { encoder: Encoder::default(), bytes: Vec::new(), written: 0, limit, dropped: 0, file: None }
+        Tape { limit, ..Tape::default() }
     }
 
     pub(crate) fn set_limit(&mut self, limit: u64) {
@@ -65,7 +67,7 @@ impl Tape {
 
     #[inline]
     pub(crate) fn push(&mut self, seen: &Seen) -> io::Result<()> {
-        self.write(|encoder, bytes| encoder.write(seen, bytes));
+        self.write(is_in_trace(seen.event), |encoder, bytes| encoder.write(seen, bytes));
         if self.bytes.len() > WRITE_ABOVE || matches!(seen.event, Event::Park) {
             self.flush()
         } else {
@@ -75,20 +77,21 @@ impl Tape {
 
     /// A task has this name.
     pub(crate) fn name(&mut self, task: TaskId, name: &str) {
-        self.write(|encoder, bytes| encoder.name(task, name, bytes));
+        self.write(false, |encoder, bytes| encoder.name(task, name, bytes));
     }
 
-    /// Writes an event, if there is room.
+    /// Writes an event, if there is room, or what tables say.
     #[inline]
-    fn write(&mut self, write: impl FnOnce(&mut Encoder, &mut Vec<u8>)) {
+    fn write(&mut self, is_event: bool, write: impl FnOnce(&mut Encoder, &mut Vec<u8>)) {
         let (before, now) = (self.bytes.len(), self.encoder.now());
-        if self.dropped == 0 {
+        if !self.is_full {
             write(&mut self.encoder, &mut self.bytes);
         }
-        if self.dropped > 0 || self.written + self.bytes.len() as u64 + FOR_THE_GAP > self.limit {
+        if self.is_full || self.written + self.bytes.len() as u64 + FOR_THE_GAP > self.limit {
             self.bytes.truncate(before);
             self.encoder.set_now(now);
-            self.dropped += 1;
+            self.dropped += u64::from(is_event);
+            self.is_full = true;
         }
     }
 
@@ -105,8 +108,6 @@ impl Tape {
     pub(crate) fn end(&mut self, at: u64) -> io::Result<()> {
         if self.dropped > 0 {
             self.encoder.gap(at, std::mem::take(&mut self.dropped), &mut self.bytes);
-            // Nothing fits after it either.
-            self.limit = 0;
         }
         self.flush()
     }
@@ -169,7 +170,7 @@ impl Ring {
         let Some(place) = self.events.get_mut(self.oldest) else { return };
         let oldest = std::mem::replace(place, seen);
         self.oldest = if self.oldest + 1 == self.most { 0 } else { self.oldest + 1 };
-        self.gone += 1;
+        self.gone += u64::from(is_in_trace(oldest.event));
         match oldest.event {
             Event::PollBegin { .. } | Event::PollEnd { .. } | Event::Wake { .. } => {}
             Event::WaitOn { .. } | Event::WaitDone { .. } => {}
