@@ -44,7 +44,7 @@ const LAYERS: &[(&str, &[&str], Siblings)] = &[
     ("line", &["waiting"], Siblings::None),
     (
         "vocabulary",
-        &["sync", "channel", "group", "cancel", "retry", "testing", "signal", "process", "workers"],
+        &["sync", "channel", "group", "cancel", "retry", "testing", "signal", "process", "workers", "record"],
         Siblings::All,
     ),
     ("runtime", &["debug", "runtime", "builder"], Siblings::All),

@@ -34,6 +34,10 @@
 //! 15. `chaos`: a repeatable bad network, to put in front of a server.
 //! 16. `http_hello`: requests from strangers, with a deadline for each request that has begun.
 //!
+//! Looking at loops:
+//!
+//! 17. `see`: what a loop has done, from its trace.
+//!
 //! The ladder `from_scratch/` comes before all of them: six files, without roundel, that grow from a loop that polls
 //! all the time to an echo server. Start with `from_scratch_1`.
 //!
@@ -57,6 +61,7 @@ pub mod http_talk;
 pub mod limits;
 pub mod loops;
 pub mod output;
+pub mod see;
 pub mod sha512;
 pub mod show;
 pub mod status;

@@ -8,10 +8,12 @@ use std::io;
 use std::time::Duration;
 
 use crate::core::event_loop::Options;
-use crate::core::probe::{Event, Sink};
+use crate::core::probe::Event;
 use crate::debug;
 use crate::own_pool::OwnPool;
+use crate::record::{self, Recorder};
 use crate::runtime::Runtime;
+use crate::waits::{self, Sink};
 
 impl Runtime {
     /// A runtime with default options.
@@ -43,7 +45,8 @@ pub struct Builder {
     blocking_threads: Option<usize>,
     shutdown_timeout: Duration,
     debug: bool,
-    probe: Option<Sink>,
+    sinks: Vec<Sink>,
+    recorders: Vec<Recorder>,
 }
 
 impl Default for Builder {
@@ -54,7 +57,8 @@ impl Default for Builder {
             blocking_threads: None,
             shutdown_timeout: Duration::from_secs(1),
             debug: std::env::var_os("ROUNDEL_DEBUG").is_some_and(|value| value == "1"),
-            probe: None,
+            sinks: Vec::new(),
+            recorders: Vec::new(),
         }
     }
 }
@@ -108,7 +112,7 @@ impl Builder {
     }
 
     /// Calls `sink` with everything the loop does; see [`Event`]. What the loop does while `sink` runs, because
-    /// of it, is not reported.
+    /// of it, is not reported. Called several times, it adds several sinks, and each is called with everything.
     ///
     /// ```
     /// use roundel::{Runtime, probe::Event};
@@ -124,7 +128,15 @@ impl Builder {
     /// assert_eq!(polls.get(), 2);
     /// ```
     pub fn probe(mut self, sink: impl FnMut(Event) + 'static) -> Builder {
-        self.probe = Some(Box::new(sink));
+        let mut sink = sink;
+        self.sinks.push(Box::new(move |event, _| sink(event)));
+        self
+    }
+
+    /// Records what the loop does; see [`record`](crate::record). Called several times, it adds several recorders. The
+    /// environment variable `ROUNDEL_TRACE=FILE` adds one that records into a file.
+    pub fn record(mut self, recorder: Recorder) -> Builder {
+        self.recorders.push(recorder);
         self
     }
 
@@ -134,11 +146,17 @@ impl Builder {
     ///
     /// If the operating system refuses the descriptors, or 65,536 runtimes exist already.
     pub fn build(self) -> io::Result<Runtime> {
+        // A sink can do anything, so those that only look come first.
+        let sink = |recorder: Recorder| recorder.sink(self.virtual_time, self.shuffle.is_some());
+        let recorders = self.recorders.into_iter().chain(record::from_environment());
+        let mut sinks: Vec<Sink> = recorders.filter_map(sink).collect();
+        sinks.extend(self.debug.then(debug::sink));
+        sinks.extend(self.sinks);
         Runtime::build(Options {
             virtual_time: self.virtual_time,
             shuffle: self.shuffle,
             shutdown_timeout: self.shutdown_timeout,
-            sink: if self.debug { Some(debug::watch(self.probe)) } else { self.probe },
+            watcher: waits::watch(sinks),
             helpers: Box::new(OwnPool::new(self.blocking_threads)),
         })
     }

@@ -74,12 +74,14 @@ struct Node {
 
 impl CancelToken {
     /// A token that is not cancelled.
+    #[track_caller]
     pub fn new() -> CancelToken {
         CancelToken { node: Rc::new(Node::new()) }
     }
 
     /// A token that is cancelled together with this one, and can be cancelled alone before that.
     #[must_use]
+    #[track_caller]
     pub fn child(&self) -> CancelToken {
         let child = CancelToken::new();
         if self.is_cancelled() {
@@ -138,10 +140,11 @@ impl CancelToken {
 }
 
 impl Node {
+    #[track_caller]
     fn new() -> Node {
         Node {
             cancelled: Cell::new(false),
-            queue: WaitQueue::new("cancel token"),
+            queue: WaitQueue::new(&"cancel token"),
             children: RefCell::default(),
             parent: RefCell::default(),
         }
@@ -162,6 +165,7 @@ impl Drop for Node {
 }
 
 impl Default for CancelToken {
+    #[track_caller]
     fn default() -> CancelToken {
         CancelToken::new()
     }

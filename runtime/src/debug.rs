@@ -22,19 +22,17 @@ use std::time::Duration;
 
 use crate::core::clock::Stopwatch;
 use crate::core::id::TaskId;
-use crate::core::probe::{Event, Sink, tell};
+use crate::core::probe::Event;
 use crate::task;
+use crate::waits::Sink;
 
 /// A poll that takes longer than this causes a warning.
 const TOO_LONG: Duration = Duration::from_millis(100);
 
-/// A sink that warns, and passes all events on to the program's own sink, if there is one.
-pub(crate) fn watch(mut inner: Option<Sink>) -> Sink {
+/// A sink that warns.
+pub(crate) fn sink() -> Sink {
     let mut watch = Watch { spawned_at: HashMap::new(), poll: None };
-    Box::new(move |event| {
-        watch.see(event);
-        tell(&mut inner, event);
-    })
+    Box::new(move |event, _| watch.see(event))
 }
 
 struct Watch {

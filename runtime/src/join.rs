@@ -17,7 +17,7 @@ use std::task::{Context, Poll, ready};
 use crate::core::context::budget;
 use crate::core::executor::{Executor, Join};
 use crate::core::id::TaskId;
-use crate::core::probe::{End, Resource};
+use crate::core::probe::{End, Event, Resource};
 use crate::core::waker;
 use crate::error::JoinError;
 use crate::waits;
@@ -61,6 +61,9 @@ impl<T> JoinHandle<T> {
     /// otherwise a chain of them would be as deep as the stack.
     pub fn cancel(&self) {
         if let Some(executor) = &self.executor {
+            if executor.probe.is_on() && !executor.is_over(self.id) {
+                executor.probe.tell(Event::Cancel { task: self.id, by: executor.running() }, 0);
+            }
             executor.cancel(self.id);
         }
     }

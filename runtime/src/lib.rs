@@ -65,6 +65,7 @@ mod waits;
 pub mod cancel;
 pub mod channel;
 pub mod group;
+pub mod record;
 pub mod retry;
 pub mod sync;
 pub mod testing;

@@ -20,6 +20,7 @@ use crate::core::context::{self, budget};
 use crate::core::executor::Cleanup;
 pub use crate::core::id::TaskId;
 use crate::core::panics::swallow;
+use crate::core::probe::Event;
 use crate::core::waker;
 use crate::join::JoinHandle;
 pub use crate::local::LocalKey;
@@ -76,6 +77,7 @@ where
     // The conversion is foreign code, so it comes before the extras are borrowed.
     let name = name.into();
     executor.extras.with(id, |extra| extra.name = Some(name));
+    executor.probe.emit(|| Event::Named { task: id });
     JoinHandle::new(executor, id)
 }
 
@@ -117,7 +119,7 @@ pub fn name(task: TaskId) -> Option<Cow<'static, str>> {
 /// ```
 #[must_use]
 pub fn spawned_at(task: TaskId) -> Option<&'static Location<'static>> {
-    context::current()?.executor.spawned_at(task)
+    context::current()?.executor.origin(task).map(|(place, _)| place)
 }
 
 /// Whether this is the waker of a task of the running loop that has ended.

@@ -158,7 +158,7 @@ pub struct Sequencer {
 impl Sequencer {
     /// A sequencer that begins with number 0.
     pub const fn new() -> Sequencer {
-        Sequencer { next: Cell::new(0), queue: WaitQueue::new("sequencer") }
+        Sequencer { next: Cell::new(0), queue: WaitQueue::new(&"sequencer") }
     }
 
     /// Waits for the turn of this number, and ends it. The next number has its turn when the task gives way.

@@ -21,7 +21,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use futures_core::Stream;
@@ -29,7 +29,7 @@ use pin_project_lite::pin_project;
 
 use crate::core::clock::{NEVER, Nanos, saturating_nanos};
 use crate::core::context::{self, budget};
-use crate::core::probe::Resource;
+use crate::core::probe::{Event, Resource};
 use crate::core::timers::{Key, Timers};
 use crate::share;
 use crate::waits;
@@ -129,6 +129,9 @@ impl Sleep {
 
     fn stop(&mut self) {
         if let SleepState::Pending(key) = self.state {
+            if self.timers.probe.is_on() {
+                self.report_unset(key);
+            }
             self.timers.cancel(key);
             self.report(key, false);
         }
@@ -143,7 +146,19 @@ impl Sleep {
         if self.deadline != NEVER {
             let key = self.timers.insert(self.deadline, cx.waker().clone());
             self.state = SleepState::Pending(key);
-            self.report(key, true);
+            if self.timers.probe.is_on() {
+                let deadline = Duration::from_nanos(self.deadline);
+                self.timers.probe.tell(Event::TimerSet { timer: key.number(), deadline }, 0);
+                self.report(key, true);
+            }
+        }
+    }
+
+    /// Tells a watcher that a timer is taken out, if it has not fired. To give it another waker is the way to ask.
+    #[cold]
+    fn report_unset(&self, key: Key) {
+        if self.timers.renew(key, Waker::noop()) {
+            self.timers.probe.tell(Event::TimerUnset { timer: key.number() }, 0);
         }
     }
 
@@ -171,6 +186,8 @@ impl Future for Sleep {
                     self.report(key, false);
                     return Poll::Ready(());
                 }
+                // Perhaps another task waits from now on.
+                self.report(key, true);
             }
         }
         Poll::Pending

@@ -111,7 +111,7 @@ impl ProcessPool {
                 "a worker is this program, run again: call `workers::serve` with its jobs first in `main`",
             ));
         }
-        let (program, seats) = (std::env::current_exe()?, Permits::new(size, "process pool"));
+        let (program, seats) = (std::env::current_exe()?, Permits::new(size, &"process pool"));
         let workers = Workers { program, arrange: Box::new(arrange), size, seats, idle: RefCell::default() };
         Ok(ProcessPool { workers: Rc::new(workers) })
     }

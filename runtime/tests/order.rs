@@ -65,8 +65,10 @@ fn line(event: Event, names: &mut HashMap<TaskId, String>) -> String {
         Event::Done { task, end: End::Returned } => format!("{} returned", name(Some(task))),
         Event::Done { task, end: End::Cancelled } => format!("{} cancelled", name(Some(task))),
         Event::Done { task, end: End::Panicked } => format!("{} panicked", name(Some(task))),
+        Event::Turn => "turn".into(),
         Event::Park => "park".into(),
         Event::Unpark => "unpark".into(),
+        Event::TimerSet { .. } => "a timer is set".into(),
         Event::TimerFired { .. } => "timer".into(),
         Event::WaitOn { task, on: Resource::Task(on), .. } => {
             format!("{} awaits {}", name(task), name(Some(on)))
@@ -84,6 +86,7 @@ fn the_whole_story_of_one_spawn() {
         async { spawn(async {}).await.unwrap() },
         &[
             ("no task spawns main", "block_on's future is a task like any other"),
+            ("turn", "step 1 of the first turn: poll what is ready"),
             ("main runs", "it was queued when it was made"),
             ("main spawns a", "spawn returns at once"),
             ("main awaits a", "a has not run yet, so its handle leaves word"),
@@ -106,11 +109,14 @@ fn the_whole_story_of_one_sleep() {
         time_sleep(),
         &[
             ("no task spawns main", "as above"),
+            ("turn", "as above"),
             ("main runs", "it was queued when it was made"),
+            ("a timer is set", "the loop has a deadline from now on"),
             ("main awaits a timer", "the first poll registers the deadline"),
             ("main waits", "nothing else to do"),
             ("timer", "nothing was ready, so the virtual clock jumped to the deadline"),
             ("no task wakes main", "the loop itself woke it: no task was running"),
+            ("turn", "what was woken runs in the next turn"),
             ("main runs", "because it was woken"),
             ("main has its timer", "the timer is gone, so it has fired"),
             ("main is ready", "the sleep is over"),
@@ -134,16 +140,19 @@ fn the_loop_parks_only_when_nothing_is_ready() {
         main,
         &[
             ("no task spawns main", "as above"),
+            ("turn", "as above"),
             ("main runs", "first poll"),
             ("main wakes main", "yield_now: to the back of the queue"),
             ("main waits", "until its turn comes again"),
             ("main runs", "no park between the two: something was ready"),
-            ("main awaits a timer", "a real clock this time"),
+            ("a timer is set", "a real clock this time"),
+            ("main awaits a timer", "its first poll"),
             ("main waits", "nothing else to do"),
             ("park", "nothing is ready, no mail: into the kernel until the deadline"),
             ("unpark", "the kernel's timer rang"),
             ("timer", "the deadline has passed"),
             ("no task wakes main", "the loop did"),
+            ("turn", "what was woken runs in the next turn"),
             ("main runs", "because it was woken"),
             ("main has its timer", "it has fired"),
             ("main is ready", "the sleep is over"),
@@ -162,6 +171,7 @@ fn a_wait_that_is_given_up_is_over() {
         main,
         &[
             ("no task spawns main", "as above"),
+            ("turn", "as above"),
             ("main runs", "first poll"),
             ("main spawns a", "a will never be done"),
             ("main awaits a", "the timeout polls what it guards, once"),
@@ -273,5 +283,5 @@ fn a_probe_sees_the_loop_and_not_itself() {
     };
     let runtime = Runtime::builder().probe(sink).build().unwrap();
     runtime.block_on(async {});
-    assert_eq!(seen.get(), 4, "spawn, poll, end of poll, done: and nothing about what the sink did");
+    assert_eq!(seen.get(), 5, "spawn, turn, poll, end of poll, done: and nothing about what the sink did");
 }

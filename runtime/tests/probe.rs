@@ -415,8 +415,9 @@ fn hazard_63_a_sink_that_panics_is_dropped_and_does_no_harm() {
     runtime.block_on(everything());
     drop(runtime);
     let kinds = kinds.take();
-    assert!(kinds.len() >= if cfg!(miri) { 12 } else { 15 }, "{kinds:?}");
-    for kind in kinds {
+    assert!(kinds.len() >= if cfg!(miri) { 17 } else { 22 }, "{kinds:?}");
+    // The last event comes when the runtime has gone.
+    for kind in kinds.into_iter().filter(|kind| kind != "Closed") {
         assert!(panics_at(&kind) > 0);
     }
 }

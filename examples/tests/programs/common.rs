@@ -187,6 +187,15 @@ pub(crate) fn run_into(stdout: impl Into<Stdio>, name: &str, args: &[&str]) -> E
     Program::launch_into(stdout.into(), Command::new(path_of(name)).args(args)).end()
 }
 
+/// The trace of a program that runs on virtual time, in a file of this test.
+pub(crate) fn recorded(name: &str, test: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("roundel-{test}-{name}-{}.trace", std::process::id()));
+    let ended =
+        Program::launch(Command::new(path_of(name)).arg("--virtual").env("ROUNDEL_TRACE", &path)).end();
+    assert!(ended.status.success(), "{name}: {ended:?}");
+    path
+}
+
 impl Ended {
     pub(crate) fn code(&self) -> Option<i32> {
         self.status.code()

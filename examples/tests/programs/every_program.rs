@@ -9,10 +9,11 @@ use std::io::Write;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::OnceLock;
 
 use rustix::process::Signal;
 
-use crate::common::{Ended, Program, read, read_all, run, run_into, there_and_back, watchdog};
+use crate::common::{Ended, Program, read, read_all, recorded, run, run_into, there_and_back, watchdog};
 
 /// A TCP server, the option for its address, and its other arguments.
 const SERVERS: [(&str, &str, &[&str]); 7] = [
@@ -43,6 +44,7 @@ fn needs(name: &str) -> &'static [&'static str] {
     match name {
         "load" => &["--addr", "127.0.0.1:1"],
         "proxy" | "chaos" => &["--to", "127.0.0.1:1"],
+        "see" => &["hello.trace"],
         _ => &[],
     }
 }
@@ -54,11 +56,18 @@ fn runnable<'a>(name: &str, echo: &'a str, path: &'a str) -> Vec<&'a str> {
         "load" => vec!["--addr", echo, "--connections", "1", "--seconds", "0.05"],
         "udp_echo" => vec!["--addr", "127.0.0.1:0"],
         "unix_echo" => vec!["--path", path],
+        "see" => vec![trace()],
         _ => match SERVERS.iter().find(|server| server.0 == name) {
             Some((_, option, needs)) => [&[*option, "127.0.0.1:0"], *needs].concat(),
             None => Vec::new(),
         },
     }
+}
+
+/// The path of a trace.
+fn trace() -> &'static str {
+    static TRACE: OnceLock<String> = OnceLock::new();
+    TRACE.get_or_init(|| recorded("race", "every_program").to_str().unwrap().to_owned())
 }
 
 fn start(server: (&str, &str, &[&str]), address: &str) -> Program {
@@ -106,6 +115,7 @@ fn a_wrong_command_line_is_code_2_and_the_usage() {
     for name in ["load", "proxy", "chaos"] {
         refused(name, &[], "is missing: which server?");
     }
+    refused("see", &[], "is missing: which file?");
     refused("echo", &["--addr"], "--addr needs a value");
     for (name, option) in [
         ("echo", "--threads"),

@@ -19,6 +19,7 @@ mod network;
 #[cfg(target_os = "linux")]
 mod open_files;
 mod proxy;
+mod see;
 mod sharing;
 #[cfg(target_os = "linux")]
 mod status_line;

@@ -51,7 +51,7 @@ pub fn broadcast<T: Clone>(capacity: usize) -> (BroadcastSender<T>, BroadcastRec
         sent: Cell::new(0),
         senders: Cell::new(1),
         receivers: Cell::new(0),
-        queue: WaitQueue::new("broadcast"),
+        queue: WaitQueue::new(&"broadcast"),
     });
     let sender = BroadcastSender { log };
     let receiver = sender.subscribe();

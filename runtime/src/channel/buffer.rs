@@ -48,13 +48,14 @@ pub(crate) struct Buffer<T> {
 }
 
 impl<T> Buffer<T> {
+    #[track_caller]
     pub(crate) fn new(store: Store<T>, capacity: Option<usize>) -> Buffer<T> {
         Buffer {
             store,
             capacity,
-            room: Permits::new(capacity.map_or(0, |capacity| capacity.max(1)), "channel to be sent to"),
-            values: Permits::new(0, "channel to be received from"),
-            taken: WaitQueue::new("channel of no capacity"),
+            room: Permits::new(capacity.map_or(0, |capacity| capacity.max(1)), &"channel to be sent to"),
+            values: Permits::new(0, &"channel to be received from"),
+            taken: WaitQueue::new(&"channel of no capacity"),
             closed: Cell::new(false),
             unwanted: Cell::new(false),
         }
@@ -62,6 +63,13 @@ impl<T> Buffer<T> {
 
     pub(crate) fn len(&self) -> usize {
         self.store.len()
+    }
+
+    /// Gives all three lines a name for people who watch the loop.
+    pub(crate) fn set_name(&self, name: &'static str) {
+        self.room.set_name(name);
+        self.values.set_name(name);
+        self.taken.resource.set_name(name);
     }
 
     pub(crate) fn capacity(&self) -> Option<usize> {

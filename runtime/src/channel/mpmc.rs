@@ -48,6 +48,7 @@ use crate::waiting::WaitKey;
 ///     producer.await.unwrap();
 /// });
 /// ```
+#[track_caller]
 pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     pair(Store::fifo(), Some(capacity))
 }
@@ -55,6 +56,7 @@ pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 /// A channel without a limit: `send` never waits, so [`try_send`](Sender::try_send) does the same without a future.
 ///
 /// A producer that is faster than its consumer fills the memory. Start with [`bounded`].
+#[track_caller]
 pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
     pair(Store::fifo(), None)
 }
@@ -69,15 +71,18 @@ pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
 /// }
 /// assert_eq!(receiver.try_recv().unwrap(), Reverse(3));
 /// ```
+#[track_caller]
 pub fn priority<T: Ord + 'static>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     pair(Store::smallest_first(), Some(capacity))
 }
 
 /// A channel of at most `capacity` values that gives the newest value first.
+#[track_caller]
 pub fn lifo<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     pair(Store::lifo(), Some(capacity))
 }
 
+#[track_caller]
 fn pair<T>(store: Store<T>, capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
     let buffer = Buffer::new(store, capacity);
     let ends = Rc::new(Ends { buffer, senders: Cell::new(1), receivers: Cell::new(1) });
@@ -98,6 +103,13 @@ pub struct Sender<T> {
 }
 
 impl<T> Sender<T> {
+    /// Gives the channel a name, for people who watch the loop or read a [trace](crate::record). The first name stays.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> Sender<T> {
+        self.ends.buffer.set_name(name);
+        self
+    }
+
     /// Sends a value; waits if there is no room.
     ///
     /// # Errors
@@ -190,6 +202,13 @@ pub struct Receiver<T> {
 }
 
 impl<T> Receiver<T> {
+    /// Gives the channel a name, for people who watch the loop or read a [trace](crate::record). The first name stays.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> Receiver<T> {
+        self.ends.buffer.set_name(name);
+        self
+    }
+
     /// Waits for the next value.
     ///
     /// # Errors

@@ -65,26 +65,31 @@ struct Backlog<T> {
 
 impl<T> Queue<T> {
     /// First in, first out; at most `capacity` at a time.
+    #[track_caller]
     pub fn new(capacity: usize) -> Queue<T> {
         Queue::with(Store::fifo(), Some(capacity))
     }
 
     /// The same as [`new`](Queue::new).
+    #[track_caller]
     pub fn bounded(capacity: usize) -> Queue<T> {
         Queue::new(capacity)
     }
 
     /// First in, first out, without a limit.
+    #[track_caller]
     pub fn unbounded() -> Queue<T> {
         Queue::with(Store::fifo(), None)
     }
 
     /// The newest value first; at most `capacity` at a time.
+    #[track_caller]
     pub fn lifo(capacity: usize) -> Queue<T> {
         Queue::with(Store::lifo(), Some(capacity))
     }
 
     /// The smallest value first; of equal values, the one put in first. At most `capacity` at a time.
+    #[track_caller]
     pub fn priority(capacity: usize) -> Queue<T>
     where
         T: Ord + 'static,
@@ -92,15 +97,23 @@ impl<T> Queue<T> {
         Queue::with(Store::smallest_first(), Some(capacity))
     }
 
+    #[track_caller]
     fn with(store: Store<T>, capacity: Option<usize>) -> Queue<T> {
         let buffer = Buffer::new(store, capacity);
         Queue {
             backlog: Rc::new(Backlog {
                 buffer,
                 unfinished: Cell::new(0),
-                joining: WaitQueue::new("queue's end"),
+                joining: WaitQueue::new(&"queue's end"),
             }),
         }
+    }
+
+    /// Gives it a name, for people who watch the loop or read a [trace](crate::record). The first name stays.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> Queue<T> {
+        self.backlog.buffer.set_name(name);
+        self
     }
 
     /// Puts a value in; waits if there is no room.

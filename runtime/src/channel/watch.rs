@@ -31,14 +31,15 @@ use crate::waiting::WaitQueue;
 ///     assert!(receiver.changed().await.is_err());
 /// });
 /// ```
+#[track_caller]
 pub fn watch<T>(init: T) -> (WatchSender<T>, WatchReceiver<T>) {
     let cell = Rc::new(WatchCell {
         value: RefCell::new(Rc::new(init)),
         version: Cell::new(0),
         senders: Cell::new(1),
         receivers: Cell::new(0),
-        changed: WaitQueue::new("watch"),
-        deserted: WaitQueue::new("end of a watch"),
+        changed: WaitQueue::new(&"watch"),
+        deserted: WaitQueue::new(&"end of a watch"),
     });
     let sender = WatchSender { cell };
     let receiver = sender.subscribe();

@@ -19,6 +19,7 @@ pub(crate) type Nanos = u64;
 /// A deadline that does not come: 584 years away or more.
 pub(crate) const NEVER: Nanos = u64::MAX;
 
+#[derive(Clone)]
 pub(crate) struct Clock {
     origin: Instant,
     /// The time of a virtual clock; `None` for the real one.

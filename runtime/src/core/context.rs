@@ -207,4 +207,8 @@ impl Context {
             self.probe.emit(|| Event::Wake { task: id, by: self.executor.running() });
         }
     }
+    /// The running task gives way, because its budget is used up.
+    fn tell_spent(&self) {
+        self.probe.emit(|| Event::Spent { task: self.executor.running() });
+    }
 }

@@ -41,7 +41,7 @@ use crate::core::id::TaskId;
 use crate::core::inbox::{Mail, TABLE};
 use crate::core::pace::Pace;
 use crate::core::panics::{self, Payload, contain, swallow};
-use crate::core::probe::{End, Event, Probe, Sink};
+use crate::core::probe::{End, Event, Probe, Watcher};
 use crate::core::random::Random;
 use crate::core::reactor::{Poller, Wait};
 use crate::core::timers::Timers;
@@ -53,7 +53,7 @@ pub(crate) struct Options {
     /// The seed of a shuffled schedule.
     pub(crate) shuffle: Option<u64>,
     pub(crate) shutdown_timeout: Duration,
-    pub(crate) sink: Option<Sink>,
+    pub(crate) watcher: Option<Watcher>,
     pub(crate) helpers: Box<dyn Helpers>,
 }
 
@@ -90,7 +90,7 @@ const SHRINK_ABOVE: usize = 1024;
 
 impl EventLoop {
     pub(crate) fn new(options: Options) -> io::Result<EventLoop> {
-        let probe = Rc::new(Probe::new(options.sink));
+        let probe = Rc::new(Probe::new(options.watcher));
         let (poller, reactor) = Poller::new(Rc::clone(&probe))?;
         let Some((number, inbox)) = TABLE.enter(poller.bell()?) else {
             return Err(io::Error::other("this process has 65,536 runtimes already: drop one first"));
@@ -152,7 +152,8 @@ impl EventLoop {
         root: &mut Root<'_>,
         how_long: impl Fn(&Self) -> Option<Wait>,
     ) {
-        let Context { executor, clock, .. } = &*self.context;
+        let Context { executor, clock, probe, .. } = &*self.context;
+        probe.emit(|| Event::Turn);
         self.poll_ready_tasks(root); // 1
         let wait = if root.end.is_none() { how_long(self) } else { None }; // 2
         let Some(wait) = wait else { return };

@@ -363,11 +363,14 @@ impl Executor {
         id.slot() < slots.count() && slots.number(id.slot()) == id && !slots.get(id).mark.is_over()
     }
 
-    pub(crate) fn spawned_at(&self, id: TaskId) -> Option<&'static Location<'static>> {
+    /// Where in the program a task was spawned, and how many bytes its box has. `None` if it is out of its slot.
+    pub(crate) fn origin(&self, id: TaskId) -> Option<(&'static Location<'static>, usize)> {
         if !self.lives(id) {
             return None;
         }
-        self.state.borrow_mut().slots.get(id).task.as_ref()?.spawned_at()
+        let mut state = self.state.borrow_mut();
+        let task = state.slots.get(id).task.as_ref()?;
+        Some((task.spawned_at()?, size_of_val(&**task)))
     }
 
     /// The locals of the running task.

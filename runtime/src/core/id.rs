@@ -64,6 +64,12 @@ impl TaskId {
         NonZeroU64::new(word as u64).map(TaskId)
     }
 
+    /// The task's number as one word. It is unique among the tasks alive in this process.
+    #[must_use]
+    pub const fn as_u64(self) -> u64 {
+        self.0.get()
+    }
+
     /// The whole number as one word: what a waker carries.
     #[inline]
     pub(crate) fn word(self) -> usize {

@@ -3,19 +3,20 @@
 //! Facts. To understand a loop, one has to see it run. To trust it, a test has to see *why* each step
 //! came. A loop that is not watched must not pay for being watchable.
 //!
-//! What follows. Every event is a small value of numbers, built only when a sink is installed. Without one,
-//! a probe point is one branch. The sink is foreign code, so it is called with nothing borrowed, and
-//! the sink does not hear of what the loop does because of it.
+//! What follows. Every event is a small value of numbers, built only when there is a watcher. Without one,
+//! a probe point is one branch. A watcher is foreign code, so it is called with nothing borrowed, and
+//! it does not hear of what the loop does because of it.
 //!
 //! Contract. A sink that panics does no other harm: the panic hook reports the panic, the sink is dropped, and the loop
-//! goes on unwatched. Waits are balanced: each [`WaitOn`](Event::WaitOn) is followed by one
-//! [`WaitDone`](Event::WaitDone) with the same task and resource, at the latest when the runtime has been dropped.
+//! goes on without it. Waits are balanced: each [`WaitOn`](Event::WaitOn) is followed by one
+//! [`WaitDone`](Event::WaitDone) with the same task and resource, at the latest when the runtime has been dropped. The
+//! watcher sees to both (`runtime/src/waits.rs`): one watcher serves all sinks.
 //!
-//! What is not here: recording, formatting, analysis. They are built on top.
+//! What is not here: sinks, balancing, recording, formatting, analysis. They are built on top.
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
+use std::cell::Cell;
+use std::panic::Location;
+use std::time::Duration;
 
 use crate::core::id::TaskId;
 use crate::core::panics::{contain, swallow};
@@ -26,12 +27,19 @@ use crate::core::panics::{contain, swallow};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
+    /// A turn of the loop begins, with its first step: it polls tasks that are ready.
+    Turn,
     /// A task came to be; `by` is the task that was running, if one was.
     Spawn {
         /// The new task.
         task: TaskId,
         /// The task that spawned it.
         by: Option<TaskId>,
+    },
+    /// A task that has just been spawned has a [name](crate::task::name).
+    Named {
+        /// Which.
+        task: TaskId,
     },
     /// A task was put on the ready queue. A wake that changes nothing (the task is queued already, or
     /// is gone) is no event.
@@ -52,6 +60,18 @@ pub enum Event {
         task: TaskId,
         /// Whether the future is complete (or has panicked).
         ready: bool,
+    },
+    /// The running task has used up its budget: an operation makes it give way to the others.
+    Spent {
+        /// Which.
+        task: Option<TaskId>,
+    },
+    /// A handle cancels a task that is not over.
+    Cancel {
+        /// Which.
+        task: TaskId,
+        /// The task that was running, if one was.
+        by: Option<TaskId>,
     },
     /// A task is over: its future has been dropped.
     Done {
@@ -78,10 +98,45 @@ pub enum Event {
         /// Writing will not block.
         writable: bool,
     },
+    /// A source was registered with the loop.
+    SourceOpened {
+        /// The source's number, as in [`Resource::Source`].
+        source: u64,
+        /// The name of its type, or as much as is known of it.
+        what: &'static str,
+        /// Its descriptor, if that is known.
+        descriptor: Option<i32>,
+    },
+    /// A source leaves the loop. Reports of it will not come any more.
+    SourceClosed {
+        /// The source's number.
+        source: u64,
+    },
+    /// A sleep was polled for the first time: from now on the loop waits for its deadline.
+    TimerSet {
+        /// The timer's number, as in [`Resource::Timer`].
+        timer: u64,
+        /// The deadline: the time since the runtime was built.
+        deadline: Duration,
+    },
+    /// A sleep was dropped or reset before its deadline.
+    TimerUnset {
+        /// The timer's number.
+        timer: u64,
+    },
     /// A timer's deadline has passed.
     TimerFired {
         /// The timer's number, as in [`Resource::Timer`].
         timer: u64,
+    },
+    /// A lock, a channel or the like is waited for, for the first time in this loop.
+    FirstWait {
+        /// What is waited for: a [`Resource::Line`].
+        on: Resource,
+        /// The name that the program has given it.
+        name: Option<&'static str>,
+        /// Where in the program it was made.
+        made_at: &'static Location<'static>,
     },
     /// A task has begun to wait for something. [`WaitDone`](Event::WaitDone) follows, once.
     ///
@@ -103,6 +158,15 @@ pub enum Event {
         /// For what.
         on: Resource,
     },
+    /// The program has set a [mark](crate::record::mark).
+    Mark {
+        /// What the program says.
+        text: &'static str,
+        /// The task that was running, if one was.
+        task: Option<TaskId>,
+    },
+    /// The runtime has been dropped. Events that follow come from handles that have outlived it.
+    Closed,
 }
 
 /// How a task ended.
@@ -136,36 +200,23 @@ pub enum Resource {
     },
 }
 
-pub(crate) type Sink = Box<dyn FnMut(Event)>;
-
-/// Calls a sink, if there is one. A sink that panics is dropped, because its state may be broken.
-pub(crate) fn tell(sink: &mut Option<Sink>, event: Event) {
-    let Some(told) = sink else { return };
-    if let Err(payload) = contain(|| told(event)) {
-        let broken = sink.take();
-        swallow(|| drop(payload));
-        swallow(|| drop(broken));
-    }
-}
+/// Is told each event, and the place of a wait that begins or ends: a number that no other wait for the same resource has at
+/// that time. It may be told of a wait that goes on, and of the end of a wait that has not begun. It says whether it wants
+/// to be told more.
+pub(crate) type Watcher = Box<dyn FnMut(Event, u64) -> bool>;
 
 #[derive(Default)]
 pub(crate) struct Probe {
     on: Cell<bool>,
     /// How many things have been given a number so that they can be told apart.
     numbered: Cell<u64>,
-    sink: RefCell<Option<Sink>>,
-    /// The waits that were reported and have not ended: the task, by resource and place. A place is a number that no other
-    /// wait for the resource has at that time. Ordered, so that the waits left at the end are reported in the same order
-    /// in each run.
-    waits: RefCell<BTreeMap<(Resource, u64), Option<TaskId>>>,
+    /// Out of its cell while it is told something: whatever it makes the loop do finds no watcher to tell.
+    watcher: Cell<Option<Watcher>>,
 }
 
 impl Probe {
-    pub(crate) fn new(sink: Option<Sink>) -> Probe {
-        let probe = Probe::default();
-        probe.on.set(sink.is_some());
-        probe.sink.replace(sink);
-        probe
+    pub(crate) fn new(watcher: Option<Watcher>) -> Probe {
+        Probe { on: Cell::new(watcher.is_some()), numbered: Cell::new(0), watcher: Cell::new(watcher) }
     }
 
     #[inline]
@@ -183,76 +234,25 @@ impl Probe {
     #[inline(always)]
     pub(crate) fn emit(&self, event: impl FnOnce() -> Event) {
         if self.on.get() {
-            self.deliver(event());
+            self.tell(event(), 0);
         }
     }
 
+    /// The same for the begin or the end of a wait at this place.
     #[cold]
-    fn deliver(&self, event: Event) {
-        // Out of its cell while it runs: whatever it makes the loop do finds no sink to tell.
-        let mut sink = self.sink.borrow_mut().take();
-        if sink.is_some() {
-            tell(&mut sink, event);
-            self.on.set(sink.is_some());
-            *self.sink.borrow_mut() = sink;
+    pub(crate) fn tell(&self, event: Event, place: u64) {
+        let Some(mut watcher) = self.watcher.take() else { return };
+        if let Ok(true) = contain(|| watcher(event, place)) {
+            return self.watcher.set(Some(watcher));
         }
-    }
-
-    /// Whether events are dropped: the sink is being called, or there is none.
-    fn is_telling(&self) -> bool {
-        self.sink.borrow().is_none()
-    }
-}
-
-/// A wait may end in another task than the one that began it, outside of the loop, or never, and the code that ends it may
-/// not know whether its beginning was reported. So each wait is noted, and its end is reported with the task that began it.
-impl Probe {
-    /// A task begins to wait at a place, or goes on waiting there.
-    #[cold]
-    pub(crate) fn wait_begins(&self, on: Resource, place: u64, task: Option<TaskId>, holder: Option<TaskId>) {
-        if self.is_telling() {
-            return;
-        }
-        let before = self.waits.borrow_mut().insert((on, place), task);
-        if before == Some(task) {
-            return;
-        }
-        if let Some(task) = before {
-            self.deliver(Event::WaitDone { task, on });
-        }
-        self.deliver(Event::WaitOn { task, on, holder });
-    }
-
-    /// The waits at these places end, if they have begun.
-    #[cold]
-    pub(crate) fn wait_ends(&self, on: Resource, places: RangeInclusive<u64>) {
-        while !self.is_telling()
-            && let Some(task) = self.take_wait(on, &places)
-        {
-            self.deliver(Event::WaitDone { task, on });
-        }
-    }
-
-    fn take_wait(&self, on: Resource, places: &RangeInclusive<u64>) -> Option<Option<TaskId>> {
-        let mut waits = self.waits.borrow_mut();
-        let (key, _) = waits.range((on, *places.start())..=(on, *places.end())).next()?;
-        let key = *key;
-        waits.remove(&key)
-    }
-
-    /// The runtime is dropped: all waits that are left end.
-    pub(crate) fn close(&self) {
-        loop {
-            let wait = self.waits.borrow_mut().pop_first();
-            let Some(((on, _), task)) = wait else { return };
-            self.deliver(Event::WaitDone { task, on });
-        }
+        self.on.set(false);
+        swallow(|| drop(watcher));
     }
 }
 
 impl Drop for Probe {
     fn drop(&mut self) {
-        let sink = self.sink.take();
-        swallow(|| drop(sink));
+        let watcher = self.watcher.take();
+        swallow(|| drop(watcher));
     }
 }

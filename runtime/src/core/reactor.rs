@@ -28,7 +28,6 @@ mod waiters;
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::ops::RangeInclusive;
 use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -43,7 +42,7 @@ use crate::core::alarm::Alarm;
 use crate::core::clock::Nanos;
 use crate::core::inbox::Bell;
 use crate::core::panics::{self, contain};
-use crate::core::probe::{Event, Probe, Resource};
+use crate::core::probe::{Event, Probe};
 pub(crate) use waiters::{Place, Waiters};
 
 /// Which way the bytes go.
@@ -188,9 +187,6 @@ impl Reactor {
         // A descriptor that is closed already has left the poll by itself. Foreign code: a source may panic.
         let left = contain(|| ours.then(|| self.registry.deregister(source)));
         self.forget(registration);
-        if self.probe.is_on() {
-            self.probe.wait_ends(registration.resource(), 0..=u64::MAX);
-        }
         left.err().into_iter().for_each(panics::go_on);
     }
 
@@ -238,19 +234,13 @@ impl Reactor {
         self.registrations.borrow().len()
     }
 
-    /// Tells the probe of a report, which ends the waits of the tasks that have left word.
+    /// Tells the probe of a report.
     #[cold]
     fn tell(&self, report: &Report) {
-        let found = find(&self.registrations.borrow(), report).map(Rc::clone);
-        let Some(registration) = found else { return };
-        let (source, ready) = (registration.token.0 as u64, readiness(report));
-        let (readable, writable) = (ready & READABLE != 0, ready & WRITABLE != 0);
+        let found = find(&self.registrations.borrow(), report).map(|found| found.token.0 as u64);
+        let Some(source) = found else { return };
+        let (readable, writable) = (readiness(report) & READABLE != 0, readiness(report) & WRITABLE != 0);
         self.probe.emit(|| Event::SourceReady { source, readable, writable });
-        for (ready, direction) in [(readable, Direction::Read), (writable, Direction::Write)] {
-            if ready {
-                self.probe.wait_ends(registration.resource(), registration.words(direction));
-            }
-        }
     }
 
     /// The runtime is gone: no task will be woken any more, so none may start to wait.
@@ -320,16 +310,10 @@ impl Registration {
         Registration { token, state, waiters: Default::default() }
     }
 
-    /// The source, as the probe knows it.
+    /// The source's number for the probe.
     #[inline]
-    pub(crate) fn resource(&self) -> Resource {
-        Resource::Source(self.token.0 as u64)
-    }
-
-    /// The places under which the probe knows tasks that have left word. They are higher than the places of other waiters.
-    pub(crate) fn words(&self, direction: Direction) -> RangeInclusive<u64> {
-        let first = 1 << 63 | (direction as u64) << 62;
-        first..=first + ((1 << 62) - 1)
+    pub(crate) fn number(&self) -> u64 {
+        self.token.0 as u64
     }
 
     /// Notes a report, and hands out the wakers that wait for it. Mostly some wait in one direction, or none.

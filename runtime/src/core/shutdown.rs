@@ -19,7 +19,7 @@ use crate::core::context::{self, Context};
 use crate::core::event_loop::{Engine, EventLoop, Root};
 use crate::core::inbox::TABLE;
 use crate::core::panics::swallow;
-use crate::core::probe::End;
+use crate::core::probe::{End, Event};
 use crate::core::reactor::Wait;
 
 impl Drop for EventLoop {
@@ -38,7 +38,7 @@ impl Drop for EventLoop {
         self.end_tasks(&ending);
         self.close(&ending);
         context.executor.end_nested(&nested);
-        context.probe.close();
+        context.probe.emit(|| Event::Closed);
         TABLE.leave(context.runtime);
     }
 }

@@ -249,3 +249,15 @@ impl<T: Slot> Slots<T> {
         self.slots.last_mut().is_some_and(|last| last.mark().is_over())
     }
 }
+
+#[cfg(test)]
+impl<T: Slot> Slots<T> {
+    /// The tasks that are ready: in the lane of tasks and in the outside lane, from the front.
+    pub(crate) fn lanes(&mut self) -> [Vec<TaskId>; 2] {
+        let lanes = self.queue.lanes(&mut self.slots);
+        lanes.map(|mut lane| {
+            lane.retain(|slot| !self.slots[*slot as usize].mark().is_over());
+            lane.into_iter().map(|slot| self.number(slot as usize)).collect()
+        })
+    }
+}

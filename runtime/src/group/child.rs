@@ -112,6 +112,7 @@ impl<T> Keep for Link<T> {
 }
 
 /// Makes a child and its handle. `judge` returns the output, or `None` if the child has failed.
+#[track_caller]
 pub(super) fn child<'a, F, T: 'a, J>(
     future: F,
     judge: J,
@@ -131,7 +132,7 @@ where
         child: Cell::new(None),
         place: Cell::new(None),
         unfetched: Rc::clone(unfetched),
-        resource: Watched::new("child of a scope"),
+        resource: Watched::new(&"child of a scope"),
     });
     let handle = ScopedHandle { link: Rc::clone(&link), waiting: false };
     let end = Some(End(Rc::clone(&link)));

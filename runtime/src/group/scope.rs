@@ -126,6 +126,7 @@ pub struct Scope<'env> {
 
 impl<'env> Scope<'env> {
     /// Starts a child. It is first polled when the body gives way. If the scope is over, the child is dropped at once.
+    #[track_caller]
     pub fn spawn<F>(&self, future: F) -> ScopedHandle<F::Output>
     where
         F: Future<Output: 'env> + 'env,
@@ -134,6 +135,7 @@ impl<'env> Scope<'env> {
     }
 
     /// `judge` returns the output, or `None` if the child has failed.
+    #[track_caller]
     fn spawn_judged<F, T: 'env>(
         &self,
         future: F,
@@ -192,6 +194,7 @@ pub struct TryScope<'env, E> {
 impl<'env, E: 'env> TryScope<'env, E> {
     /// Starts a child. It is first polled when the body gives way. If it returns an error, the scope cancels all
     /// others.
+    #[track_caller]
     pub fn spawn<T: 'env, F>(&self, future: F) -> ScopedHandle<T>
     where
         F: Future<Output = Result<T, E>> + 'env,

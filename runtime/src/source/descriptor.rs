@@ -66,7 +66,8 @@ impl<T: AsFd> AsyncFd<T> {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => reactor.always_ready(),
             result => result?,
         };
-        Ok(AsyncFd { source: Source::registered(io, reactor, registration) })
+        let raw = io.raw();
+        Ok(AsyncFd { source: Source::registered(io, reactor, registration, || Some(raw)) })
     }
 
     /// The object inside.

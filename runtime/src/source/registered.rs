@@ -11,6 +11,7 @@
 //!
 //! What it does not know: sockets.
 
+use std::any::type_name;
 use std::fmt;
 use std::io;
 use std::pin::Pin;
@@ -18,6 +19,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use crate::core::context::{self, budget};
+use crate::core::probe::{Event, Resource};
 use crate::core::reactor::{Direction, Place, Reactor, Registration, gone};
 use crate::core::waker::{number, waker};
 use crate::task;
@@ -105,11 +107,21 @@ impl<S: mio::event::Source> Source<S> {
     pub fn new(mut io: S) -> io::Result<Source<S>> {
         let reactor = Rc::clone(&context::expect("Source::new").reactor);
         let registration = reactor.register(&mut io)?;
-        Ok(Source { io: Some(io), reactor, registration })
+        Ok(Source::registered(io, reactor, registration, || None))
     }
 
     /// With a registration that was made elsewhere.
-    pub(crate) fn registered(io: S, reactor: Rc<Reactor>, registration: Rc<Registration>) -> Source<S> {
+    pub(crate) fn registered(
+        io: S,
+        reactor: Rc<Reactor>,
+        registration: Rc<Registration>,
+        descriptor: impl FnOnce() -> Option<i32>,
+    ) -> Source<S> {
+        reactor.probe.emit(|| Event::SourceOpened {
+            source: registration.number(),
+            what: type_name::<S>(),
+            descriptor: descriptor(),
+        });
         Source { io: Some(io), reactor, registration }
     }
 
@@ -139,6 +151,7 @@ impl<S: mio::event::Source> Source<S> {
     /// Invariant 8: out of the poll first, closed afterwards.
     fn leave(&mut self) -> Option<S> {
         let mut io = self.io.take()?;
+        self.reactor.probe.emit(|| Event::SourceClosed { source: self.registration.number() });
         self.reactor.deregister(&mut io, &self.registration);
         Some(io)
     }
@@ -281,8 +294,8 @@ impl<S: mio::event::Source> Source<S> {
         registration.join_waiters(direction).borrow_mut().leave_word(waker, task::is_gone);
         let probe = &self.reactor.probe;
         if probe.is_on() {
-            let place = *registration.words(direction).start() + probe.next_number();
-            waits::tell(probe, registration.resource(), place, None, true);
+            let place = waits::word(direction, probe.next_number());
+            waits::tell(probe, self.resource(), place, None, true);
         }
     }
 
@@ -311,8 +324,12 @@ impl<S: mio::event::Source> Source<S> {
 
     #[cold]
     fn report_to_watcher(&self, direction: Direction, place: Place, begins: bool) {
-        let place = (direction as u64) << 61 | place.number();
-        waits::tell(&self.reactor.probe, self.registration.resource(), place, None, begins);
+        let place = waits::place(direction, place.number());
+        waits::tell(&self.reactor.probe, self.resource(), place, None, begins);
+    }
+
+    fn resource(&self) -> Resource {
+        Resource::Source(self.registration.number())
     }
 }
 

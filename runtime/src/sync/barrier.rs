@@ -28,8 +28,16 @@ pub struct Barrier {
 
 impl Barrier {
     /// A barrier for `parties` tasks. With 0 or 1 parties, every task passes at once.
+    #[track_caller]
     pub const fn new(parties: usize) -> Barrier {
-        Barrier { parties, queue: WaitQueue::new("barrier") }
+        Barrier { parties, queue: WaitQueue::new(&"barrier") }
+    }
+
+    /// Gives it a name, for people who watch the loop or read a [trace](crate::record). The first name stays.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> Barrier {
+        self.queue.resource.set_name(name);
+        self
     }
 
     /// Waits for the other tasks.

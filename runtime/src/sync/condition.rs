@@ -57,8 +57,16 @@ impl Drop for PassOn<'_> {
 
 impl Condition {
     /// A new condition; no task waits.
+    #[track_caller]
     pub const fn new() -> Condition {
-        Condition { queue: WaitQueue::new("condition") }
+        Condition { queue: WaitQueue::new(&"condition") }
+    }
+
+    /// Gives it a name, for people who watch the loop or read a [trace](crate::record). The first name stays.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> Condition {
+        self.queue.resource.set_name(name);
+        self
     }
 
     /// Releases the lock, waits for a notification, and locks again.
@@ -115,6 +123,7 @@ impl Condition {
 }
 
 impl Default for Condition {
+    #[track_caller]
     fn default() -> Condition {
         Condition::new()
     }

@@ -37,8 +37,16 @@ pub struct Event {
 
 impl Event {
     /// A flag that is not set.
+    #[track_caller]
     pub const fn new() -> Event {
-        Event { set: Cell::new(false), queue: WaitQueue::new("event") }
+        Event { set: Cell::new(false), queue: WaitQueue::new(&"event") }
+    }
+
+    /// Gives it a name, for people who watch the loop or read a [trace](crate::record). The first name stays.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> Event {
+        self.queue.resource.set_name(name);
+        self
     }
 
     /// Sets the flag: all waiting tasks go on.
@@ -64,6 +72,7 @@ impl Event {
 }
 
 impl Default for Event {
+    #[track_caller]
     fn default() -> Event {
         Event::new()
     }

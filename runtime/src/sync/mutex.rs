@@ -51,8 +51,16 @@ pub struct Mutex<T> {
 
 impl<T> Mutex<T> {
     /// An unlocked mutex.
+    #[track_caller]
     pub const fn new(value: T) -> Mutex<T> {
-        Mutex { permits: Permits::new(1, "mutex"), value: RefCell::new(value) }
+        Mutex { permits: Permits::new(1, &"mutex"), value: RefCell::new(value) }
+    }
+
+    /// Gives it a name, for people who watch the loop or read a [trace](crate::record). The first name stays.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> Mutex<T> {
+        self.permits.set_name(name);
+        self
     }
 
     /// Waits for the lock.
@@ -92,6 +100,7 @@ impl<T> Mutex<T> {
 }
 
 impl<T: Default> Default for Mutex<T> {
+    #[track_caller]
     fn default() -> Mutex<T> {
         Mutex::new(T::default())
     }

@@ -49,8 +49,16 @@ enum Notification {
 
 impl Notify {
     /// A new `Notify`, without a permit.
+    #[track_caller]
     pub const fn new() -> Notify {
-        Notify { permit: Cell::new(false), rounds: Cell::new(0), queue: WaitQueue::new("notify") }
+        Notify { permit: Cell::new(false), rounds: Cell::new(0), queue: WaitQueue::new(&"notify") }
+    }
+
+    /// Gives it a name, for people who watch the loop or read a [trace](crate::record). The first name stays.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> Notify {
+        self.queue.resource.set_name(name);
+        self
     }
 
     /// Wakes the first waiter in line, or lets the next task that waits go on at once.
@@ -110,6 +118,7 @@ impl Drop for Notified<'_> {
 }
 
 impl Default for Notify {
+    #[track_caller]
     fn default() -> Notify {
         Notify::new()
     }

@@ -33,8 +33,16 @@ pub struct OnceCell<T> {
 
 impl<T> OnceCell<T> {
     /// An empty cell.
+    #[track_caller]
     pub const fn new() -> OnceCell<T> {
-        OnceCell { value: std::cell::OnceCell::new(), line: Permits::new(1, "once") }
+        OnceCell { value: std::cell::OnceCell::new(), line: Permits::new(1, &"once") }
+    }
+
+    /// Gives it a name, for people who watch the loop or read a [trace](crate::record). The first name stays.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> OnceCell<T> {
+        self.line.set_name(name);
+        self
     }
 
     /// The value, if it is there.
@@ -90,6 +98,7 @@ impl<T> OnceCell<T> {
 }
 
 impl<T> Default for OnceCell<T> {
+    #[track_caller]
     fn default() -> OnceCell<T> {
         OnceCell::new()
     }

@@ -38,8 +38,14 @@ enum Wanted {
 }
 
 impl Permits {
-    pub(crate) const fn new(free: usize, what: &'static str) -> Permits {
+    #[track_caller]
+    pub(crate) const fn new(free: usize, what: &'static &'static str) -> Permits {
         Permits { free: Cell::new(free), closed: Cell::new(false), queue: WaitQueue::new(what) }
+    }
+
+    /// Gives the line a name for people who watch the loop.
+    pub(crate) fn set_name(&self, name: &'static str) {
+        self.queue.resource.set_name(name);
     }
 
     pub(crate) fn free(&self) -> usize {

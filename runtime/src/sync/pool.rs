@@ -80,13 +80,20 @@ impl<C, E> Pool<C, E> {
     {
         assert!(max > 0, "a Pool of at most zero items could never give one: let it have at least 1");
         let stock = Stock {
-            permits: Permits::new(max, "pool"),
+            permits: Permits::new(max, &"pool"),
             idle: RefCell::default(),
             make: Box::new(move || Box::pin(make())),
             check: RefCell::default(),
             idle_timeout: Cell::new(NEVER),
         };
         Pool { stock: Rc::new(stock) }
+    }
+
+    /// Gives it a name, for people who watch the loop or read a [trace](crate::record). The first name stays.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> Pool<C, E> {
+        self.stock.permits.set_name(name);
+        self
     }
 
     /// Calls `check` with each idle item before it is used again. If it returns false, the item is dropped.

@@ -65,7 +65,14 @@ impl RateLimiter {
         assert!(burst > 0, "a RateLimiter with a burst of zero would let nothing pass: give it at least 1");
         // Rounded up, to be too slow by a nanosecond rather than too fast. (The cast saturates.)
         let period = period.ceil() as Nanos;
-        RateLimiter { period, burst, taken: Cell::new(None), line: Permits::new(1, "rate limiter") }
+        RateLimiter { period, burst, taken: Cell::new(None), line: Permits::new(1, &"rate limiter") }
+    }
+
+    /// Gives it a name, for people who watch the loop or read a [trace](crate::record). The first name stays.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> RateLimiter {
+        self.line.set_name(name);
+        self
     }
 
     /// Waits for a token, and takes it.

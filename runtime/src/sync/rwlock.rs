@@ -42,8 +42,16 @@ pub struct RwLock<T> {
 
 impl<T> RwLock<T> {
     /// An unlocked lock.
+    #[track_caller]
     pub const fn new(value: T) -> RwLock<T> {
-        RwLock { permits: Permits::new(ALL, "rwlock"), value: RefCell::new(value) }
+        RwLock { permits: Permits::new(ALL, &"rwlock"), value: RefCell::new(value) }
+    }
+
+    /// Gives it a name, for people who watch the loop or read a [trace](crate::record). The first name stays.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> RwLock<T> {
+        self.permits.set_name(name);
+        self
     }
 
     /// Waits until no writer holds the lock, and none that came first waits for it.
@@ -88,6 +96,7 @@ impl<T> RwLock<T> {
 }
 
 impl<T: Default> Default for RwLock<T> {
+    #[track_caller]
     fn default() -> RwLock<T> {
         RwLock::new(T::default())
     }

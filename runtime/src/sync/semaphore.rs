@@ -46,8 +46,16 @@ pub struct Semaphore {
 
 impl Semaphore {
     /// A semaphore with `permits` free permits.
+    #[track_caller]
     pub const fn new(permits: usize) -> Semaphore {
-        Semaphore { permits: Permits::new(permits, "semaphore") }
+        Semaphore { permits: Permits::new(permits, &"semaphore") }
+    }
+
+    /// Gives it a name, for people who watch the loop or read a [trace](crate::record). The first name stays.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> Semaphore {
+        self.permits.set_name(name);
+        self
     }
 
     /// Waits for a permit.
@@ -212,6 +220,7 @@ pub struct BoundedSemaphore {
 
 impl BoundedSemaphore {
     /// A semaphore with `permits` permits, and never more.
+    #[track_caller]
     pub const fn new(permits: usize) -> BoundedSemaphore {
         BoundedSemaphore { semaphore: Semaphore::new(permits), kept: Cell::new(0) }
     }

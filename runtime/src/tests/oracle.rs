@@ -28,6 +28,7 @@ use proptest::option;
 use proptest::prelude::{Just, Strategy, any};
 
 use super::{Word, assert_lawful, property};
+use crate::builder::Builder;
 use crate::core::clock::Nanos;
 use crate::core::context;
 use crate::core::id::{MAX_SERIAL, TaskId};
@@ -83,14 +84,14 @@ enum Last {
 }
 
 #[derive(Clone, Debug)]
-struct Program {
+pub(super) struct Program {
     scripts: Vec<Vec<Step>>,
     seed: Option<u64>,
 }
 
 /// What happened, to which task, and when. After the end of the loop there is no time.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Entry {
+pub(super) struct Entry {
     label: u32,
     what: What,
     at: Option<Nanos>,
@@ -371,7 +372,15 @@ struct Run {
 fn run(program: &Program) -> Run {
     let events = Rc::new(RefCell::new(Vec::new()));
     let sink = Rc::clone(&events);
-    let builder = Runtime::builder().virtual_time(true).probe(move |event| sink.borrow_mut().push(event));
+    let run = play(program, Runtime::builder().probe(move |event| sink.borrow_mut().push(event)));
+    let run = Run { trace: run, events: normal(&events.borrow()) };
+    assert_lawful(&run.events);
+    run
+}
+
+/// Runs a program on virtual time, on a runtime that watches it in some way.
+pub(super) fn play(program: &Program, builder: Builder) -> Vec<Entry> {
+    let builder = builder.virtual_time(true);
     let builder = match program.seed {
         Some(seed) => builder.shuffle(seed),
         None => builder,
@@ -390,11 +399,10 @@ fn run(program: &Program) -> Run {
     (0..SHARED).for_each(|which| world.wake_by_ref(which));
     (0..SHARED).for_each(|which| drop(world.take_handle(which)));
     (0..SHARED).for_each(|which| world.wake(which));
-    let run = Run { trace: world.trace.take(), events: normal(&events.borrow()) };
+    let trace = world.trace.take();
     assert_eq!(Rc::strong_count(&world), 1, "a task lives on");
-    assert_lawful(&run.events);
-    assert_conserved(&run.trace, world.labels.get());
-    run
+    assert_conserved(&trace, world.labels.get());
+    trace
 }
 
 /// Each future was dropped once, with its runtime at the latest, and each output was dropped once.
@@ -419,6 +427,8 @@ fn normal(events: &[Event]) -> Vec<Event> {
     let normal = |event: &Event| match *event {
         Event::Spawn { task, by } => Event::Spawn { task: id(task), by: by.map(id) },
         Event::Wake { task, by } => Event::Wake { task: id(task), by: by.map(id) },
+        Event::Cancel { task, by } => Event::Cancel { task: id(task), by: by.map(id) },
+        Event::Spent { task } => Event::Spent { task: task.map(id) },
         Event::PollBegin { task } => Event::PollBegin { task: id(task) },
         Event::PollEnd { task, ready } => Event::PollEnd { task: id(task), ready },
         Event::Done { task, end } => Event::Done { task: id(task), end },
@@ -473,7 +483,7 @@ fn step(mut word: Word) -> Step {
 }
 
 /// The first script begins by spawning some others, so that several tasks run.
-fn programs(seed: impl Strategy<Value = Option<u64>>) -> impl Strategy<Value = Program> {
+pub(super) fn programs(seed: impl Strategy<Value = Option<u64>>) -> impl Strategy<Value = Program> {
     let scripts = vec(vec(any::<u64>(), 0..10), 1..8);
     (scripts, 0..6_usize, seed).prop_map(|(words, company, seed)| {
         let script = |words: Vec<u64>| words.into_iter().map(|word| step(Word::new(word))).collect();

@@ -79,7 +79,8 @@ pub(crate) fn is_left(much: u32) -> bool {
 
 #[cold]
 fn give_way(waker: &Waker) -> Poll<()> {
-    let in_loop = super::current().is_some();
+    let context = super::current();
+    let in_loop = context.is_some();
     // Count the refusal; the first one leaves a reserve, and a stubborn caller gets a new budget.
     HERE.with(|here| {
         let refused = here.refused.get() + 1;
@@ -95,6 +96,7 @@ fn give_way(waker: &Waker) -> Poll<()> {
     if !in_loop {
         return Poll::Ready(());
     }
+    context.into_iter().for_each(|context| context.tell_spent());
     waker.wake_by_ref();
     Poll::Pending
 }

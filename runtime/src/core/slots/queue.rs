@@ -98,3 +98,19 @@ impl Lane {
         self.first == NOWHERE
     }
 }
+
+#[cfg(test)]
+impl Queue {
+    /// The slots in the lane of tasks and in the outside lane, from the front.
+    pub(super) fn lanes<T: Slot>(&self, slots: &mut [T]) -> [Vec<Index>; 2] {
+        [&self.tasks, &self.outside].map(|lane| {
+            let mut next = lane.first;
+            let slot = || {
+                let found = next;
+                next = slots.get_mut(found as usize)?.mark().next;
+                Some(found)
+            };
+            std::iter::from_fn(slot).collect()
+        })
+    }
+}

@@ -1,0 +1,107 @@
+//! Shows what a loop has done: reads a trace and says what ran, when and why.
+//!
+//! Record any program with `ROUNDEL_TRACE=hello.trace cargo run --release --example hello`, and then run
+//! `cargo run --release --example see -- hello.trace --log`.
+//!
+//! A trace that was cut, because its program was killed or is still running, is shown as far as it goes.
+
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::io;
+use std::process::ExitCode;
+
+use examples::args::{Args, end};
+use examples::see::{folded, log, names, page, perfetto, stats, why};
+use examples::{println, status};
+use roundel::record::Trace;
+
+const USAGE: &str = "\
+usage: see TRACE [--stats] [--log] [--why TASK] [--html FILE] [--perfetto FILE] [--folded FILE]
+  --stats     how much, how long, and what stands out
+  --log       one line for each event
+  --why       why a task was last polled: `#3.1`, or its name
+  --html      a page with a viewer, for any browser
+  --perfetto  for ui.perfetto.dev
+  --folded    stacks by who spawned whom, for flame graphs
+A trace is made by ROUNDEL_TRACE=FILE before a program, or by `Recorder` in it.";
+
+/// What the command line asks for.
+struct Wanted {
+    path: String,
+    stats: bool,
+    log: bool,
+    why: Option<String>,
+    html: Option<String>,
+    perfetto: Option<String>,
+    folded: Option<String>,
+}
+
+fn wanted() -> Wanted {
+    let mut args = Args::new(USAGE);
+    let (stats, log) = (args.flag("--stats"), args.flag("--log"));
+    let (why, html) = (args.option("--why"), args.option("--html"));
+    let (perfetto, folded) = (args.option("--perfetto"), args.option("--folded"));
+    let Some(path) = args.positional("a file") else { args.refuse("TRACE is missing: which file?") };
+    args.finish();
+    Wanted { path, stats, log, why, html, perfetto, folded }
+}
+
+fn main() -> ExitCode {
+    end(show(&wanted()))
+}
+
+fn show(wanted: &Wanted) -> io::Result<()> {
+    let trace = read(&wanted.path)?;
+    let outputs = [&wanted.html, &wanted.perfetto, &wanted.folded];
+    let nothing =
+        !wanted.stats && !wanted.log && wanted.why.is_none() && outputs.iter().all(|path| path.is_none());
+    if wanted.stats || nothing {
+        stats::stats(&trace).iter().for_each(|line| println!("{line}"));
+    }
+    if nothing {
+        println!("try --log, --why TASK or --html FILE; --help tells of all");
+    }
+    if wanted.log {
+        println!("{}", log::HEADING);
+        log::lines(&trace).for_each(|line| println!("{line}"));
+    }
+    if let Some(task) = &wanted.why {
+        explain(&trace, task)?;
+    }
+    write(wanted.html.as_ref(), || page::page(&trace))?;
+    write(wanted.perfetto.as_ref(), || perfetto::perfetto(&trace))?;
+    write(wanted.folded.as_ref(), || folded::folded(&trace).join("\n") + "\n")
+}
+
+fn read(path: &str) -> io::Result<Trace> {
+    let about = |error: String| io::Error::other(format!("{path}: {error}"));
+    let file = File::open(path).map_err(|error| about(error.to_string()))?;
+    let trace = Trace::read(file).map_err(|error| about(error.to_string()))?;
+    if trace.is_cut() {
+        status::complain(format_args!("warning: the trace ends in the middle of a record"));
+    }
+    if trace.dropped() > 0 {
+        status::complain(format_args!("warning: {} events are missing in the trace", trace.dropped()));
+    }
+    Ok(trace)
+}
+
+fn explain(trace: &Trace, task: &str) -> io::Result<()> {
+    let names = names::Names::new(trace);
+    let Some(found) = names.find(task) else {
+        return Err(io::Error::other(format!("there is no task `{task}` in the trace: --log names all")));
+    };
+    let lines = why::why(trace, found);
+    if lines.is_empty() {
+        println!("{} was never polled", names.task(found));
+    }
+    lines.iter().for_each(|line| println!("{line}"));
+    Ok(())
+}
+
+fn write(path: Option<&String>, text: impl FnOnce() -> String) -> io::Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    let about = |error: io::Error| io::Error::other(format!("{path}: {error}"));
+    std::fs::write(path, text()).map_err(about)
+}

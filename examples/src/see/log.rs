@@ -1,0 +1,100 @@
+//! A trace as text, one line an event.
+//!
+//! Contract. The columns are the time in milliseconds, the turn and its step, and what has happened. A line has at most 78
+//! columns; long names are cut.
+
+use roundel::probe::End;
+use roundel::record::{State, Trace, What};
+
+use crate::see::names::{Names, clock, time};
+
+/// How long the last column may be.
+const LONGEST: usize = 52;
+
+/// The heading of the columns.
+pub const HEADING: &str = "        time  turn.step  what";
+
+/// The lines.
+pub fn lines(trace: &Trace) -> impl Iterator<Item = String> {
+    let mut state = State::new(trace);
+    trace.events().iter().map(move |event| {
+        state.apply(&event.what);
+        let what: String = describe(trace, &event.what).chars().take(LONGEST).collect();
+        let (time, turn, step) = (clock(event.at), state.turn(), state.step().number());
+        let place = if step == 0 { "    –".into() } else { format!("{turn:>5}.{step}") };
+        format!("{time:>13}  {place:<8} {what}").trim_end().to_owned()
+    })
+}
+
+/// What an event says, in words.
+#[must_use]
+pub fn describe(trace: &Trace, what: &What) -> String {
+    let names = Names::new(trace);
+    let task = |task: u32| names.task(task);
+    let who = |by: Option<u32>| by.map_or("no task".into(), task);
+    match *what {
+        What::Turn { number } => format!("── turn {number}"),
+        What::Spawn { task: new } => {
+            let by = trace.tasks().get(new as usize).and_then(|task| task.by);
+            by.map_or(format!("{} begins", task(new)), |by| format!("{} spawns {}", task(by), task(new)))
+        }
+        What::Wake { task: woken, by, cause } => match (by, cause) {
+            (Some(by), _) if by == woken => format!("{} wakes itself", task(woken)),
+            (Some(by), _) => format!("{} wakes {}", task(by), task(woken)),
+            (None, Some(cause)) => format!("{} wakes {}", names.resource(cause), task(woken)),
+            (None, None) => format!("from outside, {} is woken", task(woken)),
+        },
+        What::Poll { task: polled } => format!("{} runs", task(polled)),
+        What::Polled { task: polled, complete, panicked } => match (complete, panicked) {
+            (_, true) => format!("{} panics", task(polled)),
+            (true, _) => format!("{} is complete", task(polled)),
+            _ => format!("{} waits", task(polled)),
+        },
+        What::Done { task: over, end } => match end {
+            End::Returned => format!("{} is over", task(over)),
+            End::Cancelled => format!("{} is over: cancelled", task(over)),
+            _ => format!("{} is over: it panicked", task(over)),
+        },
+        What::Unheard { task: lost } => format!("{} panicked, and no handle tells", task(lost)),
+        What::Cancel { task: cancelled, by } => format!("{} cancels {}", who(by), task(cancelled)),
+        What::Spent { task: spent } => format!("{} has used up its budget", who(spent)),
+        What::Park { limit: None } => "the loop sleeps".into(),
+        What::Park { limit: Some(limit) } => format!("the loop sleeps, at most {}", time(limit)),
+        What::Unpark => "the loop is awake".into(),
+        _ => describe_resource(trace, what),
+    }
+}
+
+/// The same of the events that name a resource.
+fn describe_resource(trace: &Trace, what: &What) -> String {
+    let names = Names::new(trace);
+    let who = |task: Option<u32>| task.map_or("no task".into(), |task| names.task(task));
+    match *what {
+        What::Ready { source, readable, writable } => {
+            let ways = match (readable, writable) {
+                (true, true) => "readable and writable",
+                (true, false) => "readable",
+                _ => "writable",
+            };
+            format!("{} is {ways}", names.resource(source))
+        }
+        What::Fired { timer } => format!("{} fires", names.resource(timer)),
+        What::Wait { task, on, holder } => {
+            let held = holder.filter(|holder| trace.resources()[on as usize].task != Some(*holder));
+            let held = held.map_or(String::new(), |holder| format!(", held by {}", names.task(holder)));
+            format!("{} awaits {}{held}", who(task), names.resource(on))
+        }
+        What::Waited { task, on } => format!("{} awaits {} no longer", who(task), names.resource(on)),
+        What::Set { timer, deadline, .. } => {
+            format!("{} is set to {}", names.resource(timer), clock(deadline))
+        }
+        What::Unset { timer } => format!("{} is dropped", names.resource(timer)),
+        What::Open { source, .. } => format!("{} is opened", names.resource(source)),
+        What::Close { source } => format!("{} is closed", names.resource(source)),
+        What::Mark { text, task } => {
+            format!("{} says: {}", who(task), trace.text(Some(text)).unwrap_or_default())
+        }
+        What::Gap { dropped } => format!("{dropped} events are missing here"),
+        _ => "something that this program does not know".into(),
+    }
+}

@@ -1,0 +1,94 @@
+//! What tasks, resources and times are called.
+//!
+//! Contract. A task is `#slot.serial`, with its name if it has one. A resource is its kind and number, with the name that the
+//! program has given it. Times are in the largest unit in which they are not below one.
+
+use std::fmt::Write;
+
+use roundel::record::{Resource, ResourceKind, Trace};
+
+/// Says what things of a trace are called.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    trace: &'a Trace,
+}
+
+impl<'a> Names<'a> {
+    /// For this trace.
+    #[must_use]
+    pub fn new(trace: &'a Trace) -> Names<'a> {
+        Names { trace }
+    }
+
+    /// `#3.1 eggs`, or only `#3.1`.
+    #[must_use]
+    pub fn task(self, task: u32) -> String {
+        let id = self.id(task);
+        let name = self.trace.tasks().get(task as usize).and_then(|task| self.trace.text(task.name));
+        name.map_or(id.clone(), |name| format!("{id} {name}"))
+    }
+
+    /// `#3.1`.
+    #[must_use]
+    pub fn id(self, task: u32) -> String {
+        self.trace
+            .tasks()
+            .get(task as usize)
+            .map_or("#?".into(), |task| format!("#{}.{}", task.slot, task.serial))
+    }
+
+    /// Where in the program a task was spawned.
+    #[must_use]
+    pub fn place(self, task: u32) -> Option<&'a str> {
+        self.trace.text(self.trace.tasks().get(task as usize)?.at)
+    }
+
+    /// `timer 3`, `source 1 (TcpStream)`, `mutex 4 accounts`, `#3.1 eggs`.
+    #[must_use]
+    pub fn resource(self, resource: u32) -> String {
+        let Some(entry) = self.trace.resources().get(resource as usize) else { return "?".into() };
+        let (what, number) = (self.trace.text(entry.what), entry.number);
+        let mut text = match (entry.kind, entry.task) {
+            (ResourceKind::Task, Some(task)) => return self.task(task),
+            (ResourceKind::Timer, _) => format!("timer {number}"),
+            (ResourceKind::Source, _) => format!("{} {}", what.unwrap_or("source"), short(entry)),
+            _ => format!("{} {number}", what.unwrap_or("line")),
+        };
+        if let Some(name) = self.trace.text(entry.name) {
+            let _ = write!(text, " \"{name}\"");
+        }
+        text
+    }
+
+    /// Finds a task by `#3.1`, `3.1` or its name.
+    #[must_use]
+    pub fn find(self, word: &str) -> Option<u32> {
+        let id = format!("#{}", word.trim_start_matches('#'));
+        let tasks = 0..self.trace.tasks().len() as u32;
+        let named = |task: &u32| self.trace.text(self.trace.tasks()[*task as usize].name) == Some(word);
+        tasks.clone().find(|task| self.id(*task) == id).or_else(|| tasks.clone().find(named))
+    }
+}
+
+/// A resource's number for people. The number of a source is a count of sources, and below it a place in a table.
+#[must_use]
+pub fn short(resource: &Resource) -> u64 {
+    if resource.kind == ResourceKind::Source { resource.number >> 32 } else { resource.number }
+}
+
+/// A number of nanoseconds: `1.500 s`, `200.0 ms`, `4.0 µs`, `70 ns`.
+#[must_use]
+pub fn time(nanos: u64) -> String {
+    match nanos {
+        0..1_000 => format!("{nanos} ns"),
+        1_000..1_000_000 => format!("{:.1} µs", nanos as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} ms", nanos as f64 / 1e6),
+        _ => format!("{:.3} s", nanos as f64 / 1e9),
+    }
+}
+
+/// A time since the start, always in milliseconds: they can be compared at a glance.
+#[must_use]
+pub fn clock(nanos: u64) -> String {
+    format!("{}.{:03} ms", nanos / 1_000_000, nanos / 1_000 % 1_000)
+}

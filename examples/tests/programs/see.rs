@@ -1,0 +1,124 @@
+//! `see` says what a trace tells, in each of its outputs, and what is wrong with a file that is none.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::common::{Program, in_order, lines_of, path_of, recorded, run, watchdog};
+
+/// The trace of `hello`, which has three tasks with names and runs in real time.
+fn hello(test: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("roundel-see-{test}-{}.trace", std::process::id()));
+    let ended = Program::launch(Command::new(path_of("hello")).env("ROUNDEL_TRACE", &path)).end();
+    assert!(ended.status.success(), "{ended:?}");
+    path
+}
+
+fn see(path: &Path, args: &[&str]) -> String {
+    lines_of("see", &[&[path.to_str().unwrap()], args].concat()).join("\n")
+}
+
+/// A name without its number of the process, so that tests run side by side.
+fn beside(path: &Path, ending: &str) -> String {
+    format!("{}.{ending}", path.display())
+}
+
+#[test]
+fn a_trace_is_summed_up_and_told_line_by_line() {
+    let _watchdog = watchdog();
+    let path = hello("sum");
+    let stats = see(&path, &[]);
+    in_order(&stats, &["of real time", "4 tasks, ", "most polls:", "#0.1", "try --log"]);
+    let log = see(&path, &["--log"]);
+    in_order(
+        &log,
+        &[
+            "what",
+            "#0.1 begins",
+            "1.1  ── turn 1",
+            "#0.1 spawns #1.1 coffee",
+            "#3.1 toast runs",
+            "is set to 1",
+            "the loop sleeps, at most",
+            "timer 2 wakes #3.1 toast",
+            "#3.1 toast is over",
+        ],
+    );
+    let longest = log.lines().map(|line| line.chars().count()).max().unwrap();
+    assert!(longest <= 78, "a line of {longest} columns in\n{log}");
+    fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn the_causes_of_a_poll_lead_back_to_the_beginning() {
+    let _watchdog = watchdog();
+    let path = hello("why");
+    let why = see(&path, &["--why", "toast"]);
+    let lines: Vec<&str> = why.lines().collect();
+    assert_eq!(lines.len(), 3, "{why}");
+    assert!(lines[0].starts_with("#3.1 toast was polled at 1"), "{why}");
+    assert!(lines[0].contains("because timer 2 fired at 1") && lines[0].contains("by #3.1 toast"), "{why}");
+    assert!(
+        lines[1].contains("because #0.1 spawned it at") && lines[1].contains("examples/examples/hello.rs:")
+    );
+    assert!(lines[2].starts_with("#0.1 was polled at") && lines[2].contains("a `block_on`"), "{why}");
+    assert_eq!(see(&path, &["--why", "#3.1"]), why);
+    let ended = run("see", &[path.to_str().unwrap(), "--why", "cake"]);
+    assert_eq!(ended.code(), Some(1));
+    assert!(ended.complaints.contains("there is no task `cake` in the trace"), "{ended:?}");
+    fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn other_tools_get_their_formats() {
+    let _watchdog = watchdog();
+    let path = hello("formats");
+    let [html, chrome, folded] = ["html", "json", "folded"].map(|ending| beside(&path, ending));
+    see(&path, &["--html", &html, "--perfetto", &chrome, "--folded", &folded]);
+    let read = |path: &str| fs::read_to_string(path).unwrap();
+    let page = read(&html);
+    let json = page.split_once("id=\"trace\">").unwrap().1.split_once("</script>").unwrap().0;
+    assert!(json.trim_start().starts_with("{\"version\":1,\"program\":\"hello\""), "{json}");
+    assert!(
+        json.contains("\"name\":\"toast\"") && json.contains("\"examples/examples/hello.rs\":["),
+        "{json}"
+    );
+    assert!(json.contains("fn turn(") && !json.contains('<'), "{json}");
+    let chrome = (read(&chrome), chrome);
+    assert!(chrome.0.starts_with("{\"traceEvents\":[") && chrome.0.contains("\"name\":\"#3.1 toast\""));
+    let stacks = read(&folded);
+    let names: Vec<&str> = stacks.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(names, ["block_on", "block_on;coffee", "block_on;eggs", "block_on;toast"]);
+    for path in [html, chrome.1, folded, path.display().to_string()] {
+        fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
+fn a_file_that_is_no_trace_or_was_cut_is_said_to_be_so() {
+    let _watchdog = watchdog();
+    let path = recorded("race", "see");
+    let refused = |path: &str, why: &str| {
+        let ended = run("see", &[path]);
+        assert_eq!((ended.code(), ended.text().as_str()), (Some(1), ""), "{ended:?}");
+        assert!(
+            ended.complaints.starts_with(&format!("see: {path}: ")) && ended.complaints.contains(why),
+            "{ended:?}"
+        );
+    };
+    refused("/nowhere/at/all", "No such file");
+    refused(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), "no trace of roundel");
+    let mut bytes = fs::read(&path).unwrap();
+    let other = beside(&path, "changed");
+    bytes[8] = 2;
+    fs::write(&other, &bytes).unwrap();
+    refused(&other, "version 2");
+    bytes[8] = 1;
+    fs::write(&other, &bytes[..bytes.len() - 1]).unwrap();
+    let ended = run("see", &[&other, "--log"]);
+    assert_eq!(ended.code(), Some(0));
+    assert!(ended.complaints.starts_with("warning: the trace ends in the middle of a record"), "{ended:?}");
+    assert!(ended.lines.len() > 10, "{ended:?}");
+    fs::remove_file(other).unwrap();
+    fs::remove_file(path).unwrap();
+}
