@@ -1,0 +1,124 @@
+// The trace: what the recorder wrote, as columns that are fast to read.
+//
+// Facts. A trace may hold a million events. An object for each of them would take hundreds of megabytes and seconds.
+//
+// What follows. Each field of an event is one typed array, and an event is its index in them. Tasks and resources are
+// few, so they stay objects. Nothing is changed after it was read.
+
+const NONE = -1;
+
+// The kinds of events, in the order of their numbers in the file.
+const KINDS = [
+  'turn', 'spawn', 'wake', 'poll', 'polled', 'done', 'unheard', 'park', 'unpark', 'ready', 'fired',
+  'wait', 'waited', 'set', 'unset', 'open', 'close', 'cancel', 'spent', 'mark', 'gap',
+];
+const KIND = Object.fromEntries(KINDS.map((name, number) => [name, number]));
+
+// How a task ended: column b of `done`.
+const ENDS = ['returned', 'was cancelled', 'panicked'];
+
+// The version of the format that this page understands.
+const VERSION = 1;
+
+function readTrace(text) {
+  const json = JSON.parse(text);
+  if (json.version !== VERSION) {
+    throw new Error(`this page reads traces of version ${VERSION}, and this one has version ${json.version}`);
+  }
+  const columns = json.events;
+  const count = columns.kind.length;
+  const time = new Float64Array(count);
+  let now = 0;
+  for (let event = 0; event < count; event++) {
+    now += columns.at[event];
+    time[event] = now;
+  }
+  return {
+    ...json,
+    count,
+    time,
+    kind: Uint8Array.from(columns.kind),
+    a: Int32Array.from(columns.a),
+    // A deadline is a number up to 2^53, and deadlines are in column b.
+    b: Float64Array.from(columns.b),
+    c: Int32Array.from(columns.c),
+    events: null,
+    end: now,
+  };
+}
+
+// ---- Names. They hold `backticks` around what a program named, so that the page can show it as code.
+
+function quoted(name) {
+  return '`' + String(name).replaceAll('`', "'") + '`';
+}
+
+// The short name of a task, for chips and rows: its own name, or its number.
+function shortName(trace, task) {
+  const { name, id } = trace.tasks[task] ?? { id: '?' };
+  return name ?? `#${id}`;
+}
+
+// The name of a task in a sentence, with its number.
+function taskName(trace, task) {
+  if (task === NONE) return 'code outside of the loop';
+  const { name, id } = trace.tasks[task] ?? { id: '?' };
+  return name === null || name === undefined ? `task #${id}` : `${quoted(name)} (#${id})`;
+}
+
+// The name of a task that the sentence has mentioned, or that needs no number.
+function plainName(trace, task) {
+  const { name, id } = trace.tasks[task] ?? { id: '?' };
+  return name === null || name === undefined ? `task #${id}` : quoted(name);
+}
+
+function resourceName(trace, resource) {
+  const { kind, number, what, name, task } = trace.resources[resource] ?? { kind: 'thing', number: '?' };
+  const own = name ? ` ${quoted(name)}` : '';
+  if (kind === 'timer') return `timer ${number}${own}`;
+  if (kind === 'task') return task === undefined ? `task ${number}` : plainName(trace, task);
+  if (kind === 'source') return what === 'listener' ? `listener ${number}${own}` : `${what || 'source'} ${number}${own}`;
+  return name ? `${what} ${quoted(name)}` : `${what} ${number}`;
+}
+
+// "the end of `eggs`", "timer 3": what a task waits for.
+function goalName(trace, resource) {
+  const name = resourceName(trace, resource);
+  const { kind, what } = trace.resources[resource] ?? {};
+  if (kind === 'task') return `${name} to end`;
+  return kind === 'timer' || kind === 'source' ? name : what ? `the ${name}` : name;
+}
+
+// ---- Times.
+
+const UNITS = [[1e9, 's'], [1e6, 'ms'], [1e3, 'µs']];
+
+// A span of time in the unit that gives one to three digits before the point: "850 ns", "4.2 µs", "200.0 ms".
+function span(ns) {
+  if (ns < 1000) return `${Math.round(ns)} ns`;
+  // 999,960 ns would be rounded to "1000.0 µs", so that the next larger unit is taken from there.
+  const [size, unit] = UNITS.find(([unitSize]) => ns >= unitSize * 0.99995) ?? UNITS[2];
+  const value = ns / size;
+  return `${value.toFixed(unit === 's' ? 3 : 1)} ${unit}`;
+}
+
+function counted(number, noun) {
+  return `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`;
+}
+
+// "a", "a and b", "a, b and c".
+function listed(items) {
+  return items.length < 2 ? items.join('') : `${items.slice(0, -1).join(', ')} and ${items.at(-1)}`;
+}
+
+// The same, but a long list is cut: "a, b, c and 12 more".
+function shortList(items, most = 4) {
+  return items.length <= most + 1 ? listed(items) : listed([...items.slice(0, most), `${items.length - most} more`]);
+}
+
+// The place "src/main.rs:40:5" in its parts.
+function place(trace, text) {
+  const whole = trace.texts[text];
+  const parts = whole === undefined ? null : /^(.*?):(\d+)(?::(\d+))?$/.exec(whole);
+  return parts && { whole, path: parts[1], line: Number(parts[2]) };
+}
