@@ -16,6 +16,8 @@ class Controls {
     document.addEventListener('click', (event) => {
       const button = event.target.closest?.('[data-do]');
       if (button) this.commands[button.dataset.do]();
+      const link = event.target.closest?.('a[href^="#event="]');
+      if (link && !event.ctrlKey && !event.metaKey) this.follow(event, link);
     });
     document.addEventListener('keydown', (event) => this.press(event));
     this.listen();
@@ -55,11 +57,37 @@ class Controls {
     element('speed').addEventListener('change', () => this.timer !== null && this.play(true));
     element('theme').addEventListener('click', () => this.commands.theme());
     element('help-button').addEventListener('click', () => this.commands.help());
-    element('link').addEventListener('click', () => navigator.clipboard?.writeText(location.href.split('#')[0] + element('link').getAttribute('href')).catch(() => {}));
     window.addEventListener('hashchange', () => view.goToHash());
     window.addEventListener('resize', () => view.timeline.draw());
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.showTheme());
-    window.addEventListener('beforeprint', () => view.timeline.draw());
+    this.preparePrint();
+  }
+
+  // The address may lag, so that a link to the event in it would do nothing: the page follows its links itself.
+  follow(event, link) {
+    event.preventDefault();
+    const { view } = this;
+    if (link.id === 'link') {
+      view.writeAddress();
+      navigator.clipboard?.writeText(location.href).catch(() => {});
+      link.textContent = 'Copied';
+      setTimeout(() => { link.textContent = 'Link'; }, 1500);
+    } else view.jump(Number(link.getAttribute('href').slice('#event='.length)));
+  }
+
+  // Paper is white. The canvas is drawn in the colours of the theme, so the theme is changed for as long as it takes.
+  preparePrint() {
+    const root = document.documentElement;
+    window.addEventListener('beforeprint', () => {
+      this.themeOnScreen = root.dataset.theme;
+      root.dataset.theme = 'light';
+      this.view.timeline.draw();
+    });
+    window.addEventListener('afterprint', () => {
+      if (this.themeOnScreen) root.dataset.theme = this.themeOnScreen;
+      else delete root.dataset.theme;
+      this.view.timeline.draw();
+    });
   }
 
   // ---- Keys.

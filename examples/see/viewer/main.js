@@ -88,13 +88,15 @@ class View {
 
   keepInAddress() {
     clearTimeout(this.pending);
-    this.pending = setTimeout(() => {
-      try {
-        history.replaceState(null, '', `#event=${this.event}`);
-      } catch {
-        // A page without an address of its own has no link either.
-      }
-    }, 300);
+    this.pending = setTimeout(() => this.writeAddress(), 300);
+  }
+
+  writeAddress() {
+    try {
+      history.replaceState(null, '', `#event=${this.event}`);
+    } catch {
+      // A page without an address of its own has no link either.
+    }
   }
 
   goToHash() {
@@ -104,11 +106,13 @@ class View {
 
   // ---- Showing.
 
+  // The timeline asks how large it is, which is cheap only before the rest of the page changes.
   render() {
-    document.getElementById('sentence').replaceChildren(...rich(this.words.sentence(this.event)));
-    this.predict.draw();
     this.timeline.follow();
     this.timeline.draw();
+    const where = make('span', { class: 'where' }, this.words.where(this.event));
+    document.getElementById('sentence').replaceChildren(where, ' ', ...rich(this.words.what(this.event)));
+    this.predict.draw();
     this.panels.draw();
     this.sources.draw();
     this.controls.draw();

@@ -145,7 +145,7 @@ class Panels {
     const draw = ([source, { descriptor, bits }]) => [
       ...rich(resourceName(this.trace, source)), make('small', {}, descriptor === NONE ? '' : ` fd ${descriptor}`), ' ',
       bits === 0 ? null : make('b', { class: 'ready' }, readiness(bits)),
-      state.waits.has(source) ? ' ← ' : null, ...this.waiters(source),
+      state.waits.has(source) ? ' waiting: ' : null, ...this.waiters(source),
     ];
     // What the kernel reported in this turn comes first.
     const reported = state.reports.filter((source) => state.sources.has(source)).slice(0, MOST);
@@ -165,8 +165,8 @@ class Panels {
     const all = this.waitedFor('line');
     const draw = (line) => {
       const holder = state.holders.get(line);
-      const held = holder === undefined ? [] : [' held by ', this.chip(holder)];
-      return [...rich(resourceName(this.trace, line)), ...held, ' ← ', ...this.waiters(line)];
+      const held = holder === undefined ? [] : ['held by ', this.chip(holder), ', '];
+      return [...rich(resourceName(this.trace, line)), ': ', ...held, 'waiting: ', ...this.waiters(line)];
     };
     return this.part('Locks and channels', 'Each one that a task waits for. The line is in the order of arrival.', all.length,
       this.list(all.slice(0, MOST), all.length, draw, 'No task waits for one.'));
@@ -176,10 +176,10 @@ class Panels {
     const all = this.waitedFor('task');
     const draw = (resource) => {
       const { task } = this.trace.resources[resource];
-      return [task === undefined ? `task ${this.trace.resources[resource].number}` : this.chip(task), ' ← ', ...this.waiters(resource)];
+      return [...this.waiters(resource), ' waits for ', task === undefined ? `task ${this.trace.resources[resource].number}` : this.chip(task)];
     };
-    return this.part('Tasks that others wait for', '', all.length,
-      this.list(all.slice(0, MOST), all.length, draw, 'No task waits for another one.'));
+    return this.part('Tasks that wait for tasks', 'They go on when the other one has ended.', all.length,
+      this.list(all.slice(0, MOST), all.length, draw, 'No task waits for another task.'));
   }
 
   inbox() {

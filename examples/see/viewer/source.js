@@ -58,7 +58,7 @@ class Sources {
     if (resource !== NONE) add(`${capital(resourceName(trace, resource).replaceAll('`', ''))} was made here:`, trace.resources[resource]?.at);
     const task = view.chosen === NONE ? view.timeline.taskOfEvent(event) : view.chosen;
     if (task !== NONE) {
-      add(`${capital(taskName(trace, task).replaceAll('`', ''))} was spawned here:`, trace.tasks[task]?.at);
+      add(`Task ${taskName(trace, task).replaceAll('`', '').replace(/^task /, '')} was spawned here:`, trace.tasks[task]?.at);
       const waits = this.waitsOf(task, event);
       if (waits !== NONE) add(`It waits for ${resourceName(trace, waits).replaceAll('`', '')}, which was made here:`, trace.resources[waits]?.at);
     }

@@ -198,6 +198,7 @@ class Timeline {
     this.clip(pen, RULER);
     this.drawLoop(pen);
     this.drawCursor(pen, 20, RULER);
+    this.drawTail(pen);
     pen.restore();
   }
 
@@ -208,10 +209,11 @@ class Timeline {
     pen.clip();
   }
 
-  // The marks of the ruler: about one every 110 pixels, at round numbers.
+  // The marks of the ruler at round numbers: one every 110 pixels or so, closer on a narrow screen.
   ticks() {
     const [from, to] = this.window;
-    const rough = (to - from) / Math.max(2, (this.width - this.labels) / 110);
+    const apart = Math.min(110, Math.max(64, this.width / 9));
+    const rough = (to - from) / Math.max(2, (this.width - this.labels) / apart);
     const power = 10 ** Math.floor(Math.log10(rough));
     const step = Math.max(this.scale === 'order' ? 1 : 100, power * [1, 2, 5, 10].find((factor) => factor * power >= rough));
     const ticks = [];
@@ -255,7 +257,7 @@ class Timeline {
       hatch(pen, this.x(event), top, Math.max(1, back - this.x(event)), bottom - top, colour);
       break;
     }
-    pen.fillStyle = colour.ink;
+    pen.fillStyle = after - x < 12 ? colour.other : colour.ink;
     pen.fillRect(Math.round(x), top, 1, bottom - top);
     if (after - x < 30) return;
     pen.fillStyle = colour.soft;
@@ -378,10 +380,29 @@ class Timeline {
     return row === NONE ? (task === NONE ? 0 : null) : row * ROW - this.lanes.scrollTop + ROW / 2;
   }
 
+  // A cause that is no task: the arrow begins in the lane of the loop.
+  drawTail(pen) {
+    const { trace, causes, view } = this;
+    const poll = trace.kind[view.event] === KIND.poll ? view.event : causes.poll[view.event];
+    const cause = causes.cause[poll === NONE ? view.event : poll];
+    if (cause === NONE || this.yOf(cause, true) !== 0) return;
+    const x = this.x(cause);
+    pen.fillStyle = pen.strokeStyle = this.colours.arrow;
+    pen.lineWidth = 2;
+    pen.beginPath();
+    pen.arc(x, RULER - 12, 4, 0, 7);
+    pen.fill();
+    pen.beginPath();
+    pen.moveTo(x, RULER - 12);
+    pen.lineTo(x, RULER);
+    pen.stroke();
+  }
+
   drawArrow(pen, from, to, strength) {
     if (from === NONE || to === NONE) return;
     const [y1, y2] = [this.yOf(from, true), this.yOf(to, false)];
-    if (y1 === null || y2 === null) return;
+    // Both in the lane of the loop: the tail is enough.
+    if (y1 === null || y2 === null || (y1 === 0 && y2 === 0)) return;
     const [x1, x2] = [this.x(from), this.x(to)];
     pen.globalAlpha = strength;
     pen.strokeStyle = pen.fillStyle = this.colours.arrow;
@@ -389,7 +410,8 @@ class Timeline {
     const bend = Math.min(40, Math.max(8, (x2 - x1) / 2));
     pen.beginPath();
     pen.moveTo(x1, y1);
-    pen.bezierCurveTo(x1 + bend, y1, x2 - bend, y2, x2 - 5, y2);
+    if (y1 === 0) pen.bezierCurveTo(x1, y2 * 0.7, x1, y2, x2 - 5, y2);
+    else pen.bezierCurveTo(x1 + bend, y1, x2 - bend, y2, x2 - 5, y2);
     pen.stroke();
     pen.beginPath();
     pen.moveTo(x2, y2);
