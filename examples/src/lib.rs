@@ -60,3 +60,4 @@ pub mod output;
 pub mod sha512;
 pub mod show;
 pub mod status;
+pub mod viewer;

@@ -154,6 +154,7 @@ function publish(view) {
     go: (event) => view.go(event),
     score: () => ({ right: view.predict.right, asked: view.predict.asked }),
     opened: () => view.opened,
+    diagnose: () => view.renderDiagnosis(),
   };
 }
 
