@@ -8,13 +8,15 @@
 
 const TEMPLATE: &str = include_str!("../see/viewer.html");
 const STYLE: &str = include_str!("../see/viewer.css");
-const SCRIPTS: [&str; 11] = [
+const SCRIPTS: [&str; 13] = [
     include_str!("../see/viewer/trace.js"),
     include_str!("../see/viewer/causes.js"),
     include_str!("../see/viewer/state.js"),
     include_str!("../see/viewer/words.js"),
     include_str!("../see/viewer/diagnosis.js"),
+    include_str!("../see/viewer/pen.js"),
     include_str!("../see/viewer/timeline.js"),
+    include_str!("../see/viewer/pointer.js"),
     include_str!("../see/viewer/panels.js"),
     include_str!("../see/viewer/source.js"),
     include_str!("../see/viewer/predict.js"),

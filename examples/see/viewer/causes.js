@@ -150,7 +150,11 @@ const VISITS = {
   [KIND.wait](event, task, resource) {
     if (!this.waits.has(task)) this.waits.set(task, []);
     this.waits.get(task).push(resource);
-    this.waitAt.set(this.waitKey(task, resource), event);
+    // A task may wait for the same thing twice, in two futures that it polls together.
+    const key = this.waitKey(task, resource);
+    const open = this.waitAt.get(key);
+    if (open) open.push(event);
+    else this.waitAt.set(key, [event]);
   },
   [KIND.waited](event, task, resource) {
     const waits = this.waits.get(task) ?? [];
@@ -159,8 +163,9 @@ const VISITS = {
     // The poll in which a task learns that it has waited enough, or the wait itself.
     if (this.poll === NONE) this.found.cause[event] = this.reportAt.get(resource) ?? NONE;
     const key = this.waitKey(task, resource);
-    this.found.effect[event] = this.waitAt.get(key) ?? NONE;
-    this.waitAt.delete(key);
+    const open = this.waitAt.get(key);
+    this.found.effect[event] = open?.shift() ?? NONE;
+    if (open?.length === 0) this.waitAt.delete(key);
   },
   [KIND.set](event, resource) {
     this.setAt.set(resource, event);

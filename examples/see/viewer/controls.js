@@ -20,6 +20,7 @@ class Controls {
       if (link && !event.ctrlKey && !event.metaKey) this.follow(event, link);
     });
     document.addEventListener('keydown', (event) => this.press(event));
+    element('active').checked = view.timeline.onlyActive;
     this.listen();
     this.showTheme();
   }
@@ -47,11 +48,11 @@ class Controls {
   listen() {
     const { view } = this;
     const filter = () => {
-      view.timeline.setFilter(element('filter').value, element('in-view').checked);
+      view.timeline.setFilter(element('filter').value, element('active').checked);
       view.panels.drawTable();
     };
     element('filter').addEventListener('input', filter);
-    element('in-view').addEventListener('change', filter);
+    element('active').addEventListener('change', filter);
     element('scale').addEventListener('change', () => this.setScale(element('scale').value));
     element('slider').addEventListener('input', () => view.forward(Number(element('slider').value)));
     element('speed').addEventListener('change', () => this.timer !== null && this.play(true));

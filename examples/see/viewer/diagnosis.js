@@ -13,7 +13,9 @@ class Largest {
     this.entries = [];
   }
 
+  // On virtual time most things take no time, which is not worth a look.
   offer(size, event) {
+    if (size <= 0) return;
     if (this.entries.length === WORST && size <= this.entries.at(-1).size) return;
     this.entries.push({ size, event });
     this.entries.sort((x, y) => y.size - x.size || x.event - y.event).splice(WORST);
@@ -72,7 +74,7 @@ class Diagnosis {
         from(this.polls.entries, ({ size, event }) => `${task(trace.a[event])} ran for ${span(size)}`)),
       group('Longest waits in the queue', 'The task was ready, but others ran first.',
         from(this.queued.entries, ({ size, event }) => `${task(trace.a[event])} was queued for ${span(size)}`)),
-      group('Longest waits for a lock', 'From the begin of the wait until the task had the lock.',
+      group('Longest waits for a lock or channel', 'From the beginning of the wait until its end.',
         from(this.locks.entries, ({ size, event }) => `${task(trace.a[event])} waited ${span(size)} for the ${words.resource(trace.b[event])}`)),
       group('Latest timers', 'How long after its deadline a timer fired.',
         from(this.late.entries, ({ size, event }) => `${words.resource(trace.a[event])} was ${span(size)} late`)),
@@ -102,8 +104,9 @@ class Diagnosis {
     const { trace } = this;
     const whole = trace.count === 0 ? 0 : trace.end - trace.time[0];
     if (whole === 0) return 'No time passed between the first event and the last.';
+    if (trace.clock === 'virtual') return `The clock is virtual: ${span(whole)} passed on it, and the polls took none of them.`;
     const percent = (part) => `${((part / whole) * 100).toFixed(1)} %`;
-    return `Of ${span(whole)}, polls took ${percent(this.busy)}, waiting in the kernel ${percent(this.parked)}, and the loop itself ${percent(Math.max(0, whole - this.busy - this.parked))}.`;
+    return `Of ${span(whole)}, polls took ${percent(this.busy)}, waiting in the kernel ${percent(this.parked)}, and the loop’s own work ${percent(Math.max(0, whole - this.busy - this.parked))}.`;
   }
 }
 
@@ -129,7 +132,7 @@ const LOOKS = {
     if (poll === NONE) return;
     const took = this.trace.time[event] - this.trace.time[poll];
     this.busy += took;
-    if (took > 0) this.polls.offer(took, poll);
+    this.polls.offer(took, poll);
     this.noteIdlePoll(poll, event);
   },
   [KIND.unpark](event) {
@@ -139,7 +142,7 @@ const LOOKS = {
   [KIND.fired](event) {
     const set = this.causes.cause[event];
     const late = set === NONE ? 0 : this.trace.time[event] - this.trace.b[set];
-    if (late > 0) this.late.offer(late, event);
+    this.late.offer(late, event);
   },
   [KIND.wait](event) {
     this.knots.wait(event);
@@ -147,8 +150,8 @@ const LOOKS = {
   [KIND.waited](event) {
     this.knots.waited(event);
     const wait = this.causes.effect[event];
-    const isLock = wait !== NONE && this.trace.c[wait] !== NONE && this.trace.resources[this.trace.b[event]]?.kind === 'line';
-    if (isLock) this.locks.offer(this.trace.time[event] - this.trace.time[wait], event);
+    const isLine = wait !== NONE && this.trace.resources[this.trace.b[event]]?.kind === 'line';
+    if (isLine) this.locks.offer(this.trace.time[event] - this.trace.time[wait], event);
   },
   [KIND.done](event) {
     if (this.trace.b[event] === 2) this.panicked.push({ event });
@@ -191,7 +194,7 @@ class Knots {
     const path = [first];
     for (;;) {
       const waits = this.waits.get(path.at(-1)) ?? [];
-      const next = waits.length === 1 ? this.trace.c[waits[0]] : NONE;
+      const next = waits.length === 1 ? holderOf(this.trace, waits[0]) : NONE;
       if (next === NONE) return null;
       if (next === first) return [...path, first];
       if (path.includes(next)) return null;

@@ -21,7 +21,7 @@ class State {
     this.timers = new Map();
     // Resource -> the events with which its waits began, first come first.
     this.waits = new Map();
-    // Line -> the task that was last known to hold it.
+    // Lock -> the task that was last known to hold it.
     this.holders = new Map();
     // Source -> { descriptor, bits, event }: what the kernel last reported. A new wait clears the bits.
     this.sources = new Map();
@@ -122,7 +122,7 @@ const CHANGE = {
   [KIND.wait](state, trace, event) {
     const resource = trace.b[event];
     state.waits.set(resource, [...(state.waits.get(resource) ?? []), event]);
-    if (trace.c[event] !== NONE) state.holders.set(resource, trace.c[event]);
+    if (isLock(trace, resource) && trace.c[event] !== NONE) state.holders.set(resource, trace.c[event]);
     // A task waits for a source only after the kernel has said that it would block.
     const source = state.sources.get(resource);
     if (source) state.sources.set(resource, { ...source, bits: 0 });
@@ -160,17 +160,19 @@ const CHANGE = {
 
 // ---- Every event's state.
 
-// Copies are at least this many events apart. If a state is large they are farther apart, because making a copy takes as
-// long as applying about half as many events.
+// Copies are at least this many events apart. If a state is large they are farther apart, because otherwise most of the
+// memory would be copies.
 const APART = 4096;
+// A step backwards leaves a copy so many events before its event, for the steps backwards that follow.
+const NEAR = 256;
 
 class History {
   constructor(trace, causes) {
-    Object.assign(this, { trace, causes, copies: [new State()], state: new State() });
+    Object.assign(this, { trace, causes, copies: [new State()], state: new State(), near: new State() });
     let last = NONE;
     for (let event = 0; event < trace.count; event++) {
       this.state.apply(trace, causes, event);
-      if (event - last < Math.max(APART, this.state.size * 2)) continue;
+      if (event - last < Math.max(APART, this.state.size)) continue;
       this.copies.push(this.state.copy());
       last = event;
     }
@@ -178,15 +180,29 @@ class History {
 
   // The state after `event`. It is the history's own: do not keep it, and do not change it.
   at(event) {
-    const isNear = event >= this.state.event && event - this.state.event < APART;
-    if (!isNear) this.state = this.copyBefore(event).copy();
-    while (this.state.event < event) this.state.apply(this.trace, this.causes, this.state.event + 1);
+    const isAhead = event >= this.state.event && event - this.state.event < APART;
+    if (!isAhead) this.goBack(event);
+    this.goOn(event);
     return this.state;
+  }
+
+  goOn(event) {
+    while (this.state.event < event) this.state.apply(this.trace, this.causes, this.state.event + 1);
+  }
+
+  // Begins at the last copy that is not after the event.
+  goBack(event) {
+    const old = this.copyBefore(event);
+    const isNear = this.near.event <= event && this.near.event > old.event;
+    this.state = (isNear ? this.near : old).copy();
+    if (event - this.state.event < NEAR * 2) return;
+    this.goOn(event - NEAR);
+    this.near = this.state.copy();
   }
 
   // A second reader of the same states, which goes its own way.
   reader() {
-    return Object.assign(Object.create(History.prototype), this, { state: new State() });
+    return Object.assign(Object.create(History.prototype), this, { state: new State(), near: new State() });
   }
 
   copyBefore(event) {
@@ -203,11 +219,14 @@ class History {
 // The timers in the order in which they are due; equal deadlines in the order in which they were set. `most` limits the
 // list, so that a step with 100,000 timers does not sort them all.
 function timersInOrder(state, most = Infinity) {
-  const all = [...state.timers].map(([timer, entry]) => ({ timer, ...entry }));
-  const isBefore = (x, y) => x.deadline - y.deadline || x.event - y.event;
-  if (all.length <= most * 4) return all.sort(isBefore).slice(0, most);
+  const isBefore = ([, x], [, y]) => x.deadline - y.deadline || x.event - y.event;
+  const all = state.timers.size <= most * 4 ? [...state.timers] : earliest(state.timers, most, isBefore);
+  return all.sort(isBefore).slice(0, most).map(([timer, entry]) => ({ timer, ...entry }));
+}
+
+function earliest(timers, most, isBefore) {
   const best = [];
-  for (const entry of all) {
+  for (const entry of timers) {
     if (best.length === most && isBefore(entry, best.at(-1)) > 0) continue;
     best.push(entry);
     best.sort(isBefore).splice(most);

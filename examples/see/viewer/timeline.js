@@ -13,6 +13,11 @@ const ROW = 24;
 const RULER = 46;
 const MOST_HEIGHT = 12 * ROW;
 
+// The kinds of events that are about the task in column a.
+const OF_A_TASK = new Set(
+  ['spawn', 'wake', 'poll', 'polled', 'done', 'unheard', 'wait', 'waited', 'cancel', 'spent'].map((name) => KIND[name]),
+);
+
 class Timeline {
   constructor(view) {
     Object.assign(this, { view, trace: view.trace, causes: view.causes });
@@ -21,13 +26,13 @@ class Timeline {
     this.canvas = document.getElementById('lanes-canvas');
     this.tree = spawnTree(this.trace);
     this.filter = '';
-    this.onlyInView = false;
-    const isShort = this.trace.count <= 2000;
-    this.scale = this.trace.clock === 'virtual' || isShort ? 'order' : 'time';
+    // Of many tasks, only those are listed to which something happens in the window.
+    this.onlyActive = this.trace.tasks.length > 60;
+    this.scale = 'order';
     this.fit();
     // A long trace opens with its first part, in which something can be seen. "All" shows the whole.
     if (this.trace.count > 400) this.window = [0, this.position(Math.min(this.trace.count - 1, 160))];
-    this.rows = this.chooseRows();
+    this.showRows();
     new Pointer(this);
   }
 
@@ -78,7 +83,7 @@ class Timeline {
     const size = Math.min(Math.max(to - from, least), this.length * 1.02);
     const start = Math.min(Math.max(from, -size * 0.1), Math.max(0, this.length - size * 0.9));
     this.window = [start, start + size];
-    if (this.onlyInView) this.rows = this.chooseRows();
+    if (this.onlyActive) this.showRows();
     this.draw();
   }
 
@@ -102,13 +107,13 @@ class Timeline {
     const isHidden = at < from || at > to - margin;
     if (isHidden) this.window = [at - (to - from) * 0.3, at + (to - from) * 0.7];
     if (this.window[0] < 0) this.window = [0, to - from];
-    if (isHidden && this.onlyInView) this.rows = this.chooseRows();
+    if (isHidden && this.onlyActive) this.showRows();
     this.reveal(this.taskOfEvent(this.view.event));
   }
 
   reveal(task) {
-    const row = this.rows.indexOf(task);
-    if (row < 0) return;
+    const row = task === NONE ? NONE : this.rowOf[task];
+    if (row === NONE) return;
     const top = row * ROW;
     const height = this.lanes.clientHeight;
     if (top < this.lanes.scrollTop) this.lanes.scrollTop = top;
@@ -126,38 +131,53 @@ class Timeline {
 
   // ---- Rows.
 
+  // The tasks that have a row, and the row of each task: -1 if it has none.
+  showRows() {
+    this.rows = this.chooseRows();
+    this.rowOf = new Int32Array(this.trace.tasks.length).fill(NONE);
+    this.rows.forEach((task, row) => { this.rowOf[task] = row; });
+  }
+
   chooseRows() {
     const words = this.filter.trim().toLowerCase();
     const { trace } = this;
+    const isActive = this.onlyActive ? this.activity() : null;
     return this.tree.order.filter((task) => {
-      if (this.onlyInView && !this.isInView(task)) return false;
+      if (isActive && !isActive[task]) return false;
       if (words === '') return true;
       const { name, id, at } = trace.tasks[task];
       return `${name ?? ''} #${id} ${trace.texts[at] ?? ''}`.toLowerCase().includes(words);
     });
   }
 
-  isInView(task) {
-    const { taskFirst, taskEvents } = this.causes;
-    const [first, end] = [taskFirst[task], taskFirst[task + 1]];
-    if (first === end) return false;
-    const last = taskEvents[end - 1];
-    const isOver = this.trace.kind[last] === KIND.done;
-    return this.position(taskEvents[first]) <= this.window[1] && (!isOver || this.position(last) >= this.window[0]);
+  // For each task, 1 if something happens to it in the window.
+  activity() {
+    const { causes, trace } = this;
+    const isActive = new Uint8Array(trace.tasks.length);
+    const [from, to] = this.window.map((position) => this.eventAt(position));
+    if (to - from < 20000) {
+      for (let event = from; event <= to; event++) {
+        const task = this.taskOfEvent(event);
+        if (task !== NONE) isActive[task] = 1;
+      }
+      return isActive;
+    }
+    for (let task = 0; task < trace.tasks.length; task++) {
+      const last = lastChange(causes, task, to);
+      if (last !== NONE && causes.taskEvents[last] >= from) isActive[task] = 1;
+    }
+    return isActive;
   }
 
-  setFilter(text, onlyInView) {
-    Object.assign(this, { filter: text, onlyInView });
-    this.rows = this.chooseRows();
+  setFilter(text, onlyActive) {
+    Object.assign(this, { filter: text, onlyActive });
+    this.showRows();
     this.draw();
   }
 
   // The task that an event is about, or -1.
   taskOfEvent(event) {
-    const kind = KINDS[this.trace.kind[event]];
-    if (['spawn', 'wake', 'poll', 'polled', 'done', 'unheard', 'wait', 'waited', 'cancel', 'spent'].includes(kind)) {
-      return this.trace.a[event];
-    }
+    if (OF_A_TASK.has(this.trace.kind[event])) return this.trace.a[event];
     const poll = this.causes.poll[event];
     return poll === NONE ? NONE : this.trace.a[poll];
   }
@@ -235,7 +255,7 @@ class Timeline {
       const event = causes.turns[index];
       const x = this.x(event);
       if (x > this.width || event > this.horizon) break;
-      if (x - last < 3) {
+      if (index >= begin && x - last < 3) {
         // Turns that share a pixel look like one: go on with the first turn of the next pixel.
         index = Math.max(index, firstAfter(causes.turns, this.eventAt(this.positionAt(last + 3))) - 1);
         continue;
@@ -259,9 +279,10 @@ class Timeline {
     }
     pen.fillStyle = after - x < 12 ? colour.other : colour.ink;
     pen.fillRect(Math.round(x), top, 1, bottom - top);
-    if (after - x < 30) return;
+    const left = Math.max(x, this.labels);
+    if (after - left < 34) return;
     pen.fillStyle = colour.soft;
-    pen.fillText(after - x > 64 ? `turn ${trace.a[begin]}` : `${trace.a[begin]}`, Math.max(x, this.labels) + 4, bottom - 3);
+    pen.fillText(after - left > 70 ? `turn ${trace.a[begin]}` : `${trace.a[begin]}`, left + 4, bottom - 3);
   }
 
   drawLanes(pen) {
@@ -376,7 +397,7 @@ class Timeline {
     const poll = this.causes.poll[event];
     const by = poll !== NONE ? this.trace.a[poll] : this.trace.kind[event] === KIND.wake ? this.trace.b[event] : NONE;
     const task = isSource ? by : this.taskOfEvent(event);
-    const row = task === NONE ? NONE : this.rows.indexOf(task);
+    const row = task === NONE ? NONE : this.rowOf[task];
     return row === NONE ? (task === NONE ? 0 : null) : row * ROW - this.lanes.scrollTop + ROW / 2;
   }
 
@@ -432,52 +453,6 @@ class Timeline {
   }
 }
 
-const FONT = '14px system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif';
-
-// Sizes the canvas for the screen's pixels and clears it.
-function prepare(canvas, width, height) {
-  const ratio = window.devicePixelRatio || 1;
-  canvas.width = Math.round(width * ratio);
-  canvas.height = Math.round(height * ratio);
-  Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
-  const pen = canvas.getContext('2d');
-  pen.scale(ratio, ratio);
-  pen.clearRect(0, 0, width, height);
-  return pen;
-}
-
-const COLOURS = ['ink', 'soft', 'grid', 'wash', 'ours', 'poll', 'queued', 'timer', 'source', 'line', 'task', 'other', 'arrow', 'bad'];
-
-function colours() {
-  const style = getComputedStyle(document.documentElement);
-  return Object.fromEntries(COLOURS.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
-}
-
-// Shortens a text until it fits.
-function cut(pen, text, room) {
-  if (pen.measureText(text).width <= room) return text;
-  let short = text;
-  while (short.length > 1 && pen.measureText(`${short}…`).width > room) short = short.slice(0, -1);
-  return `${short}…`;
-}
-
-function hatch(pen, x, y, width, height, colour) {
-  pen.save();
-  pen.beginPath();
-  pen.rect(x, y, width, height);
-  pen.clip();
-  pen.strokeStyle = colour.soft;
-  pen.globalAlpha = 0.5;
-  const [from, to] = [Math.max(x, 0) - height, Math.min(x + width, 6000)];
-  for (let at = from - (from % 6); at < to; at += 6) {
-    pen.beginPath();
-    pen.moveTo(at, y + height);
-    pen.lineTo(at + height, y);
-    pen.stroke();
-  }
-  pen.restore();
-}
-
 // The first index in a sorted list whose value is larger than this.
 function firstAfter(list, value) {
   let [low, high] = [0, list.length];
@@ -509,60 +484,4 @@ function spawnTree(trace) {
     }
   }
   return { order, depth };
-}
-
-// The mouse and the fingers on the timeline: a click goes to an event, a drag moves, the wheel and two fingers zoom.
-class Pointer {
-  constructor(timeline) {
-    this.timeline = timeline;
-    this.down = new Map();
-    this.hasMoved = false;
-    for (const canvas of [timeline.canvas, timeline.ruler]) {
-      canvas.addEventListener('pointerdown', (event) => this.press(event, canvas));
-      canvas.addEventListener('pointermove', (event) => this.move(event));
-      canvas.addEventListener('pointerup', (event) => this.release(event, canvas));
-      canvas.addEventListener('pointercancel', (event) => this.down.delete(event.pointerId));
-      canvas.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
-    }
-    timeline.lanes.addEventListener('scroll', () => timeline.draw());
-  }
-
-  press(event, canvas) {
-    canvas.setPointerCapture?.(event.pointerId);
-    this.down.set(event.pointerId, event.offsetX);
-    this.hasMoved = this.down.size > 1;
-  }
-
-  move(event) {
-    if (!this.down.has(event.pointerId)) return;
-    const before = this.down.get(event.pointerId);
-    if (!this.hasMoved && Math.abs(event.offsetX - before) < 4) return;
-    this.hasMoved = true;
-    const other = [...this.down].find(([id]) => id !== event.pointerId);
-    if (other) this.pinch(before, event.offsetX, other[1]);
-    else this.timeline.pan((before - event.offsetX) / (this.timeline.width - this.timeline.labels));
-    this.down.set(event.pointerId, event.offsetX);
-  }
-
-  pinch(before, now, other) {
-    const spread = Math.max(10, Math.abs(now - other));
-    this.timeline.zoom(Math.max(10, Math.abs(before - other)) / spread, this.timeline.positionAt(other));
-  }
-
-  release(event, canvas) {
-    const wasPressed = this.down.delete(event.pointerId);
-    if (!wasPressed || this.hasMoved) return;
-    const { timeline } = this;
-    const row = Math.floor((event.offsetY + timeline.lanes.scrollTop) / ROW);
-    const task = canvas === timeline.canvas ? timeline.rows[row] : undefined;
-    timeline.view.goNear(timeline.eventAt(timeline.positionAt(event.offsetX)), task, event.offsetX < timeline.labels);
-  }
-
-  wheel(event) {
-    const { timeline } = this;
-    if (event.ctrlKey || event.metaKey) timeline.zoom(event.deltaY > 0 ? 1.25 : 0.8, timeline.positionAt(event.offsetX));
-    else if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) timeline.pan((event.deltaX || event.deltaY) / 800);
-    else return;
-    event.preventDefault();
-  }
 }

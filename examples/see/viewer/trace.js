@@ -33,7 +33,7 @@ function readTrace(text) {
     now += columns.at[event];
     time[event] = now;
   }
-  return {
+  const trace = {
     ...json,
     count,
     time,
@@ -45,6 +45,15 @@ function readTrace(text) {
     events: null,
     end: now,
   };
+  nameSpawners(trace);
+  return trace;
+}
+
+// A spawn may leave out what the table of tasks says.
+function nameSpawners({ count, kind, a, b, tasks }) {
+  for (let event = 0; event < count; event++) {
+    if (kind[event] === KIND.spawn && b[event] === NONE) b[event] = tasks[a[event]]?.by ?? NONE;
+  }
 }
 
 // ---- Names. They hold `backticks` around what a program named, so that the page can show it as code.
@@ -72,13 +81,34 @@ function plainName(trace, task) {
   return name === null || name === undefined ? `task #${id}` : quoted(name);
 }
 
+// Sources are numbered like tasks: a slot in the lower half, and in the upper half how many had it before.
+function shortNumber(number) {
+  return number < 2 ** 32 ? String(number) : `${number % 2 ** 32}.${Math.floor(number / 2 ** 32)}`;
+}
+
+// Lines in which a task waits for what another one holds. In other lines, such as that of a channel, nothing is held.
+const LOCKS = new Set(['mutex', 'rwlock', 'semaphore', 'once', 'pool', 'process pool']);
+
+function isLock(trace, resource) {
+  return LOCKS.has(trace.resources[resource]?.what);
+}
+
+// The task that has to bring about what a wait is for, or -1.
+function holderOf(trace, wait) {
+  const resource = trace.b[wait];
+  return trace.resources[resource]?.kind === 'task' || isLock(trace, resource) ? trace.c[wait] : NONE;
+}
+
 function resourceName(trace, resource) {
-  const { kind, number, what, name, task } = trace.resources[resource] ?? { kind: 'thing', number: '?' };
+  const { kind, number: whole, what, name, task } = trace.resources[resource] ?? { kind: 'thing', number: 0 };
+  const number = shortNumber(whole);
   const own = name ? ` ${quoted(name)}` : '';
   if (kind === 'timer') return `timer ${number}${own}`;
   if (kind === 'task') return task === undefined ? `task ${number}` : plainName(trace, task);
   if (kind === 'source') return what === 'listener' ? `listener ${number}${own}` : `${what || 'source'} ${number}${own}`;
-  return name ? `${what} ${quoted(name)}` : `${what} ${number}`;
+  if (name) return `${what} ${quoted(name)}`;
+  // "channel to be sent to" is a name of several words, and a number at its end would belong to nothing.
+  return String(what).includes(' ') ? `${what} (no. ${number})` : `${what} ${number}`;
 }
 
 // "the end of `eggs`", "timer 3": what a task waits for.

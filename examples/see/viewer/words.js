@@ -128,7 +128,7 @@ class Words {
 
   // Who holds what a task waits for.
   heldBy(holder, resource) {
-    if (holder === NONE || this.trace.resources[resource]?.kind === 'task') return '';
+    if (holder === NONE || !isLock(this.trace, resource)) return '';
     return ` It is held by ${this.task(holder)}.`;
   }
 

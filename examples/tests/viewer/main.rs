@@ -8,7 +8,8 @@
 //! say that they were skipped.
 //!
 //! The traces beside this file are small: three tasks that sleep (`hello`), four that want one lock (`lock`), two that want
-//! two (`deadlock`), and tasks that give way again and again beside others that wait (`starve`).
+//! two (`deadlock`), and tasks that give way again and again beside others that wait (`starve`). Those of `pipeline` and
+//! `cancel` were recorded by the programs of these names, on virtual time.
 
 #![forbid(unsafe_code)]
 
@@ -20,11 +21,13 @@ mod steps;
 use examples::viewer::page;
 use testkit::browser::{Browser, Theme};
 
-const TRACES: [(&str, &str); 4] = [
+const TRACES: [(&str, &str); 6] = [
     ("hello", include_str!("hello.json")),
     ("lock", include_str!("lock.json")),
     ("deadlock", include_str!("deadlock.json")),
     ("starve", include_str!("starve.json")),
+    ("pipeline", include_str!("pipeline.json")),
+    ("cancel", include_str!("cancel.json")),
 ];
 const PHONE: u32 = 360;
 const DESK: u32 = 1200;
