@@ -1,9 +1,9 @@
 //! The looks: on a phone and on a desk, by day and by night.
 
 use examples::viewer::page;
-use testkit::browser::{Browser, Theme};
+use testkit::browser::Theme;
 
-use crate::{DESK, PHONE, TRACES, trace, visit};
+use crate::{DESK, PHONE, TRACES, browser, trace, visit};
 
 /// Nothing is cut off or too small, and everything has a name.
 const FITS: &str = r"
@@ -60,7 +60,7 @@ fn it_follows_the_system_and_the_button() {
 
 #[test]
 fn its_pictures_show_something() {
-    let Some(browser) = Browser::find("pictures", env!("CARGO_TARGET_TMPDIR")) else { return };
+    let Some((_turn, browser)) = browser("pictures") else { return };
     let page = page(trace("lock"));
     for width in [PHONE, DESK] {
         let [light, dark] =

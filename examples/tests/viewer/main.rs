@@ -18,6 +18,8 @@ mod open;
 mod predict;
 mod steps;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use examples::viewer::page;
 use testkit::browser::{Browser, Theme};
 
@@ -36,6 +38,15 @@ fn trace(name: &str) -> &'static str {
     TRACES.iter().find(|(other, _)| *other == name).expect("a trace of this name").1
 }
 
+/// One browser at a time: several would take as long together, but each of them longer, and its patience is limited.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// The browser, if there is one, for as long as the guard lives.
+fn browser(test: &str) -> Option<(MutexGuard<'static, ()>, Browser)> {
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    Some((turn, Browser::find(test, env!("CARGO_TARGET_TMPDIR"))?))
+}
+
 /// What all scripts may use: a key, a button, what the page says now.
 const TOOLS: &str = r"
     const loop = view.roundel;
@@ -51,7 +62,7 @@ const TOOLS: &str = r"
 
 /// Opens the page of a trace at `part` of its address, and runs a script in it. The script says what is wrong.
 fn visit(test: &str, trace: &str, part: &str, width: u32, theme: Theme, script: &str) {
-    let Some(browser) = Browser::find(test, env!("CARGO_TARGET_TMPDIR")) else { return };
+    let Some((_turn, browser)) = browser(test) else { return };
     let script = format!("{TOOLS}\n{script}\nreturn wrong.slice(0, 9).join('\\n') || 'all is well';");
     let (answer, console) = browser.visit(&page(trace), part, width, theme, &script);
     assert_eq!(console, "", "the page has written to the console");

@@ -1,9 +1,9 @@
 //! Opening: at an event, by keyboard alone, with a broken trace; and what the page finds worth a look.
 
 use examples::viewer::page;
-use testkit::browser::{Browser, Theme};
+use testkit::browser::Theme;
 
-use crate::{DESK, PHONE, TRACES, trace, visit};
+use crate::{DESK, PHONE, TRACES, browser, trace, visit};
 
 const AT: &str = r"
     same(loop.current(), 25, 'it opens at the event in its address');
@@ -69,7 +69,7 @@ fn everything_can_be_done_by_keyboard() {
 
 #[test]
 fn a_trace_that_cannot_be_shown_says_why() {
-    let Some(browser) = Browser::find("broken", env!("CARGO_TARGET_TMPDIR")) else { return };
+    let Some((_turn, browser)) = browser("broken") else { return };
     let newer = trace("hello").replacen("\"version\":1", "\"version\":2", 1);
     for (text, says) in [(newer.as_str(), "has version 2"), ("{", "cannot be shown"), ("", "cannot be shown")]
     {
@@ -82,7 +82,7 @@ fn a_trace_that_cannot_be_shown_says_why() {
 
 #[test]
 fn what_is_worth_a_look_is_found() {
-    let Some(browser) = Browser::find("found", env!("CARGO_TARGET_TMPDIR")) else { return };
+    let Some((_turn, browser)) = browser("found") else { return };
     let found = |name: &str| {
         let ask = "view.roundel.diagnose(); return page.getElementById('diagnosis').innerText;";
         browser.visit(&page(trace(name)), "", DESK, Theme::Light, ask).0

@@ -9,7 +9,7 @@ const BOTH_WAYS: &str = r"
     const seen = [];
     const look = () => [loop.current(), sentence(), page.getElementById('parts').textContent, loop.state(loop.current())];
     loop.go(0);
-    const last = Math.min(loop.events - 1, 150);
+    const last = Math.min(loop.events - 1, 60);
     for (let event = 0; event <= last; event++) {
         same(loop.current(), event, 'a step forward');
         same(sentence(), plain(loop.sentence(event)), 'the sentence');
