@@ -65,17 +65,23 @@ class Pass {
     VISITS[kind]?.call(this, event, this.trace.a[event], this.trace.b[event], this.trace.c[event]);
   }
 
-  // A turn begins with step 1. Its other steps are known by what happens in them.
+  // A turn begins with step 1. Its other steps are known by what happens in them, and they come in their order.
   stepOf(event, kind) {
-    const { trace } = this;
     if (kind === KIND.turn) return 1;
     // During a poll it is step 1. Without a turn there is no step.
     if (this.running !== NONE || this.step === 0) return this.step;
+    return Math.max(this.step, this.leastStep(event, kind));
+  }
+
+  // The first step in which such an event can happen while no task runs.
+  leastStep(event, kind) {
+    const { trace } = this;
     if (kind === KIND.park || kind === KIND.unpark || kind === KIND.ready) return 3;
     if (kind === KIND.fired) return 5;
-    const comesFromOutside = (kind === KIND.wake || kind === KIND.spawn) && trace.b[event] === NONE;
-    if (!comesFromOutside) return this.step;
+    const isByTask = trace.b[event] !== NONE || ![KIND.wake, KIND.spawn, KIND.cancel].includes(kind);
+    if (isByTask) return 1;
     const cause = kind === KIND.wake ? trace.resources[trace.c[event]] : undefined;
+    // Without a task or a report as its cause, it came from another thread.
     if (cause === undefined) return 4;
     return cause.kind === 'timer' ? 5 : 3;
   }
@@ -93,7 +99,9 @@ class Pass {
 // What each kind of event changes in the pass. `this` is the pass.
 const VISITS = {
   [KIND.spawn](event, task, by) {
-    if (by === NONE && this.step === 0) this.roots.add(task);
+    // It was spawned nowhere, unlike a task that a program spawns before it runs the loop.
+    const isRoot = by === NONE && this.step === 0 && (this.trace.tasks[task]?.at ?? NONE) === NONE;
+    if (isRoot) this.roots.add(task);
     if (this.poll === NONE && by !== NONE) this.found.cause[event] = this.lastPoll[by];
     this.queue(event, task);
   },

@@ -106,17 +106,17 @@ class Panels {
   queue() {
     const { state } = this.view;
     const next = state.next();
-    const lane = (name, help, set) => {
-      const tasks = firstOf(set, MOST);
+    const lane = (name, help, which) => {
+      const tasks = firstOf(state.lane(which), MOST);
       const chips = tasks.map((task) => this.chip(task, task === next && !this.trace.shuffle && !this.view.hidesFuture ? 'next' : ''));
-      const rest = set.size - tasks.length;
+      const rest = Math.max(0, state[which].size - state.over.size - tasks.length);
       return make('div', { class: 'lane' }, make('h4', {}, name, make('small', {}, ` ${help}`)),
         make('div', { class: 'chips' }, ...(chips.length > 0 ? chips : [make('span', { class: 'empty' }, 'empty')]), rest > 0 ? make('span', { class: 'rest' }, `and ${rest.toLocaleString('en')} more`) : null));
     };
-    const count = state.tasks.size + state.outside.size;
+    const count = state.ready;
     const help = this.trace.shuffle ? 'The order of this loop is shuffled: any of them may be next.' : 'The first of each lane is on the left. While neither lane is empty, the loop takes from them in turn.';
     const part = this.part('Ready queue', help, count,
-      lane('Tasks lane', 'woken by tasks', state.tasks), lane('Outside lane', 'woken by timers, the kernel or threads', state.outside));
+      lane('Tasks lane', 'woken by tasks', 'tasks'), lane('Outside lane', 'woken by timers, the kernel or threads', 'outside'));
     part.classList.add('wide-part');
     return part;
   }

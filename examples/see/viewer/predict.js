@@ -78,7 +78,7 @@ class Predict {
   askPoll(state, next) {
     const { trace } = this;
     const truth = trace.a[next];
-    const likely = [truth, ...firstOf(state.tasks, 3), ...firstOf(state.outside, 3)];
+    const likely = [truth, ...firstOf(state.lane('tasks'), 3), ...firstOf(state.lane('outside'), 3)];
     const tasks = [...new Set(likely)].slice(0, MOST_ANSWERS).sort((x, y) => x - y);
     const answers = tasks.map((task) => ({ text: plainName(trace, task), isRight: task === truth }));
     answers.push({ text: 'none: the loop asks the kernel first', isRight: false });
@@ -86,8 +86,8 @@ class Predict {
   }
 
   whyPoll(state, truth) {
-    const names = (lane) => shortList([...firstOf(lane, 4)].map((task) => plainName(this.trace, task))) || 'empty';
-    const lanes = `In the tasks lane: ${names(state.tasks)}. In the outside lane: ${names(state.outside)}.`;
+    const names = (lane) => shortList([...state.lane(lane)].map((task) => plainName(this.trace, task))) || 'no task';
+    const lanes = `In the tasks lane: ${names('tasks')}. In the outside lane: ${names('outside')}.`;
     if (this.trace.shuffle) return `${lanes} The order of this loop is shuffled, so chance chose ${plainName(this.trace, truth)}.`;
     if (state.next() !== truth) return `${lanes} The loop took ${plainName(this.trace, truth)}.`;
     if (state.tasks.size === 0 || state.outside.size === 0) {
@@ -115,7 +115,7 @@ class Predict {
   }
 
   whyPark(state, isPark, limit) {
-    const queued = state.tasks.size + state.outside.size;
+    const queued = state.ready;
     if (isPark && limit === NONE) return 'No task is ready and no timer is set, so nothing limits the wait.';
     if (isPark) return 'No task is ready, so the loop may sleep, but not beyond the earliest deadline.';
     if (queued > 0) return `${counted(queued, 'task')} ${queued === 1 ? 'is' : 'are'} still in the ready queue, so the loop must not wait.`;

@@ -16,6 +16,9 @@ class State {
     this.outside = new Set();
     // The flag of the queue: set when the outside lane was the last to be taken from while neither lane was empty.
     this.outsideIsNext = false;
+    // Tasks that are over and still in a lane, until the loop passes over them. They count when it is decided which lane
+    // is next.
+    this.over = new Set();
     this.running = NONE;
     // Timer -> { deadline, task, event }, in the order in which they were set.
     this.timers = new Map();
@@ -43,6 +46,7 @@ class State {
     const copy = Object.assign(new State(), this);
     copy.tasks = new Set(this.tasks);
     copy.outside = new Set(this.outside);
+    copy.over = new Set(this.over);
     // The values of these maps are replaced, never changed, so the copy may share them.
     for (const name of ['timers', 'waits', 'holders', 'sources']) copy[name] = new Map(this[name]);
     copy.mail = [...this.mail];
@@ -53,7 +57,10 @@ class State {
   apply(trace, causes, event) {
     this.event = event;
     const step = causes.step[event];
-    if (step === 1 && trace.kind[event] === KIND.turn) Object.assign(this, { mail: [], reports: [] });
+    const isTurn = trace.kind[event] === KIND.turn;
+    if (isTurn) Object.assign(this, { mail: [], reports: [] });
+    // When nothing else is in the lanes, the batch has ended because the loop passed over what is over.
+    if ((step !== 1 || isTurn) && this.over.size > 0 && this.ready === 0) this.passOver();
     CHANGE[trace.kind[event]]?.(this, trace, event, step, causes);
   }
 
@@ -62,19 +69,63 @@ class State {
     (step >= 3 ? this.outside : this.tasks).add(task);
   }
 
-  // The polled task leaves its lane. If both lanes had tasks, the flag says which of them was taken from.
-  pop(task) {
+  // How many tasks are ready: those in the lanes that are not over.
+  get ready() {
+    return this.tasks.size + this.outside.size - this.over.size;
+  }
+
+  // The tasks of a lane that are not over, from its front.
+  * lane(name) {
+    for (const task of this[name]) if (!this.over.has(task)) yield task;
+  }
+
+  // Takes the polled task out, and those that are over and stood before it.
+  pop(task, isShuffled) {
+    while (!isShuffled) {
+      const { lane, first, flag } = this.front();
+      if (first !== task && !this.over.has(first)) break;
+      this.outsideIsNext = flag;
+      lane.delete(first);
+      this.over.delete(first);
+      if (first === task) return;
+    }
+    this.takeOut(task);
+  }
+
+  // The order is chance, or the trace does not tell the whole story: the task leaves its lane, wherever it stands.
+  takeOut(task) {
     const isOutside = this.outside.has(task);
     if (this.outside.size > 0 && this.tasks.size > 0) this.outsideIsNext = isOutside;
     (isOutside ? this.outside : this.tasks).delete(task);
   }
 
-  // The task that the queue would give next, or -1.
+  passOver() {
+    for (let { lane, first, flag } = this.front(); first !== NONE; { lane, first, flag } = this.front()) {
+      this.outsideIsNext = flag;
+      lane.delete(first);
+      this.over.delete(first);
+    }
+  }
+
+  // What the queue would give next, from which lane, and the flag after that.
+  front() {
+    const { tasks, outside, outsideIsNext: flag } = this;
+    const firstOfLane = (lane) => ({ lane, first: lane.values().next().value ?? NONE, flag });
+    if (outside.size === 0) return firstOfLane(tasks);
+    if (tasks.size === 0) return firstOfLane(outside);
+    return { ...firstOfLane(flag ? tasks : outside), flag: !flag };
+  }
+
+  // The task that the loop would poll next, or -1.
   next() {
-    const first = (lane) => lane.values().next().value ?? NONE;
-    if (this.outside.size === 0) return first(this.tasks);
-    if (this.tasks.size === 0) return first(this.outside);
-    return first(this.outsideIsNext ? this.tasks : this.outside);
+    if (this.over.size === 0) return this.front().first;
+    const trial = Object.assign(new State(), { tasks: new Set(this.tasks), outside: new Set(this.outside), over: new Set(this.over), outsideIsNext: this.outsideIsNext });
+    for (;;) {
+      const { lane, first, flag } = trial.front();
+      if (!trial.over.has(first)) return first;
+      lane.delete(first);
+      trial.outsideIsNext = flag;
+    }
   }
 }
 
@@ -90,7 +141,7 @@ const CHANGE = {
     if (step === 4) state.mail.push(trace.a[event]);
   },
   [KIND.poll](state, trace, event) {
-    state.pop(trace.a[event]);
+    state.pop(trace.a[event], trace.shuffle);
     state.running = trace.a[event];
   },
   [KIND.polled](state) {
@@ -99,8 +150,7 @@ const CHANGE = {
   [KIND.done](state, trace, event) {
     const task = trace.a[event];
     state.live -= 1;
-    state.tasks.delete(task);
-    state.outside.delete(task);
+    if (state.tasks.has(task) || state.outside.has(task)) state.over.add(task);
     for (const [line, holder] of state.holders) if (holder === task) state.holders.delete(line);
   },
   [KIND.park](state, trace, event) {
@@ -244,8 +294,8 @@ function plainState(trace, causes, state) {
     step: event === NONE ? 0 : causes.step[event],
     running: state.running,
     parked: state.park !== NONE,
-    tasks: [...state.tasks],
-    outside: [...state.outside],
+    tasks: [...state.lane('tasks')],
+    outside: [...state.lane('outside')],
     outside_is_next: state.outsideIsNext,
     timers: timersInOrder(state).map(({ timer, deadline, task }) => ({ timer, deadline, task })),
     waits: [...state.waits].map(([resource, waits]) => ({ resource, tasks: waits.map((wait) => trace.a[wait]) })),

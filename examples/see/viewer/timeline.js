@@ -448,7 +448,7 @@ class Timeline {
     const [from, to] = this.window.map((position) => span(trace.time[this.eventAt(position)]));
     const state = view.state;
     const running = state.running === NONE ? 'no task runs' : `${shortName(trace, state.running)} runs`;
-    const queued = state.tasks.size + state.outside.size;
+    const queued = state.ready;
     return `Timeline of ${counted(this.rows.length, 'task')} from ${from} to ${to}. The current event is at ${span(trace.time[view.event])}: ${running}, ${counted(queued, 'task')} ${queued === 1 ? 'is' : 'are'} ready. The table below says the same in words.`;
   }
 }

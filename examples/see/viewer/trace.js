@@ -46,7 +46,15 @@ function readTrace(text) {
     end: now,
   };
   nameSpawners(trace);
+  nameRoots(trace);
   return trace;
+}
+
+// The future that a program runs the loop for is spawned nowhere and has no name. Readers know it as `main`.
+function nameRoots({ tasks }) {
+  for (const task of tasks) {
+    if ([task.name, task.by, task.at].every((value) => value === null || value === undefined)) task.name = 'main';
+  }
 }
 
 // A spawn may leave out what the table of tasks says.

@@ -74,8 +74,15 @@ class Words {
   // How long a polled task was queued: "It was queued for 4.0 µs."
   queuedFor(poll) {
     const wake = this.causes.cause[poll];
-    if (wake === NONE) return '';
-    return ` It was queued for ${span(this.trace.time[poll] - this.trace.time[wake])}.`;
+    const queued = wake === NONE ? 0 : this.trace.time[poll] - this.trace.time[wake];
+    // On virtual time a task is polled at the moment at which it is woken.
+    return queued === 0 ? '' : ` It was queued for ${span(queued)}.`;
+  }
+
+  // How long something took: " after 4.0 µs"; nothing if that is not known, or if no time passed.
+  after(begin, end) {
+    const took = begin === NONE ? 0 : this.trace.time[end] - this.trace.time[begin];
+    return took === 0 ? '' : ` after ${span(took)}`;
   }
 
   // ---- What a poll does, from its events: "It spawns 3 tasks, and then waits for timer 4."
@@ -110,9 +117,23 @@ class Words {
     if (trace.c[end] === 1) return `${before}panics.${this.wakesJoiners(end, task)}`;
     if (trace.b[end] === 1) return `${before}returns${this.wakesJoiners(end, task) || '.'}`;
     if (statusAt(trace, causes, task, end) === 'queued') return `${before}gives way: it goes to the back of the queue.`;
-    const waits = causes.waits[end];
-    if (waits === NONE) return deeds.length === 0 ? 'stays pending.' : `${deeds.join(', and ')}.`;
-    return `${before}waits for ${goalName(trace, waits)}.`;
+    const goals = this.goals(causes.cause[end], end);
+    if (goals.length === 0) return deeds.length === 0 ? 'stays pending.' : `${deeds.join(', and ')}.`;
+    return `${before}waits for ${shortList(goals, 3)}.`;
+  }
+
+  // What the task waits for at the end of a poll: what it began to wait for in it, or else what it waited for before.
+  goals(poll, end) {
+    const { trace, causes } = this;
+    const begun = [];
+    for (let event = poll + 1; event < end && event < poll + 200; event++) {
+      const isOwn = trace.a[event] === trace.a[poll];
+      if (isOwn && trace.kind[event] === KIND.wait && !begun.includes(trace.b[event])) begun.push(trace.b[event]);
+      const ended = isOwn && trace.kind[event] === KIND.waited ? begun.indexOf(trace.b[event]) : NONE;
+      if (ended !== NONE) begun.splice(ended, 1);
+    }
+    if (begun.length === 0 && causes.waits[end] !== NONE) begun.push(causes.waits[end]);
+    return begun.map((resource) => goalName(trace, resource));
   }
 
   // The tasks that a task wakes by its end: they follow in the trace at once.
@@ -165,6 +186,8 @@ const SAY = {
     const goes = `goes to the back of the ${this.lane(event)}`;
     if (resource === NONE && by === task) return `${name} wakes itself: it gives way, and ${goes}.`;
     if (resource === NONE && by === NONE) return `${name} is woken by another thread, or by code outside of the loop. It ${goes}.`;
+    const isOver = by !== NONE && this.trace.kind[this.causes.cause[event]] === KIND.done;
+    if (resource === NONE && !isOver) return `${capital(this.task(by))} wakes ${this.task(task)}, which ${goes}.`;
     return `${name} is woken ${this.reason(event)}. It ${goes}.`;
   },
   poll(event, task) {
@@ -173,13 +196,12 @@ const SAY = {
   },
   polled(event, task, complete, panicked) {
     const begin = this.causes.cause[event];
-    const took = begin === NONE ? '' : ` after ${span(this.trace.time[event] - this.trace.time[begin])}`;
-    const poll = `The poll of ${this.task(task)} ends${took}`;
+    const poll = `The poll of ${this.task(task)} ends${this.after(begin, event)}`;
     if (panicked === 1) return `${poll}: it panicked.`;
     if (complete === 1) return `${poll}: its future is complete.`;
-    const waits = this.causes.waits[event];
     if (statusAt(this.trace, this.causes, task, event) === 'queued') return `${poll}: it is queued again.`;
-    return waits === NONE ? `${poll}: it is pending.` : `${poll}: it waits for ${goalName(this.trace, waits)}.`;
+    const goals = begin === NONE ? [] : this.goals(begin, event);
+    return goals.length === 0 ? `${poll}: it is pending.` : `${poll}: it waits for ${shortList(goals, 3)}.`;
   },
   done(event, task, end) {
     return `${capital(this.task(task))} is over: it ${ENDS[end] ?? 'ended'}.`;
@@ -194,7 +216,7 @@ const SAY = {
   },
   unpark(event) {
     const park = this.causes.cause[event];
-    return park === NONE ? 'The loop is back from the kernel.' : `The loop is back from the kernel after ${span(this.trace.time[event] - this.trace.time[park])}.`;
+    return `The loop is back from the kernel${this.after(park, event)}.`;
   },
   ready(event, source, bits) {
     return `The kernel reports that ${this.resource(source)} is ${readiness(bits)}.`;
@@ -212,8 +234,7 @@ const SAY = {
   },
   waited(event, task, resource) {
     const wait = this.causes.effect[event];
-    const lasted = wait === NONE ? '' : `, after ${span(this.trace.time[event] - this.trace.time[wait])}`;
-    return `${capital(this.task(task))} no longer waits for ${goalName(this.trace, resource)}${lasted}.`;
+    return `${capital(this.task(task))} no longer waits for ${goalName(this.trace, resource)}${this.after(wait, event)}.`;
   },
   set(event, timer, deadline, task) {
     const by = task === NONE ? 'Code outside of the loop' : capital(this.task(task));
