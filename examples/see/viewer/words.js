@@ -234,7 +234,8 @@ const SAY = {
   },
   waited(event, task, resource) {
     const wait = this.causes.effect[event];
-    return `${capital(this.task(task))} no longer waits for ${goalName(this.trace, resource)}${this.after(wait, event)}.`;
+    const after = this.after(wait, event).trimStart();
+    return capital(`${after}${after === '' ? '' : ', '}${this.task(task)} no longer waits for ${goalName(this.trace, resource)}.`);
   },
   set(event, timer, deadline, task) {
     const by = task === NONE ? 'Code outside of the loop' : capital(this.task(task));
