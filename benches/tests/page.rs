@@ -4,8 +4,6 @@
 
 #![forbid(unsafe_code)]
 
-#[path = "page/browser.rs"]
-mod browser;
 #[path = "page/sample.rs"]
 mod sample;
 
@@ -15,8 +13,8 @@ use std::path::Path;
 use benches::faceoff::page::page;
 use benches::faceoff::report::{Report, Row};
 
-use browser::{Browser, Theme};
 use sample::sample;
+use testkit::browser::{Browser, Theme};
 
 const PHONES: [u32; 2] = [360, 390];
 /// A phone on its side, and a window beside another one.
@@ -27,6 +25,10 @@ const LEAST_LETTERS: f64 = 14.0;
 fn committed() -> Report {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/faceoff.json");
     Report::read(file.to_str().expect("a path")).expect("docs/faceoff.json")
+}
+
+fn find(name: &str) -> Option<Browser> {
+    Browser::find(name, env!("CARGO_TARGET_TMPDIR"))
 }
 
 /// What the browser has seen, one `name value` a line.
@@ -112,7 +114,7 @@ fn check(browser: &Browser, report: &Report, width: u32) {
 
 #[test]
 fn it_fits_a_phone_and_a_desk() {
-    let Some(browser) = Browser::find("it_fits_a_phone_and_a_desk") else { return };
+    let Some(browser) = find("it_fits_a_phone_and_a_desk") else { return };
     for report in [sample(), committed()] {
         PHONES.into_iter().chain(BETWEEN).chain([DESKTOP]).for_each(|width| check(&browser, &report, width));
     }
@@ -120,7 +122,7 @@ fn it_fits_a_phone_and_a_desk() {
 
 #[test]
 fn every_row_and_everyone_is_seen() {
-    let Some(browser) = Browser::find("every_row_and_everyone_is_seen") else { return };
+    let Some(browser) = find("every_row_and_everyone_is_seen") else { return };
     for report in [sample(), committed()] {
         let text = browser.ask(&page(&report), PHONES[1], Theme::Light, "return page.body.innerText;");
         let shown =
@@ -149,7 +151,7 @@ fn brightness(colour: &str) -> u32 {
 
 #[test]
 fn it_is_light_by_day_and_dark_by_night() {
-    let Some(browser) = Browser::find("it_is_light_by_day_and_dark_by_night") else { return };
+    let Some(browser) = find("it_is_light_by_day_and_dark_by_night") else { return };
     let page = page(&sample());
     let paper = |theme| brightness(Seen(browser.ask(&page, PHONES[1], theme, LOOK)).text("paper"));
     let (light, dark) = (paper(Theme::Light), paper(Theme::Dark));

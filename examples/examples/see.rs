@@ -12,7 +12,7 @@ use std::io;
 use std::process::ExitCode;
 
 use examples::args::{Args, end};
-use examples::see::{folded, log, names, page, perfetto, stats, why};
+use examples::see::{folded, json, log, names, page, perfetto, stats, why};
 use examples::{println, status};
 use roundel::record::Trace;
 
@@ -69,7 +69,7 @@ fn show(wanted: &Wanted) -> io::Result<()> {
     if let Some(task) = &wanted.why {
         explain(&trace, task)?;
     }
-    write(wanted.html.as_ref(), || page::page(&trace))?;
+    write(wanted.html.as_ref(), || page::page(&json::json(&trace)))?;
     write(wanted.perfetto.as_ref(), || perfetto::perfetto(&trace))?;
     write(wanted.folded.as_ref(), || folded::folded(&trace).join("\n") + "\n")
 }

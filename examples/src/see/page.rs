@@ -1,52 +1,44 @@
-//! A trace as one page, which any browser opens without a network.
+//! The page that shows a trace: its parts are files in `examples/see`, and this puts them into one.
 //!
-//! Facts. The page is a template with three places: one each for the style, the program of the viewer, and the trace.
+//! Facts. The page is one file that asks for nothing, so that it can be sent and opened anywhere. In it, the
+//! trace stands in a script element, which the text `</script>` would end.
+//!
+//! Contract. The template names the places: `/*CSS*/`, `/*JS*/` and `/*TRACE*/`, each once. The scripts are put together in
+//! the order of [`SCRIPTS`], so a class can stand in the file where it belongs, and be used in those after it.
 
-use roundel::record::Trace;
+const TEMPLATE: &str = include_str!("../../see/viewer.html");
+const STYLE: &str = include_str!("../../see/viewer.css");
+const SCRIPTS: [&str; 13] = [
+    include_str!("../../see/viewer/trace.js"),
+    include_str!("../../see/viewer/causes.js"),
+    include_str!("../../see/viewer/state.js"),
+    include_str!("../../see/viewer/words.js"),
+    include_str!("../../see/viewer/diagnosis.js"),
+    include_str!("../../see/viewer/pen.js"),
+    include_str!("../../see/viewer/timeline.js"),
+    include_str!("../../see/viewer/pointer.js"),
+    include_str!("../../see/viewer/panels.js"),
+    include_str!("../../see/viewer/source.js"),
+    include_str!("../../see/viewer/predict.js"),
+    include_str!("../../see/viewer/controls.js"),
+    include_str!("../../see/viewer/main.js"),
+];
 
-use crate::see::json::json;
-
-/// Until there is a viewer, a page that only holds the trace.
-const TEMPLATE: &str = "\
-<!doctype html>
-<html lang=\"en\">
-<meta charset=\"utf-8\">
-<title>A trace of roundel</title>
-<style>/*CSS*/</style>
-<script type=\"application/json\" id=\"trace\">/*TRACE*/</script>
-<script>/*JS*/</script>
-";
-const STYLE: &str = "";
-const VIEWER: &str = "";
-
-/// The page.
+/// The page for a trace, which is given as JSON.
+///
+/// # Panics
+///
+/// If the template lacks one of its three places, which is an error in this program.
 #[must_use]
-pub fn page(trace: &Trace) -> String {
-    assemble(TEMPLATE, &[("/*CSS*/", STYLE), ("/*JS*/", VIEWER), ("/*TRACE*/", &json(trace))])
+pub fn page(trace: &str) -> String {
+    let (before, rest) = part(TEMPLATE, "/*CSS*/");
+    let (between, rest) = part(rest, "/*JS*/");
+    // The trace stands before the scripts, because they read it.
+    let (body, after_trace) = part(between, "/*TRACE*/");
+    let trace = trace.replace('<', "\\u003c");
+    [before, STYLE, body, &trace, after_trace, &SCRIPTS.join("\n"), rest].concat()
 }
 
-/// Puts each part at its place. A part may contain what marks the place of another.
-fn assemble(template: &str, parts: &[(&str, &str)]) -> String {
-    let place = |part: &(&str, &str)| template.find(part.0).map(|at| (at, part.0.len(), part.1.to_owned()));
-    let mut places: Vec<_> = parts.iter().filter_map(place).collect();
-    places.sort();
-    let (mut page, mut done) = (String::new(), 0);
-    for (at, length, part) in places {
-        page.push_str(&template[done..at]);
-        page.push_str(&part);
-        done = at + length;
-    }
-    page.push_str(&template[done..]);
-    page
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_part_may_look_like_a_place() {
-        let page = assemble("<1><2>", &[("<2>", "two"), ("<1>", "one <2>")]);
-        assert_eq!(page, "one <2>two");
-    }
+fn part<'a>(text: &'a str, place: &str) -> (&'a str, &'a str) {
+    text.split_once(place).unwrap_or_else(|| panic!("the template of the viewer has no {place}"))
 }

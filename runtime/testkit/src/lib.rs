@@ -1,5 +1,5 @@
 //! What the tests of several packages share: loops that notice a hang, a log of what the loop did, random numbers,
-//! tables of futures that have to be fair, and separate processes.
+//! tables of futures that have to be fair, separate processes, and a browser.
 //!
 //! A hang is the failure that these tests look for most, so it must be cheap to notice. On a virtual clock it costs
 //! nothing: when no task can run and no event has come, the clock jumps, and a timeout of an hour is over at once. That
@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod alone;
+pub mod browser;
 pub mod fair;
 mod log;
 mod random;
