@@ -17,6 +17,7 @@ mod look;
 mod open;
 mod predict;
 mod steps;
+mod truth;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

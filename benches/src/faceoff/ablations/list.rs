@@ -140,4 +140,26 @@ pub const ABLATIONS: &[Ablation] = &[
         instead: "the wakers of a look go into a list, and are woken after it",
         measures: &[Echo(20, "an echo, 20 connections"), EchoInstructions(20, "an echo, 20 connections")],
     },
+    Ablation {
+        name: "records-in-a-ring",
+        mechanism: "a loop that nothing records",
+        instead: "each event goes into a ring of the last 65,536",
+        measures: &[
+            Time("hop", "hop between two tasks", 200_000),
+            Instructions("hop", "hop between two tasks", 20_000),
+            Echo(50, "an echo, 50 connections"),
+            EchoInstructions(20, "an echo, 20 connections"),
+        ],
+    },
+    Ablation {
+        name: "records-in-a-file",
+        mechanism: "the same, and no file",
+        instead: "each event goes into a file, up to 16 MiB",
+        measures: &[
+            Time("hop", "hop between two tasks", 200_000),
+            Instructions("hop", "hop between two tasks", 20_000),
+            Echo(50, "an echo, 50 connections"),
+            EchoInstructions(20, "an echo, 20 connections"),
+        ],
+    },
 ];

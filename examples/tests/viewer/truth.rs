@@ -1,0 +1,151 @@
+//! The state that the page computes, compared with the one of `record::State` after each event of random programs. (Tests of
+//! the crate compare `record::State` with the loop itself.)
+//!
+//! A state is written as one line by both: step, turn, running task, both lanes, timers in order, waiters.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::rc::Rc;
+use std::time::Duration;
+
+use examples::see::json::json;
+use roundel::record::{Recorder, State, Trace};
+use roundel::sync::Mutex;
+use roundel::{Runtime, channel, time};
+use testkit::Random;
+use testkit::browser::Theme;
+
+use crate::{DESK, visit};
+
+/// What the tasks of one program share.
+struct Shared {
+    lock: Mutex<u32>,
+    random: RefCell<Random>,
+}
+
+impl Shared {
+    fn below(&self, end: usize) -> usize {
+        self.random.borrow_mut().below(end)
+    }
+
+    fn millis(&self) -> Duration {
+        Duration::from_millis(self.below(4) as u64)
+    }
+}
+
+/// A few steps by chance: it waits, gives way, takes the lock, talks to a child, or cancels one.
+async fn act(shared: Rc<Shared>, depth: usize) {
+    for _ in 0..shared.below(6) + 1 {
+        match shared.below(7) {
+            0 => time::sleep(shared.millis()).await,
+            1 => roundel::yield_now().await,
+            2 => {
+                let mut held = shared.lock.lock().await;
+                *held += 1;
+                time::sleep(shared.millis()).await;
+            }
+            3 => _ = time::timeout(shared.millis(), time::sleep(shared.millis())).await,
+            4 if depth < 3 => drop(roundel::spawn(Box::pin(act(Rc::clone(&shared), depth + 1)))),
+            5 if depth < 3 => {
+                let child = roundel::spawn(Box::pin(act(Rc::clone(&shared), depth + 1)));
+                roundel::yield_now().await;
+                child.cancel();
+                _ = child.await;
+            }
+            _ => talk(&shared).await,
+        }
+    }
+}
+
+/// Sends a few numbers to a task through a small channel.
+async fn talk(shared: &Rc<Shared>) {
+    let (sender, receiver) = channel::bounded(1);
+    let listener = roundel::spawn(async move { while receiver.recv().await.is_ok() {} });
+    for number in 0..shared.below(4) {
+        _ = sender.send(number).await;
+    }
+    drop(sender);
+    _ = listener.await;
+}
+
+fn recorded(seed: u64, shuffled: bool) -> Trace {
+    let recorder = Recorder::in_memory();
+    let mut builder = Runtime::builder().virtual_time(true).record(recorder.clone());
+    if shuffled {
+        builder = builder.shuffle(seed);
+    }
+    let runtime = builder.build().unwrap();
+    let shared = Rc::new(Shared { lock: Mutex::new(0), random: RefCell::new(Random::new(seed)) });
+    runtime.block_on(async {
+        for _ in 0..4 {
+            drop(roundel::spawn(act(Rc::clone(&shared), 0)));
+        }
+        act(Rc::clone(&shared), 0).await;
+    });
+    drop(runtime);
+    recorder.trace().unwrap()
+}
+
+/// The states after each event, a line each.
+fn states(trace: &Trace) -> Vec<String> {
+    let mut state = State::new(trace);
+    let line = |state: &State| {
+        let mut text = format!("{}|{}|", state.step().number(), state.turn());
+        let tasks = |tasks: &mut dyn Iterator<Item = u32>| {
+            tasks.map(|task| task.to_string()).collect::<Vec<_>>().join(",")
+        };
+        let _ = write!(text, "{}|", tasks(&mut state.running().into_iter()));
+        let _ = write!(text, "{}|{}|", tasks(&mut state.tasks_lane()), tasks(&mut state.outside_lane()));
+        let _ = write!(text, "{}|", tasks(&mut state.timers().map(|timer| timer.timer)));
+        // By resource, and there in the order in which they began.
+        let mut waits: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+        for waiter in state.waiters() {
+            let task = waiter.task.map_or("-1".to_owned(), |task| task.to_string());
+            waits.entry(waiter.on).or_default().push(task);
+        }
+        let waits: Vec<String> =
+            waits.iter().map(|(on, tasks)| format!("{on}:{}", tasks.join(","))).collect();
+        text + &waits.join(";")
+    };
+    let events = trace.events().iter();
+    events
+        .map(|event| {
+            state.apply(&event.what);
+            line(&state)
+        })
+        .collect()
+}
+
+const COMPARE: &str = r"
+    const line = (event) => {
+        const state = loop.state(event);
+        const waits = state.waits.toSorted((x, y) => x.resource - y.resource)
+            .map(({ resource, tasks }) => `${resource}:${tasks}`).join(';');
+        const running = state.running < 0 ? '' : state.running;
+        return [state.step, Math.max(state.turn, 0), running, state.tasks, state.outside, state.timers.map(({ timer }) => timer), waits].join('|');
+    };
+    same(loop.events, expected.length, 'all events are there');
+    expected.forEach((state, event) => {
+        const seen = line(event);
+        if (seen !== state) wrong.push(`after event ${event} the page has ${seen}, the trace ${state}`);
+    });
+    // Backwards, and by jumps, it is the same.
+    for (let event = expected.length - 1; event >= 0; event -= 7) {
+        if (line(event) !== expected[event]) wrong.push(`event ${event} is another one from behind`);
+    }
+";
+
+#[test]
+fn the_page_has_the_state_of_the_loop_after_each_event() {
+    let mut most = 0;
+    for (seed, shuffled) in [(1, false), (2, false), (3, true)] {
+        let trace = recorded(seed, shuffled);
+        let expected = states(&trace);
+        most = most.max(expected.len());
+        let list = expected.iter().map(|state| format!("'{state}'")).collect::<Vec<_>>().join(",");
+        let script = format!("const expected = [{list}];\n{COMPARE}");
+        visit(&format!("truth_{seed}"), &json(&trace), "", DESK, Theme::Light, &script);
+    }
+    assert!(most > 300, "the longest of these programs has only {most} events");
+}
