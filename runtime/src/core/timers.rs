@@ -22,23 +22,8 @@ use std::task::Waker;
 use crate::core::clock::{NEVER, Nanos};
 use crate::core::panics;
 use crate::core::probe::{Event, Probe};
+pub(crate) use segments::Key;
 use segments::Segments;
-
-/// Names one pending timer. Once the timer has fired or was cancelled, the key fits nothing any more. Keys are ordered as
-/// their timers fire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Key {
-    deadline: Nanos,
-    /// How many timers were inserted before this one.
-    serial: u64,
-}
-
-impl Key {
-    /// The timer's number for the probe.
-    pub(crate) fn number(self) -> u64 {
-        self.serial
-    }
-}
 
 pub(crate) struct Timers {
     pending: RefCell<Segments>,

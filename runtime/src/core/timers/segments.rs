@@ -27,7 +27,23 @@
 use std::collections::VecDeque;
 use std::task::Waker;
 
-use crate::core::timers::Key;
+use crate::core::clock::Nanos;
+
+/// Names one pending timer. Once the timer has fired or was cancelled, the key fits nothing any more. Keys are ordered as
+/// their timers fire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    pub(super) deadline: Nanos,
+    /// How many timers were inserted before this one.
+    pub(super) serial: u64,
+}
+
+impl Key {
+    /// The timer's number for the probe.
+    pub(crate) fn number(self) -> u64 {
+        self.serial
+    }
+}
 
 #[derive(Default)]
 pub(super) struct Segments {
