@@ -121,13 +121,12 @@ impl<T> Buffer<T> {
         }
     }
 
-    /// Puts a value into the buffer; the caller has the room for it. Dropping the `Held` gives the permit to a
-    /// receiver.
+    /// Puts a value into the buffer; the caller has the room for it. The permit goes to a receiver.
     #[inline]
     pub(crate) fn fill(&self, value: T) {
         let Store::Fifo(ring) = &self.store else { return self.sort_in(value) };
         ring.borrow_mut().push_back(value);
-        drop(Held { permits: &self.values, n: 1 });
+        self.values.add_one();
     }
 
     /// `fill`, if the buffer is not a plain ring.
@@ -209,7 +208,7 @@ impl<T> Buffer<T> {
         }
         let value = ring.borrow_mut().pop_front()?;
         if self.capacity.is_some() {
-            drop(Held { permits: &self.room, n: 1 });
+            self.room.add_one();
         }
         Some(value)
     }

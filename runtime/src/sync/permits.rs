@@ -94,6 +94,17 @@ impl Permits {
         }
     }
 
+    /// Adds the permit of a value or of a place in a channel. There are never more of them than a `usize` can count, so this
+    /// does not look.
+    #[inline]
+    pub(crate) fn add_one(&self) {
+        self.queue.resource.holder.take();
+        self.free.set(self.free.get() + 1);
+        if !self.queue.is_empty() {
+            self.hand_out();
+        }
+    }
+
     /// Calls waiters from the front of the line for as long as there is enough for them. Stops at the first that has to
     /// go on waiting.
     fn hand_out(&self) {
