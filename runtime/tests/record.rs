@@ -19,7 +19,7 @@ use roundel::sync::Mutex;
 use roundel::{Runtime, spawn, spawn_named, time, yield_now};
 use testkit::alone::{is_alone, rerun};
 
-/// A path at which there is no file, for this test.
+/// A path of this test, at which there is no file.
 fn path(test: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("roundel-record-{test}-{}", std::process::id()));
     let _ = std::fs::remove_file(&path);

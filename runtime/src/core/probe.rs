@@ -129,7 +129,7 @@ pub enum Event {
         /// The timer's number, as in [`Resource::Timer`].
         timer: u64,
     },
-    /// A lock, a channel or the like is waited for, for the first time in this loop.
+    /// A task is about to wait for a lock, a channel or the like. It is the first wait there in this loop.
     FirstWait {
         /// What is waited for: a [`Resource::Line`].
         on: Resource,
