@@ -342,7 +342,7 @@ fn each_step_of_the_walks_calls_the_next_and_none_goes_up() {
             line.split('`').skip(1).step_by(2).filter_map(|step| step.split_once(".rs:")).collect();
         for pair in steps.windows(2) {
             let [(path, name), (next_path, next)] = [pair[0], pair[1]];
-            let calls = |body: &String| body.contains(&format!("{next}("));
+            let calls = |body: &String| ["(", "::<"].iter().any(|by| body.contains(&format!("{next}{by}")));
             let found = bodies(&format!("{path}.rs"), name).iter().any(calls);
             assert!(found, "{path}.rs: `{name}` does not call `{next}`");
             let height =
