@@ -148,7 +148,7 @@ fn an_address_that_cannot_be_had_is_code_1_and_a_sentence() {
         fails(name, &[&[option, "nonsense"], needs].concat(), "nonsense");
         fails(name, &[&[option, "127.0.0.1:99999"], needs].concat(), "99999");
     }
-    fails("from_scratch_6", &[&address], &address);
+    fails("from_scratch_12", &["--addr", &address], &address);
     let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = datagrams.local_addr().unwrap().to_string();
     fails("udp_echo", &["--addr", &address], &address);
