@@ -20,7 +20,6 @@ use std::cell::{Cell, RefCell, RefMut};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -545,12 +544,13 @@ pub(crate) fn deadlines() -> usize {
     here().timers.borrow().len()
 }
 
+// What every read reads into. No other code runs before the bytes are copied out of it.
+thread_local!(static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 16_384]));
+
 /// Sends back what it reads. Zero bytes are the end. A connection that waits for bytes holds no buffer.
 async fn echo_once(stream: &Source<TcpStream>) -> io::Result<usize> {
     let read = |mut stream: &TcpStream| {
-        let mut buffer = [0; 4096];
-        let count = stream.read(&mut buffer)?;
-        Ok(buffer[..count].to_vec())
+        BUFFER.with_borrow_mut(|buffer| stream.read(buffer).map(|count| buffer[..count].to_vec()))
     };
     let (bytes, mut sent) = (stream.io(read).await?, 0);
     while sent < bytes.len() {
@@ -576,7 +576,7 @@ async fn serve(listener: Source<TcpListener>, patience: Duration) {
 }
 
 /// Sends a hundred bytes, one after the other, and counts those that come back.
-async fn client(address: SocketAddr) -> io::Result<usize> {
+async fn client(address: std::net::SocketAddr) -> io::Result<usize> {
     let stream = std::net::TcpStream::connect(address)?;
     stream.set_nonblocking(true)?;
     let (stream, mut count) = (Source::new(TcpStream::from_std(stream))?, 0);
@@ -587,8 +587,8 @@ async fn client(address: SocketAddr) -> io::Result<usize> {
     Ok(count)
 }
 
-fn run(wanted: Option<SocketAddr>) -> io::Result<()> {
-    let address = wanted.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
+fn run(wanted: Option<std::net::SocketAddr>) -> io::Result<()> {
+    let address = wanted.unwrap_or(([127, 0, 0, 1], 0).into());
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{address}: {error}"));
     let listener = TcpListener::bind(address).map_err(named)?;
     let address = listener.local_addr()?;

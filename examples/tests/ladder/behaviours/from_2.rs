@@ -7,9 +7,10 @@ use super::rung::{block_on, polls, sleep, yield_now};
 use crate::tools::{answer_of, processor_time};
 
 #[test]
-fn a_sleep_is_two_polls() {
+fn a_sleep_is_two_polls_at_most() {
     let _watchdog = testkit::watchdog();
-    assert_eq!(block_on(polls(sleep(Duration::from_millis(50)))), 2);
+    // On a machine that stalls, it is over when it begins.
+    assert!(block_on(polls(sleep(Duration::from_millis(50)))) <= 2);
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn a_task_that_sleeps_is_not_polled_meanwhile() {
         }
         until_alone(&count).await;
     });
-    assert_eq!(count.get(), 2);
+    assert!((1..=2).contains(&count.get()), "{} polls", count.get());
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_stale_waker_wakes_nothing() {
         }
         until_alone(&count).await;
     });
-    assert_eq!(count.get(), 2);
+    assert!((1..=2).contains(&count.get()), "{} polls", count.get());
 }
 
 #[test]

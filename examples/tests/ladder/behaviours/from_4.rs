@@ -39,7 +39,7 @@ fn the_main_future_is_polled_only_if_it_was_woken() {
         }
         polls(sleep(Duration::from_millis(50))).await
     });
-    assert_eq!(count, 2);
+    assert!(count <= 2, "{count} polls");
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn many_wakes_of_the_main_future_are_one_poll() {
         sleep(Duration::from_millis(20)).await;
     }));
     // To begin, after the thousand wakes, and at the end.
-    assert_eq!(count, 3);
+    assert!(count <= 3, "{count} polls");
 }
 
 #[test]
