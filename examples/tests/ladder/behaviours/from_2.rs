@@ -1,10 +1,11 @@
 //! What a loop has that sleeps until it is woken.
 
+use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::rung::{block_on, polls, sleep, yield_now};
-use crate::tools::{answer_of, processor_time};
+use crate::tools::{answer_of, poll_with, processor_time};
 
 #[test]
 fn a_sleep_is_two_polls_at_most() {
@@ -51,4 +52,12 @@ fn no_wake_of_a_thread_is_lost() {
         });
         assert_eq!(answer, round);
     }
+}
+
+#[test]
+fn a_sleep_wakes_what_polled_it_last() {
+    let _watchdog = testkit::watchdog();
+    let mut sleep = sleep(Duration::from_millis(20));
+    let _ = poll_with(&mut sleep, Waker::noop());
+    block_on(sleep);
 }

@@ -137,3 +137,27 @@ fn many_threads_wake_many_tasks() {
     });
     assert_eq!(sum, (0..100).map(|n| 5 * n + 10).sum());
 }
+
+/// Wakes of tasks that are over find slots that are vacant, that wait to be vacated, or that have another tenant.
+#[test]
+fn stale_wakes_disturb_no_task() {
+    let _watchdog = testkit::watchdog();
+    block_on(async {
+        let tasks: Vec<_> = (0..10).map(|_| spawn(own_waker())).collect();
+        let mut stale: Vec<Waker> = Vec::new();
+        for task in tasks {
+            stale.push(task.await.output());
+            stale.iter().for_each(Waker::wake_by_ref);
+        }
+        for count in 1..20 {
+            stale.iter().for_each(Waker::wake_by_ref);
+            yield_now().await;
+            let tasks: Vec<_> = (0..count).map(|n| spawn(async move { (yield_now().await, n) })).collect();
+            stale.iter().for_each(Waker::wake_by_ref);
+            for (expected, task) in tasks.into_iter().enumerate() {
+                let ((), n): ((), usize) = task.await.output();
+                assert_eq!(n, expected);
+            }
+        }
+    });
+}
