@@ -4,6 +4,7 @@
 
 pub mod book;
 pub mod marks;
+pub mod pieces;
 pub mod prose;
 
 use std::fs;

@@ -294,8 +294,10 @@ fn functions_and_files_are_short() {
             assert!(length <= longest, "{}:{line}: a function of {length} lines", file.path);
         }
         let lines = file.text.lines().count();
-        // Tables of tests may be long. Files that are read from top to bottom may not.
-        assert!(is_test || lines <= LONGEST_FILE, "{} has {lines} lines", file.path);
+        // Tables of tests may be long. Files that are read from top to bottom may not. A rung of the ladder is read as what
+        // it changes in the one before, and `examples/tests/ladder/steps.rs` holds its length.
+        let is_short = is_test || file.path.starts_with("examples/from_scratch/") || lines <= LONGEST_FILE;
+        assert!(is_short, "{} has {lines} lines", file.path);
     }
     assert!(counted > 300, "only {counted} functions: does this test still find them?");
 }

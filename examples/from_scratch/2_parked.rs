@@ -1,6 +1,6 @@
-//! From scratch, 2 of 6: a loop that sleeps until it is woken.
+//! From scratch, 2 of 12: a loop that sleeps until it is woken.
 //!
-//! Run it with `cargo run --release --example from_scratch_2`. Its loop needs nothing but `std`.
+//! Run it with `cargo run --release --example from_scratch_2`. It needs nothing but `std`.
 //!
 //! What rung 1 got wrong. It polled all the time, because nothing told it when to poll.
 //!
@@ -10,14 +10,14 @@
 //! What follows. The loop parks its thread, and the waker unparks it. `unpark` leaves a note if the thread is not
 //! parked yet, and the next `park` finds the note. A bell without such a note loses the wake, and the loop sleeps for
 //! ever. A future that keeps no waker ends the same way: to answer `Pending` is to promise a wake. The program shows
-//! both mistakes, and cuts them off.
+//! both mistakes, and gives up on them.
 //!
 //! What is wrong with this loop. It waits for one future. The next one does not even begin.
 
 #![forbid(unsafe_code)]
+#![allow(dead_code, reason = "the main function proves only what is new; the tests use the rest")]
 
-use std::fs;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
@@ -35,99 +35,36 @@ impl Wake for Unpark {
     }
 }
 
-/// Polls, and from then on polls only after a wake. Returns the output, and how many polls that took.
-fn block_on<F: Future>(future: F) -> (F::Output, u32) {
-    let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut polls = 0;
-    loop {
-        polls += 1;
-        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return (output, polls);
-        }
-        thread::park();
-    }
-}
-
 /// Wrong: a thread that is not waiting at this moment does not hear the bell, and nothing remembers that it rang.
 #[derive(Default)]
-struct Bell {
-    door: Mutex<()>,
-    rung: Condvar,
-}
+struct BrokenBell(Mutex<()>, Condvar);
 
-impl Wake for Bell {
+impl Wake for BrokenBell {
     fn wake(self: Arc<Self>) {
-        self.rung.notify_all();
+        self.1.notify_all();
     }
 }
 
-fn block_on_with_a_bell<F: Future>(future: F) -> (F::Output, u32) {
-    let mut future = pin!(future);
-    let bell = Arc::new(Bell::default());
-    let waker = Waker::from(Arc::clone(&bell));
-    let mut polls = 0;
+/// Polls, and from then on polls only after a wake.
+pub(crate) fn block_on<F: Future>(main: F) -> F::Output {
+    block_on_with(main, Arc::new(Unpark(thread::current())).into(), thread::park)
+}
+
+fn block_on_with<F: Future>(main: F, waker: Waker, wait: impl Fn()) -> F::Output {
+    let mut main = pin!(main);
     loop {
-        polls += 1;
-        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return (output, polls);
+        if let Poll::Ready(output) = main.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
         }
-        drop(bell.rung.wait(bell.door.lock().unwrap()));
+        wait();
     }
 }
 
-/// Done when its own thread has slept for so long.
-struct Sleep {
-    duration: Duration,
-    alarm: Option<Arc<Mutex<Alarm>>>,
-}
-
-/// What a sleep and its thread share.
-struct Alarm {
-    over: bool,
-    waker: Waker,
-}
-
-impl Future for Sleep {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(alarm) = &self.alarm else {
-            let alarm = Arc::new(Mutex::new(Alarm { over: false, waker: cx.waker().clone() }));
-            let (duration, theirs) = (self.duration, Arc::clone(&alarm));
-            thread::spawn(move || ring_after(duration, &theirs));
-            self.alarm = Some(alarm);
-            return Poll::Pending;
-        };
-        let mut alarm = alarm.lock().unwrap();
-        // The last waker counts, because the future may have moved to another loop.
-        alarm.waker.clone_from(cx.waker());
-        if alarm.over { Poll::Ready(()) } else { Poll::Pending }
-    }
-}
-
-fn ring_after(duration: Duration, alarm: &Mutex<Alarm>) {
-    thread::sleep(duration);
-    let mut alarm = alarm.lock().unwrap();
-    alarm.over = true;
-    alarm.waker.wake_by_ref();
-}
-
-fn sleep(duration: Duration) -> Sleep {
-    Sleep { duration, alarm: None }
-}
-
-/// Wrong: rung 1's sleep. It keeps no waker, so nothing wakes the loop.
-async fn sleep_that_keeps_no_waker(duration: Duration) {
-    let deadline = Instant::now() + duration;
-    poll_fn(|_| if Instant::now() < deadline { Poll::Pending } else { Poll::Ready(()) }).await;
-}
-
-/// Asks to be polled once more: the wake comes during the poll.
-async fn give_way() {
-    let mut first = true;
+/// Answers `Pending` once. It uses the waker before that, because it can go on at once.
+pub(crate) async fn yield_now() {
+    let mut is_first = true;
     poll_fn(|cx| {
-        if std::mem::take(&mut first) {
+        if std::mem::take(&mut is_first) {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -136,38 +73,77 @@ async fn give_way() {
     .await;
 }
 
-/// How it ends; or that it does not, which the program finds out by giving up after a while.
-fn outcome(run: impl FnOnce() -> u32 + Send + 'static) -> String {
-    let (tell, hear) = mpsc::channel();
-    thread::spawn(move || tell.send(run()));
-    match hear.recv_timeout(Duration::from_millis(300)) {
-        Ok(polls) => format!("done after {polls} polls"),
-        Err(_) => "hangs (given up after 300 ms)".to_owned(),
+/// Done when its deadline has passed. A thread of its own waits for that, and wakes.
+pub(crate) struct Sleep {
+    deadline: Instant,
+    /// The waker of the last poll, which the thread is to use.
+    kept: Option<Arc<Mutex<Option<Waker>>>>,
+}
+
+pub(crate) fn sleep(duration: Duration) -> Sleep {
+    Sleep { deadline: Instant::now() + duration, kept: None }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let (deadline, waker) = (self.deadline, cx.waker().clone());
+        let kept = self.kept.get_or_insert_with(|| wake_at(deadline));
+        // Foreign code runs when a waker is cloned or dropped, so the lock is held for neither.
+        let old = kept.lock().unwrap().replace(waker);
+        drop(old);
+        // The waker is kept before this look at the clock. Otherwise the thread could wake in between, and in vain.
+        if Instant::now() >= deadline { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
-/// How long this thread has had a processor so far. Only Linux says that.
-fn processor_time() -> Option<Duration> {
-    let told = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    told.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+/// Starts a thread that uses the waker in the returned place at this time.
+fn wake_at(deadline: Instant) -> Arc<Mutex<Option<Waker>>> {
+    let kept: Arc<Mutex<Option<Waker>>> = Arc::default();
+    let theirs = Arc::clone(&kept);
+    thread::spawn(move || {
+        thread::sleep(deadline.saturating_duration_since(Instant::now()));
+        let waker = theirs.lock().unwrap().take();
+        waker.into_iter().for_each(Waker::wake);
+    });
+    kept
+}
+
+/// How many polls it takes until the future is done.
+pub(crate) async fn polls(future: impl Future) -> u64 {
+    let (mut future, mut count) = (pin!(future), 0);
+    poll_fn(|cx| {
+        count += 1;
+        future.as_mut().poll(cx)
+    })
+    .await;
+    count
+}
+
+/// How many milliseconds this thread has had a processor so far. Only Linux says that; elsewhere it is zero.
+fn processor_time() -> u64 {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    told.split(' ').next().and_then(|nanoseconds| nanoseconds.parse().ok()).unwrap_or(0) / 1_000_000
+}
+
+/// Whether this ends; or that it does not, which the program finds out by giving up after a while.
+fn outcome<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> &'static str {
+    let (tell, hear) = mpsc::channel();
+    thread::spawn(move || tell.send(run()));
+    hear.recv_timeout(Duration::from_millis(300)).map_or("hangs (given up after 300 ms)", |_| "is done")
 }
 
 fn main() {
     args::none();
-    const TENTH: Duration = Duration::from_millis(100);
     let before = processor_time();
-    let ((), polls) = block_on(sleep(TENTH));
-    println!("a sleep of 100 ms: done after {polls} polls");
-    if let (Some(before), Some(after)) = (before, processor_time()) {
-        println!("spent {} ms of processor time on waiting", (after - before).as_millis());
-    }
-    println!("a yield, and a bell: {}", outcome(|| block_on_with_a_bell(give_way()).1));
-    println!("a yield, and park: {}", outcome(|| block_on(give_way()).1));
-    println!("a sleep that keeps no waker: {}", outcome(|| block_on(sleep_that_keeps_no_waker(TENTH)).1));
-    let start = Instant::now();
-    block_on(async {
-        sleep(TENTH).await;
-        sleep(TENTH).await;
+    let polls = block_on(polls(sleep(Duration::from_millis(100))));
+    println!("a sleep of 100 ms: {polls} polls, {} ms of processor time", processor_time() - before);
+    println!("a yield, and park: {}", outcome(|| block_on(yield_now())));
+    let broken = outcome(|| {
+        let bell = Arc::new(BrokenBell::default());
+        block_on_with(yield_now(), bell.clone().into(), || drop(bell.1.wait(bell.0.lock().unwrap())));
     });
-    println!("two sleeps of 100 ms: {} ms, one after the other", start.elapsed().as_millis());
+    println!("a yield, and the broken bell: {broken}");
+    println!("a future that keeps no waker: {}", outcome(|| block_on(pending::<()>())));
 }

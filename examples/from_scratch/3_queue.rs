@@ -1,151 +1,115 @@
-//! From scratch, 3 of 6: many tasks, and a queue of those that can go on.
+//! From scratch, 3 of 12: many tasks, and a queue of those that can make progress.
 //!
-//! Run it with `cargo run --release --example from_scratch_3`. Its loop needs nothing but `std`.
+//! Run it with `cargo run --release --example from_scratch_3`. It needs nothing but `std`.
 //!
 //! What rung 2 got wrong. It had one future, so a wake could only mean that one. With many futures, a wake has to say
 //! *which*.
 //!
-//! Facts. A waker is all that a future gets, and any thread may use it; the tasks stay on their thread.
+//! Facts. A waker is all that a future gets, and any thread may use it. The tasks stay on their thread.
 //!
 //! What follows. Tasks have numbers. A waker knows a number and the *ready queue*, and a wake puts the number into the
-//! queue. The loop takes numbers out and polls those tasks, each in its turn; when the queue is empty, it parks. A
-//! number is never given twice, so a wake that comes after the end of its task finds nothing.
+//! queue. The loop takes the numbers out and polls those tasks, each in its turn. When the queue is empty, it waits
+//! there. A wake that comes before it waits is in the queue, so none is lost. A number is never given twice, so a wake
+//! that comes after the end of its task finds an empty place in the table.
 //!
-//! What is wrong with this loop. A sleep still costs a thread. And a task that is woken three times is polled three
-//! times.
+//! What is wrong with this loop. A task that is woken three times is polled three times, and the main future is polled
+//! after each task. And no task can have the output of another one.
 
 #![forbid(unsafe_code)]
+#![allow(dead_code, reason = "the main function proves only what is new; the tests use the rest")]
 
-use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::cell::RefCell;
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use examples::{args, println};
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
-/// What belongs to the loop of this thread.
+/// The number of a task. It is never given again.
+type TaskId = usize;
+
+/// What belongs to the loop of a thread.
 struct Loop {
-    tasks: RefCell<HashMap<u64, Task>>,
-    next_number: Cell<u64>,
-    queue: Arc<Queue>,
+    /// Each task at its number, until it is done.
+    tasks: RefCell<Vec<Option<Task>>>,
+    /// The tasks that can make progress. Its first half is the only part of a loop that other threads touch.
+    ready: (mpsc::Sender<TaskId>, mpsc::Receiver<TaskId>),
 }
 
-thread_local!(static HERE: Loop = Loop {
-    tasks: RefCell::default(),
-    next_number: Cell::default(),
-    queue: Arc::new(Queue { ready: Mutex::default(), thread: thread::current() }),
-});
+thread_local!(static HERE: Rc<Loop> = Rc::new(Loop::new()));
 
-/// The tasks that can go on. This is the only part of a loop that other threads touch.
-struct Queue {
-    ready: Mutex<VecDeque<u64>>,
-    thread: Thread,
-}
-
-impl Queue {
-    fn push(&self, number: u64) {
-        self.ready.lock().unwrap().push_back(number);
-        self.thread.unpark();
-    }
-
-    fn pop(&self) -> Option<u64> {
-        self.ready.lock().unwrap().pop_front()
-    }
+/// The loop of this thread.
+fn here() -> Rc<Loop> {
+    HERE.with(Rc::clone)
 }
 
 struct TaskWaker {
-    number: u64,
-    queue: Arc<Queue>,
+    id: TaskId,
+    ready: mpsc::Sender<TaskId>,
 }
 
 impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
-        self.queue.push(self.number);
+        // If the loop is gone, there is nothing to wake.
+        let _ = self.ready.send(self.id);
     }
 }
 
 impl Loop {
-    fn spawn(&self, task: Task) {
-        let number = self.next_number.replace(self.next_number.get() + 1);
-        self.tasks.borrow_mut().insert(number, task);
-        self.queue.push(number);
+    fn new() -> Loop {
+        Loop { tasks: RefCell::default(), ready: mpsc::channel() }
     }
 
-    /// The task is taken out for the poll, because it may spawn others, and then the map has to be free.
-    fn poll(&self, number: u64) {
-        let Some(mut task) = self.tasks.borrow_mut().remove(&number) else { return };
-        let waker = Waker::from(Arc::new(TaskWaker { number, queue: Arc::clone(&self.queue) }));
-        if task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
-            self.tasks.borrow_mut().insert(number, task);
+    fn waker(&self, id: TaskId) -> Waker {
+        Waker::from(Arc::new(TaskWaker { id, ready: self.ready.0.clone() }))
+    }
+
+    /// A number for a task, which is queued at once.
+    fn open(&self, task: Option<Task>) -> TaskId {
+        let id = self.tasks.borrow().len();
+        self.tasks.borrow_mut().push(task);
+        self.waker(id).wake();
+        id
+    }
+
+    /// The task is taken out for the poll. It may spawn others, and then the table must not be borrowed.
+    fn poll(&self, id: TaskId) {
+        let Some(mut task) = self.tasks.borrow_mut().get_mut(id).and_then(Option::take) else { return };
+        if task.as_mut().poll(&mut Context::from_waker(&self.waker(id))).is_pending() {
+            self.tasks.borrow_mut()[id] = Some(task);
         }
     }
 }
 
-/// Runs until this future is done.
-fn block_on<T: 'static>(main: impl Future<Output = T> + 'static) -> T {
-    let main = spawn(main);
-    HERE.with(|here| {
-        loop {
-            while let Some(number) = here.queue.pop() {
-                here.poll(number);
-            }
-            if let Some(output) = main.0.borrow_mut().output.take() {
-                return output;
-            }
-            thread::park();
+/// Polls `main` and the tasks until `main` is done. Do not call it inside a task: the outer loop would lose wakes.
+pub(crate) fn block_on<F: Future>(main: F) -> F::Output {
+    let (mut main, here) = (pin!(main), here());
+    // No task has this number. A wake of the main future ends the wait, and that is enough.
+    let waker = here.waker(usize::MAX);
+    loop {
+        if let Poll::Ready(output) = main.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
         }
-    })
-}
-
-/// Where a task leaves its output, and the waker of the task that waits for it.
-struct Joined<T> {
-    output: Option<T>,
-    waiter: Option<Waker>,
-}
-
-struct JoinHandle<T>(Rc<RefCell<Joined<T>>>);
-
-impl<T> Future for JoinHandle<T> {
-    type Output = T;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let mut joined = self.0.borrow_mut();
-        match joined.output.take() {
-            Some(output) => Poll::Ready(output),
-            None => {
-                joined.waiter = Some(cx.waker().clone());
-                Poll::Pending
-            }
-        }
+        here.poll(here.ready.1.recv().expect("this loop has one of the senders"));
     }
 }
 
-fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> JoinHandle<T> {
-    let theirs = Rc::new(RefCell::new(Joined { output: None, waiter: None }));
-    let handle = JoinHandle(Rc::clone(&theirs));
-    let task = async move {
-        let output = future.await;
-        theirs.borrow_mut().output = Some(output);
-        let waiter = theirs.borrow_mut().waiter.take();
-        waiter.into_iter().for_each(Waker::wake);
-    };
-    HERE.with(|here| here.spawn(Box::pin(task)));
-    handle
+/// A new task, which this thread's loop polls in its turn.
+pub(crate) fn spawn(future: impl Future<Output = ()> + 'static) {
+    here().open(Some(Box::pin(future)));
 }
 
-/// To the back of the queue.
-async fn give_way() {
-    let mut first = true;
+/// Answers `Pending` once. It uses the waker before that, because it can go on at once.
+pub(crate) async fn yield_now() {
+    let mut is_first = true;
     poll_fn(|cx| {
-        if std::mem::take(&mut first) {
+        if std::mem::take(&mut is_first) {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -154,92 +118,71 @@ async fn give_way() {
     .await;
 }
 
-/// How many threads sleeps have cost so far.
-static THREADS: AtomicU32 = AtomicU32::new(0);
+/// Done when its deadline has passed. A thread of its own waits for that, and wakes.
+pub(crate) struct Sleep {
+    deadline: Instant,
+    /// The waker of the last poll, which the thread is to use.
+    kept: Option<Arc<Mutex<Option<Waker>>>>,
+}
 
-/// As in rung 2: a thread that sleeps, and then wakes.
-async fn sleep(duration: Duration) {
-    let alarm: Arc<Mutex<(bool, Option<Waker>)>> = Arc::default();
-    let theirs = Arc::clone(&alarm);
-    THREADS.fetch_add(1, Ordering::Relaxed);
+pub(crate) fn sleep(duration: Duration) -> Sleep {
+    Sleep { deadline: Instant::now() + duration, kept: None }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let (deadline, waker) = (self.deadline, cx.waker().clone());
+        let kept = self.kept.get_or_insert_with(|| wake_at(deadline));
+        // Foreign code runs when a waker is cloned or dropped, so the lock is held for neither.
+        let old = kept.lock().unwrap().replace(waker);
+        drop(old);
+        // The waker is kept before this look at the clock. Otherwise the thread could wake in between, and in vain.
+        if Instant::now() >= deadline { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+/// Starts a thread that uses the waker in the returned place at this time.
+fn wake_at(deadline: Instant) -> Arc<Mutex<Option<Waker>>> {
+    let kept: Arc<Mutex<Option<Waker>>> = Arc::default();
+    let theirs = Arc::clone(&kept);
     thread::spawn(move || {
-        thread::sleep(duration);
-        let mut alarm = theirs.lock().unwrap();
-        alarm.0 = true;
-        alarm.1.take().into_iter().for_each(Waker::wake);
+        thread::sleep(deadline.saturating_duration_since(Instant::now()));
+        let waker = theirs.lock().unwrap().take();
+        waker.into_iter().for_each(Waker::wake);
     });
+    kept
+}
+
+/// How many polls it takes until the future is done.
+pub(crate) async fn polls(future: impl Future) -> u64 {
+    let (mut future, mut count) = (pin!(future), 0);
     poll_fn(|cx| {
-        let mut alarm = alarm.lock().unwrap();
-        alarm.1 = Some(cx.waker().clone());
-        if alarm.0 { Poll::Ready(()) } else { Poll::Pending }
+        count += 1;
+        future.as_mut().poll(cx)
     })
     .await;
+    count
 }
 
-/// Two tasks, one thread.
-async fn in_turns() {
-    let said: Rc<RefCell<Vec<String>>> = Rc::default();
-    let tasks = ["a", "b"].map(|name| {
-        let said = Rc::clone(&said);
-        spawn(async move {
-            for round in 1..=3 {
-                said.borrow_mut().push(format!("{name}{round}"));
-                give_way().await;
-            }
-        })
-    });
-    for task in tasks {
-        task.await;
-    }
-    println!("two tasks in turns: {}", said.borrow().join(" "));
+/// How many milliseconds this thread has had a processor so far. Only Linux says that; elsewhere it is zero.
+fn processor_time() -> u64 {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    told.split(' ').next().and_then(|nanoseconds| nanoseconds.parse().ok()).unwrap_or(0) / 1_000_000
 }
 
-async fn sleepers() {
-    let ended: Rc<RefCell<Vec<String>>> = Rc::default();
-    let tasks = [300, 200, 100].map(|length| {
-        let ended = Rc::clone(&ended);
-        spawn(async move {
-            sleep(Duration::from_millis(length)).await;
-            ended.borrow_mut().push(length.to_string());
-        })
-    });
-    for task in tasks {
-        task.await;
-    }
-    println!(
-        "sleeps of 300, 200 and 100 ms at the same time end in this order: {}",
-        ended.borrow().join(" ")
-    );
-}
-
-/// Wrong, and shown here: each wake causes a poll, although the first would be enough.
-async fn woken_three_times() {
-    let (polls, kept): (Rc<Cell<u32>>, Rc<RefCell<Option<Waker>>>) = Default::default();
-    let (counted, keep) = (Rc::clone(&polls), Rc::clone(&kept));
-    drop(spawn(poll_fn(move |cx| {
-        counted.set(counted.get() + 1);
-        *keep.borrow_mut() = Some(cx.waker().clone());
-        Poll::<()>::Pending
-    })));
-    give_way().await;
-    let before = polls.get();
-    let waker = kept.borrow().clone().expect("the task has been polled");
-    (0..3).for_each(|_| waker.wake_by_ref());
-    give_way().await;
-    println!("a task that is woken 3 times before its turn: {} polls", polls.get() - before);
+/// Says how many polls a sleep takes.
+async fn count(name: &str, milliseconds: u64) {
+    let polls = polls(sleep(Duration::from_millis(milliseconds))).await;
+    println!("a sleep of {name}: {polls} polls");
 }
 
 fn main() {
     args::none();
-    block_on(in_turns());
-    block_on(sleepers());
-    block_on(woken_three_times());
-    let before = THREADS.load(Ordering::Relaxed);
     block_on(async {
-        let tasks: Vec<_> = (0..1000).map(|_| spawn(sleep(Duration::from_millis(10)))).collect();
-        for task in tasks {
-            task.await;
-        }
+        spawn(count("a task", 50));
+        spawn(count("a task beside it", 100));
+        count("the main future", 200).await;
     });
-    println!("1000 sleeps: {} threads, one for each", THREADS.load(Ordering::Relaxed) - before);
 }

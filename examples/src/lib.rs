@@ -38,8 +38,8 @@
 //!
 //! 17. `see`: what a loop has done, from its trace.
 //!
-//! The ladder `from_scratch/` comes before all of them: six files, without roundel, that grow from a loop that polls
-//! all the time to an echo server. Start with `from_scratch_1`.
+//! The ladder `from_scratch/` comes before all of them: twelve files, without roundel, that grow from a loop that polls
+//! all the time to an echo server. Each changes at most sixty lines of the one before. Start with `from_scratch_1`.
 //!
 //! The programs in `book/`, and `future_sizes` and `waker_words`, belong to the chapters of the book, which show their
 //! output. Most of them show a mistake and, beside it, the correction.

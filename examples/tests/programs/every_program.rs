@@ -10,6 +10,7 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use rustix::process::Signal;
 
@@ -74,9 +75,11 @@ fn start(server: (&str, &str, &[&str]), address: &str) -> Program {
     Program::start(server.0, &[&[server.1, address], server.2].concat())
 }
 
-/// A path for a socket, at which there is no file.
+/// A path for a socket, at which there is no file. Each call gives another one.
 fn socket_path(test: &str) -> PathBuf {
-    std::env::temp_dir().join(format!("roundel-{test}-{}", std::process::id()))
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Relaxed);
+    std::env::temp_dir().join(format!("roundel-{test}-{}-{number}", std::process::id()))
 }
 
 /// Whether a text begins with the usage of this program.
@@ -158,7 +161,7 @@ fn an_address_that_cannot_be_had_is_code_1_and_a_sentence() {
         fails(name, &[&[option, "nonsense"], needs].concat(), "nonsense");
         fails(name, &[&[option, "127.0.0.1:99999"], needs].concat(), "99999");
     }
-    fails("from_scratch_6", &[&address], &address);
+    fails("from_scratch_12", &["--addr", &address], &address);
     let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = datagrams.local_addr().unwrap().to_string();
     fails("udp_echo", &["--addr", &address], &address);

@@ -12,12 +12,12 @@ mod chat;
 mod datagrams_and_files;
 mod echo;
 mod every_program;
-mod from_scratch;
 mod http_hello;
 mod http_parse;
 mod network;
 #[cfg(target_os = "linux")]
 mod open_files;
+mod parts;
 mod proxy;
 mod see;
 mod sharing;

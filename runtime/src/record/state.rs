@@ -20,6 +20,7 @@ use crate::record::what::What;
 
 /// A step of a turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Step {
     /// Before the first turn, or after the future of the `block_on` is done.
     #[default]

@@ -1,0 +1,374 @@
+//! From scratch, 7 of 12: other threads write to an inbox, and ring only if the loop sleeps.
+//!
+//! Run it with `cargo run --release --example from_scratch_7`. It needs `mio`.
+//!
+//! What rung 6 got wrong. It rang for each wake, and took a lock, also when the loop woke its own tasks.
+//!
+//! Facts. Most wakes come from the loop's own thread: from its tasks, its timers, and what the kernel reports. To ring is
+//! a system call. A loop that is awake needs no bell: it looks into its inbox before it sleeps. But another thread may
+//! put a number in just when the loop has found nothing.
+//!
+//! What follows. The loop's own wakes go right into its queue, which needs no lock any more. Those of other threads go
+//! into its *inbox*. "Is there something to do?" and "I sleep now" are decided under the inbox's lock, so no wake can
+//! fall between them:
+//!
+//! ```text
+//!   another thread                              the loop
+//!   lock                                        lock
+//!     put the number in                           is there a number? ── yes ──► unlock, do not sleep
+//!     asleep? ── yes ──► asleep = false           asleep = true
+//!   unlock                                      unlock
+//!   ring, if it was asleep                      wait in the kernel
+//! ```
+//!
+//! So other threads ring at most once for each sleep of the loop.
+//!
+//! What is wrong with this loop. Each poll makes a waker, in memory of its own. The table of tasks only grows.
+
+#![forbid(unsafe_code)]
+#![allow(dead_code, reason = "the main function proves only what is new; the tests use the rest")]
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use examples::{args, println};
+use mio::{Events, Interest, Token, event};
+
+type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+/// The number of a task. It is never given again.
+type TaskId = usize;
+
+/// What belongs to the loop of a thread.
+struct Loop {
+    /// Each task at its number, until it is done.
+    tasks: RefCell<Vec<Option<Task>>>,
+    /// The tasks that can make progress.
+    ready: RefCell<VecDeque<TaskId>>,
+    /// The numbers in the queue. A wake puts a number in, and the loop takes it out right before the poll.
+    marks: RefCell<HashSet<TaskId>>,
+    inbox: Arc<Inbox>,
+    timers: Rc<Timers>,
+    kernel: RefCell<mio::Poll>,
+    /// The tasks that wait for each source. A task that asks again before the edge is in the list again.
+    waiters: Rc<RefCell<HashMap<Token, Vec<Waker>>>>,
+}
+
+/// For what needs a number that nothing else has.
+static NUMBERS: AtomicUsize = AtomicUsize::new(0);
+
+/// The deadlines, each with its waker. A number distinguishes those that are equal.
+type Timers = RefCell<BTreeMap<(Instant, usize), Waker>>;
+
+thread_local!(static HERE: Rc<Loop> = Rc::new(Loop::new()));
+
+/// The loop of this thread.
+fn here() -> Rc<Loop> {
+    HERE.with(Rc::clone)
+}
+
+/// What other threads touch of a loop.
+struct Inbox {
+    owner: ThreadId,
+    /// What other threads have woken.
+    mail: Mutex<Vec<TaskId>>,
+    /// Set when the loop decides to sleep. Cleared by the wake that rings, and when the loop is awake again.
+    is_asleep: AtomicBool,
+    /// Ends a wait in the kernel.
+    bell: mio::Waker,
+    /// How often it has rung.
+    rings: AtomicUsize,
+}
+
+struct TaskWaker {
+    id: TaskId,
+    inbox: Arc<Inbox>,
+}
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        let Inbox { owner, mail, is_asleep, bell, rings } = &*self.inbox;
+        if thread::current().id() == *owner {
+            // If the loop is gone, there is nothing to wake.
+            let _ = HERE.try_with(|here| here.wake(self.id));
+            return;
+        }
+        let mut mail = mail.lock().unwrap();
+        mail.push(self.id);
+        let was_asleep = is_asleep.swap(false, Relaxed);
+        drop(mail);
+        if was_asleep {
+            rings.fetch_add(1, Relaxed);
+            let _ = bell.wake();
+        }
+    }
+}
+
+impl Loop {
+    fn new() -> Loop {
+        let kernel = mio::Poll::new().expect("the kernel has a place to wait in");
+        let bell = mio::Waker::new(kernel.registry(), Token(usize::MAX)).expect("the kernel has a bell");
+        let (mail, is_asleep, rings, tasks, ready, marks, timers, waiters) = Default::default();
+        let inbox = Arc::new(Inbox { owner: thread::current().id(), mail, is_asleep, bell, rings });
+        Loop { tasks, ready, marks, inbox, timers, kernel: RefCell::new(kernel), waiters }
+    }
+
+    fn waker(&self, id: TaskId) -> Waker {
+        Waker::from(Arc::new(TaskWaker { id, inbox: Arc::clone(&self.inbox) }))
+    }
+
+    /// A number for a task, which is queued at once.
+    fn open(&self, task: Option<Task>) -> TaskId {
+        let id = self.tasks.borrow().len();
+        self.tasks.borrow_mut().push(task);
+        self.wake(id);
+        id
+    }
+
+    fn wake(&self, id: TaskId) {
+        if self.marks.borrow_mut().insert(id) {
+            self.ready.borrow_mut().push_back(id);
+        }
+    }
+
+    /// The next task. From here on a wake queues it again.
+    fn pop(&self) -> Option<TaskId> {
+        let id = self.ready.borrow_mut().pop_front()?;
+        self.marks.borrow_mut().remove(&id);
+        Some(id)
+    }
+
+    /// How long there is nothing to do. An hour is the most, and then the loop looks again.
+    fn how_long(&self) -> Duration {
+        let mail = self.inbox.mail.lock().unwrap();
+        let is_idle = mail.is_empty() && self.ready.borrow().is_empty();
+        self.inbox.is_asleep.store(is_idle, Relaxed);
+        if !is_idle {
+            return Duration::ZERO;
+        }
+        let first = self.timers.borrow().first_key_value().map(|((deadline, _), _)| *deadline);
+        first.map_or(Duration::from_secs(3600), |first| first.saturating_duration_since(Instant::now()))
+    }
+
+    /// Waits in the kernel until there is something to do, and wakes the tasks that wait for what has happened.
+    fn ask_the_kernel(&self) {
+        let mut events = Events::with_capacity(256);
+        // This fails if a signal has ended it early.
+        let _ = self.kernel.borrow_mut().poll(&mut events, Some(self.how_long()));
+        self.inbox.is_asleep.store(false, Relaxed);
+        let mail = std::mem::take(&mut *self.inbox.mail.lock().unwrap());
+        mail.into_iter().for_each(|id| self.wake(id));
+        for event in &events {
+            let woken = self.waiters.borrow_mut().remove(&event.token());
+            woken.into_iter().flatten().for_each(Waker::wake);
+        }
+    }
+
+    /// Wakes what is due. The borrow ends before each wake, because a waker may be foreign, and drop a sleep.
+    fn fire_timers(&self) {
+        let now = Instant::now();
+        let next = || {
+            let mut timers = self.timers.borrow_mut();
+            Some(timers.first_entry().filter(|first| first.key().0 <= now)?.remove())
+        };
+        std::iter::from_fn(next).for_each(Waker::wake);
+    }
+
+    /// The task is taken out for the poll. It may spawn others, and then the table must not be borrowed.
+    fn poll(&self, id: TaskId) {
+        let Some(mut task) = self.tasks.borrow_mut().get_mut(id).and_then(Option::take) else { return };
+        if task.as_mut().poll(&mut Context::from_waker(&self.waker(id))).is_pending() {
+            self.tasks.borrow_mut()[id] = Some(task);
+        }
+    }
+}
+
+/// Polls `main` and the tasks until `main` is done. Do not call it inside a task: the outer loop would lose wakes.
+pub(crate) fn block_on<F: Future>(main: F) -> F::Output {
+    let (mut main, here) = (pin!(main), here());
+    // The main future is not in the table, because its memory belongs to the caller.
+    let root = here.open(None);
+    let waker = here.waker(root);
+    loop {
+        here.ask_the_kernel();
+        here.fire_timers();
+        let Some(id) = here.pop() else { continue };
+        if id != root {
+            here.poll(id);
+        } else if let Poll::Ready(output) = main.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+    }
+}
+
+/// A new task, which this thread's loop polls in its turn.
+pub(crate) fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> JoinHandle<T> {
+    let joined = Rc::new(RefCell::new(Joined { output: None, waiter: None }));
+    let handle = JoinHandle(Rc::clone(&joined));
+    let task = async move {
+        let output = future.await;
+        joined.borrow_mut().output = Some(output);
+        let waiter = joined.borrow_mut().waiter.take();
+        waiter.into_iter().for_each(Waker::wake);
+    };
+    here().open(Some(Box::pin(task)));
+    handle
+}
+
+/// Where a task leaves its output, and the waker of the task that waits for it.
+struct Joined<T> {
+    output: Option<T>,
+    waiter: Option<Waker>,
+}
+
+/// Yields the output of a task. If the handle is dropped, the task goes on.
+pub(crate) struct JoinHandle<T>(Rc<RefCell<Joined<T>>>);
+
+impl<T> Future for JoinHandle<T> {
+    type Output = T;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut waiter = Some(cx.waker().clone());
+        let mut joined = self.0.borrow_mut();
+        // The waker of the last poll moves out, and is dropped after the end of the borrow.
+        std::mem::swap(&mut joined.waiter, &mut waiter);
+        joined.output.take().map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+/// Answers `Pending` once. It uses the waker before that, because it can go on at once.
+pub(crate) async fn yield_now() {
+    let mut is_first = true;
+    poll_fn(|cx| {
+        if std::mem::take(&mut is_first) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    })
+    .await;
+}
+
+/// Done when its deadline has passed. Until then, the deadline is among the timers.
+pub(crate) struct Sleep {
+    place: (Instant, usize),
+    timers: Rc<Timers>,
+}
+
+pub(crate) fn sleep(duration: Duration) -> Sleep {
+    let place = (Instant::now() + duration, NUMBERS.fetch_add(1, Relaxed));
+    Sleep { place, timers: Rc::clone(&here().timers) }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if Instant::now() >= self.place.0 {
+            return Poll::Ready(());
+        }
+        // Foreign code runs when a waker is cloned or dropped, so the timers are borrowed for neither.
+        let waker = cx.waker().clone();
+        let old = self.timers.borrow_mut().insert(self.place, waker);
+        drop(old);
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        let old = self.timers.borrow_mut().remove(&self.place);
+        drop(old);
+    }
+}
+
+/// The output, or nothing if the time is over first.
+pub(crate) async fn timeout<F: Future>(duration: Duration, future: F) -> Option<F::Output> {
+    let (mut future, mut sleep) = (pin!(future), pin!(sleep(duration)));
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => sleep.as_mut().poll(cx).map(|()| None),
+    })
+    .await
+}
+
+/// Something that the kernel watches for this loop until it is closed, such as a socket that never blocks.
+pub(crate) struct Source<S> {
+    raw: S,
+    token: Token,
+    waiters: Rc<RefCell<HashMap<Token, Vec<Waker>>>>,
+}
+
+impl<S> Drop for Source<S> {
+    fn drop(&mut self) {
+        let _wakers = self.waiters.borrow_mut().remove(&self.token);
+    }
+}
+
+impl<S: event::Source> Source<S> {
+    pub(crate) fn new(mut raw: S) -> io::Result<Source<S>> {
+        let (here, token) = (here(), Token(NUMBERS.fetch_add(1, Relaxed)));
+        here.kernel.borrow().registry().register(&mut raw, token, Interest::READABLE | Interest::WRITABLE)?;
+        Ok(Source { raw, token, waiters: Rc::clone(&here.waiters) })
+    }
+
+    /// Tries the operation. If the kernel would make it wait, tries again after the next edge.
+    pub(crate) async fn io<T>(&self, mut operation: impl FnMut(&S) -> io::Result<T>) -> io::Result<T> {
+        poll_fn(|cx| match operation(&self.raw) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let waker = cx.waker().clone();
+                self.waiters.borrow_mut().entry(self.token).or_default().push(waker);
+                Poll::Pending
+            }
+            result => Poll::Ready(result),
+        })
+        .await
+    }
+}
+
+/// How many polls it takes until the future is done.
+pub(crate) async fn polls(future: impl Future) -> u64 {
+    let (mut future, mut count) = (pin!(future), 0);
+    poll_fn(|cx| {
+        count += 1;
+        future.as_mut().poll(cx)
+    })
+    .await;
+    count
+}
+
+/// How many milliseconds this thread has had a processor so far. Only Linux says that; elsewhere it is zero.
+fn processor_time() -> u64 {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    told.split(' ').next().and_then(|nanoseconds| nanoseconds.parse().ok()).unwrap_or(0) / 1_000_000
+}
+
+/// How many deadlines the loop still knows.
+pub(crate) fn deadlines() -> usize {
+    here().timers.borrow().len()
+}
+
+fn main() {
+    args::none();
+    let (start, mut is_first) = (Instant::now(), true);
+    block_on(poll_fn(|cx| {
+        let waker = cx.waker().clone();
+        let wake_often = move || {
+            thread::sleep(Duration::from_millis(50));
+            (0..1000).for_each(|_| waker.wake_by_ref());
+        };
+        let thread = std::mem::take(&mut is_first).then(|| thread::spawn(wake_often));
+        if thread.is_some() { Poll::Pending } else { Poll::Ready(()) }
+    }));
+    let (elapsed, rings) = (start.elapsed().as_millis(), here().inbox.rings.load(Relaxed));
+    println!("woken 1000 times by a thread, 50 ms later: done after {elapsed} ms, {rings} rings of the bell");
+}

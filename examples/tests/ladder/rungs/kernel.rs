@@ -1,0 +1,17 @@
+//! Rung 6, and everything that has to hold on it.
+
+#[path = "../../../from_scratch/6_kernel.rs"]
+mod rung;
+
+#[path = "../behaviours/from_1.rs"]
+mod from_1;
+#[path = "../behaviours/from_2.rs"]
+mod from_2;
+#[path = "../behaviours/from_3.rs"]
+mod from_3;
+#[path = "../behaviours/from_4.rs"]
+mod from_4;
+#[path = "../behaviours/from_5.rs"]
+mod from_5;
+#[path = "../behaviours/from_6.rs"]
+mod from_6;

@@ -1,0 +1,87 @@
+//! What is waited for in a line, as the probe sees it.
+//!
+//! Facts. There may be many locks and channels, and nearly none is ever watched or has a name.
+//!
+//! What follows. It takes a few words, and gets its number when the first wait for it is announced. Its name and the place
+//! where it was made are told then, once.
+//!
+//! What it does not know: who waits, and in which order.
+
+use std::cell::{Cell, OnceCell};
+use std::panic::Location;
+
+use crate::core::context;
+use crate::core::id::TaskId;
+use crate::core::probe::{Event, Probe, Resource};
+use crate::waits;
+
+/// A name, which takes two words.
+struct Name(&'static str);
+
+/// Something that is waited for, as the probe sees it. It gets a number when the first wait is announced.
+pub(crate) struct Watched {
+    /// A thin reference, because there may be many locks and channels.
+    what: &'static &'static str,
+    /// The name that the program has given it. Nearly none has one, so it takes no room here.
+    name: OnceCell<Box<Name>>,
+    /// Where in the program it was made.
+    made_at: &'static Location<'static>,
+    number: Cell<u64>,
+    /// The task that has it, as far as is known. Only recorded while the probe has a sink.
+    pub(crate) holder: Cell<Option<TaskId>>,
+}
+
+impl Watched {
+    #[track_caller]
+    pub(crate) const fn new(what: &'static &'static str) -> Watched {
+        let made_at = Location::caller();
+        Watched { what, name: OnceCell::new(), made_at, number: Cell::new(0), holder: Cell::new(None) }
+    }
+
+    /// Gives it a name, if it has none.
+    pub(crate) fn set_name(&self, name: &'static str) {
+        let _ = self.name.set(Box::new(Name(name)));
+    }
+
+    /// Tells the probe that the wait at this place begins or ends.
+    #[inline]
+    pub(crate) fn announce(&self, place: usize, begins: bool) {
+        if context::is_watched() {
+            self.tell(place, begins);
+        }
+    }
+
+    #[cold]
+    fn tell(&self, place: usize, begins: bool) {
+        let Some(context) = context::current() else { return };
+        let before = self.number.get();
+        let on = line(&context.probe, self.what, &self.number);
+        if before == 0 {
+            let (name, made_at) = (self.name.get().map(|name| name.0), self.made_at);
+            context.probe.emit(|| Event::FirstWait { on, name, made_at });
+        }
+        waits::tell(&context.probe, on, place as u64, self.holder.get(), begins);
+    }
+}
+
+/// The same for something without a holder, with one waiter at most, that keeps its number itself.
+#[inline]
+pub(crate) fn announce(what: &'static str, number: &Cell<u64>, begins: bool) {
+    if context::is_watched() {
+        tell(what, number, begins);
+    }
+}
+
+#[cold]
+fn tell(what: &'static str, number: &Cell<u64>, begins: bool) {
+    let Some(context) = context::current() else { return };
+    waits::tell(&context.probe, line(&context.probe, what, number), 0, None, begins);
+}
+
+/// The resource; it gets a number if it has none.
+fn line(probe: &Probe, what: &'static str, number: &Cell<u64>) -> Resource {
+    if number.get() == 0 {
+        number.set(probe.next_number());
+    }
+    Resource::Line { what, number: number.get() }
+}
