@@ -13,7 +13,8 @@
 //!    `runtime`: tasks, time, sources, threads, and the loop as programs see it.
 //! 7. `waiting`: the one line of waiters. On it stand `sync` (begin with `sync/permits.rs`), `channel`, `group`, `cancel`,
 //!    `retry`, `testing`.
-//! 8. `signal`, `process`, `workers`: what lies outside of this process.
+//! 8. `signal`, `process`, `workers`: what lies outside of this process. `record`: what the loop has done, written down
+//!    and read back.
 //!
 //! # What holds
 //!

@@ -104,10 +104,12 @@ impl Queue {
     /// The slots in the lane of tasks and in the outside lane, from the front.
     pub(super) fn lanes<T: Slot>(&self, slots: &mut [T]) -> [Vec<Index>; 2] {
         [&self.tasks, &self.outside].map(|lane| {
-            let mut next = lane.first;
+            // The link of a lane's last slot may lead anywhere, so the walk ends there.
+            let mut next = Some(lane.first);
             let slot = || {
-                let found = next;
-                next = slots.get_mut(found as usize)?.mark().next;
+                let found = next?;
+                let link = slots.get_mut(found as usize)?.mark().next;
+                next = (found != lane.last).then_some(link);
                 Some(found)
             };
             std::iter::from_fn(slot).collect()
