@@ -56,11 +56,12 @@ struct Segment {
     timers: VecDeque<(Key, Waker)>,
 }
 
-/// Tests of debug builds have small segments, so that short programs fill them; those of release builds have real ones.
+/// Tests of debug builds have small segments, so that short programs fill them; those of release builds have real ones. But
+/// they are not so small that cutting one sorts it.
 const SMALL: bool = cfg!(all(test, debug_assertions));
 /// A segment with this many timers is cut. With a larger limit, a timer is searched among more others; with a smaller one
 /// there are more segments, and to add one takes longer.
-const FULL: usize = if SMALL { 8 } else { 128 };
+const FULL: usize = if SMALL { 24 } else { 128 };
 /// A segment with fewer timers than this is joined with a neighbour if both together hold no more than twice as many.
 const FEW: usize = FULL / 4;
 
@@ -183,13 +184,14 @@ impl Segments {
     }
 }
 
-/// Where in a segment a timer stands, if it is there.
+/// Where in a segment a timer stands, if it is there. Most of those that are dropped are the first or the last.
 #[inline]
 fn place_of(timers: &VecDeque<(Key, Waker)>, key: Key) -> Option<usize> {
-    match (timers.front()?, timers.back()?) {
-        ((first, _), _) if first.serial == key.serial => Some(0),
-        (_, (last, _)) if last.serial == key.serial => Some(timers.len() - 1),
-        _ => timers.iter().position(|(other, _)| other.serial == key.serial),
+    let is_it = |(other, _): &(Key, Waker)| other.serial == key.serial;
+    match timers.back() {
+        _ if timers.front().is_some_and(is_it) => Some(0),
+        Some(last) if is_it(last) => Some(timers.len() - 1),
+        _ => timers.iter().position(is_it),
     }
 }
 
