@@ -4,6 +4,7 @@
 
 pub mod book;
 pub mod marks;
+pub mod programs;
 pub mod prose;
 
 use std::fs;
@@ -101,5 +102,6 @@ chapters! {
     c15 "15-measuring-honestly.md"
     c16 "16-phrasebook.md"
     c17 "17-what-the-articles-got-wrong.md"
+    c18 "18-seeing-the-loop.md"
     from_asyncio "../from-asyncio.md"
 }
