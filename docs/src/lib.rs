@@ -6,6 +6,7 @@ pub mod book;
 pub mod marks;
 pub mod programs;
 pub mod prose;
+pub mod traces;
 
 use std::fs;
 use std::path::{Path, PathBuf};
