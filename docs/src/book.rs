@@ -3,18 +3,19 @@
 //! Facts. The table of contents is `docs/SUMMARY.md`, in mdBook's form; a code host shows the same files as they are.
 //!
 //! What follows. A chapter is a Markdown file that the table names. [`listing`] makes what belongs after a mark. That
-//! is a piece of a source with its file and lines, or what a program prints when it runs here and now, or what strace
-//! sees of the program. A listing of strace stays as it is while the calls are the same, and where nothing can be
-//! traced.
+//! is a piece of a source with its file and lines, or what a program prints when it runs here and now, or what `see`
+//! says of the program, or what strace sees of it. A listing of strace stays as it is while the calls are the same, and
+//! where nothing can be traced.
 //!
 //! What it does not know: whether a chapter is good.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::marks::{Ask, Mark, calls, marks, piece, with_listings, without_numbers};
+use crate::programs::{built, record, run};
 use crate::root;
 
 /// A chapter: its path below `docs/`, and its text.
@@ -85,6 +86,7 @@ pub fn listing(ask: &Ask, chapter: &str) -> Result<String, String> {
         Ask::Output { words, .. } => {
             Ok(format!("```console\n$ {}\n{}```\n", command(words), printed(words)?))
         }
+        Ask::See { program, words, from, to } => seen(program, words, from, to),
         Ask::Strace { words } => traced(words),
     }
 }
@@ -126,6 +128,22 @@ pub fn printed(words: &[String]) -> Result<String, String> {
     run(words, &mut Command::new(built(&words[0])?))
 }
 
+/// What `see` says of a run of an example.
+fn seen(program: &str, words: &[String], from: &str, to: &str) -> Result<String, String> {
+    // Tests record the same program in several threads.
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = (std::process::id(), NUMBER.fetch_add(1, Relaxed));
+    let file = std::env::temp_dir().join(format!("roundel-{program}-{}-{}.trace", number.0, number.1));
+    record(&[program.to_owned()], &file)?;
+    let path = file.display().to_string();
+    let all = printed(&[&["see".to_owned(), path], words].concat());
+    let _ = fs::remove_file(&file);
+    let shown = &[&["see".to_owned(), format!("{program}.trace")], words].concat();
+    let text = all?;
+    let text = if from.is_empty() { text } else { format!("…\n{}…\n", piece(&text, from, to)?.text) };
+    Ok(format!("```console\n$ {}\n{text}```\n", command(shown)))
+}
+
 /// The calls that a listing shows: those by which a loop asks the kernel, and those that move bytes.
 const CALLS: &str = "trace=read,write,%network,/epoll,/timerfd";
 
@@ -159,43 +177,4 @@ fn traced(words: &[String]) -> Result<String, String> {
         }
         _ => Err(format!("`{}` is to print two lines, and what lies between them is shown", words.join(" "))),
     }
-}
-
-/// Runs an example: this command, with the arguments of the example.
-fn run(words: &[String], command: &mut Command) -> Result<String, String> {
-    command.args(&words[1..]).current_dir(root());
-    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        false => Err(format!("`{}` fails ({}): {complaint}", words.join(" "), output.status)),
-    }
-}
-
-/// The file of an example. The first call builds all of them.
-fn built(name: &str) -> Result<PathBuf, String> {
-    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let file = BUILT.get_or_init(build).as_ref()?.join(name);
-    file.exists().then_some(file).ok_or_else(|| format!("no example is called `{name}`"))
-}
-
-/// Builds the examples as `cargo test` does, and returns their folder. With `-p examples` the features would differ,
-/// and cargo would build the dependencies and all examples a second time.
-fn build() -> Result<PathBuf, String> {
-    let this = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
-    // `target/debug/book`, or `target/debug/deps/book-123`.
-    let folder = this.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).ok_or("no folder")?;
-    let target = folder.parent().ok_or("no folder of the target")?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
-    build.args(["build", "--quiet", "--offline", "--examples", "--target-dir"]).arg(target);
-    let profile = folder.file_name().filter(|name| *name != "debug").unwrap_or("dev".as_ref());
-    build.arg("--profile").arg(profile).current_dir(root());
-    let output = build.output().map_err(|error| format!("cargo: {error}"))?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    output
-        .status
-        .success()
-        .then(|| folder.join("examples"))
-        .ok_or_else(|| format!("cargo build: {complaint}"))
 }

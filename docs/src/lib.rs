@@ -5,7 +5,9 @@
 pub mod book;
 pub mod marks;
 pub mod pieces;
+pub mod programs;
 pub mod prose;
+pub mod traces;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -102,5 +104,6 @@ chapters! {
     c15 "15-measuring-honestly.md"
     c16 "16-phrasebook.md"
     c17 "17-what-the-articles-got-wrong.md"
+    c18 "18-seeing-the-loop.md"
     from_asyncio "../from-asyncio.md"
 }

@@ -11,6 +11,8 @@
 //! <!-- cite: examples/examples/hello.rs -->                       a whole file
 //! <!-- output: hello -->                                 what that example prints
 //! <!-- output: from_scratch_1 --fast; times vary -->     the same, with arguments; its numbers may differ
+//! <!-- see: breakfast; --why milk -->                    what `see` says of a run of that example
+//! <!-- see: breakfast; --log; timer 0 .. toast is over -->    only these lines of it
 //! <!-- strace: one_echo -->                              what it asks the kernel for, from its first line to its last
 //! <!-- end -->
 //! ```
@@ -40,6 +42,17 @@ pub enum Ask {
         words: Vec<String>,
         /// Whether the numbers in it differ from run to run.
         times_vary: bool,
+    },
+    /// What `see` says of a run of an example.
+    See {
+        /// The example.
+        program: String,
+        /// The arguments of `see` after the name of the trace.
+        words: Vec<String>,
+        /// A text of the first line, or nothing for all lines.
+        from: String,
+        /// A text of the last line.
+        to: String,
     },
     /// What an example asks the kernel for, as strace tells it: between the first line that it prints and the last.
     Strace {
@@ -92,6 +105,7 @@ fn asked(line: &str) -> Option<Result<Ask, String>> {
     match inner.split_once(": ")? {
         ("cite", what) => Some(Ok(cite(what))),
         ("output", what) => Some(Ok(output(what))),
+        ("see", what) => Some(Ok(see(what))),
         ("strace", what) => Some(Ok(Ask::Strace { words: words(what) })),
         _ => None,
     }
@@ -106,6 +120,13 @@ fn cite(what: &str) -> Ask {
 fn output(what: &str) -> Ask {
     let (words, how) = what.split_once("; ").unwrap_or((what, ""));
     Ask::Output { words: self::words(words), times_vary: how == "times vary" }
+}
+
+fn see(what: &str) -> Ask {
+    let mut parts = what.split("; ");
+    let (program, words) = (parts.next().unwrap_or_default(), parts.next().unwrap_or("--log"));
+    let (from, to) = parts.next().and_then(|range| range.split_once(" .. ")).unwrap_or(("", ""));
+    Ask::See { program: program.into(), words: self::words(words), from: from.into(), to: to.into() }
 }
 
 fn words(what: &str) -> Vec<String> {
@@ -259,6 +280,13 @@ mod tests {
             with_listings(chapter, &[(found[0].clone(), "new\n".into()), (found[1].clone(), "out\n".into())]);
         assert_eq!(filled.replace("new", "old").replace("out\n", ""), chapter);
         assert!(marks("<!-- output: hello -->\n").unwrap_err().starts_with("line 1: there is no"));
+    }
+
+    #[test]
+    fn what_see_says_may_be_cut() {
+        let mark = &marks("<!-- see: breakfast; --log; a .. b -->\n<!-- end -->\n").unwrap()[0];
+        let (words, from, to) = (vec!["--log".into()], "a".into(), "b".into());
+        assert_eq!(mark.ask, Ask::See { program: "breakfast".into(), words, from, to });
     }
 
     #[test]

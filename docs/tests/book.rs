@@ -55,7 +55,7 @@ fn at_once<T: Sync>(threads: usize, items: &[T], check: impl Fn(&T) -> Option<St
 #[test]
 fn every_citation_is_what_the_source_says() {
     every_mark(|chapter, ask, shown| match ask {
-        Ask::Output { .. } | Ask::Strace { .. } => Ok(()),
+        Ask::Output { .. } | Ask::See { .. } | Ask::Strace { .. } => Ok(()),
         Ask::Cite { .. } if listing(ask, &chapter.path)? == shown => Ok(()),
         Ask::Cite { file, from, .. } => Err(format!("`{from}` in {file} has changed")),
     });
@@ -64,7 +64,7 @@ fn every_citation_is_what_the_source_says() {
 #[test]
 fn every_output_is_what_the_program_prints() {
     every_mark(|chapter, ask, shown| {
-        let Ask::Output { words, .. } = ask else { return Ok(()) };
+        let (Ask::Output { words, .. } | Ask::See { words, .. }) = ask else { return Ok(()) };
         let printed = listing(ask, &chapter.path)?;
         match same(ask, shown, &printed) {
             true => Ok(()),
