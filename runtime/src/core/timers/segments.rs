@@ -76,7 +76,7 @@ impl Segments {
         };
         match (timers.front(), timers.back()) {
             (Some((first, _)), _) if index == 0 && key.deadline < first.deadline => {
-                timers.push_front((key, waker))
+                timers.push_front((key, waker));
             }
             (_, Some((last, _))) if index == 0 && key.deadline < last.deadline => {
                 let place = timers.partition_point(|(other, _)| other.deadline <= key.deadline);
