@@ -24,7 +24,7 @@ pub fn folded(trace: &Trace) -> Vec<String> {
 fn stack(trace: &Trace, task: u32) -> String {
     let (mut frames, mut next) = (Vec::new(), Some(task));
     while let Some(entry) = next.and_then(|task| trace.tasks().get(task as usize)) {
-        let name = trace.text(entry.name).or(trace.text(entry.at)).unwrap_or("block_on");
+        let name = trace.text(entry.name).or(trace.text(entry.at)).unwrap_or("main");
         frames.push(name.replace([';', ' '], "_"));
         // A parent was there before its child, unless the file is strange.
         next = entry.by.filter(|by| next.is_some_and(|task| *by < task));

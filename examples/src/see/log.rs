@@ -1,7 +1,7 @@
 //! A trace as text, one line an event.
 //!
-//! Contract. The columns are the time in milliseconds, the turn and its step, and what has happened. A line has at most 78
-//! columns; long names are cut.
+//! Contract. The columns are the number of the event, as in the address of the page, the time in milliseconds, the turn and
+//! its step, and what has happened. A line has at most 78 columns; long names are cut.
 
 use roundel::probe::End;
 use roundel::record::{State, Trace, What};
@@ -9,20 +9,30 @@ use roundel::record::{State, Trace, What};
 use crate::see::names::{Names, clock, time};
 
 /// How long the last column may be.
-const LONGEST: usize = 52;
+const LONGEST: usize = 45;
 
 /// The heading of the columns.
-pub const HEADING: &str = "        time  turn.step  what";
+pub const HEADING: &str = "event          time  turn.step what";
 
 /// The lines.
 pub fn lines(trace: &Trace) -> impl Iterator<Item = String> {
     let mut state = State::new(trace);
-    trace.events().iter().map(move |event| {
+    let mut woke_itself = false;
+    trace.events().iter().enumerate().map(move |(number, event)| {
         state.apply(&event.what);
-        let what: String = describe(trace, &event.what).chars().take(LONGEST).collect();
+        let mut what = describe(trace, &event.what);
+        match event.what {
+            What::Poll { .. } => woke_itself = false,
+            What::Wake { task, .. } if state.running() == Some(task) => woke_itself = true,
+            What::Polled { complete: false, panicked: false, .. } if woke_itself => {
+                what += ", to go on later"
+            }
+            _ => {}
+        }
+        let what: String = what.chars().take(LONGEST).collect();
         let (time, turn, step) = (clock(event.at), state.turn(), state.step().number());
         let place = if step == 0 { "    –".into() } else { format!("{turn:>5}.{step}") };
-        format!("{time:>13}  {place:<8} {what}").trim_end().to_owned()
+        format!("{number:>5} {time:>13}  {place:<9} {what}").trim_end().to_owned()
     })
 }
 
@@ -47,8 +57,8 @@ pub fn describe(trace: &Trace, what: &What) -> String {
         What::Poll { task: polled } => format!("{} runs", task(polled)),
         What::Polled { task: polled, complete, panicked } => match (complete, panicked) {
             (_, true) => format!("{} panics", task(polled)),
-            (true, _) => format!("{} is complete", task(polled)),
-            _ => format!("{} waits", task(polled)),
+            (true, _) => format!("{} returns Ready", task(polled)),
+            _ => format!("{} returns Pending", task(polled)),
         },
         What::Done { task: over, end } => match end {
             End::Returned => format!("{} is over", task(over)),
@@ -82,9 +92,9 @@ fn describe_resource(trace: &Trace, what: &What) -> String {
         What::Wait { task, on, holder } => {
             let held = holder.filter(|holder| trace.resources()[on as usize].task != Some(*holder));
             let held = held.map_or(String::new(), |holder| format!(", held by {}", names.task(holder)));
-            format!("{} awaits {}{held}", who(task), names.resource(on))
+            format!("{} waits for {}{held}", who(task), names.resource(on))
         }
-        What::Waited { task, on } => format!("{} awaits {} no longer", who(task), names.resource(on)),
+        What::Waited { task, on } => format!("{} no longer waits for {}", who(task), names.resource(on)),
         What::Set { timer, deadline, .. } => {
             format!("{} is set to {}", names.resource(timer), clock(deadline))
         }

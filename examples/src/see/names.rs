@@ -20,12 +20,17 @@ impl<'a> Names<'a> {
         Names { trace }
     }
 
-    /// `#3.1 eggs`, or only `#3.1`.
+    /// `#3.1 eggs`, or only `#3.1`. The future of a `block_on` is `main`, unless it has another name.
     #[must_use]
     pub fn task(self, task: u32) -> String {
         let id = self.id(task);
-        let name = self.trace.tasks().get(task as usize).and_then(|task| self.trace.text(task.name));
-        name.map_or(id.clone(), |name| format!("{id} {name}"))
+        self.name(task).map_or(id.clone(), |name| format!("{id} {name}"))
+    }
+
+    fn name(self, task: u32) -> Option<&'a str> {
+        let task = self.trace.tasks().get(task as usize)?;
+        let is_root = task.by.is_none() && task.at.is_none();
+        self.trace.text(task.name).or(is_root.then_some("main"))
     }
 
     /// `#3.1`.
@@ -65,7 +70,7 @@ impl<'a> Names<'a> {
     pub fn find(self, word: &str) -> Option<u32> {
         let id = format!("#{}", word.trim_start_matches('#'));
         let tasks = 0..self.trace.tasks().len() as u32;
-        let named = |task: &u32| self.trace.text(self.trace.tasks()[*task as usize].name) == Some(word);
+        let named = |task: &u32| self.name(*task) == Some(word);
         tasks.clone().find(|task| self.id(*task) == id).or_else(|| tasks.clone().find(named))
     }
 }

@@ -28,15 +28,15 @@ fn a_trace_is_summed_up_and_told_line_by_line() {
     let _watchdog = watchdog();
     let path = hello("sum");
     let stats = see(&path, &[]);
-    in_order(&stats, &["of real time", "4 tasks, ", "most polls:", "#0.1", "try --log"]);
+    in_order(&stats, &["of real time", "4 tasks, ", "most polls:", "#0.1 main", "try --log"]);
     let log = see(&path, &["--log"]);
     in_order(
         &log,
         &[
             "what",
-            "#0.1 begins",
+            "#0.1 main begins",
             "1.1  ── turn 1",
-            "#0.1 spawns #1.1 coffee",
+            "#0.1 main spawns #1.1 coffee",
             "#3.1 toast runs",
             "is set to 1",
             "the loop sleeps, at most",
@@ -59,9 +59,10 @@ fn the_causes_of_a_poll_lead_back_to_the_beginning() {
     assert!(lines[0].starts_with("#3.1 toast was polled at 1"), "{why}");
     assert!(lines[0].contains("because timer 2 fired at 1") && lines[0].contains("by #3.1 toast"), "{why}");
     assert!(
-        lines[1].contains("because #0.1 spawned it at") && lines[1].contains("examples/examples/hello.rs:")
+        lines[1].contains("because #0.1 main spawned it at")
+            && lines[1].contains("examples/examples/hello.rs:")
     );
-    assert!(lines[2].starts_with("#0.1 was polled at") && lines[2].contains("a `block_on`"), "{why}");
+    assert!(lines[2].starts_with("#0.1 main was polled at") && lines[2].contains("a `block_on`"), "{why}");
     assert_eq!(see(&path, &["--why", "#3.1"]), why);
     let ended = run("see", &[path.to_str().unwrap(), "--why", "cake"]);
     assert_eq!(ended.code(), Some(1));
@@ -88,7 +89,7 @@ fn other_tools_get_their_formats() {
     assert!(chrome.0.starts_with("{\"traceEvents\":[") && chrome.0.contains("\"name\":\"#3.1 toast\""));
     let stacks = read(&folded);
     let names: Vec<&str> = stacks.lines().map(|line| line.split(' ').next().unwrap()).collect();
-    assert_eq!(names, ["block_on", "block_on;coffee", "block_on;eggs", "block_on;toast"]);
+    assert_eq!(names, ["main", "main;coffee", "main;eggs", "main;toast"]);
     for path in [html, chrome.1, folded, path.display().to_string()] {
         fs::remove_file(path).unwrap();
     }

@@ -19,6 +19,7 @@ mod predict;
 mod steps;
 mod truth;
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use examples::see::page::page;
@@ -39,12 +40,14 @@ fn trace(name: &str) -> &'static str {
     TRACES.iter().find(|(other, _)| *other == name).expect("a trace of this name").1
 }
 
-/// One browser at a time: several would take as long together, but each of them longer, and its patience is limited.
-static TURN: Mutex<()> = Mutex::new(());
+/// Two browsers at a time: more of them would take as long together, but each of them longer, and its patience is limited.
+static TURNS: [Mutex<()>; 2] = [const { Mutex::new(()) }; 2];
 
 /// The browser, if there is one, for as long as the guard lives.
 fn browser(test: &str) -> Option<(MutexGuard<'static, ()>, Browser)> {
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let turn = TURNS[NUMBER.fetch_add(1, Relaxed) % TURNS.len()].lock();
+    let turn = turn.unwrap_or_else(PoisonError::into_inner);
     Some((turn, Browser::find(test, env!("CARGO_TARGET_TMPDIR"))?))
 }
 
