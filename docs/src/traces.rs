@@ -36,10 +36,10 @@ pub const TRACES: &[Shown] = &[
     shown("lanes", &[], 2, "wakes #17.1", "05-the-ready-queue.md"),
     shown("timeouts", &["query", "--virtual"], 1, "timer 1 fires", "06-time.md"),
     shown("journey", &[], 1, "is readable and writable", "08-one-bytes-journey.md"),
-    shown("fetches", &["concurrent", "--virtual"], 1, "timer 1 wakes #0.1", "10-many-as-one.md"),
+    shown("fetches", &["concurrent", "--virtual"], 1, "timer 1 wakes #0.1 main", "10-many-as-one.md"),
     shown("lost_wake", &[], 1, "timer 1 fires", "11-waiting-for-each-other.md"),
-    shown("deadlock", &[], 1, "#2.1 awaits mutex 2, held by #1.1", "11-waiting-for-each-other.md"),
-    shown("breakfast", &[], 1, "#1.1 coffee wakes #0.1", "18-seeing-the-loop.md"),
+    shown("deadlock", &[], 1, "#2.1 waits for mutex 2, held by #1.1", "11-waiting-for-each-other.md"),
+    shown("breakfast", &[], 1, "#1.1 coffee wakes #0.1 main", "18-seeing-the-loop.md"),
 ];
 
 const fn shown(
