@@ -35,7 +35,7 @@ fn a_trace_is_summed_up_and_told_line_by_line() {
         &[
             "what",
             "#0.1 main begins",
-            "1.1  ── turn 1",
+            "1.1   ── turn 1",
             "#0.1 main spawns #1.1 coffee",
             "#3.1 toast runs",
             "is set to 1",

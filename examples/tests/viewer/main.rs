@@ -40,8 +40,8 @@ fn trace(name: &str) -> &'static str {
     TRACES.iter().find(|(other, _)| *other == name).expect("a trace of this name").1
 }
 
-/// Two browsers at a time: more of them would take as long together, but each of them longer, and its patience is limited.
-static TURNS: [Mutex<()>; 2] = [const { Mutex::new(()) }; 2];
+/// Four browsers at a time. Each of them mostly waits, but they share the processors, and their patience is limited.
+static TURNS: [Mutex<()>; 4] = [const { Mutex::new(()) }; 4];
 
 /// The browser, if there is one, for as long as the guard lives.
 fn browser(test: &str) -> Option<(MutexGuard<'static, ()>, Browser)> {
