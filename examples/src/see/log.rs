@@ -25,7 +25,7 @@ pub fn lines(trace: &Trace) -> impl Iterator<Item = String> {
             What::Poll { .. } => woke_itself = false,
             What::Wake { task, .. } if state.running() == Some(task) => woke_itself = true,
             What::Polled { complete: false, panicked: false, .. } if woke_itself => {
-                what += ", to go on later"
+                what += ", to go on later";
             }
             _ => {}
         }
