@@ -16,7 +16,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::common::{
     self, Echo, echoes, example, is_ended_by_server, is_full, noise, quantile, raise_descriptor_limit, reset,
-    scaled, tell,
+    scaled, tell, turn,
 };
 
 /// Connects, talks, and ends with a reset, this many times.
@@ -40,6 +40,7 @@ fn churn_together(echo: &Echo, clients: usize, times: usize) -> f64 {
 
 #[test]
 fn hazard_53_connections_that_come_and_go_leave_nothing_behind() {
+    let _turn = turn();
     let echo = Echo::start(&[]);
     let descriptors = echo.idle_descriptors();
     churn_together(&echo, 8, 2_000);
@@ -56,6 +57,7 @@ fn hazard_53_connections_that_come_and_go_leave_nothing_behind() {
 /// They leave before they are accepted; some have not even waited for the connection.
 #[test]
 fn hazard_53_a_storm_of_connections_that_are_reset_at_once() {
+    let _turn = turn();
     let echo = Echo::start(&[]);
     let (descriptors, before) = (echo.idle_descriptors(), echo.rss());
     let times = scaled(3_000, 50_000, 500_000);
@@ -128,6 +130,7 @@ fn drip(drips: &[TcpStream], stop: &AtomicBool) -> u64 {
 
 #[test]
 fn hazard_51_ten_thousand_dripping_clients_do_not_hold_up_the_good_ones() {
+    let _turn = turn();
     let count = scaled(500, 10_000, 10_000).min(raise_descriptor_limit() as usize - 200);
     // They drip for longer than the timeout, and more often than that.
     let timeout = scaled("2", "4", "4");
@@ -161,6 +164,7 @@ fn hazard_51_ten_thousand_dripping_clients_do_not_hold_up_the_good_ones() {
 
 #[test]
 fn hazard_51_clients_that_never_read_cost_a_buffer_each_and_no_more() {
+    let _turn = turn();
     let count = scaled(50, 1_000, 1_000).min(raise_descriptor_limit() as usize - 200);
     let echo = Echo::start(&[]);
     let before = echo.rss();
@@ -227,6 +231,7 @@ fn gets_back(mut client: &TcpStream, bytes: &[u8], mut left: usize) {
 /// All at once, for a minute. Only with `ROUNDEL_FULL=1`.
 #[test]
 fn everything_at_once_for_a_minute() {
+    let _turn = turn();
     if !is_full() {
         return;
     }

@@ -12,12 +12,20 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
 use socket2::{Domain, Socket, Type};
+
+/// Waits until no other siege is under way, if they have their full size: several at once would need more descriptors than a
+/// process may have. The next one begins when the guard is dropped.
+pub(crate) fn turn() -> Option<MutexGuard<'static, ()>> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let is_small = cfg!(debug_assertions) && !is_full();
+    (!is_small).then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner))
+}
 
 /// One of three sizes.
 pub(crate) fn scaled<T>(debug: T, release: T, full: T) -> T {

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 
-use crate::common::{Echo, close_in_order, echoes, is_ended_by_server, until};
+use crate::common::{Echo, close_in_order, echoes, is_ended_by_server, turn, until};
 
 /// Waits until no program listens there any more.
 fn wait_until_closed(echo: &Echo) {
@@ -17,6 +17,7 @@ fn wait_until_closed(echo: &Echo) {
 
 #[test]
 fn clients_that_are_connected_at_the_signal_may_finish() {
+    let _turn = turn();
     let mut echo = Echo::start(&[]);
     let clients: Vec<TcpStream> = (0..10).map(|_| echo.connect()).collect();
     clients.iter().for_each(|client| echoes(client, b"before").unwrap());
@@ -32,6 +33,7 @@ fn clients_that_are_connected_at_the_signal_may_finish() {
 
 #[test]
 fn a_client_that_stays_is_cut_off() {
+    let _turn = turn();
     let mut echo = Echo::start(&[]);
     let client = echo.connect();
     echoes(&client, b"before").unwrap();
@@ -43,6 +45,7 @@ fn a_client_that_stays_is_cut_off() {
 
 #[test]
 fn to_ask_twice_is_to_be_in_a_hurry() {
+    let _turn = turn();
     let mut echo = Echo::start(&[]);
     let client = echo.connect();
     echoes(&client, b"before").unwrap();
@@ -56,6 +59,7 @@ fn to_ask_twice_is_to_be_in_a_hurry() {
 
 #[test]
 fn several_loops_share_a_port_and_end_together() {
+    let _turn = turn();
     let echo = Echo::start(&["--threads", "3"]);
     let clients: Vec<TcpStream> = (0..60).map(|_| echo.connect()).collect();
     for _ in 0..3 {

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::{self, Echo, echoes, has_tool, noise, reset, scaled, skipped, tell};
+use crate::common::{self, Echo, echoes, has_tool, noise, reset, scaled, skipped, tell, turn};
 
 /// What an error leads to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -155,6 +155,7 @@ fn try_pair(call: &str, when: &str, error: &str, fate: Fate) -> Result<(), Strin
 
 #[test]
 fn hazard_31_whatever_the_kernel_answers() {
+    let _turn = turn();
     const NAME: &str = "hazard_31_whatever_the_kernel_answers";
     if !has_tool(&["strace", "-D", "-o", "/dev/null", "true"]) {
         return skipped(NAME, "strace is not installed, or may not trace here");
@@ -188,6 +189,7 @@ fn hazard_31_whatever_the_kernel_answers() {
 /// Several calls fail at once, each seventh time.
 #[test]
 fn hazard_31_one_call_in_seven_fails() {
+    let _turn = turn();
     const NAME: &str = "hazard_31_one_call_in_seven_fails";
     if !has_tool(&["strace", "-D", "-o", "/dev/null", "true"]) {
         return skipped(NAME, "strace is not installed, or may not trace here");

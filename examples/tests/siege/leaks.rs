@@ -5,12 +5,13 @@
 use std::fs;
 use std::net::TcpStream;
 
-use crate::common::{Echo, close_in_order, echoes, has_tool, noise, reset, skipped, tell};
+use crate::common::{Echo, close_in_order, echoes, has_tool, noise, reset, skipped, tell, turn};
 
 const LOST: u8 = 99;
 
 #[test]
 fn nothing_is_left_when_the_server_has_ended() {
+    let _turn = turn();
     const NAME: &str = "nothing_is_left_when_the_server_has_ended";
     if !has_tool(&["valgrind", "--version"]) {
         return skipped(NAME, "valgrind is not installed");

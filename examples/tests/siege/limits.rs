@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::{
     self, Echo, close_in_order, echoes, has_tool, quantile, raise_descriptor_limit, reset, scaled, skipped,
-    tell,
+    tell, turn,
 };
 
 /// The tests take turns, because one of them needs all the descriptors that this process may have.
@@ -66,6 +66,7 @@ fn chat(clients: &[TcpStream], time: Duration, pause: Duration) -> Vec<Duration>
 
 #[test]
 fn hazard_29_a_server_without_descriptors_neither_spins_nor_stops() {
+    let _turn = turn();
     const NAME: &str = "hazard_29_a_server_without_descriptors_neither_spins_nor_stops";
     if !has_tool(&["prlimit", DESCRIPTORS, "true"]) {
         return skipped(NAME, "prlimit is not installed");
@@ -132,6 +133,7 @@ fn hazard_29_a_server_without_descriptors_neither_spins_nor_stops() {
 /// As many connections as one process may have descriptors, but for a few; and then as many again.
 #[test]
 fn as_many_connections_as_there_are_descriptors() {
+    let _turn = turn();
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let limit = raise_descriptor_limit() as usize;
     let count = scaled(2_000, 19_900, 19_900).min(limit - 100);

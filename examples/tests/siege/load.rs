@@ -6,7 +6,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};
 use std::thread;
 
-use crate::common::{self, example};
+use crate::common::{self, example, turn};
 use socket2::SockRef;
 
 /// What a server sends back instead of these bytes, after this many; nothing means that it closes.
@@ -60,6 +60,7 @@ fn is_failed(output: &Output, says: &str) {
 
 #[test]
 fn an_honest_server_is_not_accused() {
+    let _turn = turn();
     let output = load_against(|_, bytes| Some(bytes.to_vec()));
     let (line, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && errors.is_empty(), "{line}{errors}");
@@ -68,6 +69,7 @@ fn an_honest_server_is_not_accused() {
 
 #[test]
 fn a_bit_that_is_turned() {
+    let _turn = turn();
     let turned: Wrong = |before, bytes| {
         let mut bytes = bytes.to_vec();
         if let Some(place) = hit(before, &bytes) {
@@ -80,6 +82,7 @@ fn a_bit_that_is_turned() {
 
 #[test]
 fn a_byte_that_is_lost() {
+    let _turn = turn();
     let lost: Wrong = |before, bytes| {
         let mut bytes = bytes.to_vec();
         hit(before, &bytes).map(|place| bytes.remove(place));
@@ -90,6 +93,7 @@ fn a_byte_that_is_lost() {
 
 #[test]
 fn a_byte_that_comes_twice() {
+    let _turn = turn();
     let doubled: Wrong = |before, bytes| {
         let mut bytes = bytes.to_vec();
         if let Some(place) = hit(before, &bytes) {
@@ -102,6 +106,7 @@ fn a_byte_that_comes_twice() {
 
 #[test]
 fn messages_in_another_order() {
+    let _turn = turn();
     let swapped: Wrong = |before, bytes| match hit(before, bytes) {
         Some(_) => Some([&bytes[bytes.len() / 2..], &bytes[..bytes.len() / 2]].concat()),
         None => Some(bytes.to_vec()),
@@ -111,6 +116,7 @@ fn messages_in_another_order() {
 
 #[test]
 fn a_server_that_leaves() {
+    let _turn = turn();
     let leaves: Wrong = |before, bytes| hit(before, bytes).is_none().then(|| bytes.to_vec());
     is_found_out(leaves, "the server ended the connection early");
 }
@@ -130,6 +136,7 @@ fn hang_up_in_order(mut stream: TcpStream) {
 
 #[test]
 fn a_server_that_hangs_up_in_order_between_two_messages() {
+    let _turn = turn();
     let output = load_with("64", "1", hang_up_in_order);
     is_failed(&output, "3 × the server ended the connection early, first 0.");
     is_failed(&output, " s after the start");
@@ -137,6 +144,7 @@ fn a_server_that_hangs_up_in_order_between_two_messages() {
 
 #[test]
 fn a_server_that_is_killed() {
+    let _turn = turn();
     let echo = common::Echo::start(&[]);
     let idle = echo.idle_descriptors();
     let mut load = Command::new(example("load"));
@@ -149,6 +157,7 @@ fn a_server_that_is_killed() {
 
 #[test]
 fn connections_that_never_come_about() {
+    let _turn = turn();
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let output =
         Command::new(example("load")).args(["--addr", &free, "--connections", "3"]).output().unwrap();
@@ -158,6 +167,7 @@ fn connections_that_never_come_about() {
 /// More than was sent: the same again, which is not how the next message begins, if there is one.
 #[test]
 fn a_server_that_says_more() {
+    let _turn = turn();
     let more: Wrong = |before, bytes| match before {
         0 => Some([bytes, bytes].concat()),
         _ => Some(bytes.to_vec()),

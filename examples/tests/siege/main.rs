@@ -1,7 +1,6 @@
 //! The siege of `echo`: clients that misbehave, limits, faults, and ends in the middle of everything.
 //!
-//! In release builds the sieges have their full size, and several at once would need more descriptors than a process may
-//! have. So run one at a time there:
+//! At full size, as in release builds, they wait for one another:
 //!
 //! ```text
 //! cargo test --release -p examples --test siege -- --nocapture --test-threads=1
