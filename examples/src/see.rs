@@ -3,7 +3,7 @@
 //! Facts. A trace is tables and events. Each output needs the names of tasks, times in a form for people, and a part of the
 //! story.
 //!
-//! What follows. [`names`](crate::see::names) says what things are called, [`story`](crate::see::story) follows the polls,
+//! What follows. [`names`] says what things are called, [`story`] follows the polls,
 //! and each output is a file of its own.
 
 pub mod folded;

@@ -4,7 +4,7 @@
 //! trace stands in a script element, which the text `</script>` would end.
 //!
 //! Contract. The template names the places: `/*CSS*/`, `/*JS*/` and `/*TRACE*/`, each once. The scripts are put together in
-//! the order of [`SCRIPTS`], so a class can stand in the file where it belongs, and be used in those after it.
+//! the order of `SCRIPTS`, so a class can stand in the file where it belongs, and be used in those after it.
 
 const TEMPLATE: &str = include_str!("../../see/viewer.html");
 const STYLE: &str = include_str!("../../see/viewer.css");
