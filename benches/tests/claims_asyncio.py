@@ -2,7 +2,7 @@
 #
 # Facts. CPython from 3.11 on. The clock is virtual unless a proof waits for something outside of the loop, so times are
 # compared exactly, and take none. Sockets and threads are real.
-# What it does not know: what other versions did (the lost wakes of chapter 11, the races of E13), what only figures show, and
+# What it does not know: what other versions did (the lost wakes of chapter 12, the races of E13), what only figures show, and
 # claims about uvloop, processes or free threading.
 
 import asyncio

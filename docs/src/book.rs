@@ -21,7 +21,7 @@ use crate::root;
 /// A chapter: its path below `docs/`, and its text.
 #[derive(Clone, Debug)]
 pub struct Chapter {
-    /// For example `chapters/04-a-waker-is-a-number.md`.
+    /// For example `chapters/06-a-waker-is-a-number.md`.
     pub path: String,
     /// The whole text.
     pub text: String,
