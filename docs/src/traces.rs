@@ -32,14 +32,14 @@ pub struct Shown {
 
 /// In the order of the chapters.
 pub const TRACES: &[Shown] = &[
-    shown("greedy", &[], 1, "#1.1 runs", "07-the-ready-queue.md"),
-    shown("lanes", &[], 2, "wakes #17.1", "07-the-ready-queue.md"),
-    shown("timeouts", &["query", "--virtual"], 1, "timer 1 fires", "08-time.md"),
     shown("journey", &[], 1, "is readable and writable", "05-one-bytes-journey.md"),
+    shown("greedy", &[], 1, "#1.1 runs", "07-the-ready-queue.md"),
+    shown("timeouts", &["query", "--virtual"], 1, "timer 1 fires", "08-time.md"),
     shown("fetches", &["concurrent", "--virtual"], 1, "timer 1 wakes #0.1 main", "11-many-as-one.md"),
     shown("lost_wake", &[], 1, "timer 1 fires", "12-waiting-for-each-other.md"),
     shown("deadlock", &[], 1, "#2.1 waits for mutex 2, held by #1.1", "12-waiting-for-each-other.md"),
     shown("breakfast", &[], 1, "#1.1 coffee wakes #0.1 main", "15-seeing-the-loop.md"),
+    shown("lanes", &[], 2, "wakes #17.1", "17-pacing-and-lanes.md"),
 ];
 
 const fn shown(

@@ -45,7 +45,7 @@ fn the_command_makes_a_page_for_each_trace_and_says_where_to_begin() {
 #[test]
 fn a_name_that_is_unknown_is_refused() {
     let complaint = traces(&["cake"]).expect_err("there is no such trace");
-    assert!(complaint.starts_with("traces: there is no trace of `cake`, only of greedy, "), "{complaint}");
+    assert!(complaint.starts_with("traces: there is no trace of `cake`, only of journey, "), "{complaint}");
 }
 
 /// The chapter of each trace gives the command that makes it.

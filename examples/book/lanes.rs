@@ -2,11 +2,11 @@
 //!
 //! Run it with `cargo run --release --example lanes`. It counts polls, so its figures are exact.
 //!
-//! Facts. The loop looks at the kernel after a stretch of polls; with virtual time, always after 64. A task that is
-//! woken then goes to the end of a queue, and sixteen tasks are already in one.
+//! Facts. The loop looks at the kernel after a stretch of polls. On virtual time, a stretch always has 32. A task that
+//! is woken then goes to the end of a queue, and sixteen tasks are already in one.
 //!
-//! What follows. There are two queues, and they take turns. A task that the kernel has woken waits for one of the
-//! others, and not for sixteen.
+//! What follows. The queue has two lanes, and the loop takes from them alternately. A task that the kernel has woken
+//! waits for one of the others, and not for sixteen.
 
 #![forbid(unsafe_code)]
 

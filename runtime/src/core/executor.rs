@@ -212,9 +212,9 @@ impl Executor {
         !self.state.borrow().slots.is_empty()
     }
 
-    /// Polls the tasks that are next in the queue, `most` at most. `poll` is given what has been taken out of the slot:
-    /// nothing, for a root. After a panic, the caller has to go on with [`crash`](Executor::crash). With `PLAIN`, no poll asks
-    /// for a watcher or a shuffle, because the loop has neither (`plain`).
+    /// Polls the tasks at the front of the queue, `most` at most. `poll` gets the future that was in the task's slot; for a
+    /// root, the slot is empty. If `poll` panics, the caller has to go on with [`crash`](Executor::crash). `PLAIN` says that
+    /// the loop has neither a watcher nor a shuffle, so no poll asks for them.
     #[inline]
     pub(crate) fn poll_stretch<const PLAIN: bool>(
         &self,
