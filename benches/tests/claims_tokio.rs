@@ -92,7 +92,7 @@ fn a_poll_takes_128_messages() {
 }
 
 // claim("04", "its future is dropped earlier, when it is done or aborted")
-// claim("10", "`JoinHandle::abort` marks the task, and the task is dropped when it would run next")
+// claim("09", "`JoinHandle::abort` marks the task, and it is dropped in its next turn")
 // claim("16", "dropped, at some later time")
 #[test]
 fn an_abort_drops_the_future_later_and_before_the_last_waker() {
@@ -149,7 +149,7 @@ fn an_interval_has_three_policies() {
     }
 }
 
-// claim("10", "You spawn it in a destructor, and hope that the runtime lives long enough")
+// claim("09", "one spawns it in a destructor, and hopes that the runtime lives long enough")
 #[test]
 fn what_was_spawned_ends_with_its_runtime() {
     let cleanup = Arc::new(());
@@ -161,7 +161,7 @@ fn what_was_spawned_ends_with_its_runtime() {
     assert_eq!(living(&cleanup), 0);
 }
 
-// claim("11", "Its `select!` polls the arms in random order, unless you write `biased`")
+// claim("10", "`select!`, which polls its arms in random order unless told `biased`")
 // claim("16", "at random, unless `biased;`")
 #[test]
 fn select_takes_either_unless_it_is_biased() {
@@ -175,7 +175,7 @@ fn select_takes_either_unless_it_is_biased() {
     });
 }
 
-// claim("11", "Its `JoinSet` is for tasks: it aborts them when it is dropped, but does not wait for them")
+// claim("10", "and `JoinSet` for tasks, which aborts them when it is dropped, but does not wait for them")
 // claim("16", "| `try_join!` drops them; tasks go on |")
 // claim("16", "goes on; the runtime owns it")
 #[test]
@@ -197,7 +197,7 @@ fn the_owner_decides_which_tasks_go_on() {
     });
 }
 
-// claim("11", "A panic in a task is in its `JoinHandle`")
+// claim("10", "A panic in a task is in its `JoinHandle`")
 // claim("16", "| *Mutex*, whose holder panics | released | released, and not poisoned | released, and not poisoned |")
 #[test]
 fn a_panic_is_in_the_handle_and_poisons_no_mutex() {
@@ -213,8 +213,8 @@ fn a_panic_is_in_the_handle_and_poisons_no_mutex() {
     });
 }
 
-// claim("12", "hands permits over, as we do")
-// claim("12", "A `Notified` that is dropped after it was called passes the call on")
+// claim("11", "hands permits over as we do")
+// claim("11", "a `Notified` that is dropped after it was called passes the call on")
 #[test]
 fn permits_and_calls_are_handed_over() {
     run(async {
@@ -235,14 +235,14 @@ fn permits_and_calls_are_handed_over() {
     });
 }
 
-// claim("09", "has `spawn_blocking`, with up to 512 threads")
+// claim("12", "has `spawn_blocking`, with up to 512 threads")
 #[test]
 fn the_pool_has_at_most_512_threads() {
     let limits = format!("{:?}", Builder::new_current_thread());
     assert!(limits.contains("max_blocking_threads: 512,"), "{limits}");
 }
 
-// claim("13", "`write_all` waits, as it does here")
+// claim("13", "`write_all` waits, as here; so does everything that is bounded")
 #[test]
 fn a_write_waits_for_its_reader_and_a_sender_for_its_receiver() {
     run(async {
