@@ -65,8 +65,8 @@ async def cleans_up(log, name, after, error=None):
     finally:
         await job(log, name, after, error)
 
-@claim("01", "An `await` on a coroutine begins it and stays with it")
-@claim("01", "`create_task` or `gather` begin several")
+@claim("01", "An `await` on a coroutine starts it and stays with it")
+@claim("01", "`create_task` and `gather` start several")
 @claim("16", "A bare coroutine in Python behaves the same. It is the task that begins.")
 @claim("17", "while they wait at once, it is a maximum")
 async def a_task_begins_and_a_coroutine_waits_for_its_await():
@@ -79,9 +79,9 @@ async def a_task_begins_and_a_coroutine_waits_for_its_await():
     await asyncio.gather(*(asyncio.sleep(1) for _ in range(1000)))
     assert ms() == 6000
 
-@claim("02", "is as inert as our eggs (and complains when it is thrown away:")
-@claim("02", "all of them, whether they are needed behind the `await` or not")
-@claim("02", "each coroutine that it awaits has a frame of its own. A coroutine is driven by `send`")
+@claim("02", "which runs nothing, like our eggs. Python complains if you throw it away")
+@claim("02", "all of them, whether or not they are needed after the `await`")
+@claim("02", "each coroutine that it awaits has a frame of its own. The method `send` drives a coroutine")
 @claim("17", "What is needed behind the `await` is in the frame object")
 def a_coroutine_is_inert_and_driven_by_send_and_keeps_all_in_its_frame():
     async def body():
@@ -100,9 +100,9 @@ def a_coroutine_is_inert_and_driven_by_send_and_keeps_all_in_its_frame():
         coroutine.send(None)
     assert coroutine.cr_frame is None
 
-@claim("03", "then run as many as were in that queue *at that moment*")
-@claim("05", "runs as many callbacks as were in the queue at *that* moment")
-@claim("05", "with one task that always gives way, one for each step")
+@claim("03", "then runs as many entries as the queue had *at that moment*")
+@claim("17", "runs as many callbacks as were in its queue at *that* moment")
+@claim("17", "With one task that always yields, that is one system call for each step")
 async def a_pass_runs_what_was_queued_and_then_looks():
     looks = []
 
@@ -116,15 +116,15 @@ async def a_pass_runs_what_was_queued_and_then_looks():
         await asyncio.sleep(0)
     assert looks == list(range(begin, begin + 100))
 
-@claim("03", "Another thread has to use `call_soon_threadsafe`, which writes a byte into a socket that the loop itself reads")
-@claim("12", "which writes a byte into a socket pair each time, whether the loop sleeps or not")
+@claim("03", "Another thread has to use `call_soon_threadsafe`, which writes a byte into a socket that the loop reads")
+@claim("09", "writes a byte into a socket pair each time, whether the loop sleeps or not")
 async def a_note_is_a_byte_each():
     for _ in range(3):
         loop().call_soon_threadsafe(int)
     assert loop()._ssock.recv(100, socket.MSG_PEEK) == bytes(3)
 
-@claim("04", "It may also collect a task that nobody refers to but what the task waits for")
-@claim("10", "And a task that nobody holds may be collected before it is done")
+@claim("06", "It may even collect a task that is referred to only by what the task waits for")
+@claim("11", "And a task that nothing refers to may be collected before it is done")
 @claim("16", "the loop holds it weakly: it may vanish")
 @claim("from-asyncio", "a task that is garbage-collected while it runs")
 async def a_task_that_nobody_holds_is_collected():
@@ -137,7 +137,7 @@ async def a_task_that_nobody_holds_is_collected():
     assert asyncio.all_tasks() == {held, asyncio.current_task()}
     assert loop().complaints == ["Task was destroyed but it is pending!"]
 
-@claim("05", "to await a coroutine that does not wait for anything gives way to nobody")
+@claim("07", "awaiting a coroutine that does not wait for anything lets nothing else run")
 @claim("17", "Otherwise it runs on, in Python as in Rust")
 @claim("16", "| *yield* | `sleep(0)`: behind all who are ready |")
 async def an_await_of_what_is_ready_gives_way_to_nobody():
@@ -153,8 +153,8 @@ async def an_await_of_what_is_ready_gives_way_to_nobody():
         await asyncio.gather(letters(log, "a", pause), letters(log, "b", pause))
         assert "".join(log) == order
 
-@claim("05", "It has no budget: a task that takes a thousand messages from a full `asyncio.Queue` takes them in one go")
-@claim("11", "Its queues have no limit unless one is given")
+@claim("07", "It has no budget. A task that takes a thousand messages from a full `asyncio.Queue` takes them all in one go")
+@claim("12", "Its queues have no limit unless you give one")
 @claim("16", "no limit unless you say one")
 @claim("16", "the least first, as with asyncio")
 async def a_queue_has_no_budget_and_no_limit():
@@ -167,7 +167,7 @@ async def a_queue_has_no_budget_and_no_limit():
         assert await queue.get() == n
     assert loop().looks == looks and not other.done()
 
-@claim("06", "leaves the dead in it, until there are more than 100 timers and more than half of them dead")
+@claim("08", "leaves dead timers in it. When there are more than 100 timers and more than half of them are dead")
 @claim("17", "until there are more than a hundred timers and more than half of them are cancelled")
 async def the_dead_stay_in_the_heap():
     for living, dead, left in [(1, 99, 100), (1, 100, 1), (60, 60, 120), (59, 61, 59)]:
@@ -178,8 +178,8 @@ async def the_dead_stay_in_the_heap():
         assert len(loop()._scheduled) == left
         await asyncio.sleep(1000)
 
-@claim("06", "a timeout of 100 ms around something with a clean-up of 300 ms takes 400 ms")
-@claim("09", "with a limit of 0.1 s and a cleanup of 0.3 s it returned after 0.40")
+@claim("08", "A timeout of 100 ms around something that cleans up for 300 ms takes 400 ms")
+@claim("10", "With a limit of 0.1 s and a cleanup of 0.3 s, it returned after 0.40 s")
 @claim("16", "waits for the cleanup, however long")
 @claim("17", "a limit of 0.1 s took 0.4 s")
 async def a_timeout_waits_for_the_clean_up():
@@ -192,9 +192,9 @@ async def a_timeout_waits_for_the_clean_up():
         await asyncio.wait_for(cleans_up(log, "two", 300), 0.1)
     assert ms() == 800 and log == ["one", "two"]
 
-@claim("06", "It waits in `epoll_wait` with a limit in milliseconds")
-@claim("07", "on Linux epoll with levels")
-@claim("07", "Its wait is a millisecond's multiple, rounded up.")
+@claim("08", "It waits in `epoll_wait` with a limit in milliseconds")
+@claim("04", "on Linux means epoll with levels")
+@claim("04", "It waits for whole milliseconds, rounded up")
 def epoll_has_levels_and_milliseconds():
     with selectors.DefaultSelector() as selector:
         near, far = socket.socketpair()
@@ -204,8 +204,8 @@ def epoll_has_levels_and_milliseconds():
         assert selector.select(0.0004) and selector.select(0.0012), "reported twice, and never read"
         assert [call.args[0] * 1000 for call in spied.poll.mock_calls] == [1, 2]
 
-@claim("07", "with a call of `epoll_ctl` when that begins and another when it ends")
-@claim("13", "Its `write` never waits: it puts the bytes into a buffer without a limit")
+@claim("04", "with one `epoll_ctl` when that begins and another when it ends")
+@claim("13", "Its `write` never waits. It puts the bytes into a buffer without a limit")
 @claim("13", "`await writer.drain()` waits until most of that is gone")
 async def a_write_never_waits_and_drain_does():
     near, far = socket.socketpair()
@@ -225,7 +225,7 @@ async def a_write_never_waits_and_drain_does():
     asked = [call for call in spied.mock_calls if call.args[:1] == (fd,)]
     assert asked == [mock.call.register(fd, reads), mock.call.modify(fd, reads | writes), mock.call.modify(fd, reads)]
 
-@claim("08", "So giving up loses nothing, and the buffer needs limits of its own: when it is too full, the loop stops reading")
+@claim("05", "So a reader that gives up loses nothing. In return the buffer needs limits: when it is too full, the loop stops reading")
 async def a_reader_keeps_what_it_has_and_stops_when_it_is_full():
     near, far = socket.socketpair()
     reader, writer = await asyncio.open_connection(sock=near)
@@ -240,9 +240,9 @@ async def a_reader_keeps_what_it_has_and_stops_when_it_is_full():
     assert len(await reader.read(1_000_000)) < 500_000
     assert writer.transport.is_reading()
 
-@claim("09", "throws `CancelledError` into the task at its await, in the task's next turn")
-@claim("09", "It does not; it ends, normally, and `cancelled()` says `False`")
-@claim("09", "For a zombie it takes a loop around the `try`, and then it is real: `cancel()` said `True`, and five more rounds came")
+@claim("10", "throws `CancelledError` into the task at its `await`, when the task runs next")
+@claim("10", "It does not. It ends normally, and `cancelled()` says `False`")
+@claim("10", "Only a loop around the `try` makes a zombie. We measured one: `cancel()` returned `True`, and five more rounds came")
 @claim("16", "an exception at the `await`, which may be caught")
 @claim("17", "It returns, so it ends; and then says that it was *not* cancelled. To be a zombie it needs a loop around the `except`")
 async def who_catches_a_cancel_ends_and_a_loop_does_not():
@@ -261,8 +261,8 @@ async def who_catches_a_cancel_ends_and_a_loop_does_not():
         await asyncio.sleep(9)
         assert log.count("round") == rounds - 1 and task.done() and not task.cancelled()
 
-@claim("09", "comes too late: `gather`, being cancelled, has cancelled them already, and `main` counts as one that was not cancelled")
-@claim("10", "Only if `gather` *itself* is cancelled does it cancel its children")
+@claim("10", "It comes too late: the cancelled `gather` in `main` has cancelled them already. And `main` counts as a task that was not cancelled")
+@claim("11", "Only if `gather` *itself* is cancelled does it cancel its children")
 @claim("17", "the children were gone before the loop that cancels them")
 async def a_cancelled_gather_cancels_its_children():
     children = [asyncio.create_task(asyncio.sleep(9)) for _ in range(3)]
@@ -276,8 +276,8 @@ async def a_cancelled_gather_cancels_its_children():
     task.cancel()
     assert await task == [True, True, True] and not task.cancelled()
 
-@claim("10", "many texts say that `gather` cancels the others at the first error. It does not.")
-@claim("10", "the error comes out after 50 ms, and after that both siblings print that they are done")
+@claim("11", "many texts say that `gather` cancels the others at the first error. It does not.")
+@claim("11", "The error comes out after 50 ms, and after that both siblings print that they are done")
 @claim("16", "| *gather*, one fails | the others go on |")
 @claim("17", "`gather` reports the first error at once, and the others run on to their end")
 async def gather_lets_the_others_run_on():
@@ -288,7 +288,7 @@ async def gather_lets_the_others_run_on():
     await asyncio.sleep(1)
     assert log == ["one", "three"]
 
-@claim("10", "waits until they have ended, and raises an `ExceptionGroup` with all errors")
+@claim("11", "waits until they have ended, and raises an `ExceptionGroup` with all errors")
 @claim("17", "It is `TaskGroup` that cancels")
 async def a_task_group_cancels_and_waits_and_has_all_errors():
     kinds = []
@@ -300,8 +300,8 @@ async def a_task_group_cancels_and_waits_and_has_all_errors():
         kinds = [type(error) for error in errors.exceptions]
     assert kinds == [KeyError, ValueError] and ms() == 150
 
-@claim("10", "A task whose exception nobody fetched does not hurt the loop")
-@claim("10", "never retrieved")
+@claim("11", "A task whose exception is never fetched does not hurt the loop")
+@claim("11", "never retrieved")
 @claim("17", "The loop goes on, and asyncio complains when the task is collected as garbage")
 @claim("from-asyncio", "a forgotten exception, reported at garbage collection")
 async def an_error_that_nobody_fetched_is_told_of_at_collection():
@@ -312,8 +312,8 @@ async def an_error_that_nobody_fetched_is_told_of_at_collection():
     gc.collect()
     assert loop().complaints == ["Task exception was never retrieved"]
 
-@claim("11", "who is cancelled after it was woken wakes the next")
-@claim("11", "the `async with` of a lock is the guard")
+@claim("12", "a waiter that is cancelled after it was woken wakes the next one")
+@claim("12", "`async with lock` does what the guard does")
 @claim("16", "| *Mutex*, whose holder panics | released |")
 async def a_lock_is_never_lost():
     async def holds(lock):
@@ -328,7 +328,7 @@ async def a_lock_is_never_lost():
         await asyncio.wait([next_one], timeout=60)
         assert woken.cancelled() and isinstance(next_one.exception(), KeyError) and not lock.locked()
 
-@claim("12", "`None` means its default pool of *threads*, `min(32, cpus + 4)` of them")
+@claim("09", "The executor `None` means the default pool, which is a pool of *threads*, at most `min(32, cpus + 4)` of them")
 @claim("17", "Of threads. A closure goes to a thread as it is")
 def the_default_pool_has_threads():
     async def main():
@@ -340,7 +340,7 @@ def the_default_pool_has_threads():
     cpus = getattr(os, "process_cpu_count", os.cpu_count)()
     assert isinstance(pool, concurrent.futures.ThreadPoolExecutor) and pool._max_workers == min(32, cpus + 4)
 
-@claim("12", "Its debug mode warns of callbacks that take more than 100 ms")
+@claim("09", "The debug mode warns of callbacks that take more than 100 ms")
 @claim("14", "`loop.slow_callback_duration` for the opposite question")
 @claim("17", "No. Whoever awaits is not on the thread. `time.sleep(0.15)` warns.")
 async def debug_mode_warns_of_whoever_holds_the_thread():
@@ -353,7 +353,7 @@ async def debug_mode_warns_of_whoever_holds_the_thread():
     await asyncio.sleep(0)
     assert len(warned) == 1 and warned[0].endswith("took 0.150 seconds")
 
-@claim("13", "takes the listener off its list when a descriptor is lacking, and puts it back after one second")
+@claim("13", "stops watching the listener when it runs out of descriptors, and tries again after one second")
 async def a_listener_without_descriptors_pauses_for_a_second():
     class Full(socket.socket):
         def accept(self):

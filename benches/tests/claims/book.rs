@@ -22,7 +22,7 @@ pub(crate) fn page(name: &str) -> String {
 
 /// The chapters whose "What others do" speaks about this runtime.
 fn chapters_about(who: &str) -> BTreeSet<String> {
-    let numbers = (1..=17).map(|number| format!("{number:02}"));
+    let numbers = (1..=20).map(|number| format!("{number:02}"));
     numbers.filter(|number| page(number).contains(&format!("**{who}**"))).collect()
 }
 
