@@ -67,7 +67,7 @@ async def cleans_up(log, name, after, error=None):
 
 @claim("01", "An `await` on a coroutine begins it and stays with it")
 @claim("01", "`create_task` or `gather` begin several")
-@claim("19", "A bare coroutine in Python behaves the same. It is the task that begins.")
+@claim("19", "A bare coroutine in Python does the same. Only a task begins by itself.")
 @claim("20", "If they all wait at once, the longest time counts.")
 async def a_task_begins_and_a_coroutine_waits_for_its_await():
     first, second = asyncio.sleep(2), asyncio.sleep(1)
@@ -125,7 +125,7 @@ async def a_note_is_a_byte_each():
 
 @claim("04", "It may also collect a task that nobody refers to but what the task waits for")
 @claim("10", "And a task that nobody holds may be collected before it is done")
-@claim("19", "the loop holds it weakly: it may vanish")
+@claim("19", "the loop has only a weak reference: the task may vanish")
 @claim("from-asyncio", "a task that is garbage-collected while it runs")
 async def a_task_that_nobody_holds_is_collected():
     async def waits():
@@ -139,7 +139,7 @@ async def a_task_that_nobody_holds_is_collected():
 
 @claim("05", "to await a coroutine that does not wait for anything gives way to nobody")
 @claim("20", "Otherwise it runs on, in Python as in Rust")
-@claim("19", "| *yield* | `sleep(0)`: behind all who are ready |")
+@claim("19", "| *yield* | `sleep(0)`: every task that is ready runs first |")
 async def an_await_of_what_is_ready_gives_way_to_nobody():
     async def ready():
         pass
@@ -155,7 +155,7 @@ async def an_await_of_what_is_ready_gives_way_to_nobody():
 
 @claim("05", "It has no budget: a task that takes a thousand messages from a full `asyncio.Queue` takes them in one go")
 @claim("11", "Its queues have no limit unless one is given")
-@claim("19", "no limit unless you say one")
+@claim("19", "no limit unless you give one")
 @claim("19", "the least first, as with asyncio")
 async def a_queue_has_no_budget_and_no_limit():
     queue = asyncio.PriorityQueue()
@@ -314,7 +314,7 @@ async def an_error_that_nobody_fetched_is_told_of_at_collection():
 
 @claim("11", "who is cancelled after it was woken wakes the next")
 @claim("11", "the `async with` of a lock is the guard")
-@claim("19", "| *Mutex*, whose holder panics | released |")
+@claim("19", "| *Mutex*, its holder panics | released |")
 async def a_lock_is_never_lost():
     async def holds(lock):
         async with lock:

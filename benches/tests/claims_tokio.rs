@@ -162,7 +162,7 @@ fn what_was_spawned_ends_with_its_runtime() {
 }
 
 // claim("10", "`select!`, which polls its arms in random order unless told `biased`")
-// claim("19", "at random, unless `biased;`")
+// claim("19", "tries them in random order, unless `biased;`")
 #[test]
 fn select_takes_either_unless_it_is_biased() {
     run(async {
@@ -177,7 +177,7 @@ fn select_takes_either_unless_it_is_biased() {
 
 // claim("10", "and `JoinSet` for tasks, which aborts them when it is dropped, but does not wait for them")
 // claim("19", "| `try_join!` drops them; tasks go on |")
-// claim("19", "goes on; the runtime owns it")
+// claim("19", "goes on: the runtime owns it")
 #[test]
 fn the_owner_decides_which_tasks_go_on() {
     run(async {
@@ -198,7 +198,7 @@ fn the_owner_decides_which_tasks_go_on() {
 }
 
 // claim("10", "A panic in a task is in its `JoinHandle`")
-// claim("19", "| *Mutex*, whose holder panics | released | released, and not poisoned | released, and not poisoned |")
+// claim("19", "| *Mutex*, its holder panics | released | released, and not poisoned | released, and not poisoned |")
 #[test]
 fn a_panic_is_in_the_handle_and_poisons_no_mutex() {
     run(async {
