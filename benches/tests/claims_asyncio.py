@@ -67,8 +67,8 @@ async def cleans_up(log, name, after, error=None):
 
 @claim("01", "An `await` on a coroutine starts it and stays with it")
 @claim("01", "`create_task` and `gather` start several")
-@claim("16", "A bare coroutine in Python behaves the same. It is the task that begins.")
-@claim("17", "while they wait at once, it is a maximum")
+@claim("19", "A bare coroutine in Python does the same. Only a task begins by itself.")
+@claim("20", "If they all wait at once, the longest time counts.")
 async def a_task_begins_and_a_coroutine_waits_for_its_await():
     first, second = asyncio.sleep(2), asyncio.sleep(1)
     await first, await second
@@ -82,7 +82,7 @@ async def a_task_begins_and_a_coroutine_waits_for_its_await():
 @claim("02", "which runs nothing, like our eggs. Python complains if you throw it away")
 @claim("02", "all of them, whether or not they are needed after the `await`")
 @claim("02", "each coroutine that it awaits has a frame of its own. The method `send` drives a coroutine")
-@claim("17", "What is needed behind the `await` is in the frame object")
+@claim("20", "What is needed after the `await` is in the frame object")
 def a_coroutine_is_inert_and_driven_by_send_and_keeps_all_in_its_frame():
     async def body():
         unneeded = 42
@@ -125,7 +125,7 @@ async def a_note_is_a_byte_each():
 
 @claim("06", "It may even collect a task that is referred to only by what the task waits for")
 @claim("11", "And a task that nothing refers to may be collected before it is done")
-@claim("16", "the loop holds it weakly: it may vanish")
+@claim("19", "the loop has only a weak reference: the task may vanish")
 @claim("from-asyncio", "a task that is garbage-collected while it runs")
 async def a_task_that_nobody_holds_is_collected():
     async def waits():
@@ -138,8 +138,8 @@ async def a_task_that_nobody_holds_is_collected():
     assert loop().complaints == ["Task was destroyed but it is pending!"]
 
 @claim("07", "awaiting a coroutine that does not wait for anything lets nothing else run")
-@claim("17", "Otherwise it runs on, in Python as in Rust")
-@claim("16", "| *yield* | `sleep(0)`: behind all who are ready |")
+@claim("20", "Otherwise it runs on, in Python as in Rust")
+@claim("19", "| *yield* | `sleep(0)`: every task that is ready runs first |")
 async def an_await_of_what_is_ready_gives_way_to_nobody():
     async def ready():
         pass
@@ -155,8 +155,8 @@ async def an_await_of_what_is_ready_gives_way_to_nobody():
 
 @claim("07", "It has no budget. A task that takes a thousand messages from a full `asyncio.Queue` takes them all in one go")
 @claim("12", "Its queues have no limit unless you give one")
-@claim("16", "no limit unless you say one")
-@claim("16", "the least first, as with asyncio")
+@claim("19", "no limit unless you give one")
+@claim("19", "the least first, as with asyncio")
 async def a_queue_has_no_budget_and_no_limit():
     queue = asyncio.PriorityQueue()
     for n in range(1000):
@@ -168,7 +168,7 @@ async def a_queue_has_no_budget_and_no_limit():
     assert loop().looks == looks and not other.done()
 
 @claim("08", "leaves dead timers in it. When there are more than 100 timers and more than half of them are dead")
-@claim("17", "until there are more than a hundred timers and more than half of them are cancelled")
+@claim("20", "until there are more than a hundred timers and more than half of them are cancelled")
 async def the_dead_stay_in_the_heap():
     for living, dead, left in [(1, 99, 100), (1, 100, 1), (60, 60, 120), (59, 61, 59)]:
         timers = [loop().call_later(n + 1, int) for n in range(living + dead)]
@@ -180,8 +180,8 @@ async def the_dead_stay_in_the_heap():
 
 @claim("08", "A timeout of 100 ms around something that cleans up for 300 ms takes 400 ms")
 @claim("10", "With a limit of 0.1 s and a cleanup of 0.3 s, it returned after 0.40 s")
-@claim("16", "waits for the cleanup, however long")
-@claim("17", "a limit of 0.1 s took 0.4 s")
+@claim("19", "waits for the cleanup, however long")
+@claim("20", "a limit of 0.1 s took 0.4 s")
 async def a_timeout_waits_for_the_clean_up():
     log = []
     with contextlib.suppress(TimeoutError):
@@ -243,8 +243,8 @@ async def a_reader_keeps_what_it_has_and_stops_when_it_is_full():
 @claim("10", "throws `CancelledError` into the task at its `await`, when the task runs next")
 @claim("10", "It does not. It ends normally, and `cancelled()` says `False`")
 @claim("10", "Only a loop around the `try` makes a zombie. We measured one: `cancel()` returned `True`, and five more rounds came")
-@claim("16", "an exception at the `await`, which may be caught")
-@claim("17", "It returns, so it ends; and then says that it was *not* cancelled. To be a zombie it needs a loop around the `except`")
+@claim("19", "an exception at the `await`, which may be caught")
+@claim("20", "It returns, so it ends. And then it says that it was *not* cancelled. To go on, a task needs a loop around the `except`.")
 async def who_catches_a_cancel_ends_and_a_loop_does_not():
     async def catches(log, rounds):
         for _ in range(rounds):
@@ -263,7 +263,7 @@ async def who_catches_a_cancel_ends_and_a_loop_does_not():
 
 @claim("10", "It comes too late: the cancelled `gather` in `main` has cancelled them already. And `main` counts as a task that was not cancelled")
 @claim("11", "Only if `gather` *itself* is cancelled does it cancel its children")
-@claim("17", "the children were gone before the loop that cancels them")
+@claim("20", "the children were gone before the loop that cancels them")
 async def a_cancelled_gather_cancels_its_children():
     children = [asyncio.create_task(asyncio.sleep(9)) for _ in range(3)]
 
@@ -278,8 +278,8 @@ async def a_cancelled_gather_cancels_its_children():
 
 @claim("11", "many texts say that `gather` cancels the others at the first error. It does not.")
 @claim("11", "The error comes out after 50 ms, and after that both siblings print that they are done")
-@claim("16", "| *gather*, one fails | the others go on |")
-@claim("17", "`gather` reports the first error at once, and the others run on to their end")
+@claim("19", "| *gather*, one fails | the others go on |")
+@claim("20", "`gather` reports the first error at once, and the others run on to their end")
 async def gather_lets_the_others_run_on():
     log = []
     with contextlib.suppress(KeyError):
@@ -289,7 +289,7 @@ async def gather_lets_the_others_run_on():
     assert log == ["one", "three"]
 
 @claim("11", "waits until they have ended, and raises an `ExceptionGroup` with all errors")
-@claim("17", "It is `TaskGroup` that cancels")
+@claim("20", "It is `TaskGroup` that cancels")
 async def a_task_group_cancels_and_waits_and_has_all_errors():
     kinds = []
     try:
@@ -302,7 +302,7 @@ async def a_task_group_cancels_and_waits_and_has_all_errors():
 
 @claim("11", "A task whose exception is never fetched does not hurt the loop")
 @claim("11", "never retrieved")
-@claim("17", "The loop goes on, and asyncio complains when the task is collected as garbage")
+@claim("20", "The loop goes on, and asyncio complains when the task is collected as garbage")
 @claim("from-asyncio", "a forgotten exception, reported at garbage collection")
 async def an_error_that_nobody_fetched_is_told_of_at_collection():
     task = asyncio.create_task(job([], "lost", 1, KeyError()))
@@ -314,7 +314,7 @@ async def an_error_that_nobody_fetched_is_told_of_at_collection():
 
 @claim("12", "a waiter that is cancelled after it was woken wakes the next one")
 @claim("12", "`async with lock` does what the guard does")
-@claim("16", "| *Mutex*, whose holder panics | released |")
+@claim("19", "| *Mutex*, its holder panics | released |")
 async def a_lock_is_never_lost():
     async def holds(lock):
         async with lock:
@@ -329,7 +329,7 @@ async def a_lock_is_never_lost():
         assert woken.cancelled() and isinstance(next_one.exception(), KeyError) and not lock.locked()
 
 @claim("09", "The executor `None` means the default pool, which is a pool of *threads*, at most `min(32, cpus + 4)` of them")
-@claim("17", "Of threads. A closure goes to a thread as it is")
+@claim("20", "It uses a pool of threads.")
 def the_default_pool_has_threads():
     async def main():
         thread = await loop().run_in_executor(None, threading.current_thread)
@@ -341,8 +341,8 @@ def the_default_pool_has_threads():
     assert isinstance(pool, concurrent.futures.ThreadPoolExecutor) and pool._max_workers == min(32, cpus + 4)
 
 @claim("09", "The debug mode warns of callbacks that take more than 100 ms")
-@claim("14", "`loop.slow_callback_duration` for the opposite question")
-@claim("17", "No. Whoever awaits is not on the thread. `time.sleep(0.15)` warns.")
+@claim("14", "`loop.slow_callback_duration` is for something else: it warns of a callback that holds the loop for too long")
+@claim("20", "A task that awaits does not hold the thread. `time.sleep(0.15)` does, and causes a warning.")
 async def debug_mode_warns_of_whoever_holds_the_thread():
     warned = []
     logging.getLogger("asyncio").addFilter(lambda record: warned.append(record.getMessage()))

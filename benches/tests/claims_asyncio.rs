@@ -18,7 +18,7 @@ const PROOFS: &str = include_str!("claims_asyncio.py");
 
 #[test]
 fn the_book_says_what_is_proven() {
-    // 15 is about the figures of other authors, which no program of ours can check.
+    // 15 is about a tool; 16 and 18 are about figures, which no program of ours can check.
     book::agrees_with(PROOFS, "asyncio", &["15", "16", "18"]);
 }
 

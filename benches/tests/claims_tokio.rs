@@ -93,7 +93,7 @@ fn a_poll_takes_128_messages() {
 
 // claim("06", "Its future is dropped earlier, when the task is done or aborted")
 // claim("10", "`JoinHandle::abort` marks the task, and the task is dropped when it would run next")
-// claim("16", "dropped, at some later time")
+// claim("19", "dropped, at some later time")
 #[test]
 fn an_abort_drops_the_future_later_and_before_the_last_waker() {
     run(async {
@@ -162,7 +162,7 @@ fn what_was_spawned_ends_with_its_runtime() {
 }
 
 // claim("11", "Its `select!` polls the arms in random order, unless you write `biased`")
-// claim("16", "at random, unless `biased;`")
+// claim("19", "tries them in random order, unless `biased;`")
 #[test]
 fn select_takes_either_unless_it_is_biased() {
     run(async {
@@ -176,8 +176,8 @@ fn select_takes_either_unless_it_is_biased() {
 }
 
 // claim("11", "Its `JoinSet` is for tasks: it aborts them when it is dropped, but does not wait for them")
-// claim("16", "| `try_join!` drops them; tasks go on |")
-// claim("16", "goes on; the runtime owns it")
+// claim("19", "| `try_join!` drops them; tasks go on |")
+// claim("19", "goes on: the runtime owns it")
 #[test]
 fn the_owner_decides_which_tasks_go_on() {
     run(async {
@@ -198,7 +198,7 @@ fn the_owner_decides_which_tasks_go_on() {
 }
 
 // claim("11", "A panic in a task is in its `JoinHandle`")
-// claim("16", "| *Mutex*, whose holder panics | released | released, and not poisoned | released, and not poisoned |")
+// claim("19", "| *Mutex*, its holder panics | released | released, and not poisoned | released, and not poisoned |")
 #[test]
 fn a_panic_is_in_the_handle_and_poisons_no_mutex() {
     run(async {
@@ -253,7 +253,7 @@ fn a_write_waits_for_its_reader_and_a_sender_for_its_receiver() {
     });
 }
 
-// claim("16", "| *timeout* | waits for the cleanup, however long | drops the future at the deadline | drops the future at the deadline |")
+// claim("19", "| *timeout* | waits for the cleanup, however long | drops the future at the deadline | drops the future at the deadline |")
 #[test]
 fn a_timeout_drops_the_future() {
     let alive = Arc::new(());
@@ -263,7 +263,7 @@ fn a_timeout_drops_the_future() {
     });
 }
 
-// claim("16", "`yield_now`: not at once, no promise of order")
+// claim("19", "`yield_now`: not at once, no promise of order")
 #[test]
 fn a_task_that_yields_waits_for_more_than_the_ready_ones() {
     run(async {
