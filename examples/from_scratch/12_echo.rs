@@ -11,7 +11,7 @@
 //! What follows. Each connection is a task with an end of its own, and a deadline for each wait. The loop polls a *batch*
 //! of tasks between two looks at the kernel. If it cannot accept, it waits a little.
 //!
-//! The end of chapter 3 of the book says where in `roundel` each idea is, and what the crate adds to it.
+//! The page of this rung in the book, `docs/ladder/12-echo.md`, says where in `roundel` each idea is.
 
 #![forbid(unsafe_code)]
 #![allow(dead_code, reason = "the main function proves only what is new; the tests use the rest")]

@@ -381,8 +381,13 @@ pub(crate) fn deadlines() -> usize {
 fn main() {
     args::none();
     let kept = block_on(spawn(poll_fn(|cx| Poll::Ready(cx.waker().clone()))));
+    let waking = spawn(async move {
+        // The next tenant of that slot begins to sleep first.
+        yield_now().await;
+        (0..1000).for_each(|_| kept.wake_by_ref());
+    });
     let polls = spawn(polls(sleep(Duration::from_millis(10))));
-    block_on(spawn(async move { (0..1000).for_each(|_| kept.wake_by_ref()) }));
+    block_on(waking);
     println!("1000 wakes by a stale waker: the next tenant is polled {} times", block_on(polls));
     (0..1000).for_each(|_| block_on(spawn(yield_now())));
     println!("1000 tasks after one another, and as many main futures: {} slots", here().slots.borrow().len());
