@@ -105,7 +105,7 @@ pub fn build_for(chapters: &[Chapter]) -> Result<(), String> {
         for mark in marks(&chapter.text).map_err(|why| format!("docs/{}: {why}", chapter.path))? {
             match mark.ask {
                 Ask::Output { words, .. } | Ask::Strace { words } => {
-                    programs.extend(words.into_iter().next())
+                    programs.extend(words.into_iter().next());
                 }
                 Ask::See { program, .. } => programs.extend([program, "see".to_owned()]),
                 Ask::Cite { .. } | Ask::Piece { .. } => {}

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 #![cfg(not(miri))]
 
-use docs::book::{Chapter, chapters};
+use docs::book::{Chapter, chapters, listing};
 use docs::marks::{Ask, marks};
 use docs::pieces::{rungs, states_of};
 use docs::typed::typed;
@@ -40,8 +40,35 @@ fn a_reader_who_types_the_pages_has_the_twelve_rungs() {
     let mut file = String::new();
     for ((page, rung), number) in pages().iter().zip(rungs()).zip(1..) {
         file = typed_from(page, number, file).unwrap_or_else(|why| panic!("docs/{}: {why}", page.path));
-        let line = file.lines().zip(rung.text.lines()).position(|(ours, theirs)| ours != theirs);
-        assert!(file == rung.text, "docs/{} does not make {}; first at line {line:?}", page.path, rung.path);
+        let is_other = |(ours, theirs): (&str, &str)| ours != theirs;
+        let same = file.lines().zip(rung.text.lines()).position(is_other);
+        let line = same.map_or("at its end".into(), |same| format!("from line {} on", same + 1));
+        assert!(file == rung.text, "docs/{} does not make {}: it differs {line}", page.path, rung.path);
+    }
+}
+
+#[test]
+fn every_piece_is_what_the_rungs_say() {
+    for page in pages() {
+        for mark in marks(&page.text).expect("marks") {
+            let Ask::Piece { .. } = mark.ask else { continue };
+            let is_new = listing(&mark.ask, &page.path).as_deref() == Ok(&page.text[mark.listing]);
+            let command = "`cargo run -p docs --bin book`";
+            assert!(is_new, "docs/{}:{}: another piece now; run {command}", page.path, mark.line);
+        }
+    }
+}
+
+#[test]
+fn every_page_leads_to_its_neighbours() {
+    let pages = pages();
+    let name = |at: usize| pages.get(at).map(|page| page.path.trim_start_matches("ladder/"));
+    let link = |word: &str, name: Option<&str>| name.map(|name| format!("[{word}]({name})"));
+    for (at, page) in pages.iter().enumerate() {
+        let before = link("Previous", at.checked_sub(1).and_then(name));
+        let links = [before, link("Contents", Some("../SUMMARY.md")), link("Next", name(at + 1))];
+        let footer = links.into_iter().flatten().collect::<Vec<_>>().join(" · ");
+        assert_eq!(page.text.lines().last(), Some(&*footer), "the last line of docs/{}", page.path);
     }
 }
 
