@@ -112,6 +112,9 @@ pub fn build_for(chapters: &[Chapter]) -> Result<(), String> {
             }
         }
     }
+    programs.sort();
+    programs.dedup();
+    // Without a name, cargo would build everything.
     if programs.is_empty() {
         return Ok(());
     }

@@ -68,6 +68,7 @@ pub fn items(source: &str) -> Vec<Item> {
     let mut block: Option<String> = None;
     for part in source.trim_end().split("\n\n").filter(|part| !part.is_empty()) {
         let mut lines: Vec<String> = part.lines().map(str::to_owned).collect();
+        // The lines that open a block belong to all items in it.
         let opens = lines.iter().position(|line| line.starts_with("impl") && line.ends_with('{'));
         if block.is_none()
             && let Some(at) = opens
@@ -75,6 +76,7 @@ pub fn items(source: &str) -> Vec<Item> {
             let rest = lines.split_off(at + 1);
             block = Some(std::mem::replace(&mut lines, rest).join("\n"));
         }
+        // So does the brace that closes it.
         let is_last = block.is_some() && lines.last().is_some_and(|line| line == "}");
         if is_last {
             lines.pop();
@@ -93,6 +95,7 @@ pub fn source(items: &[Item]) -> String {
     let mut source = String::new();
     let mut block = &None;
     for item in items {
+        // A block is closed before its successor, and opened before its first item.
         let is_new = item.block != *block;
         if is_new && block.is_some() {
             source += "}\n";

@@ -32,7 +32,7 @@ const AROUND: usize = 3;
 /// If nothing changes, or if the changes cannot be told in one sentence.
 pub fn printed(before: &str, after: &str) -> Result<String, String> {
     let (old, new) = (items(before), items(after));
-    // What both have at their beginnings and at their ends.
+    // What both have at their beginnings and at their ends stays. What lies between is what changes.
     let is_same = |(a, b): &(&Item, &Item)| a == b;
     let start = old.iter().zip(&new).take_while(is_same).count();
     let end = old[start..].iter().rev().zip(new[start..].iter().rev()).take_while(is_same).count();
@@ -41,6 +41,7 @@ pub fn printed(before: &str, after: &str) -> Result<String, String> {
     if around.cut(gone) || around.cut(come) {
         return Err("a part of an `impl` block and what lies outside of it need two sentences".into());
     }
+    // Each case has its own sentence.
     match (gone, come) {
         ([], []) => Err("nothing changes".into()),
         ([], come) => Ok(listing(&around.place(come), "rust,ignore", &around.text(come))),

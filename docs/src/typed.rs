@@ -21,6 +21,7 @@ pub fn typed(file: &str, piece: &str) -> Result<String, String> {
     let mut lines: Vec<&str> = file.lines().collect();
     let (verb, rest) = sentence.split_once(' ').unwrap_or((sentence, ""));
     let title = |end: &str| rest.strip_suffix(end).ok_or(format!("cannot read `{sentence}`"));
+    // The first word says what to do, and the rest says where.
     match verb {
         "Begin" if file.is_empty() => lines = block,
         "At" => insert(&mut lines, 0, &block, false),

@@ -16,7 +16,11 @@ fn main() -> ExitCode {
     let mut chapters = chapters();
     if let Some(word) = std::env::args().nth(1) {
         chapters.retain(|chapter| chapter.path.contains(&word));
-        if let Err(why) = build_for(&chapters) {
+        let built = match &chapters[..] {
+            [] => Err(format!("no chapter has `{word}` in its path; docs/SUMMARY.md names them")),
+            some => build_for(some),
+        };
+        if let Err(why) = built {
             eprintln!("book: {why}");
             return ExitCode::FAILURE;
         }
