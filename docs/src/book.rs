@@ -4,8 +4,8 @@
 //!
 //! What follows. A chapter is a Markdown file that the table names. [`listing`] makes what belongs after a mark. That
 //! is a piece of a source with its file and lines, or what a program prints when it runs here and now, or what `see`
-//! says of the program, or what strace sees of it. A listing of strace stays as it is while the calls are the same, and
-//! where nothing can be traced.
+//! says of the program, or what strace sees of it, or what a reader types on the way to a rung of the ladder. A listing
+//! of strace stays as it is while the calls are the same, and where nothing can be traced.
 //!
 //! What it does not know: whether a chapter is good.
 
@@ -15,7 +15,9 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::marks::{Ask, Mark, calls, marks, piece, with_listings, without_numbers};
-use crate::programs::{built, record, run};
+use crate::pieces::states_of;
+use crate::printed;
+use crate::programs::{build, built, record, run};
 use crate::root;
 
 /// A chapter: its path below `docs/`, and its text.
@@ -88,7 +90,45 @@ pub fn listing(ask: &Ask, chapter: &str) -> Result<String, String> {
         }
         Ask::See { program, words, from, to } => seen(program, words, from, to),
         Ask::Strace { words } => traced(words),
+        Ask::Piece { rung, first, last } => typed(*rung, *first, *last),
     }
+}
+
+/// Builds the programs that these chapters run, and no others.
+///
+/// # Errors
+///
+/// If a mark cannot be understood, or a program cannot be built.
+pub fn build_for(chapters: &[Chapter]) -> Result<(), String> {
+    let mut programs = Vec::new();
+    for chapter in chapters {
+        for mark in marks(&chapter.text).map_err(|why| format!("docs/{}: {why}", chapter.path))? {
+            match mark.ask {
+                Ask::Output { words, .. } | Ask::Strace { words } => {
+                    programs.extend(words.into_iter().next());
+                }
+                Ask::See { program, .. } => programs.extend([program, "see".to_owned()]),
+                Ask::Cite { .. } | Ask::Piece { .. } => {}
+            }
+        }
+    }
+    programs.sort();
+    programs.dedup();
+    // Without a name, cargo would build everything.
+    if programs.is_empty() {
+        return Ok(());
+    }
+    build(&programs.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// The pieces from the first to the last of a rung, as one.
+fn typed(rung: usize, first: usize, last: usize) -> Result<String, String> {
+    let states = states_of(rung)?;
+    if first == 0 || first > last || last >= states.len() {
+        return Err(format!("rung {rung} has the pieces 1-{}, not {first}-{last}", states.len() - 1));
+    }
+    let piece = printed::printed(&states[first - 1], &states[last]);
+    piece.map_err(|why| format!("rung {rung}, piece {first}-{last}: {why}"))
 }
 
 fn cited(file: &str, from: &str, to: &str, chapter: &str) -> Result<String, String> {

@@ -3,11 +3,15 @@
 #![forbid(unsafe_code)]
 
 pub mod book;
+pub mod diff;
+pub mod items;
 pub mod marks;
 pub mod pieces;
+pub mod printed;
 pub mod programs;
 pub mod prose;
 pub mod traces;
+pub mod typed;
 
 use std::fs;
 use std::path::{Path, PathBuf};

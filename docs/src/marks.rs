@@ -14,6 +14,8 @@
 //! <!-- see: breakfast; --why milk -->                    what `see` says of a run of that example
 //! <!-- see: breakfast; --log; timer 0 .. toast is over -->    only these lines of it
 //! <!-- strace: one_echo -->                              what it asks the kernel for, from its first line to its last
+//! <!-- piece: 5 3 -->                                    the third piece of the fifth rung of the ladder
+//! <!-- piece: 5 3-4 -->                                  two pieces, printed as one
 //! <!-- end -->
 //! ```
 //!
@@ -58,6 +60,15 @@ pub enum Ask {
     Strace {
         /// The example and its arguments.
         words: Vec<String>,
+    },
+    /// What a reader types on the way to a rung of the ladder.
+    Piece {
+        /// The rung, from one.
+        rung: usize,
+        /// The first piece, from one.
+        first: usize,
+        /// The last piece.
+        last: usize,
     },
 }
 
@@ -107,6 +118,7 @@ fn asked(line: &str) -> Option<Result<Ask, String>> {
         ("output", what) => Some(Ok(output(what))),
         ("see", what) => Some(Ok(see(what))),
         ("strace", what) => Some(Ok(Ask::Strace { words: words(what) })),
+        ("piece", what) => Some(ladder_piece(what).ok_or(format!("`{what}` is no rung and no piece of it"))),
         _ => None,
     }
 }
@@ -127,6 +139,13 @@ fn see(what: &str) -> Ask {
     let (program, words) = (parts.next().unwrap_or_default(), parts.next().unwrap_or("--log"));
     let (from, to) = parts.next().and_then(|range| range.split_once(" .. ")).unwrap_or(("", ""));
     Ask::See { program: program.into(), words: self::words(words), from: from.into(), to: to.into() }
+}
+
+fn ladder_piece(what: &str) -> Option<Ask> {
+    let (rung, pieces) = what.split_once(' ')?;
+    let (first, last) = pieces.split_once('-').unwrap_or((pieces, pieces));
+    let [rung, first, last] = [rung, first, last].map(|number| number.parse().ok());
+    Some(Ask::Piece { rung: rung?, first: first?, last: last? })
 }
 
 fn words(what: &str) -> Vec<String> {
@@ -287,6 +306,15 @@ mod tests {
         let mark = &marks("<!-- see: breakfast; --log; a .. b -->\n<!-- end -->\n").unwrap()[0];
         let (words, from, to) = (vec!["--log".into()], "a".into(), "b".into());
         assert_eq!(mark.ask, Ask::See { program: "breakfast".into(), words, from, to });
+    }
+
+    #[test]
+    fn a_piece_has_two_numbers_or_three() {
+        let ask = |what: &str| marks(&format!("<!-- piece: {what} -->\n<!-- end -->\n"));
+        let found = ask("5 3").unwrap();
+        assert_eq!(found[0].ask, Ask::Piece { rung: 5, first: 3, last: 3 });
+        assert_eq!(ask("5 3-4").unwrap()[0].ask, Ask::Piece { rung: 5, first: 3, last: 4 });
+        assert_eq!(ask("5"), Err("line 1: `5` is no rung and no piece of it".into()));
     }
 
     #[test]

@@ -113,19 +113,18 @@ struct TaskWaker {
 
 impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
-        let Inbox { owner, mail, is_asleep, bell, rings } = &*self.inbox;
-        if thread::current().id() == *owner {
+        if thread::current().id() == self.inbox.owner {
             // If the loop is gone, there is nothing to wake.
             let _ = HERE.try_with(|here| here.wake(self.id));
             return;
         }
-        let mut mail = mail.lock().unwrap();
+        let mut mail = self.inbox.mail.lock().unwrap();
         mail.push(self.id);
-        let was_asleep = is_asleep.swap(false, Relaxed);
+        let was_asleep = self.inbox.is_asleep.swap(false, Relaxed);
         drop(mail);
         if was_asleep {
-            rings.fetch_add(1, Relaxed);
-            let _ = bell.wake();
+            self.inbox.rings.fetch_add(1, Relaxed);
+            let _ = self.inbox.bell.wake();
         }
     }
 }

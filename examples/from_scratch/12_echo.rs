@@ -11,7 +11,7 @@
 //! What follows. Each connection is a task with an end of its own, and a deadline for each wait. The loop polls a *batch*
 //! of tasks between two looks at the kernel. If it cannot accept, it waits a little.
 //!
-//! The end of chapter 3 of the book says where in `roundel` each idea is, and what the crate adds to it.
+//! The page of this rung in the book, `docs/ladder/12-echo.md`, says where in `roundel` each idea is.
 
 #![forbid(unsafe_code)]
 #![allow(dead_code, reason = "the main function proves only what is new; the tests use the rest")]
@@ -110,19 +110,18 @@ struct TaskWaker {
 
 impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
-        let Inbox { owner, mail, is_asleep, bell, rings } = &*self.inbox;
-        if thread::current().id() == *owner {
+        if thread::current().id() == self.inbox.owner {
             // If the loop is gone, there is nothing to wake.
             let _ = HERE.try_with(|here| here.wake(self.id));
             return;
         }
-        let mut mail = mail.lock().unwrap();
+        let mut mail = self.inbox.mail.lock().unwrap();
         mail.push(self.id);
-        let was_asleep = is_asleep.swap(false, Relaxed);
+        let was_asleep = self.inbox.is_asleep.swap(false, Relaxed);
         drop(mail);
         if was_asleep {
-            rings.fetch_add(1, Relaxed);
-            let _ = bell.wake();
+            self.inbox.rings.fetch_add(1, Relaxed);
+            let _ = self.inbox.bell.wake();
         }
     }
 }

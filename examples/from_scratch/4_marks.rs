@@ -8,10 +8,10 @@
 //! Facts. A task that is in the queue is going to be polled. A second wake before that poll adds nothing. A wake
 //! *during* the poll does, because the poll may have looked already.
 //!
-//! What follows. A waker has a *mark*: whether its number is in the queue. A wake sets the mark, and only the wake that
+//! What follows. Each number has a *mark*: whether it is in the queue. A wake sets the mark, and only the wake that
 //! finds it unset puts the number in. The loop clears the mark *before* it polls, so that a wake during the poll counts.
-//! The mark is in the waker, so a task keeps one waker for its whole life. The main future gets a number and a mark like
-//! any task; only its memory belongs to the caller. A task leaves its output with its handle, which any task may await.
+//! The queue and the marks lie in an *inbox*, which all wakers share. The main future gets a number and a mark like any
+//! task; only its memory belongs to the caller. A task leaves its output with its handle, which any task may await.
 //!
 //! What is wrong with this loop. A sleep still costs a thread.
 

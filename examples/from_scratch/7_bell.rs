@@ -96,19 +96,18 @@ struct TaskWaker {
 
 impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
-        let Inbox { owner, mail, is_asleep, bell, rings } = &*self.inbox;
-        if thread::current().id() == *owner {
+        if thread::current().id() == self.inbox.owner {
             // If the loop is gone, there is nothing to wake.
             let _ = HERE.try_with(|here| here.wake(self.id));
             return;
         }
-        let mut mail = mail.lock().unwrap();
+        let mut mail = self.inbox.mail.lock().unwrap();
         mail.push(self.id);
-        let was_asleep = is_asleep.swap(false, Relaxed);
+        let was_asleep = self.inbox.is_asleep.swap(false, Relaxed);
         drop(mail);
         if was_asleep {
-            rings.fetch_add(1, Relaxed);
-            let _ = bell.wake();
+            self.inbox.rings.fetch_add(1, Relaxed);
+            let _ = self.inbox.bell.wake();
         }
     }
 }
@@ -359,15 +358,16 @@ pub(crate) fn deadlines() -> usize {
 
 fn main() {
     args::none();
-    let (start, mut is_first) = (Instant::now(), true);
+    let (start, mut running) = (Instant::now(), None);
     block_on(poll_fn(|cx| {
         let waker = cx.waker().clone();
         let wake_often = move || {
             thread::sleep(Duration::from_millis(50));
             (0..1000).for_each(|_| waker.wake_by_ref());
         };
-        let thread = std::mem::take(&mut is_first).then(|| thread::spawn(wake_often));
-        if thread.is_some() { Poll::Pending } else { Poll::Ready(()) }
+        // The first poll starts the thread, and the second one waits until it has used the waker for the last time.
+        running = running.take().map(thread::JoinHandle::join).is_none().then(|| thread::spawn(wake_often));
+        if running.is_some() { Poll::Pending } else { Poll::Ready(()) }
     }));
     let (elapsed, rings) = (start.elapsed().as_millis(), here().inbox.rings.load(Relaxed));
     println!("woken 1000 times by a thread, 50 ms later: done after {elapsed} ms, {rings} rings of the bell");

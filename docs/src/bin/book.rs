@@ -1,18 +1,31 @@
 //! Puts the listings into the chapters: `cargo run -p docs --bin book`.
 //!
-//! It says which chapters have changed; read the text around each change.
+//! It says which chapters have changed; read the text around each change. With `-- WORD`, such as `-- ladder/`, it looks
+//! only at the chapters with this word in their path, and builds only the programs that they run.
 
 #![forbid(unsafe_code)]
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use docs::book::{chapters, made};
+use docs::book::{build_for, chapters, made};
 use docs::root;
 
 fn main() -> ExitCode {
     let mut code = ExitCode::SUCCESS;
-    for chapter in chapters() {
+    let mut chapters = chapters();
+    if let Some(word) = std::env::args().nth(1) {
+        chapters.retain(|chapter| chapter.path.contains(&word));
+        let built = match &chapters[..] {
+            [] => Err(format!("no chapter has `{word}` in its path; docs/SUMMARY.md names them")),
+            some => build_for(some),
+        };
+        if let Err(why) = built {
+            eprintln!("book: {why}");
+            return ExitCode::FAILURE;
+        }
+    }
+    for chapter in chapters {
         match made(&chapter) {
             Ok(text) if text == chapter.text => {}
             Ok(text) => {
