@@ -13,8 +13,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
+use std::thread::panicking;
 
-use crate::diary::new_case;
+use crate::diary::{new_case, open_diary};
 use crate::outcome::Outcome;
 
 /// A waker that counts.
@@ -70,6 +71,7 @@ pub struct Hand<T> {
     /// `None` when it is over, or was dropped.
     future: Option<Pin<Box<dyn Future<Output = T>>>>,
     flag: Arc<Flag>,
+    polls: usize,
     /// What it returned.
     pub output: Option<T>,
 }
@@ -77,7 +79,7 @@ pub struct Hand<T> {
 impl<T> Hand<T> {
     /// A future that has not been polled.
     pub fn new(future: impl Future<Output = T> + 'static) -> Hand<T> {
-        Hand { future: Some(Box::pin(future)), flag: Arc::default(), output: None }
+        Hand { future: Some(Box::pin(future)), flag: Arc::default(), polls: 0, output: None }
     }
 
     /// Polls it once. Says whether it is over now.
@@ -88,6 +90,7 @@ impl<T> Hand<T> {
     /// The same with another waker.
     pub fn poll_with(&mut self, waker: &Waker) -> bool {
         let _ = self.flag.take();
+        self.polls += 1;
         let Some(future) = &mut self.future else { return true };
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(waker)) {
             self.future = None;
@@ -102,6 +105,12 @@ impl<T> Hand<T> {
         self.is_pending() && self.flag.count() > 0
     }
 
+    /// Whether it has begun.
+    #[must_use]
+    pub fn was_polled(&self) -> bool {
+        self.polls > 0
+    }
+
     /// Whether it is neither over nor dropped.
     #[must_use]
     pub fn is_pending(&self) -> bool {
@@ -111,6 +120,16 @@ impl<T> Hand<T> {
     /// Drops the future.
     pub fn drop_future(&mut self) {
         self.future = None;
+    }
+}
+
+/// After a miss, a future is left as it is: its destructor belongs to an answer that is wrong, and could hide the miss, or end
+/// the process.
+impl<T> Drop for Hand<T> {
+    fn drop(&mut self) {
+        if panicking() || open_diary().miss().is_some() {
+            std::mem::forget(self.future.take());
+        }
     }
 }
 

@@ -13,6 +13,8 @@ use std::sync::{Once, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use examples::status::complain;
+
 use crate::check::Check;
 use crate::diary::{Diary, open_diary};
 use crate::outcome::{Miss, Outcome, Trouble, trouble};
@@ -115,8 +117,17 @@ fn listen() {
     ONCE.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| match thread::current().name() {
-            Some(THREAD) => open_diary().note(trouble(info.payload(), info.location())),
+            Some(THREAD) => note(trouble(info.payload(), info.location())),
             _ => before(info),
         }));
     });
+}
+
+/// A panic while another one unwinds ends the process. So the second is told here: later may be too late.
+fn note(trouble: Trouble) {
+    let diary = open_diary();
+    if let (Some(first), Trouble::Panicked { message, place }) = (diary.trouble(), &trouble) {
+        complain(format_args!("After {first:?}, a second panic at {place}: {message}"));
+    }
+    diary.note(trouble);
 }

@@ -85,11 +85,12 @@ fn grade(desk: &Desk, lab: &Lab) -> io::Result<ExitCode> {
     }
 }
 
-/// An answer can end its whole process, for example if it calls itself without end.
+/// An answer can end its whole process.
 fn ended_by_signal(status: ExitStatus) -> ExitCode {
     complain(format_args!(
-        "The answer has ended the program ({status}). Does a function call itself without end?"
+        "The answer has ended the program ({status}). Two things do that: a destructor that"
     ));
+    complain("panics while another panic unwinds, and a function that calls itself without end.");
     ExitCode::FAILURE
 }
 

@@ -10,7 +10,7 @@
 use std::rc::Rc;
 
 use crate::check::{Check, ensure, ensure_with, miss_with};
-use crate::diary::act;
+use crate::diary::{act, new_case};
 use crate::hands::{Choices, Hand, calls, every_schedule};
 use crate::outcome::{Miss, Outcome};
 
@@ -219,34 +219,36 @@ fn schedule<A: Semaphore>(permits: usize, length: usize, choices: &mut Choices) 
     Ok(())
 }
 
-/// A waiter whose waker asks for a permit itself.
-fn asks_when_woken<A: Semaphore>(semaphore: &Rc<A>) -> Hand<()> {
+/// A waiter whose waker gives back another permit.
+fn releases_when_woken<A: Semaphore>(semaphore: &Rc<A>) -> Hand<()> {
     let theirs = semaphore.clone();
     let waker = calls(move || {
-        act("the waker of B asks for a permit, too");
-        ask(&theirs).poll();
+        act("the waker of C gives back another permit");
+        theirs.release();
     });
+    act("C is polled, with a waker that gives back a permit when it is woken");
     let mut waiter = ask(semaphore);
-    act("B is polled, with a waker that asks for a permit when it is woken");
     waiter.poll_with(&waker);
     waiter
 }
 
 fn reentrant<A: Semaphore>() -> Outcome {
-    let mut case = Case::<A>::new(1);
+    let mut case = Case::<A>::new(2);
     case.take(Step::Ask)?;
-    let mut waiter = asks_when_woken(&case.semaphore);
+    case.take(Step::Ask)?;
+    let mut waiter = releases_when_woken(&case.semaphore);
     case.take(Step::Release)?;
-    ensure(waiter.poll(), "B has a permit", "it has none")?;
+    ensure(waiter.poll(), "C has a permit", "it has none")?;
     // The same, when a waiter that was handed a permit is dropped.
-    crate::diary::new_case();
-    let mut case = Case::<A>::new(1);
+    new_case();
+    let mut case = Case::<A>::new(2);
+    case.take(Step::Ask)?;
     case.take(Step::Ask)?;
     let mut first = ask(&case.semaphore);
     first.poll();
-    let mut waiter = asks_when_woken(&case.semaphore);
+    let mut waiter = releases_when_woken(&case.semaphore);
     case.take(Step::Release)?;
-    act("the waiter before B is dropped");
+    act("the waiter before C is dropped");
     first.drop_future();
-    ensure(waiter.poll(), "B has a permit", "it has none")
+    ensure(waiter.poll(), "C has a permit", "it has none")
 }

@@ -80,7 +80,7 @@ pub fn checks<A: Timers>() -> Vec<Check> {
         Check::new("removing a timer that has fired removes no other", stale::<A>, STALE),
         Check::new("nothing is left of a timer that was removed", leaves_nothing::<A>, REMOVE),
         Check::new("it does the same as a sorted list in 10,000 random steps", model::<A>, MODEL),
-        Check::new("a timeout that comes and goes among 10,000 sleeps is cheap", cost::<A>, COST),
+        Check::new("a timeout that comes and goes among 3,000 sleeps is cheap", cost::<A>, COST),
     ]
 }
 
@@ -95,7 +95,7 @@ const REMOVE: &str = "A heap only gives up what stands at its top. What must the
 const STALE: &str =
     "A key outlives its timer. If a place or a name is used again, an old key points to a new timer.";
 const MODEL: &str = "Follow the last steps by hand, beginning with the timer that was expected.";
-const COST: &str = "Removing a timer should not look at all the others. Which structure finds a key among 10,000 with a \
+const COST: &str = "Removing a timer should not look at all the others. Which structure finds a key among 3,000 with a \
     few dozen comparisons?";
 
 /// Calls the learner's timers, and notes each call.
@@ -237,7 +237,7 @@ fn model<A: Timers>() -> Outcome {
 }
 
 /// Sleeps that are there all the time, and timeouts that come and go.
-const SLEEPS: u64 = 10_000;
+const SLEEPS: u64 = 3_000;
 const TIMEOUTS: u64 = 1_000;
 /// Comparisons for one timeout: what a balanced tree needs, with room for others.
 const MOST: u64 = 400;

@@ -106,11 +106,24 @@ graded! {
     timers_heap "../wrong/05_timers_heap.rs":
         "nothing is left of a timer that was removed", "A heap only gives up what stands at its top",
     timers_list "../wrong/05_timers_list.rs":
-        "a timeout that comes and goes among 10,000 sleeps is cheap", "Removing a timer should not look at all",
+        "a timeout that comes and goes among 3,000 sleeps is cheap", "Removing a timer should not look at all",
     timers_by_deadline "../wrong/05_timers_by_deadline.rs":
         "timers with the same deadline fire in the order in which they were set", "A deadline is no name for a timer",
     timers_late "../wrong/05_timers_late.rs":
         "a timer fires at its deadline, and not before", "A deadline is the first moment"
+}
+
+graded! {
+    lab_06, edges, Ears,
+    stub_06 "../stubs/06_edges.rs", answer_06 "../answers/06_edges.rs",
+    edges_each_read "../wrong/06_edges_each_read.rs":
+        "eight bytes of one report are read four by four", "The kernel does not report again",
+    edges_short "../wrong/06_edges_short.rs":
+        "bytes and the end in one report are both seen", "One report may stand for several things",
+    edges_always "../wrong/06_edges_always.rs":
+        "a poll without a report costs no system call", "A task can be polled for reasons",
+    edges_forgets "../wrong/06_edges_forgets.rs":
+        "a report that comes before the read is not forgotten", "An edge comes once"
 }
 
 graded! {
@@ -169,6 +182,51 @@ graded! {
         "each of the two can wake the task", "Whatever the two futures wait for",
     select_second "../wrong/10_select_second.rs":
         "if both are ready, the first wins, and the second loses nothing", "A poll can take something"
+}
+
+graded! {
+    lab_11, deadlock, Detective,
+    stub_11 "../stubs/11_deadlock.rs", answer_11 "../answers/11_deadlock.rs",
+    deadlock_waits "../wrong/11_deadlock_waits.rs":
+        "a task that waits for a task that can go on is not stuck", "To wait is normal",
+    deadlock_pairs "../wrong/11_deadlock_pairs.rs":
+        "a task that awaits a stuck task is stuck, too", "Begin with all tasks that wait",
+    deadlock_any "../wrong/11_deadlock_any.rs":
+        "a task with a deadline is not stuck", "A task may wait for several things at once",
+    deadlock_keeps "../wrong/11_deadlock_keeps.rs":
+        "when a task of the circle is cancelled, none is stuck", "A wait begins with `WaitOn`",
+    deadlock_stale "../wrong/11_deadlock_stale.rs":
+        "a lock that was passed on is not held by its old holder", "The probe tells the holder when a wait begins"
+}
+
+graded! {
+    lab_12, accept, Server,
+    stub_12 "../stubs/12_accept.rs", answer_12 "../answers/12_accept.rs",
+    accept_spins "../wrong/12_accept_spins.rs":
+        "a minute without descriptors does not end the loop, and does not burn", "A lack of descriptors passes",
+    accept_ends "../wrong/12_accept_ends.rs":
+        "a minute without descriptors does not end the loop, and does not burn", "A server that ends because it is busy",
+    accept_one_by_one "../wrong/12_accept_one_by_one.rs":
+        "several clients are served at the same time", "While one client is served",
+    accept_sleepy "../wrong/12_accept_sleepy.rs":
+        "when a descriptor is free, the next client is served within a second", "The client waits as long as your loop",
+    accept_deaf "../wrong/12_accept_deaf.rs":
+        "an error that stays ends the loop", "Some errors come again"
+}
+
+graded! {
+    lab_13, schedule, Guess,
+    stub_13 "../stubs/13_schedule.rs", answer_13 "../answers/13_schedule.rs",
+    schedule_spawn_runs "../wrong/13_schedule_spawn_runs.rs":
+        "the first polls are right", "`spawn` runs nothing",
+    schedule_nested "../wrong/13_schedule_nested.rs":
+        "the first polls are right", "`spawn` runs nothing",
+    schedule_as_set "../wrong/13_schedule_as_set.rs":
+        "all polls are right", "When no task can run, the loop sleeps",
+    schedule_joins "../wrong/13_schedule_joins.rs":
+        "all polls are right", "A wake puts a task at the end",
+    schedule_too_many "../wrong/13_schedule_too_many.rs":
+        "all polls are right", "The loop is over when `main`"
 }
 
 fn graded(checks: &[Check]) -> Report {
