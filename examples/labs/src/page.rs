@@ -26,7 +26,9 @@ pub fn columns() -> usize {
 /// What the judge has found, as the learner reads it.
 #[must_use]
 pub fn page(lab: &Lab, report: &Report, width: usize) -> String {
-    let mut lines = vec![format!("Lab {}: {}  {}", lab.number, lab.title, lab.stars()), String::new()];
+    let title = format!("{}  {}", lab.title, lab.stars());
+    let mut lines = wrap(&title, &format!("Lab {}: ", lab.number), width);
+    lines.push(String::new());
     for name in &report.passed {
         lines.extend(wrap(name, "  ok    ", width));
     }
