@@ -111,7 +111,7 @@ impl Listener {
 
     fn comes(&self, client: char, seconds: u64) {
         act(format_args!(
-            "{:>4} s  client {client} comes, and wants to be served for {seconds} s",
+            "at {} s: client {client} comes, and wants to be served for {seconds} s",
             clock().as_secs()
         ));
         self.0.queue.borrow_mut().push_back(Client::Comes(client, Duration::from_secs(seconds)));
@@ -119,13 +119,13 @@ impl Listener {
     }
 
     fn goes(&self) {
-        act(format_args!("{:>4} s  a client comes, and goes before it was accepted", clock().as_secs()));
+        act(format_args!("at {} s: a client comes, and goes before it was accepted", clock().as_secs()));
         self.0.queue.borrow_mut().push_back(Client::Gone);
         self.wake();
     }
 
     fn close(&self) {
-        act(format_args!("{:>4} s  the listener is closed", clock().as_secs()));
+        act(format_args!("at {} s: the listener is closed", clock().as_secs()));
         self.0.closed.set(true);
         self.wake();
     }
@@ -136,7 +136,7 @@ impl Connection {
     pub async fn serve(self) {
         sleep(self.time).await;
         let clock = clock();
-        act(format_args!("{:>4} s  client {} has been served", clock.as_secs(), self.client));
+        act(format_args!("at {} s: client {} has been served", clock.as_secs(), self.client));
         self.listener.0.served.borrow_mut().push((self.client, clock));
     }
 }
@@ -185,7 +185,7 @@ fn clock() -> Duration {
 
 /// Runs the learner's loop beside a script, until the script is over. Returns how the loop has ended, if it has.
 fn run<A: Serve>(limit: usize, script: impl AsyncFnOnce(&Listener)) -> (Listener, Option<io::Error>) {
-    act(format_args!("a listener, with descriptors for {limit} connections"));
+    act(format_args!("a process has a listener, and descriptors for {limit} more"));
     let runtime = Runtime::builder().virtual_time(true).build().expect("a runtime can be built");
     let listener = Listener::default();
     listener.0.limit.set(limit);

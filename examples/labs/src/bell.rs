@@ -339,7 +339,7 @@ fn run<A: Bell>(sends: &[&[u32]], choices: &mut Choices) -> Outcome {
     let mut world = gate.world();
     *choices = std::mem::take(&mut world.choices);
     // A panic of the answer is a panic of the check.
-    for payload in ended.into_iter().filter_map(Result::err) {
+    if let Some(payload) = ended.into_iter().find_map(Result::err) {
         resume_unwind(payload);
     }
     let received = received.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -375,7 +375,7 @@ fn amount(messages: usize) -> String {
 /// Each ring needs a flag that was raised for it.
 fn rings(world: &World) -> Outcome {
     let (rings, marks) = (world.rings, world.marks);
-    let expected = format!("at most {marks} rings, because the loop has raised the flag {marks} times");
+    let expected = format!("not more rings than the loop has raised the flag: {marks}");
     ensure_with(TOO_OFTEN, rings <= marks, expected, format!("{rings} rings"))
 }
 

@@ -83,7 +83,7 @@ fn endless() -> (Work, Rc<Cell<bool>>) {
     (work, gone)
 }
 
-fn poll<A: Cancellable>(hand: &mut Hand<Result<u32, Cancelled>>) -> bool {
+fn poll(hand: &mut Hand<Result<u32, Cancelled>>) -> bool {
     act("the future is polled");
     hand.poll()
 }
@@ -106,9 +106,9 @@ fn undisturbed<A: Cancellable>() -> Outcome {
         if polls < 2 { Poll::Pending } else { Poll::Ready(7) }
     })));
     let mut hand = Hand::new(future);
-    ensure(!poll::<A>(&mut hand), "it waits", "it is over")?;
+    ensure(!poll(&mut hand), "it waits", "it is over")?;
     ensure(hand.is_woken(), "the work wakes the task", "it does not: it was polled with another waker")?;
-    poll::<A>(&mut hand);
+    poll(&mut hand);
     output(&hand, Some(Ok(7)))
 }
 
@@ -116,7 +116,7 @@ fn at_once<A: Cancellable>() -> Outcome {
     let (work, gone) = endless();
     let (future, handle) = A::new(work);
     let mut hand = Hand::new(future);
-    poll::<A>(&mut hand);
+    poll(&mut hand);
     cancel::<A>(&handle);
     ensure(gone.get(), "the work is dropped before `cancel` returns", "it still exists")
 }
@@ -125,10 +125,10 @@ fn woken<A: Cancellable>() -> Outcome {
     let (work, _) = endless();
     let (future, handle) = A::new(work);
     let mut hand = Hand::new(future);
-    poll::<A>(&mut hand);
+    poll(&mut hand);
     cancel::<A>(&handle);
     ensure(hand.is_woken(), "the task is woken", "it is not")?;
-    poll::<A>(&mut hand);
+    poll(&mut hand);
     output(&hand, Some(Err(Cancelled)))
 }
 
@@ -138,7 +138,7 @@ fn unbegun<A: Cancellable>() -> Outcome {
     cancel::<A>(&handle);
     ensure(gone.get(), "the work is dropped before `cancel` returns", "it still exists")?;
     let mut hand = Hand::new(future);
-    poll::<A>(&mut hand);
+    poll(&mut hand);
     output(&hand, Some(Err(Cancelled)))
 }
 
@@ -146,17 +146,17 @@ fn twice<A: Cancellable>() -> Outcome {
     let (work, _) = endless();
     let (future, handle) = A::new(work);
     let mut hand = Hand::new(future);
-    poll::<A>(&mut hand);
+    poll(&mut hand);
     cancel::<A>(&handle);
     cancel::<A>(&handle);
-    poll::<A>(&mut hand);
+    poll(&mut hand);
     cancel::<A>(&handle);
     output(&hand, Some(Err(Cancelled)))?;
     crate::diary::new_case();
     act("work that returns 7 at once");
     let (future, handle) = A::new(Box::pin(async { 7 }));
     let mut hand = Hand::new(future);
-    poll::<A>(&mut hand);
+    poll(&mut hand);
     cancel::<A>(&handle);
     output(&hand, Some(Ok(7)))
 }
@@ -182,7 +182,7 @@ fn itself<A: Cancellable>() -> Outcome {
     }));
     later.replace(Some(Rc::new(handle)));
     let mut hand = Hand::new(future);
-    let over = poll::<A>(&mut hand);
+    let over = poll(&mut hand);
     ensure(gone.get(), "the work is dropped right after its poll", "it still exists")?;
     let told = over || hand.is_woken();
     ensure(told, "the future is over, or its task is woken", "it waits, and nothing will wake it")?;
@@ -209,9 +209,9 @@ fn in_drop<A: Cancellable>() -> Outcome {
     let handle = Rc::new(handle);
     later.replace(Some(handle.clone()));
     let mut hand = Hand::new(future);
-    poll::<A>(&mut hand);
+    poll(&mut hand);
     cancel::<A>(&handle);
-    poll::<A>(&mut hand);
+    poll(&mut hand);
     output(&hand, Some(Err(Cancelled)))
 }
 
@@ -233,7 +233,7 @@ fn owner<A: Cancellable>() -> Outcome {
     let (work, gone) = endless();
     let (future, handle) = A::new(work);
     let mut hand = Hand::new(future);
-    poll::<A>(&mut hand);
+    poll(&mut hand);
     act("the future is dropped");
     hand.drop_future();
     ensure(gone.get(), "the work is dropped with the future", "it still exists")?;

@@ -79,6 +79,7 @@ fn tell(event: Event) {
     };
     match event {
         Event::WaitOn { task: Some(task), on, holder } => {
+            let holder = holder.filter(|holder| on != Resource::Task(*holder));
             let holder = holder.map_or(String::new(), |holder| format!(", which {} has", name(holder)));
             act(format_args!("{} waits for {}{holder}", name(task), what(on)));
         }

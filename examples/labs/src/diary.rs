@@ -83,9 +83,13 @@ pub fn open_diary() -> Diary {
     OPEN.with_borrow(Diary::clone)
 }
 
-/// Notes what is tried next.
+/// Notes what is tried next. After a miss, nothing is tried any more: what follows is only the end of the check.
 pub fn act(what: impl Display) {
-    open_diary().acts(|acts| acts.lines.push(what.to_string()));
+    open_diary().acts(|acts| {
+        if acts.miss.is_none() {
+            acts.lines.push(what.to_string());
+        }
+    });
 }
 
 /// Notes something that a learner likes to know, although nothing is wrong.

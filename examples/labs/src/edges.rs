@@ -119,7 +119,7 @@ impl<A: Source> Case<A> {
         read.poll();
         let shown = |bytes: Option<&[u8]>| match bytes {
             Some([]) => "the end".to_owned(),
-            Some(bytes) => format!("the bytes {bytes:?}"),
+            Some(bytes) => format!("the bytes {:?}", String::from_utf8_lossy(bytes)),
             None => "it waits".to_owned(),
         };
         let seen = read.output.as_deref();

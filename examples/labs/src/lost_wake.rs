@@ -77,7 +77,7 @@ struct Run {
 impl Run {
     fn take(&mut self, step: Step) {
         if self.sleeps && !WAKER.contains(&step) {
-            return act("loop  : (it sleeps)");
+            return act("loop: it sleeps, so its next step does not come");
         }
         match step {
             Look => self.taken |= std::mem::take(&mut self.inbox),
@@ -118,7 +118,7 @@ impl Run {
 }
 
 fn thread(step: Step) -> &'static str {
-    if WAKER.contains(&step) { "thread" } else { "loop  " }
+    if WAKER.contains(&step) { "thread" } else { "loop" }
 }
 
 fn run(steps: &[Step]) -> Run {

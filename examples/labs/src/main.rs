@@ -132,10 +132,14 @@ fn put_back(desk: &Desk, lab: &Lab) -> io::Result<ExitCode> {
 
 /// Whether the learner says yes. The end of the input means no.
 fn agrees(file: &str, copy: &Path) -> bool {
-    let question = format!("Replace {file} by its stub? Your file is kept as {}. [y/N] ", shown(copy));
+    let question = format!("Replace {file} by its stub? Your file is kept as {}. [y/N]", shown(copy));
+    let question = format!("{} ", wrap(&question, "", columns()).join("\n"));
     let asked = stdout().write_all(question.as_bytes()).and_then(|()| stdout().flush());
     let mut answer = String::new();
     let read = asked.and_then(|()| stdin().lock().read_line(&mut answer));
+    if !answer.ends_with('\n') {
+        println!("");
+    }
     read.is_ok() && ["y", "yes"].contains(&answer.trim().to_lowercase().as_str())
 }
 

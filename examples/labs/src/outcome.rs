@@ -4,6 +4,7 @@
 //! that tells which it is.
 
 use std::any::Any;
+use std::backtrace::Backtrace;
 use std::panic::{Location, panic_any};
 
 /// What a check finds.
@@ -60,7 +61,7 @@ pub fn stop() -> ! {
 
 /// What a panic says about the answer.
 pub(crate) fn trouble(payload: &dyn Any, location: Option<&Location<'_>>) -> Trouble {
-    let place = location.map_or_else(String::new, place);
+    let place = place(location);
     if let Some(NotWritten(part)) = payload.downcast_ref() {
         return Trouble::NotWritten { part, place };
     }
@@ -75,9 +76,35 @@ pub(crate) fn trouble(payload: &dyn Any, location: Option<&Location<'_>>) -> Tro
     Trouble::Panicked { message, place }
 }
 
-/// The end of a path and the line: `work/05_timers.rs:23`.
-fn place(location: &Location<'_>) -> String {
-    let mut parts: Vec<&str> = location.file().rsplit('/').take(2).collect();
+/// Where the answer panicked: `work/05_timers.rs:23`. If the panic is in code that the answer has called, this is the line
+/// that called it.
+fn place(location: Option<&Location<'_>>) -> String {
+    let Some(location) = location else { return String::new() };
+    let own = format!("{}:{}", location.file(), location.line());
+    if is_of_an_answer(&own) {
+        return short(&own);
+    }
+    let frames = Backtrace::force_capture().to_string();
+    let caller =
+        frames.lines().filter_map(|line| line.trim().strip_prefix("at ")).find(|at| is_of_an_answer(at));
+    // A frame also has a column.
+    caller.and_then(|caller| caller.rsplit_once(':')).map_or_else(|| short(&own), |(caller, _)| short(caller))
+}
+
+fn is_of_an_answer(path: &str) -> bool {
+    ["work", "stubs", "answers", "wrong"]
+        .iter()
+        .any(|folder| path.contains(&format!("/{folder}/")) && is_numbered(path))
+}
+
+/// Whether the file's name begins with the number of a lab.
+fn is_numbered(path: &str) -> bool {
+    path.rsplit('/').next().is_some_and(|name| name.starts_with(|first: char| first.is_ascii_digit()))
+}
+
+/// The last two parts of a path.
+fn short(path: &str) -> String {
+    let mut parts: Vec<&str> = path.rsplit('/').take(2).collect();
     parts.reverse();
-    format!("{}:{}", parts.join("/"), location.line())
+    parts.join("/")
 }

@@ -79,7 +79,7 @@ fn ask<A: Semaphore>(semaphore: &Rc<A>) -> Hand<()> {
 
 impl<A: Semaphore> Case<A> {
     fn new(permits: usize) -> Case<A> {
-        act(format_args!("a semaphore with {permits} permit(s)"));
+        act(format_args!("a semaphore with {permits} permit{}", if permits == 1 { "" } else { "s" }));
         Case { semaphore: Rc::new(A::new(permits)), permits, held: 0, waiters: Vec::new() }
     }
 

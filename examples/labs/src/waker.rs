@@ -114,7 +114,9 @@ fn two<A: Wakes>() -> Outcome {
     act("wake 2, then 1, then a clone of 2");
     two.wake_by_ref();
     one.wake();
-    two.clone().wake();
+    let clone = two.clone();
+    drop(two);
+    clone.wake();
     holds(&queue, &[2, 1, 2])
 }
 
@@ -131,7 +133,8 @@ fn leak<A: Wakes>() -> Outcome {
     let queue = ready(&[]);
     let waker = make::<A>(6, &queue);
     act("clone it, wake the clone, drop both");
-    waker.clone().wake();
+    let clone = waker.clone();
+    clone.wake();
     drop(waker);
     same("owners of the queue", &1, &Arc::strong_count(&queue))
 }

@@ -254,6 +254,9 @@ fn is_told(file: &str, checks: &[Check], expected: &Wrong) {
     assert_eq!(failure.check, expected.check, "{file} fails another check: {failure:#?}");
     assert!(failure.idea.starts_with(expected.idea), "{file} gets another idea: {failure:#?}");
     assert!(!failure.tried.is_empty(), "{file}: nothing was tried");
+    if let What::Trouble(Trouble::Panicked { place, .. }) = &failure.what {
+        assert!(file.ends_with(place.split(':').next().unwrap_or_default()), "{file} panics at {place}");
+    }
 }
 
 fn names(folder: &str) -> Vec<String> {
