@@ -17,7 +17,7 @@ impl Timers for Clock {
     fn insert(&mut self, deadline: Time, task: Task) -> Self::Key {
         self.serial += 1;
         let key = (deadline, self.serial);
-        self.timers.insert(key, task);
+        self.timers.insert(key.clone(), task);
         key
     }
 
@@ -26,7 +26,7 @@ impl Timers for Clock {
     }
 
     fn next(&mut self) -> Option<Time> {
-        self.timers.first_key_value().map(|((deadline, _), _)| *deadline)
+        self.timers.first_key_value().map(|((deadline, _), _)| deadline.clone())
     }
 
     fn fire(&mut self, now: Time) -> Option<Task> {

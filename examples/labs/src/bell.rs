@@ -4,7 +4,7 @@
 //!
 //! What follows. The answer gets its inbox, flag and parker from the grader. Each operation on them is a step. Between two
 //! steps, the grader decides which thread runs, and it goes through all decisions. Only one thread runs at a time: the
-//! others wait for their turn at a [`Gate`].
+//! others wait for their turn at a gate.
 //!
 //! What it does not know: weaker orders of memory. Each step sees all steps before it, as with `SeqCst`.
 

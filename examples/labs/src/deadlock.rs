@@ -1,7 +1,7 @@
 //! Lab 11: a deadlock detector over the probe's events.
 //!
-//! Facts. The [probe](roundel::probe) reports each wait: which task, for what, and which task holds that, if it is known. A
-//! task can wait for several things at once, and goes on as soon as one of them comes.
+//! Facts. The [probe](roundel::probe) reports each wait: the task, what it waits for, and the task that holds that, if it is
+//! known. A task can wait for several things at once, and goes on as soon as one of them comes.
 //!
 //! What follows. The grader runs small programs with real locks, tells the detector every event, and asks it when nothing can
 //! run any more. A detector that misses a deadlock is wrong, and so is one that cries wolf.

@@ -46,11 +46,11 @@ impl Desk {
     /// The learner's file of a lab.
     #[must_use]
     pub fn work(&self, lab: &Lab) -> PathBuf {
-        self.0.join("work").join(lab.file()).with_extension("rs")
+        self.0.join("work").join(lab.file_name())
     }
 
     fn stub(&self, lab: &Lab) -> PathBuf {
-        self.0.join("stubs").join(lab.file()).with_extension("rs")
+        self.0.join("stubs").join(lab.file_name())
     }
 
     /// Puts the stub where the learner's file is missing. Says whether it was.
@@ -123,7 +123,8 @@ impl Desk {
 
     /// The first name that no copy has.
     fn free_name(&self, lab: &Lab) -> PathBuf {
-        let names = (1..).map(|number| self.work(lab).with_extension(format!("rs.kept-{number}")));
+        let name = |number| self.work(lab).with_file_name(format!("{}.kept-{number}", lab.file_name()));
+        let names = (1..).map(name);
         names.into_iter().find(|name| !name.exists()).expect("a number is free")
     }
 }

@@ -176,8 +176,7 @@ impl Choices {
     }
 }
 
-/// Calls `case` with the length of the schedule and its choices, for all schedules of up to `longest` steps, short ones
-/// first.
+/// Tries all schedules of up to `longest` steps, short ones first. `case` gets the length of a schedule and its choices.
 ///
 /// # Errors
 ///

@@ -15,7 +15,7 @@
 //! Contract. An answer that panics, hangs or burns does not hang the grader. A learner's file is not overwritten without
 //! a question. No check sleeps, and none measures time.
 //!
-//! Reading order: [`outcome`], [`diary`], [`check`], [`judge`], [`hands`], then one lab, such as [`timers`]; [`list`], [`desk`], [`page`].
+//! Reading order: [`outcome`], [`diary`], [`check`], [`mod@judge`], [`hands`], then one lab, such as [`timers`]; [`list`], [`desk`], [`mod@page`].
 
 #![forbid(unsafe_code)]
 
@@ -54,7 +54,7 @@ use crate::list::Lab;
 pub use crate::outcome::not_written;
 
 /// A check takes a fraction of a second. One that takes longer than this waits for ever.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// Grades an answer and prints the report. The code says whether it has passed.
 #[must_use]

@@ -2,7 +2,7 @@
 //!
 //! Contract. The numbers do not change, because the book's chapters link to them.
 
-use std::process::ExitCode;
+use std::path::Path;
 
 /// A lab.
 #[derive(Clone, Copy, Debug)]
@@ -26,8 +26,9 @@ pub struct Lab {
 pub enum How {
     /// The learner's file is a program of its own: `src/bin/lab_05.rs`.
     File,
-    /// A module of this package does it, and says how it went.
-    Module(fn() -> ExitCode),
+    /// The learner's file is a text with answers, such as `work/14_gallery.txt`. A function of this package reads it, prints a
+    /// report, and says whether the lab is solved.
+    Text(fn(&Path) -> bool),
 }
 
 /// All labs, in the order of their numbers.
@@ -62,6 +63,13 @@ impl Lab {
     #[must_use]
     pub fn file(&self) -> String {
         format!("{:02}_{}", self.number, self.name)
+    }
+
+    /// The name of the learner's file: `05_timers.rs`.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        let ending = if matches!(self.how, How::File) { "rs" } else { "txt" };
+        format!("{}.{ending}", self.file())
     }
 
     /// The page of its statement below `docs`: `labs/02-lost-wake.md`.

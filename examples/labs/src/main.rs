@@ -64,34 +64,42 @@ fn list(desk: &Desk) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Grades a lab, by a program that is built from the learner's file.
+/// Grades a lab, and notes if it is solved.
 fn grade(desk: &Desk, lab: &Lab) -> io::Result<ExitCode> {
-    if let How::Module(grade) = lab.how {
-        return Ok(grade());
-    }
     if desk.prepare(lab)? {
         println!("The stub of lab {} is now in {}.", lab.number, shown(&desk.work(lab)));
     }
+    let is_solved = match lab.how {
+        How::File => by_program(desk, lab)?,
+        How::Text(grade) => grade(&desk.work(lab)),
+    };
+    if !is_solved {
+        return Ok(ExitCode::FAILURE);
+    }
+    desk.note_solved(lab)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds and runs the program of a lab, which prints the report.
+fn by_program(desk: &Desk, lab: &Lab) -> io::Result<bool> {
     let Some(program) = build(lab)? else {
         let file = shown(&desk.work(lab));
         complain(format_args!("\n{file} does not compile yet, so nothing was tried."));
-        return Ok(ExitCode::FAILURE);
+        return Ok(false);
     };
     let status = Command::new(program).status()?;
-    match status.code() {
-        Some(0) => desk.note_solved(lab).map(|()| ExitCode::SUCCESS),
-        Some(_) => Ok(ExitCode::FAILURE),
-        None => Ok(ended_by_signal(status)),
+    if status.code().is_none() {
+        tell_of_signal(status);
     }
+    Ok(status.success())
 }
 
 /// An answer can end its whole process.
-fn ended_by_signal(status: ExitStatus) -> ExitCode {
+fn tell_of_signal(status: ExitStatus) {
     complain(format_args!(
         "The answer has ended the program ({status}). Two things do that: a destructor that"
     ));
     complain("panics while another panic unwinds, and a function that calls itself without end.");
-    ExitCode::FAILURE
 }
 
 /// Has cargo build the program of a lab beside this one. `None` if the learner's file does not compile; cargo has said why.

@@ -208,13 +208,15 @@ type Run = fn() -> Outcome;
 const IDEA: &str =
     "An idea of several words, which is long enough to be broken into lines in any terminal that is narrow.";
 
+/// Something that never ends is given up soon; the others have the time that they need.
 fn report(run: Run) -> Report {
+    let limit = if std::ptr::fn_addr_eq(run, spins as Run) { 100 } else { 60_000 };
     let checks = [
         Check::new("it begins", fine, IDEA),
         Check::new("it goes on", run, IDEA),
         Check::new("it ends", fine, IDEA),
     ];
-    judge(&checks, Duration::from_millis(300))
+    judge(&checks, Duration::from_millis(limit))
 }
 
 #[test]

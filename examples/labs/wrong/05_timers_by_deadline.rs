@@ -12,7 +12,7 @@ impl Timers for Clock {
     type Key = Time;
 
     fn insert(&mut self, deadline: Time, task: Task) -> Time {
-        self.0.insert(deadline, task);
+        self.0.insert(deadline.clone(), task);
         deadline
     }
 
@@ -21,7 +21,7 @@ impl Timers for Clock {
     }
 
     fn next(&mut self) -> Option<Time> {
-        self.0.keys().next().copied()
+        self.0.keys().next().cloned()
     }
 
     fn fire(&mut self, now: Time) -> Option<Task> {

@@ -32,12 +32,12 @@ impl Timers for Clock {
 
     fn next(&mut self) -> Option<Time> {
         loop {
-            let Reverse((deadline, serial)) = *self.heap.peek()?;
-            if !self.removed.remove(&serial) {
-                return Some(deadline);
+            let Reverse((deadline, serial)) = self.heap.peek()?;
+            if !self.removed.remove(serial) {
+                return Some(deadline.clone());
             }
+            self.tasks.remove(serial);
             self.heap.pop();
-            self.tasks.remove(&serial);
         }
     }
 

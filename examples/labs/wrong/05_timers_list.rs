@@ -24,7 +24,7 @@ impl Timers for Clock {
     }
 
     fn next(&mut self) -> Option<Time> {
-        self.timers.first().map(|timer| timer.0)
+        self.timers.first().map(|timer| timer.0.clone())
     }
 
     fn fire(&mut self, now: Time) -> Option<Task> {
