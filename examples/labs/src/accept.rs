@@ -167,7 +167,8 @@ const GONE: &str = "`ConnectionAborted` tells of one client. It says nothing abo
 const BURNS: &str = "A lack of descriptors passes when a connection ends, and no event tells the accept loop of it. Asking again at once \
     gets the same answer at once. What can the loop do in between, that costs nothing?";
 const ENDS: &str = "A server that ends because it is busy for a while serves no client any more. Which errors pass, and which stay?";
-const SOON: &str = "The client waits as long as your loop sleeps. How long is it worth to wait, if each look costs one system call?";
+const SOON: &str =
+    "The client waits as long as your loop sleeps. How long may it wait, if each look costs one system call?";
 const FATAL: &str = "Some errors come again whatever the loop does. Which do you know to pass? All others are for the caller.";
 
 thread_local! {

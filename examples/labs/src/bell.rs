@@ -207,6 +207,16 @@ thread_local! {
 }
 
 impl Gate {
+    /// A gate for this number of threads.
+    fn new(running: usize, choices: Choices) -> Gate {
+        let world = World { running, choices, ..World::default() };
+        Gate(Arc::new((Mutex::new(world), Condvar::new())))
+    }
+
+    fn parts(&self) -> Parts {
+        Parts { inbox: Inbox(self.clone()), flag: Flag(self.clone()), parker: Parker(self.clone()) }
+    }
+
     fn world(&self) -> MutexGuard<'_, World> {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -215,6 +225,7 @@ impl Gate {
     fn step(&self, step: impl FnOnce(&mut World) -> String) {
         let me = ME.get();
         let mut world = self.world();
+        // The last thread that comes to wait chooses the one that goes on.
         world.waiting.push(me);
         world.pass_on();
         self.0.1.notify_all();
@@ -226,6 +237,7 @@ impl Gate {
             // Not `panic_any`: nothing is wrong here, so the hook need not hear of it.
             resume_unwind(Box::new(GivenUp));
         }
+        // It has the turn until it has taken the step; then it comes back to wait for the next.
         let told = step(&mut world);
         act(format_args!("{}: {told}", name(me)));
         world.turn = None;
@@ -313,16 +325,11 @@ fn thread(gate: &Gate, me: usize, f: impl FnOnce() + Send + 'static) -> thread::
 
 /// One run: the loop receives as many messages as these threads send. The first in the list is the loop itself.
 fn run<A: Bell>(sends: &[&[u32]], choices: &mut Choices) -> Outcome {
-    let gate = Gate::default();
-    {
-        let mut world = gate.world();
-        world.running = sends.len();
-        world.choices = std::mem::take(choices);
-    }
-    let parts = Parts { inbox: Inbox(gate.clone()), flag: Flag(gate.clone()), parker: Parker(gate.clone()) };
-    let bell = Arc::new(A::new(parts));
+    let gate = Gate::new(sends.len(), std::mem::take(choices));
+    let bell = Arc::new(A::new(gate.parts()));
     let received = Arc::new(Mutex::new(Vec::new()));
     let count: usize = sends.iter().map(|messages| messages.len()).sum();
+    // Each thread sends its messages. After that, the loop receives all.
     let body = |(me, messages): (usize, &&[u32])| {
         let (bell, theirs, messages) = (bell.clone(), received.clone(), messages.to_vec());
         thread(&gate, me, move || {
@@ -335,6 +342,7 @@ fn run<A: Bell>(sends: &[&[u32]], choices: &mut Choices) -> Outcome {
         })
     };
     let threads: Vec<_> = sends.iter().enumerate().map(body).collect();
+    // No thread begins its first step before all are there, because the gate knows how many there are.
     let ended: Vec<_> = threads.into_iter().map(thread::JoinHandle::join).collect();
     let mut world = gate.world();
     *choices = std::mem::take(&mut world.choices);
@@ -348,15 +356,18 @@ fn run<A: Bell>(sends: &[&[u32]], choices: &mut Choices) -> Outcome {
 
 fn verdict(world: &World, sends: &[&[u32]], received: &[u32]) -> Outcome {
     match world.end {
+        // Without an end: a loop that has never slept burns; another one may do anything.
         Some(End::Endless) if world.parks == 0 => {
             Err(miss_with(BURNS, "the loop sleeps while there is no message", "it asks again and again"))
         }
         Some(End::Endless) => stop(),
+        // The loop sleeps, and all others have ended.
         Some(_) => {
             let seen = format!("the loop sleeps, {} in the inbox", amount(world.inbox.len()));
             Err(miss("each message is received", seen))
         }
         None => {
+            // Those of one thread come in its order; those of several may mix.
             let in_order = |messages: &&[u32]| {
                 let own: Vec<u32> = received.iter().filter(|it| messages.contains(it)).copied().collect();
                 own == **messages

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use crate::check::{Check, ensure, same};
-use crate::diary::act;
+use crate::diary::{act, new_case};
 use crate::hands::{Hand, calls};
 use crate::outcome::Outcome;
 
@@ -152,7 +152,8 @@ fn twice<A: Cancellable>() -> Outcome {
     poll(&mut hand);
     cancel::<A>(&handle);
     output(&hand, Some(Err(Cancelled)))?;
-    crate::diary::new_case();
+    // And when the work is done.
+    new_case();
     act("work that returns 7 at once");
     let (future, handle) = A::new(Box::pin(async { 7 }));
     let mut hand = Hand::new(future);
@@ -184,6 +185,7 @@ fn itself<A: Cancellable>() -> Outcome {
     let mut hand = Hand::new(future);
     let over = poll(&mut hand);
     ensure(gone.get(), "the work is dropped right after its poll", "it still exists")?;
+    // The end may be told by the same poll, or by one more.
     let told = over || hand.is_woken();
     ensure(told, "the future is over, or its task is woken", "it waits, and nothing will wake it")?;
     hand.poll();

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use crate::check::{Check, ensure, miss, miss_with};
-use crate::diary::{act, spend};
+use crate::diary::{act, new_case, spend};
 use crate::hands::{Choices, Hand, calls, every_schedule};
 use crate::outcome::Outcome;
 
@@ -216,6 +216,7 @@ impl<A: Channel> Case<A> {
 
     fn steps(&self) -> Vec<Step> {
         let mut steps = Vec::new();
+        // A future more, as long as there are few; a poll only for one that was woken; a drop for any that waits.
         if self.guests.len() < GUESTS {
             steps.extend([Step::Send, Step::Receive]);
         }
@@ -308,6 +309,7 @@ impl<A: Channel> Case<A> {
         while let Some(guest) = (0..self.guests.len()).find(|guest| self.guests[*guest].is_woken()) {
             self.poll(guest)?;
         }
+        // What still waits needs a reason.
         for guest in (0..self.guests.len()).filter(|guest| self.guests[*guest].is_pending()) {
             let name = self.name(guest);
             let seen = "it waits, and nothing will wake it";
@@ -397,7 +399,7 @@ fn reentrant<A: Channel>() -> Outcome {
     act("send(1)");
     sender(&channel, 1).poll();
     ensure(waits.poll(), "the receiver is done", "it waits")?;
-    crate::diary::new_case();
+    new_case();
     act("a full channel, and a sender that waits");
     let channel = Rc::new(A::new(1));
     sender(&channel, 1).poll();

@@ -4,7 +4,7 @@
 //! known. A task can wait for several things at once, and goes on as soon as one of them comes.
 //!
 //! What follows. The grader runs small programs with real locks, tells the detector every event, and asks it when nothing can
-//! run any more. A detector that misses a deadlock is wrong, and so is one that cries wolf.
+//! run any more. A detector that misses a deadlock is wrong, and so is one that gives a false alarm.
 
 use std::cell::RefCell;
 use std::rc::Rc;

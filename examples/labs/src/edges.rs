@@ -184,6 +184,7 @@ fn wakers<A: Source>() -> Outcome {
     case.polls(&mut read, None)?;
     case.arrive(b"a");
     ensure(read.is_woken(), "the waker of the last poll is woken", "it is not")?;
+    // A waker that reads at once finds nothing borrowed.
     new_case();
     let case = Case::<A>::new();
     let source = case.source.clone();
@@ -226,12 +227,14 @@ fn run<A: Source>(random: &mut Random) -> Outcome {
                 read = if read.is_pending() { read } else { case.read() };
             }
         }
+        // A reader that sleeps beside bytes has lost a report.
         let left = case.socket.0.bytes.borrow().len();
         let asleep = read.is_pending() && read.was_polled() && !read.is_woken();
         if asleep && left > 0 {
             let seen = format!("it waits, and {left} bytes are there, which will not be reported again");
             return Err(miss_with(KEEP, "the reader is woken, or has the bytes", seen));
         }
+        // A read in vain is how one learns that nothing is left, so each report allows one.
         let seen = format!("{vain} reads in vain after {reports} reports");
         ensure_with(IDLE, vain <= reports, "at most one read in vain for each report", seen)?;
     }

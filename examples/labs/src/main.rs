@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         None => args.refuse(&format!("there is no lab {number}; the labs are 1 to {}", LABS.len())),
     });
     args.finish();
+    // Everything is asked for; now do it.
     let done = match lab {
         None => Ok(list(&Desk::here())),
         Some(lab) if reset.is_some() => put_back(&Desk::here(), lab),

@@ -184,6 +184,7 @@ fn model<A: ReadyQueue>() -> Outcome {
     for _ in 0..20_000 {
         let known = model.marks.len().max(1) as u64;
         let any = model.marks.keys().nth(random.below(known) as usize).copied();
+        // Of eight steps, three begin or end a poll, and most others wake.
         match (random.below(8), running, any) {
             (0, ..) if known < 200 => model.spawn(queue.spawn()),
             (1..=3, Some(task), _) => {

@@ -41,7 +41,8 @@ pub fn page(lab: &Lab, report: &Report, width: usize) -> String {
 
 fn solved(lab: &Lab, report: &Report, width: usize) -> Vec<String> {
     let text = format!("All {} checks pass. Lab {} is solved.", report.passed.len(), lab.number);
-    let then = format!("Compare it with `answers/{}`, then go on with the chapter.", lab.file_name());
+    let then =
+        format!("Compare it with `examples/labs/answers/{}`, then go on with the chapter.", lab.file_name());
     let remarks = report.remarks.iter().flat_map(|remark| wrap(remark, "        ", width)).collect();
     [remarks, vec![String::new()], wrap(&text, "", width), wrap(&then, "", width)].concat()
 }

@@ -96,6 +96,7 @@ fn compare(predicted: &[&'static str], trace: &Trace, most: usize) -> Outcome {
             act(format_args!("poll {number}: {}", name(trace, *task)));
             continue;
         }
+        // The first poll that differs: its cause is the hint.
         let (cause, idea) = cause(trace, *at, *task);
         act(format_args!("poll {number}: ?"));
         let seen = seen.map_or("nothing more".to_owned(), |seen| format!("`{seen}`"));

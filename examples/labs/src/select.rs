@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use crate::check::{Check, ensure, same};
-use crate::diary::act;
+use crate::diary::{act, new_case};
 use crate::hands::Hand;
 use crate::outcome::Outcome;
 
@@ -140,7 +140,7 @@ fn either<S: Select>() -> Outcome {
     let mut case = Case::new::<S>();
     case.turn_on("a", &case.a);
     case.poll(Some(Either::First(1)))?;
-    crate::diary::new_case();
+    new_case();
     let mut case = Case::new::<S>();
     case.turn_on("b", &case.b);
     case.poll(Some(Either::Second(2)))
@@ -156,7 +156,7 @@ fn both<S: Select>() -> Outcome {
 
 fn wakes<S: Select>() -> Outcome {
     for (name, expected) in [("a", Either::First(1)), ("b", Either::Second(2))] {
-        crate::diary::new_case();
+        new_case();
         let mut case = Case::new::<S>();
         case.poll(None)?;
         case.turn_on(name, if name == "a" { &case.a } else { &case.b });

@@ -236,6 +236,7 @@ fn model<A: Timers>() -> Outcome {
     // The timers that are set, by deadline and number.
     let mut model: BTreeMap<(u64, u64), A::Key> = BTreeMap::new();
     for _ in 0..10_000 {
+        // Two of five steps set a timer. The others remove one, look, and let time pass.
         match random.below(5) {
             0 | 1 => {
                 let deadline = now + random.below(20);
@@ -272,6 +273,7 @@ fn cost<A: Timers>() -> Outcome {
     for _ in 0..SLEEPS {
         let _ = timers.insert(random.below(1_000_000));
     }
+    // Only from here on it is counted.
     new_case();
     act(format_args!("set {SLEEPS} sleeps, then set and remove {TIMEOUTS} timeouts"));
     COMPARED.set(0);
