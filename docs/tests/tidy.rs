@@ -372,7 +372,12 @@ fn the_project_speaks_of_itself_alone() {
     assert!(texts.len() > 30, "{} files in {}", texts.len(), root().display());
     for text in texts {
         for (index, line) in text.text.lines().enumerate() {
-            assert!(!has_path_of_a_machine(line), "{}:{}: a path of one machine: {line}", text.path, index + 1);
+            assert!(
+                !has_path_of_a_machine(line),
+                "{}:{}: a path of one machine: {line}",
+                text.path,
+                index + 1
+            );
         }
     }
 }
