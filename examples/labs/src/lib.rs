@@ -1,7 +1,7 @@
 //! Labs that grade themselves: the reader of the book writes the pieces of an event loop.
 //!
 //! Facts. A learner edits one file for each lab, in `work`. It begins as a copy of the file in `stubs`. `answers` has one
-//! that is right, `wrong` has some that are plausible and wrong.
+//! that is right, `other` has some of another design, and `wrong` has some that are plausible and wrong.
 //!
 //! What follows. Each lab is a module here: a trait, and checks that are generic over what implements it. A program in
 //! `src/bin` gives the checks the learner's file. The tests give them the stubs, the answers and the wrong answers.

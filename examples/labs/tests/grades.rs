@@ -1,4 +1,5 @@
-//! Grades every file of this package: the answers pass, the stubs do not, and each wrong answer gets the idea that helps.
+//! Grades every file of this package: the answers pass, also those of another design. The stubs do not. Each wrong answer
+//! gets the idea that helps.
 
 #![forbid(unsafe_code)]
 
@@ -23,13 +24,18 @@ struct Wrong {
 /// Declares the files of a lab as modules, and a test that grades them.
 macro_rules! graded {
     ($test:ident, $lab:ident, $of:ident, $stub:ident $stub_path:literal, $answer:ident $answer_path:literal
-     $(, $wrong:ident $wrong_path:literal: $check:literal, $idea:literal)*) => {
+     $(; $other:ident $other_path:literal)? $(, $wrong:ident $wrong_path:literal: $check:literal, $idea:literal)*) => {
         #[path = $stub_path]
         #[allow(dead_code, unreachable_pub, unused_variables, reason = "a stub is unfinished")]
         mod $stub;
         #[path = $answer_path]
         #[allow(dead_code, unreachable_pub, reason = "the programs of the labs use it")]
         mod $answer;
+        $(
+            #[path = $other_path]
+            #[allow(dead_code, unreachable_pub, reason = "the programs of the labs use it")]
+            mod $other;
+        )?
         $(
             #[path = $wrong_path]
             #[allow(dead_code, unreachable_pub, unused_variables, reason = "it is wrong")]
@@ -39,6 +45,7 @@ macro_rules! graded {
         #[test]
         fn $test() {
             passes($answer_path, &labs::$lab::checks::<$answer::$of>());
+            $(passes($other_path, &labs::$lab::checks::<$other::$of>());)?
             fails($stub_path, &labs::$lab::checks::<$stub::$of>());
             $(
                 let expected = Wrong { check: $check, idea: $idea };
@@ -74,7 +81,7 @@ graded! {
 
 graded! {
     lab_03, bell, Doorbell,
-    stub_03 "../stubs/03_bell.rs", answer_03 "../answers/03_bell.rs",
+    stub_03 "../stubs/03_bell.rs", answer_03 "../answers/03_bell.rs"; other_03 "../other/03_bell.rs",
     bell_no_second_look "../wrong/03_bell_no_second_look.rs":
         "one thread sends twice: every mix of the steps ends well", "Before it sleeps, the loop has to say",
     bell_asks_first "../wrong/03_bell_asks_first.rs":
@@ -102,7 +109,7 @@ graded! {
 
 graded! {
     lab_05, timers, Clock,
-    stub_05 "../stubs/05_timers.rs", answer_05 "../answers/05_timers.rs",
+    stub_05 "../stubs/05_timers.rs", answer_05 "../answers/05_timers.rs"; other_05 "../other/05_timers.rs",
     timers_heap "../wrong/05_timers_heap.rs":
         "nothing is left of a timer that was removed", "A heap only gives up what stands at its top",
     timers_half "../wrong/05_timers_half.rs":
@@ -145,7 +152,7 @@ graded! {
 
 graded! {
     lab_08, semaphore, Fair,
-    stub_08 "../stubs/08_semaphore.rs", answer_08 "../answers/08_semaphore.rs",
+    stub_08 "../stubs/08_semaphore.rs", answer_08 "../answers/08_semaphore.rs"; other_08 "../other/08_semaphore.rs",
     semaphore_no_drop "../wrong/08_semaphore_no_drop.rs":
         "with one permit, every schedule of six steps ends well", "A waiter that is dropped must not keep",
     semaphore_keeps "../wrong/08_semaphore_keeps.rs":
@@ -188,7 +195,7 @@ graded! {
 
 graded! {
     lab_11, deadlock, Detective,
-    stub_11 "../stubs/11_deadlock.rs", answer_11 "../answers/11_deadlock.rs",
+    stub_11 "../stubs/11_deadlock.rs", answer_11 "../answers/11_deadlock.rs"; other_11 "../other/11_deadlock.rs",
     deadlock_waits "../wrong/11_deadlock_waits.rs":
         "a task that waits for a task that can go on is not stuck", "To wait is normal",
     deadlock_pairs "../wrong/11_deadlock_pairs.rs":
@@ -278,12 +285,12 @@ fn every_lab_has_its_files_and_every_file_is_graded() {
     for folder in ["stubs", "work", "answers"] {
         assert_eq!(names(folder), labs, "the files in {folder}");
     }
-    let wrong = names("wrong");
+    let (wrong, other) = (names("wrong"), names("other"));
     for lab in in_rust() {
         let of_this = wrong.iter().filter(|name| name.starts_with(&lab.file())).count();
         assert!(of_this >= 2, "lab {} has {of_this} wrong answers", lab.number);
     }
-    for (folder, names) in [("stubs", &labs), ("answers", &labs), ("wrong", &wrong)] {
+    for (folder, names) in [("stubs", &labs), ("answers", &labs), ("wrong", &wrong), ("other", &other)] {
         for name in names {
             assert!(table.contains(&format!("\"../{folder}/{name}\"")), "{folder}/{name} is not graded");
         }
