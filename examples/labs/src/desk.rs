@@ -85,10 +85,10 @@ impl Desk {
     ///
     /// If a file cannot be read or written.
     pub fn note_solved(&self, lab: &Lab) -> io::Result<()> {
-        let sum = checksum(&fs::read(self.work(lab))?);
+        let sum = checksum(&read(&self.work(lab))?);
         let others = self.solved().into_iter().filter(|(number, _)| *number != lab.number);
         let lines = others.chain([(lab.number, sum)]).map(|(number, sum)| format!("{number} {sum}\n"));
-        fs::write(self.0.join("work/.solved"), lines.collect::<String>())
+        write(&self.0.join("work/.solved"), lines.collect::<String>().as_bytes())
     }
 
     /// The labs that have passed, each with the checksum of the text that did. Lines that cannot be read do not count.
@@ -108,7 +108,7 @@ impl Desk {
     ///
     /// If the copy cannot be made; then the learner's file is as it was.
     pub fn reset(&self, lab: &Lab, agrees: impl FnOnce(&Path) -> bool) -> io::Result<Reset> {
-        if self.prepare(lab)? || fs::read(self.work(lab))? == fs::read(self.stub(lab))? {
+        if self.prepare(lab)? || read(&self.work(lab))? == read(&self.stub(lab))? {
             return Ok(Reset::Fresh);
         }
         let copy = self.free_name(lab);
@@ -117,7 +117,7 @@ impl Desk {
         }
         // The copy first: what fails after this line loses nothing.
         copy_new(&self.work(lab), &copy)?;
-        fs::write(self.work(lab), fs::read(self.stub(lab))?)?;
+        write(&self.work(lab), &read(&self.stub(lab))?)?;
         Ok(Reset::Done(copy))
     }
 
@@ -142,9 +142,22 @@ pub enum Reset {
 
 /// Copies a file to a name that must not exist.
 fn copy_new(from: &Path, to: &Path) -> io::Result<()> {
-    let text = fs::read(from)?;
-    let mut file = fs::File::create_new(to)?;
-    io::Write::write_all(&mut file, &text)
+    let text = read(from)?;
+    let copied = fs::File::create_new(to).and_then(|mut file| io::Write::write_all(&mut file, &text));
+    copied.map_err(|error| about(to, &error))
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    fs::read(path).map_err(|error| about(path, &error))
+}
+
+fn write(path: &Path, text: &[u8]) -> io::Result<()> {
+    fs::write(path, text).map_err(|error| about(path, &error))
+}
+
+/// An error that tells which file it is about.
+fn about(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 /// A number that differs if the text does, in all likelihood (FNV-1a).

@@ -126,8 +126,8 @@ fn listen() {
 /// A panic while another one unwinds ends the process. So the second is told here: later may be too late.
 fn note(trouble: Trouble) {
     let diary = open_diary();
-    if let (Some(first), Trouble::Panicked { message, place }) = (diary.trouble(), &trouble) {
-        complain(format_args!("After {first:?}, a second panic at {place}: {message}"));
+    if let (Some(first), Trouble::Panicked { .. }) = (diary.trouble(), &trouble) {
+        complain(format_args!("{first}\nand then {trouble}"));
     }
     diary.note(trouble);
 }

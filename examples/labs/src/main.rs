@@ -115,28 +115,31 @@ fn build(lab: &Lab) -> io::Result<Option<PathBuf>> {
     let mut build = Command::new(cargo);
     build.args(["build", "--quiet", "--offline", "--package", "labs", "--bin", &name]);
     build.arg("--target-dir").arg(target).arg("--profile").arg(profile);
-    let status = build.current_dir(env!("CARGO_MANIFEST_DIR")).status()?;
+    let status = build.current_dir(env!("CARGO_MANIFEST_DIR")).status().map_err(no_cargo)?;
     Ok(status.success().then(|| folder.join(name)))
+}
+
+fn no_cargo(error: io::Error) -> io::Error {
+    let text =
+        format!("cargo cannot be run, so the lab cannot be built: {error}. Run this as `cargo run -p labs`");
+    io::Error::new(error.kind(), text)
 }
 
 /// Asks before it puts the stub back.
 fn put_back(desk: &Desk, lab: &Lab) -> io::Result<ExitCode> {
     let file = shown(&desk.work(lab));
-    let code = match desk.reset(lab, |copy| agrees(&file, copy))? {
+    match desk.reset(lab, |copy| agrees(&file, copy))? {
         Reset::Fresh => {
             println!("{file} is the stub already.");
-            ExitCode::SUCCESS
         }
         Reset::Refused => {
             println!("{file} is as it was.");
-            ExitCode::FAILURE
         }
         Reset::Done(copy) => {
             println!("{file} is the stub again. Your file is {}.", shown(&copy));
-            ExitCode::SUCCESS
         }
-    };
-    Ok(code)
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Whether the learner says yes. The end of the input means no.

@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::backtrace::Backtrace;
+use std::fmt;
 use std::panic::{Location, panic_any};
 
 /// What a check finds.
@@ -40,6 +41,16 @@ pub enum Trouble {
     },
     /// It does not come to an end.
     Endless,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trouble::Panicked { message, place } => write!(f, "a panic at {place}: {message}"),
+            Trouble::NotWritten { part, place } => write!(f, "{part} is not written yet ({place})"),
+            Trouble::Endless => f.write_str("it did not finish, and was stopped"),
+        }
+    }
 }
 
 /// The payload of an answer that was stopped.

@@ -77,15 +77,7 @@ fn outcome(what: &What) -> Vec<(&'static str, String)> {
         What::Unexpected(miss) => {
             vec![("    expected  ", miss.expected.clone()), ("    seen      ", miss.seen.clone())]
         }
-        What::Trouble(Trouble::Panicked { message, place }) => {
-            vec![("    seen      ", format!("a panic at {place}: {message}"))]
-        }
-        What::Trouble(Trouble::NotWritten { part, place }) => {
-            vec![("    seen      ", format!("{part} is not written yet ({place})"))]
-        }
-        What::Trouble(Trouble::Endless) => {
-            vec![("    seen      ", "it did not finish, and was stopped".to_owned())]
-        }
+        What::Trouble(trouble) => vec![("    seen      ", trouble.to_string())],
     }
 }
 

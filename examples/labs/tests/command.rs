@@ -152,7 +152,8 @@ fn if_the_copy_cannot_be_made_the_file_is_left_alone() {
         fs::write(copy, "another's").expect("a file");
         true
     });
-    assert!(reset.is_err(), "{reset:?}");
+    let error = reset.expect_err("the copy cannot be made").to_string();
+    assert!(error.contains("01_waker.rs.kept-1: "), "{error}");
     assert_eq!(at.read(&at.desk.work(lab())), "mine");
 }
 
