@@ -165,11 +165,11 @@ const SPAWN: &str = "While one client is served, the next one is already there. 
     do itself?";
 const GONE: &str = "`ConnectionAborted` tells of one client. It says nothing about the listener, and nothing about the next client.";
 const BURNS: &str = "A lack of descriptors passes when a connection ends, and no event tells the accept loop of it. Asking again at once \
-    gets the same answer at once. What can the loop do in between, that costs nothing?";
+    gets the same answer at once. What can the loop do in between that costs nothing?";
 const ENDS: &str = "A server that ends because it is busy for a while serves no client any more. Which errors pass, and which stay?";
 const SOON: &str =
     "The client waits as long as your loop sleeps. How long may it wait, if each look costs one system call?";
-const FATAL: &str = "Some errors come again whatever the loop does. Which do you know to pass? All others are for the caller.";
+const FATAL: &str = "Some errors come again whatever the loop does. Which ones do you know will pass? All others are for the caller.";
 
 thread_local! {
     static START: Cell<Option<std::time::Instant>> = const { Cell::new(None) };

@@ -53,7 +53,7 @@ const AT_ONCE: &str = "A task that was cancelled still holds its locks, sockets 
     next poll may never come. So `cancel` itself has to reach the work.";
 const WOKEN: &str =
     "The task that awaits will not look again by itself. What tells a task that something has changed?";
-const LATE: &str = "A handle lives as long as its owner likes. Ask for each of the states of the work, what is left to \
+const LATE: &str = "A handle lives as long as its owner likes. For each state of the work, ask what is left to \
     cancel: not begun, waiting, running, done, cancelled.";
 const RUNNING: &str = "While the work is polled, it cannot be dropped, and what is borrowed for the poll cannot be borrowed \
     again. Take the work out of its place for the poll. What tells you, after the poll, that it must not go back?";

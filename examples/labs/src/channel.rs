@@ -121,10 +121,9 @@ pub fn checks<A: Channel>() -> Vec<Check> {
 const ORDER: &str = "A channel is a queue between two lines of waiters. Try it first without the lines.";
 const ROOM: &str = "Two lines wait here: senders for room, receivers for values. Which operation brings what the other line \
     waits for, and does it tell that line?";
-const AGAIN: &str = "To be woken means that it is worth looking. Between the wake and the next poll, another task may have \
+const AGAIN: &str = "A wake means that it is worth looking. Between the wake and the next poll, another task may have \
     taken what was there. What does yours do if it looks, and finds nothing?";
-const CLOSED: &str =
-    "When a channel is closed, all that wait in it have an answer. A single wake reaches a single waiter.";
+const CLOSED: &str = "When a channel is closed, everything that waits in it has its answer. A single wake reaches a single waiter.";
 const LEFT: &str =
     "Closing ends what goes in, not what comes out: values that were sent before are still delivered.";
 const LATE: &str = "A closed channel takes no more values, not even from a sender that has waited for long. What does a sender \

@@ -45,7 +45,7 @@ pub fn checks<A: Detector>() -> Vec<Check> {
 
 const CIRCLE: &str = "Draw an arrow from each task that waits to the task that holds what it waits for. What do the arrows of a deadlock \
     look like?";
-const HOLDER: &str = "To wait is normal. A task is only stuck if nothing that it waits for can come. Can the holder still run?";
+const HOLDER: &str = "Waiting is normal. A task is only stuck if nothing that it waits for can come. Can the holder still run?";
 const FIXPOINT: &str = "Begin with all tasks that wait. Which of them can go on, because they wait for a task that is not among them? Take \
     those away, and ask again.";
 const ALL: &str = "A task may wait for several things at once, as in a `timeout`. It goes on when one of them comes. So it is stuck only if \

@@ -78,8 +78,8 @@ const BEFORE: &str =
     "An edge comes once. If no task waits at that moment, the source itself has to remember it.";
 const KEEP: &str = "The kernel does not report again what it has reported. So after a read that found something, is the socket \
     known to be empty? Only one answer of `read` says that it is.";
-const SHORT: &str = "One report may stand for several things. A buffer that was not filled tells that the bytes are used up, but \
-    not that the end has not come.";
+const SHORT: &str = "One report may stand for several things. A read that does not fill the buffer has taken all the bytes. But \
+    the end may have come with them.";
 const IDLE: &str = "A task can be polled for reasons that have nothing to do with the socket. The source knows whether a report has \
     come since the last `WouldBlock`. Let that decide whether a system call is worth it.";
 const WAKER: &str = "The waker of the last poll is the one that counts. It is foreign code, so nothing may be borrowed while it runs.";

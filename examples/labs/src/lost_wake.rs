@@ -53,8 +53,7 @@ pub fn checks<A: Orders>() -> Vec<Check> {
     ]
 }
 
-const POSSIBLE: &str =
-    "Threads mix, but each keeps its own order: a thread never takes its second step before its first.";
+const POSSIBLE: &str = "The steps of two threads mix, but each thread keeps its own order: its first step comes before its second.";
 const LOST: &str = "The wake-up is lost if both threads look too early. What does the loop know when it decides to sleep, and \
     what does the other thread know when it decides not to ring?";
 const COMPLETE: &str = "The repair adds nothing and leaves nothing out. Only the order changes.";
@@ -107,7 +106,7 @@ impl Run {
             Ask if self.seen_parked => "Ask: the loop is parked",
             Ask => "Ask: the loop is not parked",
             Ring if self.rung => "Ring: the bell rings",
-            Ring => "Ring: there is no need to",
+            Ring => "Ring: it has seen no need to",
         }
     }
 

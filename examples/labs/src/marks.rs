@@ -40,8 +40,8 @@ const MARK: &str = "A task that is in the queue will be polled, whatever else ha
     `wake` know, without a search, that the task is in the queue?";
 const DURING: &str = "When does a task leave the queue: when its poll begins, or when its poll ends? A wake during the poll \
     may tell of something that the task has already looked for in vain.";
-const DONE: &str = "Wakers live longer than tasks. A wake for a task that is over is no mistake of the caller, and has to \
-    change nothing.";
+const DONE: &str = "Wakers live longer than tasks. A wake for a task that is over is not a mistake of the caller. It \
+    must change nothing.";
 const MODEL: &str =
     "Follow the last steps by hand. For each task, ask: is it in the queue, is it being polled, is it over?";
 

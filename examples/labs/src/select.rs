@@ -43,7 +43,7 @@ pub fn checks<S: Select>() -> Vec<Check> {
 }
 
 const LAZY: &str = "A future does nothing until it is polled, and that holds for yours as well.";
-const BOTH: &str = "To await one future and then the other is a row, not a race. Each poll of yours has to give both of \
+const BOTH: &str = "Awaiting one future and then the other is a sequence, not a race. Each poll of yours has to give both of \
     them a chance before it says `Pending`.";
 const WAKER: &str =
     "Whatever the two futures wait for has to wake the task that awaits yours. Which waker do they get?";

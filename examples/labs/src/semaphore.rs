@@ -39,8 +39,8 @@ pub fn checks<A: Semaphore>() -> Vec<Check> {
 
 const FREE: &str = "A semaphore is a number of free permits and a line of waiters. What does each of `acquire` and `release` \
     do to the two?";
-const NEWEST: &str = "A future may move to another task between two polls. Only the waker of the last poll is good for \
-    anything.";
+const NEWEST: &str =
+    "A future may move to another task between two polls. Only the waker of the last poll counts.";
 const MANY: &str = "Count the permits: free ones, those handed to a waiter that has not been polled since, and those held. \
     The sum must never change. Which step added one?";
 const UNFAIR: &str = "Between the wake of a waiter and its next poll, others run. What can a newcomer take in that time? A \

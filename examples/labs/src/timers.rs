@@ -108,7 +108,7 @@ const ORDER: &str = "The timers are kept in the order of their deadlines. `next`
     out if it is due.";
 const EDGE: &str =
     "A deadline is the first moment at which a timer may fire. Is a timer due when `now` is its deadline?";
-const EQUAL: &str = "A deadline is no name for a timer: many timers can have the same one. What else tells two timers \
+const EQUAL: &str = "A deadline cannot name a timer: many timers can have the same one. What else tells two timers \
     apart, and keeps their order?";
 const REMOVE: &str = "A heap only gives up what stands at its top. What must the structure be able to find, so that a \
     timer in the middle can be taken out at once, together with its task?";

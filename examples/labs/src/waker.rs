@@ -35,7 +35,7 @@ pub fn checks<A: Wakes>() -> Vec<Check> {
     ]
 }
 
-const READY: &str = "A waker that exists is no wake. The loop polls a new task without being asked; after that, only a call \
+const READY: &str = "Making a waker is not a wake. The loop polls a new task without being asked; after that, only a call \
     of `wake` says that it is worth another poll.";
 const ONCE: &str = "A wake is a message to the loop: poll this task. What does the loop need to know to find the task, and \
     where does it look? `std::task::Wake` turns an `Arc` of any type into a waker.";

@@ -61,7 +61,7 @@ graded! {
     waker_once "../wrong/01_waker_once.rs":
         "a waker that is woken again queues its task again", "A future is polled many times",
     waker_early "../wrong/01_waker_early.rs":
-        "a new waker has woken nothing", "A waker that exists is no wake",
+        "a new waker has woken nothing", "Making a waker is not a wake",
     waker_leak "../wrong/01_waker_leak.rs":
         "the last waker gives back what it holds", "The queue belongs to the loop"
 }
@@ -70,7 +70,7 @@ graded! {
     lab_02, lost_wake, Found,
     stub_02 "../stubs/02_lost_wake.rs", answer_02 "../answers/02_lost_wake.rs",
     lost_impossible "../wrong/02_lost_wake_impossible.rs":
-        "`lost` is an order in which the six steps may happen", "Threads mix, but each keeps its own order",
+        "`lost` is an order in which the six steps may happen", "The steps of two threads mix",
     lost_rings "../wrong/02_lost_wake_rings.rs":
         "in that order, the loop sleeps although a message is there", "The wake-up is lost if both threads look",
     lost_looks_last "../wrong/02_lost_wake_looks_last.rs":
@@ -117,7 +117,7 @@ graded! {
     timers_list "../wrong/05_timers_list.rs":
         "a timeout that comes and goes among 3,000 sleeps is cheap", "Removing a timer should not look at all",
     timers_by_deadline "../wrong/05_timers_by_deadline.rs":
-        "timers with the same deadline fire in the order in which they were set", "A deadline is no name for a timer",
+        "timers with the same deadline fire in the order in which they were set", "A deadline cannot name a timer",
     timers_late "../wrong/05_timers_late.rs":
         "a timer fires at its deadline, and not before", "A deadline is the first moment"
 }
@@ -169,7 +169,7 @@ graded! {
     lab_09, channel, Bounded,
     stub_09 "../stubs/09_channel.rs", answer_09 "../answers/09_channel.rs",
     channel_looks_once "../wrong/09_channel_looks_once.rs":
-        "every schedule of five steps ends well, with room for one value", "To be woken means that it is worth looking",
+        "every schedule of five steps ends well, with room for one value", "A wake means that it is worth looking",
     channel_no_room "../wrong/09_channel_no_room.rs":
         "a sender waits while the channel is full, and goes on when there is room", "Two lines wait here",
     channel_close_one "../wrong/09_channel_close_one.rs":
@@ -184,7 +184,7 @@ graded! {
     lab_10, select, Race,
     stub_10 "../stubs/10_select.rs", answer_10 "../answers/10_select.rs",
     select_row "../wrong/10_select_row.rs":
-        "both futures are polled before it waits", "To await one future and then the other",
+        "both futures are polled before it waits", "Awaiting one future and then the other",
     select_both "../wrong/10_select_both.rs":
         "if both are ready, the first wins, and the second loses nothing", "A poll can take something",
     select_deaf "../wrong/10_select_deaf.rs":
@@ -197,7 +197,7 @@ graded! {
     lab_11, deadlock, Detective,
     stub_11 "../stubs/11_deadlock.rs", answer_11 "../answers/11_deadlock.rs"; other_11 "../other/11_deadlock.rs",
     deadlock_waits "../wrong/11_deadlock_waits.rs":
-        "a task that waits for a task that can go on is not stuck", "To wait is normal",
+        "a task that waits for a task that can go on is not stuck", "Waiting is normal",
     deadlock_pairs "../wrong/11_deadlock_pairs.rs":
         "a task that awaits a stuck task is stuck, too", "Begin with all tasks that wait",
     deadlock_any "../wrong/11_deadlock_any.rs":
