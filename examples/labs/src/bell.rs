@@ -195,7 +195,7 @@ struct GivenUp;
 /// More steps than this are not needed.
 const MOST_STEPS: usize = 60;
 /// In one run, threads are interrupted at most this often. More would make many more runs, and find nothing new.
-const MOST_INTERRUPTED: usize = 3;
+const MOST_INTERRUPTED: usize = 4;
 
 /// Lets one thread run at a time.
 #[derive(Clone, Debug, Default)]

@@ -112,8 +112,8 @@ pub fn checks<A: Channel>() -> Vec<Check> {
             ROOM,
         ),
         Check::new("a receiver waits while the channel is empty, and is woken by a value", empty::<A>, ROOM),
-        Check::new("every schedule of five steps ends well, with room for one value", one::<A>, AGAIN),
-        Check::new("every schedule of five steps ends well, with room for two values", two::<A>, AGAIN),
+        Check::new("every schedule of seven steps ends well, with room for one value", one::<A>, AGAIN),
+        Check::new("every schedule of seven steps ends well, with room for two values", two::<A>, AGAIN),
         Check::new("a waker may use the channel that wakes it", reentrant::<A>, BORROWED),
     ]
 }
@@ -356,11 +356,11 @@ fn empty<A: Channel>() -> Outcome {
 }
 
 fn one<A: Channel>() -> Outcome {
-    every_schedule(5, |length, choices| schedule::<A>(1, length, choices))
+    every_schedule(7, |length, choices| schedule::<A>(1, length, choices))
 }
 
 fn two<A: Channel>() -> Outcome {
-    every_schedule(5, |length, choices| schedule::<A>(2, length, choices))
+    every_schedule(7, |length, choices| schedule::<A>(2, length, choices))
 }
 
 fn schedule<A: Channel>(capacity: usize, length: usize, choices: &mut Choices) -> Outcome {

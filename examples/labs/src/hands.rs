@@ -15,8 +15,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::panicking;
 
-use crate::diary::{new_case, open_diary};
-use crate::outcome::Outcome;
+use examples::status::grouped;
+
+use crate::diary::{new_case, open_diary, remark};
+use crate::outcome::{Miss, Outcome};
 
 /// A waker that counts.
 #[derive(Debug, Default)]
@@ -182,24 +184,33 @@ impl Choices {
 ///
 /// The first of a case.
 pub fn every_schedule(longest: usize, case: impl Fn(usize, &mut Choices) -> Outcome) -> Outcome {
-    for length in 1..=longest {
-        every_choice(|choices| case(length, choices))?;
-    }
-    Ok(())
+    let tried = (1..=longest).map(|length| each_choice(|choices| case(length, choices)));
+    told(tried.sum::<Result<usize, Miss>>()?)
 }
 
-/// Calls `case` once for each row of choices.
+/// Calls `case` once for each row of choices, and remarks how many there are.
 ///
 /// # Errors
 ///
 /// The first of a case.
 pub fn every_choice(case: impl Fn(&mut Choices) -> Outcome) -> Outcome {
-    let mut choices = Choices::default();
+    told(each_choice(case)?)
+}
+
+fn told(tried: usize) -> Outcome {
+    remark(format_args!("{} schedules were tried", grouped(tried as u64)));
+    Ok(())
+}
+
+/// Calls `case` once for each row of choices, and counts the calls.
+fn each_choice(case: impl Fn(&mut Choices) -> Outcome) -> Result<usize, Miss> {
+    let (mut choices, mut tried) = (Choices::default(), 0);
     loop {
         new_case();
         case(&mut choices)?;
+        tried += 1;
         if !choices.advance() {
-            return Ok(());
+            return Ok(tried);
         }
     }
 }

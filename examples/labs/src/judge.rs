@@ -25,12 +25,19 @@ pub const THREAD: &str = "answer";
 /// What the judge has found.
 #[derive(Debug)]
 pub struct Report {
-    /// The names of the checks that have passed.
-    pub passed: Vec<&'static str>,
+    /// The checks that have passed.
+    pub passed: Vec<Passed>,
     /// The first check that has not.
     pub failure: Option<Failure>,
     /// How many checks were not tried after that.
     pub left: usize,
+}
+
+/// A check that has passed.
+#[derive(Debug)]
+pub struct Passed {
+    /// Its name.
+    pub check: &'static str,
     /// What was measured on the way.
     pub remarks: Vec<String>,
 }
@@ -61,18 +68,17 @@ pub enum What {
 #[must_use]
 pub fn judge(checks: &[Check], limit: Duration) -> Report {
     listen();
-    let (mut passed, mut remarks) = (Vec::new(), Vec::new());
+    let mut passed = Vec::new();
     for check in checks {
         match attempt(check, limit) {
-            Ok(more) => remarks.extend(more),
+            Ok(remarks) => passed.push(Passed { check: check.name, remarks }),
             Err(failure) => {
                 let left = checks.len() - passed.len() - 1;
-                return Report { passed, failure: Some(failure), left, remarks };
+                return Report { passed, failure: Some(failure), left };
             }
         }
-        passed.push(check.name);
     }
-    Report { passed, failure: None, left: 0, remarks }
+    Report { passed, failure: None, left: 0 }
 }
 
 /// Tries one check, and returns the remarks.

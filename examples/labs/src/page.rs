@@ -29,8 +29,9 @@ pub fn page(lab: &Lab, report: &Report, width: usize) -> String {
     let title = format!("{}  {}", lab.title, lab.stars());
     let mut lines = wrap(&title, &format!("Lab {}: ", lab.number), width);
     lines.push(String::new());
-    for name in &report.passed {
-        lines.extend(wrap(name, "  ok    ", width));
+    for passed in &report.passed {
+        lines.extend(wrap(passed.check, "  ok    ", width));
+        lines.extend(passed.remarks.iter().flat_map(|remark| wrap(remark, "          ", width)));
     }
     match &report.failure {
         Some(failure) => lines.extend(failed(failure, report.left, width)),
@@ -43,8 +44,7 @@ fn solved(lab: &Lab, report: &Report, width: usize) -> Vec<String> {
     let text = format!("All {} checks pass. Lab {} is solved.", report.passed.len(), lab.number);
     let then =
         format!("Compare it with `examples/labs/answers/{}`, then go on with the chapter.", lab.file_name());
-    let remarks = report.remarks.iter().flat_map(|remark| wrap(remark, "        ", width)).collect();
-    [remarks, vec![String::new()], wrap(&text, "", width), wrap(&then, "", width)].concat()
+    [vec![String::new()], wrap(&text, "", width), wrap(&then, "", width)].concat()
 }
 
 fn failed(failure: &Failure, left: usize, width: usize) -> Vec<String> {

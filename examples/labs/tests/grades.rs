@@ -154,13 +154,13 @@ graded! {
     lab_08, semaphore, Fair,
     stub_08 "../stubs/08_semaphore.rs", answer_08 "../answers/08_semaphore.rs"; other_08 "../other/08_semaphore.rs",
     semaphore_no_drop "../wrong/08_semaphore_no_drop.rs":
-        "with one permit, every schedule of six steps ends well", "A waiter that is dropped must not keep",
+        "with one permit, every schedule of eight steps ends well", "A waiter that is dropped must not keep",
     semaphore_keeps "../wrong/08_semaphore_keeps.rs":
-        "with one permit, every schedule of six steps ends well", "A waiter that is dropped must not keep",
+        "with one permit, every schedule of eight steps ends well", "A waiter that is dropped must not keep",
     semaphore_too_many "../wrong/08_semaphore_too_many.rs":
-        "with one permit, every schedule of six steps ends well", "Count the permits",
+        "with one permit, every schedule of eight steps ends well", "Count the permits",
     semaphore_overtaken "../wrong/08_semaphore_overtaken.rs":
-        "with one permit, every schedule of six steps ends well", "Between the wake of a waiter",
+        "with one permit, every schedule of eight steps ends well", "Between the wake of a waiter",
     semaphore_borrowed "../wrong/08_semaphore_borrowed.rs":
         "a waker may use the semaphore that wakes it", "A waker is foreign code"
 }
@@ -169,13 +169,13 @@ graded! {
     lab_09, channel, Bounded,
     stub_09 "../stubs/09_channel.rs", answer_09 "../answers/09_channel.rs",
     channel_looks_once "../wrong/09_channel_looks_once.rs":
-        "every schedule of five steps ends well, with room for one value", "A wake means that it is worth looking",
+        "every schedule of seven steps ends well, with room for one value", "A wake means that it is worth looking",
     channel_no_room "../wrong/09_channel_no_room.rs":
         "a sender waits while the channel is full, and goes on when there is room", "Two lines wait here",
     channel_close_one "../wrong/09_channel_close_one.rs":
-        "every schedule of five steps ends well, with room for one value", "When a channel is closed",
+        "every schedule of seven steps ends well, with room for one value", "When a channel is closed",
     channel_close_first "../wrong/09_channel_close_first.rs":
-        "every schedule of five steps ends well, with room for one value", "Closing ends what goes in",
+        "every schedule of seven steps ends well, with room for one value", "Closing ends what goes in",
     channel_borrowed "../wrong/09_channel_borrowed.rs":
         "a waker may use the channel that wakes it", "A waker is foreign code"
 }
