@@ -9,7 +9,7 @@ use labs::list::{How, LABS, Lab};
 
 /// A stub fits on a screen, a statement on a page.
 const LONGEST_STUB: usize = 40;
-const LONGEST_STATEMENT: usize = 70;
+const LONGEST_STATEMENT: usize = 60;
 
 fn root() -> PathBuf {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
