@@ -122,6 +122,11 @@ fn no_module_of_benches_needs_itself() {
 }
 
 #[test]
+fn no_module_of_the_labs_needs_itself() {
+    no_module_needs_itself("examples/labs/src", 25, 60);
+}
+
+#[test]
 fn paths_are_found_as_they_are_written() {
     let modules = ["lib", "a", "a::b", "a::c"].map(String::from).into();
     let table = [

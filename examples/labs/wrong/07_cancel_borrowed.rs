@@ -1,0 +1,56 @@
+//! Lab 7, wrong: the work is borrowed while it is polled.
+
+use std::cell::{Cell, RefCell};
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll, Waker};
+
+use labs::cancel::{Cancellable, Cancelled, Work};
+
+/// A future that owns the work.
+pub struct Task(Rc<Place>);
+
+/// What the task has, and handles reach.
+pub struct Place {
+    /// Empty while the work is polled, and when it is over.
+    work: RefCell<Option<Work>>,
+    cancelled: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Future for Task {
+    type Output = Result<u32, Cancelled>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let place = &self.0;
+        let mut work = place.work.borrow_mut();
+        let Some(running) = &mut *work else { return Poll::Ready(Err(Cancelled)) };
+        drop(place.waker.replace(Some(cx.waker().clone())));
+        if let Poll::Ready(output) = running.as_mut().poll(cx) {
+            *work = None;
+            return Poll::Ready(Ok(output));
+        }
+        Poll::Pending
+    }
+}
+
+impl Cancellable for Task {
+    type Handle = Weak<Place>;
+
+    fn new(work: Work) -> (Task, Self::Handle) {
+        let work = RefCell::new(Some(work));
+        let place = Rc::new(Place { work, cancelled: Cell::new(false), waker: RefCell::default() });
+        let handle = Rc::downgrade(&place);
+        (Task(place), handle)
+    }
+
+    fn cancel(handle: &Self::Handle) {
+        let Some(place) = handle.upgrade() else { return };
+        if place.cancelled.replace(true) {
+            return;
+        }
+        drop(place.work.take());
+        let waker = place.waker.take();
+        waker.into_iter().for_each(Waker::wake);
+    }
+}
