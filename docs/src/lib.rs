@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod book;
+pub mod faults;
 pub mod marks;
 pub mod pieces;
 pub mod programs;

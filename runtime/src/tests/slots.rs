@@ -475,3 +475,23 @@ fn popping_an_empty_queue_does_not_change_the_schedule() {
     assert_eq!(order(0), order(1));
     assert_eq!(order(0), order(5));
 }
+
+/// So must not how often the only task is popped.
+#[test]
+fn popping_the_only_task_does_not_change_the_schedule() {
+    let order = |popped: usize| {
+        let mut slots: Slots<Room> = Slots::new(RUNTIME, 1, Some(7));
+        let only = slots.open().0;
+        assert_eq!(pop(&mut slots), Some(only));
+        for _ in 0..popped {
+            assert!(slots.wake(only));
+            assert_eq!(pop(&mut slots), Some(only));
+        }
+        for _ in 0..20 {
+            slots.open();
+        }
+        std::iter::from_fn(|| pop(&mut slots).map(TaskId::slot)).collect::<Vec<_>>()
+    };
+    assert_eq!(order(0), order(1));
+    assert_eq!(order(0), order(5));
+}
