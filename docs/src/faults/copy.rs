@@ -20,7 +20,7 @@ use crate::faults::{Target, Texts};
 use crate::{programs, root, sources};
 
 /// A test that takes longer hangs. The slowest takes a few seconds on a quiet machine.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// The copy, and the texts that it has without a fault.
 #[derive(Debug)]

@@ -2,37 +2,38 @@
 
 #![forbid(unsafe_code)]
 
-use std::rc::Rc;
+use std::future::pending;
 use std::time::Duration;
 
-use roundel::{Runtime, spawn, time, yield_now};
+use roundel::{Runtime, spawn, task, time, yield_now};
 
-struct Spawns(Rc<()>);
+struct Late;
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        println!("the late task is dropped, and its loop runs: {}", task::current().is_some());
+    }
+}
+
+struct Spawns;
 
 impl Drop for Spawns {
     fn drop(&mut self) {
-        let held = Rc::clone(&self.0);
-        spawn(async move {
+        let late = async {
+            let _late = Late;
             time::sleep(Duration::from_secs(3600)).await;
-            drop(held);
-        })
-        .detach();
+        };
+        spawn(late).detach();
     }
 }
 
 fn main() {
     let builder = Runtime::builder().virtual_time(true).shutdown_timeout(Duration::from_secs(5));
-    let (runtime, held) = (builder.build().unwrap(), Rc::new(()));
+    let runtime = builder.build().unwrap();
     runtime.block_on(async {
-        let spawns = Spawns(Rc::clone(&held));
-        spawn(async move {
-            let _spawns = spawns;
-            std::future::pending::<()>().await;
-        })
-        .detach();
+        let spawns = Spawns;
+        spawn(async move { (spawns, pending::<()>().await) }).detach();
         yield_now().await;
     });
-    println!("held by {} tasks", Rc::strong_count(&held) - 1);
     drop(runtime);
-    println!("after the shutdown, held by {} tasks", Rc::strong_count(&held) - 1);
 }
