@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -118,20 +119,23 @@ fn show(letter: &str) -> Result<(), String> {
     let exhibit = EXHIBITS.iter().find(|exhibit| letter.eq_ignore_ascii_case(&exhibit.letter().to_string()));
     let exhibit = exhibit.ok_or(format!("there is no exhibit `{letter}`, only A to J"))?;
     let (copy, faults) = (Copy::new()?, faults()?);
-    let printed = exhibits::run(&copy, exhibit, Some(fault_of(exhibit, &faults)?))?;
+    let fault = fault_of(exhibit, &faults)?;
+    say(&exhibits::run(&copy, exhibit, Some(fault))?)?;
+    let trace = exhibits::record(&copy, exhibit, fault)?;
     copy.write(copy.texts())?;
-    say(&printed)?;
-    let trace = exhibits::trace(&copy, exhibit);
-    let has_trace = std::fs::metadata(&trace).is_ok_and(|trace| trace.len() > 0);
-    let see = format!("cargo run --release --example see -- {} --log", trace.display());
-    say(&if has_trace { format!("\nIts trace: {see}\n") } else { "\nIt leaves no trace.\n".to_owned() })
+    let see = |trace: PathBuf| format!("cargo run --release --example see -- {} --log", trace.display());
+    say(&trace.map_or("\nIt leaves no trace.\n".to_owned(), |trace| format!("\nIts trace: {}\n", see(trace))))
 }
 
 /// Runs all exhibits with and without their faults. Writes what they print beside them, or only compares it.
 fn gallery(copy: &Copy, write: bool) -> Result<bool, String> {
     let (faults, mut all_same) = (faults()?, true);
-    for exhibit in EXHIBITS {
-        let text = exhibits::perform(copy, exhibit, fault_of(exhibit, &faults)?)?;
+    // All without a fault first: so the runtime is built once for them.
+    let sound = EXHIBITS.iter().map(|exhibit| exhibits::run(copy, exhibit, None));
+    let sound = sound.collect::<Result<Vec<String>, String>>()?;
+    for (exhibit, sound) in EXHIBITS.iter().zip(&sound) {
+        let faulty = exhibits::run(copy, exhibit, Some(fault_of(exhibit, &faults)?))?;
+        let text = exhibits::side_by_side(sound, &faulty);
         if text == exhibits::text(exhibit) {
             continue;
         }
@@ -143,6 +147,8 @@ fn gallery(copy: &Copy, write: bool) -> Result<bool, String> {
         all_same = false;
     }
     copy.write(copy.texts())?;
+    let seen = if all_same { "as the texts beside them say" } else { "not as the texts beside them said" };
+    say(&format!("{} exhibits: {seen}\n", EXHIBITS.len()))?;
     Ok(write || all_same)
 }
 

@@ -3,8 +3,10 @@
 //! Facts. What a program prints on a faulty runtime cannot be known without running it. It may panic, abort, or never end.
 //! The numbers of threads differ from run to run, and those of lines with each edit.
 //!
+//! A loop that is recorded takes other paths, on which a fault may not show.
+//!
 //! What follows. The text beside each program, `examples/labs/gallery/NAME.txt`, is made by running it: once on the
-//! runtime as it is, and once with its fault. `cargo run -p docs --bin faults -- --gallery` writes the texts, and without
+//! runtime as it is, and once with its fault. It is recorded in a run of its own. `cargo run -p docs --bin faults -- --gallery` writes the texts, and without
 //! options that program checks them.
 //!
 //! What it does not know: the answers.
@@ -45,41 +47,45 @@ fn file(exhibit: &Exhibit, ending: &str) -> PathBuf {
     root().join(FOLDER).join(format!("{}.{ending}", exhibit.program))
 }
 
-/// Runs the program of an exhibit without its fault and with it. Returns what should stand beside the program.
-///
-/// # Errors
-///
-/// If it cannot be built or run.
-pub fn perform(copy: &Copy, exhibit: &Exhibit, fault: &Fault) -> Result<String, String> {
-    let sound = run(copy, exhibit, None)?;
-    let faulty = run(copy, exhibit, Some(fault))?;
-    Ok(format!("As it should be:\n\n{}\nWith the fault:\n\n{}", indented(&sound), indented(&faulty)))
+/// What should stand beside a program that prints the one on a sound runtime, and the other with its fault.
+#[must_use]
+pub fn side_by_side(sound: &str, faulty: &str) -> String {
+    format!("As it should be:\n\n{}\nWith the fault:\n\n{}", indented(sound), indented(faulty))
 }
 
-/// Runs the program of an exhibit, with a fault or without one. Returns what it prints and how it ends. Its trace, if it
-/// leaves one, is in [`trace`].
+/// Runs the program of an exhibit, with a fault or without one. Returns what it prints and how it ends.
 ///
 /// # Errors
 ///
 /// If it cannot be built or run.
 pub fn run(copy: &Copy, exhibit: &Exhibit, fault: Option<&Fault>) -> Result<String, String> {
+    let program = build(copy, exhibit, fault)?;
+    let ended = copy.run_program(&program, &[], &[], LIMIT)?;
+    Ok(sentence(&ended).into_iter().fold(plain(&copy.said()), |said, line| said + line + "\n"))
+}
+
+/// Runs the program of an exhibit with its fault, and records its loop. Returns the file, if the program has left one.
+///
+/// # Errors
+///
+/// If it cannot be built or run.
+pub fn record(copy: &Copy, exhibit: &Exhibit, fault: &Fault) -> Result<Option<PathBuf>, String> {
+    let program = build(copy, exhibit, Some(fault))?;
+    let trace = copy.folder().join(exhibit.program).with_extension("trace");
+    let _ = fs::remove_file(&trace);
+    copy.run_program(&program, &[], &[("ROUNDEL_TRACE", &trace)], LIMIT)?;
+    let has_events = fs::metadata(&trace).is_ok_and(|trace| trace.len() > 0);
+    Ok(has_events.then_some(trace))
+}
+
+fn build(copy: &Copy, exhibit: &Exhibit, fault: Option<&Fault>) -> Result<PathBuf, String> {
     let source = file(exhibit, "rs");
     let program = fs::read_to_string(&source).map_err(|error| format!("{}: {error}", source.display()))?;
     let mut texts = copy.texts().clone();
     fault.map_or(Ok(()), |fault| fault.plant(&mut texts))?;
     texts.insert(format!("runtime/examples/{}.rs", exhibit.program), program);
     copy.write(&texts)?;
-    let program = copy.build_example(exhibit.program)?;
-    let trace = trace(copy, exhibit);
-    let _ = fs::remove_file(&trace);
-    let ended = copy.run_program(&program, &[], &[("ROUNDEL_TRACE", &trace)], LIMIT)?;
-    Ok(sentence(&ended).into_iter().fold(plain(&copy.said()), |said, line| said + line + "\n"))
-}
-
-/// The trace of the last run of an exhibit.
-#[must_use]
-pub fn trace(copy: &Copy, exhibit: &Exhibit) -> PathBuf {
-    copy.folder().join(exhibit.program).with_extension("trace")
+    copy.build_example(exhibit.program)
 }
 
 /// How a program has ended, unless it ended as it should.

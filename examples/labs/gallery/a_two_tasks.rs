@@ -20,7 +20,7 @@ fn main() {
             Some(_) => Poll::Ready(()),
         }));
         yield_now().await;
-        let waker = waker.take().unwrap();
+        let waker = waker.borrow().clone().unwrap();
         waker.wake_by_ref();
         let second = spawn(async {});
         waker.wake_by_ref();
