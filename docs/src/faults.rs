@@ -131,15 +131,6 @@ impl Fault {
     pub fn files(&self) -> impl Iterator<Item = &str> {
         self.changes.iter().map(|change| change.file.as_str())
     }
-
-    /// The number of the first line of `text`, the file that is changed, which the patch removes or replaces.
-    #[must_use]
-    pub fn line_in(&self, text: &str) -> Option<usize> {
-        let removed = self.text.lines().skip_while(|line| !line.starts_with("@@ "));
-        let removed = removed.filter_map(|line| line.strip_prefix('-')).collect::<Vec<_>>();
-        let lines = text.lines().collect::<Vec<_>>();
-        lines.windows(removed.len()).position(|lines| lines == removed).map(|index| index + 1)
-    }
 }
 
 impl Test {
@@ -190,7 +181,6 @@ mod tests {
         assert_eq!(fault.killed_by.target.name, "lib");
         assert_eq!(fault.files().collect::<Vec<_>>(), ["a.rs"]);
         let text = "one\ntwo\nand two\n";
-        assert_eq!((fault.line_in(text), fault.line_in("one\n")), (Some(2), None));
         let mut texts = Texts::from([("a.rs".to_owned(), text.to_owned())]);
         fault.plant(&mut texts).unwrap();
         assert_eq!(texts["a.rs"], "one\nthree\n");

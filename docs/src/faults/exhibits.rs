@@ -1,13 +1,12 @@
 //! The exhibits of the bug gallery, run on a sound runtime and on a faulty one.
 //!
 //! Facts. What a program prints on a faulty runtime cannot be known without running it. It may panic, abort, or never end.
-//! The numbers of threads differ from run to run, and those of lines with each edit.
-//!
-//! A loop that is recorded takes other paths, on which a fault may not show.
+//! The numbers of threads differ from run to run, and those of lines with each edit. A loop that is recorded takes other
+//! paths, on which a fault may not show.
 //!
 //! What follows. The text beside each program, `examples/labs/gallery/NAME.txt`, is made by running it: once on the
-//! runtime as it is, and once with its fault. It is recorded in a run of its own. `cargo run -p docs --bin faults -- --gallery` writes the texts, and without
-//! options that program checks them.
+//! runtime as it is, and once with its fault. A trace is made in a run of its own. The program `faults` of this package
+//! writes the texts with `--gallery`, and checks them when it runs without options.
 //!
 //! What it does not know: the answers.
 
@@ -108,9 +107,10 @@ fn plain(said: &str) -> String {
             Some(("", _)) | None => line.to_owned(),
             Some((thread, place)) => {
                 let thread = thread.rsplit_once(" (").map_or(thread, |(name, _)| name);
-                let place =
-                    place.split_once(".rs:").map_or(place.to_owned(), |(file, _)| format!("{file}.rs:"));
-                format!("{thread} panicked at {place}")
+                let file = place.split_once(".rs:").map_or(place, |(file, _)| file);
+                // The sources of `std` are below a folder that changes with the compiler.
+                let file = file.find("library/").map_or(file, |start| &file[start..]);
+                format!("{thread} panicked at {file}.rs:")
             }
         };
         let _ = writeln!(plain, "{line}");
