@@ -181,9 +181,10 @@ fn check_without_faults(copy: &Copy, wanted: &[Fault]) -> Result<(), String> {
         let outcome = copy.run(&copy.build(target)?, &tests)?;
         if outcome != Outcome::Passed(tests.len()) {
             let (name, said) = (&target.name, copy.said());
-            return Err(format!("without a fault, {} tests of `{name}`: {outcome}\n{said}", tests.len()));
+            let wanted = tests.len();
+            return Err(format!("{wanted} tests of `{name}` should pass without a fault: {outcome}\n{said}"));
         }
-        say(&format!("{}: {} tests pass without a fault\n", target.name, tests.len()))?;
+        say(&format!("tests of `{}` that pass without a fault: {}\n", target.name, tests.len()))?;
     }
     Ok(())
 }

@@ -60,13 +60,15 @@ impl Copy {
     ///
     /// If a file cannot be written.
     pub fn new() -> Result<Copy, String> {
+        let ours = |file: &str| {
+            fs::read_to_string(root().join(file)).map_err(|error| format!("cannot read {file}: {error}"))
+        };
         let mut texts = originals();
-        for file in ["Cargo.toml", "Cargo.lock"] {
-            let text = fs::read_to_string(root().join(file)).map_err(|error| format!("{file}: {error}"))?;
-            texts.insert(file.to_owned(), if file == "Cargo.toml" { workspace(&text) } else { text });
-        }
+        texts.insert("Cargo.toml".to_owned(), workspace(&ours("Cargo.toml")?));
         let copy = Copy { folder: programs::target()?.join("faults"), texts };
         copy.write(&copy.texts)?;
+        // Cargo leaves out of the lock file what the copy does not need. So it is none of the texts.
+        copy.write_one("Cargo.lock", &ours("Cargo.lock")?)?;
         Ok(copy)
     }
 
@@ -83,15 +85,18 @@ impl Copy {
     /// If a file cannot be written.
     pub fn write(&self, texts: &Texts) -> Result<(), String> {
         for (path, text) in texts {
-            let file = self.folder.join(path);
-            // Cargo adds to the lock file what it needs, and leaves out the rest.
-            let is_there =
-                fs::read_to_string(&file).is_ok_and(|before| before == *text || path == "Cargo.lock");
-            if !is_there {
-                write(&file, text).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+            if !fs::read_to_string(self.folder.join(path)).is_ok_and(|before| before == *text) {
+                self.write_one(path, text)?;
             }
         }
         Ok(())
+    }
+
+    fn write_one(&self, path: &str, text: &str) -> Result<(), String> {
+        let file = self.folder.join(path);
+        let folder = file.parent().map_or(Ok(()), fs::create_dir_all);
+        let written = folder.and_then(|()| fs::write(&file, text));
+        written.map_err(|error| format!("cannot write {}: {error}", file.display()))
     }
 
     /// The folder of the copy.
@@ -246,9 +251,4 @@ fn workspace(ours: &str) -> String {
         false => format!("{line}\n"),
     });
     lines.collect()
-}
-
-fn write(file: &Path, text: &str) -> io::Result<()> {
-    file.parent().map_or(Ok(()), fs::create_dir_all)?;
-    fs::write(file, text)
 }
