@@ -14,6 +14,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// A fault, and the program that shows it.
@@ -96,6 +97,9 @@ pub const EXHIBITS: &[Exhibit] = &[
 /// A line counts as found if it is at most so many lines away.
 const NEAR: usize = 3;
 
+/// How wide the hints are printed.
+const WIDTH: usize = 64;
+
 /// What is right for an exhibit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Solution {
@@ -140,11 +144,36 @@ impl fmt::Display for Report {
         for Finding { letter, tried, is_right, said } in &self.findings {
             let mark = if *is_right { "ok" } else { "no" };
             writeln!(f, "{letter}  {mark}  {tried}")?;
-            writeln!(f, "       {said}")?;
+            wrapped(said).iter().try_for_each(|line| writeln!(f, "       {line}"))?;
         }
         let right = self.findings.iter().filter(|finding| finding.is_right).count();
         writeln!(f, "{right} of {} exhibits are solved", self.findings.len())
     }
+}
+
+/// A text in lines that are short enough for a narrow terminal.
+fn wrapped(text: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + word.chars().count() < WIDTH => *line += &format!(" {word}"),
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// Grades a file of answers, and prints the report. Whether all answers are right.
+#[must_use]
+pub fn grade_file(file: &Path) -> bool {
+    let graded = read(file).and_then(|answers| grade(&answers));
+    let is_solved = graded.as_ref().is_ok_and(Report::is_solved);
+    let report =
+        graded.map_or_else(|why| format!("It cannot be graded. {why}\n"), |report| report.to_string());
+    // Without `print!`, which panics if the reader of the output is gone.
+    let _ = std::io::stdout().write_all(report.as_bytes());
+    is_solved
 }
 
 /// Grades the answers: lines such as `a: 7, runtime/src/core/pace.rs:90`. Other lines, and those that begin with `#`, do
@@ -318,6 +347,19 @@ mod tests {
         assert_eq!(said(&answers(elsewhere)), promise_is_right);
         let nothing = |it: Solution| other(elsewhere(it));
         assert_eq!(said(&answers(nothing)), format!("Another promise is broken. {idea}"));
+    }
+
+    #[test]
+    fn a_report_fits_a_narrow_terminal() {
+        let report = grade(&answers(|it| it).replace('a', "b")).unwrap().to_string();
+        assert!(report.lines().all(|line| line.chars().count() <= 72), "{report}");
+        assert!(
+            report.starts_with("a  no  \n       No answer yet. The queue runs")
+                && report.ends_with("solved\n")
+        );
+        let words = report.split_whitespace().filter(|word| *word == "yet.").count();
+        assert_eq!(words, 1, "{report}");
+        assert!(!grade_file(Path::new("no such file")));
     }
 
     #[test]
