@@ -10,7 +10,7 @@
 //! | `tasks` | every short life of one or two tasks | the rules of a life, written a second time |
 //! | `waiters` | the waiters of a source | a list of them |
 //! | `inbox` | the mail of a loop, and the rings of its bell | what one thread puts in and takes out |
-//! | `alarm` | the alarm | the kernel, which shall report it |
+//! | `alarm` | the alarm | the kernel, which has to report it |
 //! | `budget` | what a poll may do | a count |
 //! | `record` | what a trace tells, and the state that follows from it | what the loop told, and its state |
 //! | `oracle` | programs that run with number wakers | the same programs with `Arc<impl Wake>` |
