@@ -78,6 +78,12 @@ fn say(text: &str) -> Result<(), String> {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|_| String::new())
 }
 
+/// The copy, and word that it has to be built. That word is not part of the output.
+fn copy() -> Result<Copy, String> {
+    let _ = writeln!(io::stderr(), "faults: building a copy of the runtime (the first time, about a minute)");
+    Copy::new()
+}
+
 /// Does what was asked for. Whether all is as it should be.
 fn run(options: &Options) -> Result<bool, String> {
     if options.help {
@@ -87,13 +93,13 @@ fn run(options: &Options) -> Result<bool, String> {
         return show(letter).map(|()| true);
     }
     if options.gallery {
-        return gallery(&Copy::new()?, true);
+        return gallery(&copy()?, true);
     }
     let wanted = wanted(options)?;
     if options.list {
         return list(&wanted).map(|()| true);
     }
-    let copy = Copy::new()?;
+    let copy = copy()?;
     check_without_faults(&copy, &wanted)?;
     let all_noticed = check_all(&copy, &wanted)?;
     let is_everything = !options.quick && options.only.is_empty();
@@ -118,7 +124,7 @@ fn fault_of<'a>(exhibit: &Exhibit, faults: &'a [Fault]) -> Result<&'a Fault, Str
 fn show(letter: &str) -> Result<(), String> {
     let exhibit = EXHIBITS.iter().find(|exhibit| letter.eq_ignore_ascii_case(&exhibit.letter().to_string()));
     let exhibit = exhibit.ok_or(format!("there is no exhibit `{letter}`, only A to J"))?;
-    let (copy, faults) = (Copy::new()?, faults()?);
+    let (copy, faults) = (copy()?, faults()?);
     let fault = fault_of(exhibit, &faults)?;
     say(&exhibits::run(&copy, exhibit, Some(fault))?)?;
     let trace = exhibits::record(&copy, exhibit, fault)?;
