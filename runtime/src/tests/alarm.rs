@@ -13,16 +13,16 @@ const HOUR: Nanos = 3_600_000_000_000;
 const LONG: Duration = Duration::from_secs(5);
 
 /// An alarm, and the poll that sees it ring.
-struct Bedside {
+struct SetUp {
     poll: Poll,
     alarm: Alarm,
 }
 
-impl Bedside {
-    fn new() -> Bedside {
+impl SetUp {
+    fn new() -> SetUp {
         let poll = Poll::new().unwrap();
         let alarm = Alarm::new(poll.registry(), Token(7)).unwrap();
-        Bedside { poll, alarm }
+        SetUp { poll, alarm }
     }
 
     fn set(&mut self, after: Nanos) {
@@ -42,19 +42,19 @@ impl Bedside {
 
 #[test]
 fn an_alarm_that_has_rung_is_set_again() {
-    let mut bedside = Bedside::new();
+    let mut set_up = SetUp::new();
     for _ in 0..3 {
-        bedside.set(MILLISECOND);
-        assert!(bedside.rings());
+        set_up.set(MILLISECOND);
+        assert!(set_up.rings());
     }
 }
 
 #[test]
 fn an_earlier_deadline_moves_the_alarm_and_a_later_one_does_not() {
     for [first, second] in [[HOUR, MILLISECOND], [MILLISECOND, HOUR]] {
-        let mut bedside = Bedside::new();
-        bedside.set(first);
-        bedside.set(second);
-        assert!(bedside.rings(), "first {first}, then {second}");
+        let mut set_up = SetUp::new();
+        set_up.set(first);
+        set_up.set(second);
+        assert!(set_up.rings(), "first {first}, then {second}");
     }
 }

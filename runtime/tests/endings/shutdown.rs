@@ -236,19 +236,20 @@ fn a_last_wish_that_never_ends_has_the_shutdown_timeout_on_virtual_time_too() {
     });
 }
 
-/// Says where it is dropped. Before that, it spawns a task with a value of the same kind, `left` times in all.
-struct Heir {
+/// When it is dropped, it notes whether that is inside its loop. Then it spawns a task with another value of this kind,
+/// `left` times in all.
+struct SpawnsNext {
     log: Log,
     left: u32,
 }
 
-impl Drop for Heir {
+impl Drop for SpawnsNext {
     fn drop(&mut self) {
         note(&self.log, if task::current().is_some() { "inside" } else { "outside" });
         if self.left > 0 {
-            let heir = Heir { log: self.log.clone(), left: self.left - 1 };
+            let next = SpawnsNext { log: self.log.clone(), left: self.left - 1 };
             spawn(async move {
-                let _heir = heir;
+                let _next = next;
                 pending::<()>().await;
             })
             .detach();
@@ -260,7 +261,7 @@ impl Drop for Heir {
 fn dropped_inside(generations: u32, timeout: Duration) -> usize {
     let log = Log::default();
     let runtime = Runtime::builder().virtual_time(true).shutdown_timeout(timeout).build().unwrap();
-    let first = Heir { log: log.clone(), left: generations };
+    let first = SpawnsNext { log: log.clone(), left: generations };
     runtime.block_on(async {
         spawn(async move {
             let _first = first;
