@@ -4,7 +4,9 @@
 
 pub mod book;
 pub mod diff;
+pub mod faults;
 pub mod items;
+
 pub mod marks;
 pub mod pieces;
 pub mod printed;

@@ -607,6 +607,32 @@ fn siblings_in_a_foreign_combinator_have_their_turns_beside_one_that_never_waits
     });
 }
 
+/// The first future uses up the budget of every poll. The other one still does the operations of the reserve, sixteen a
+/// poll, and not just one.
+#[test]
+fn a_sibling_in_a_foreign_combinator_has_the_reserve() {
+    Runtime::new().unwrap().block_on(async {
+        let mut busy = Box::pin(async {
+            loop {
+                spend_budget().await;
+            }
+        });
+        let mut other = Box::pin(async {
+            for _ in 0..160 {
+                spend_budget().await;
+            }
+        });
+        let mut polls = 0;
+        poll_fn(|cx| {
+            let _pending: std::task::Poll<()> = busy.as_mut().poll(cx);
+            polls += 1;
+            assert!(polls <= 20, "{polls} polls for 160 operations");
+            other.as_mut().poll(cx)
+        })
+        .await;
+    });
+}
+
 #[test]
 fn a_timeout_around_a_future_that_never_waits_ends() {
     Runtime::new().unwrap().block_on(async {

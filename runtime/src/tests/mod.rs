@@ -9,12 +9,19 @@
 //! | `slots` | the queue of ready tasks | a list of the tasks that live and were woken |
 //! | `tasks` | every short life of one or two tasks | the rules of a life, written a second time |
 //! | `waiters` | the waiters of a source | a list of them |
+//! | `inbox` | the mail of a loop, and the rings of its bell | what one thread puts in and takes out |
+//! | `alarm` | the alarm | the kernel, which has to report it |
+//! | `budget` | what a poll may do | a count |
 //! | `record` | what a trace tells, and the state that follows from it | what the loop told, and its state |
 //! | `oracle` | programs that run with number wakers | the same programs with `Arc<impl Wake>` |
 //!
 //! All random choices come from a fixed seed, so a test that passes will pass again, and one that fails can be
 //! examined. Under Miri, which is slow, there are fewer cases.
 
+#[cfg(all(feature = "exact", target_os = "linux", not(miri)))]
+mod alarm;
+mod budget;
+mod inbox;
 mod oracle;
 mod record;
 mod slots;

@@ -461,12 +461,56 @@ fn a_slot_that_is_built_again_continues_the_serials_of_the_removed_ones() {
     assert!(!given.iter().any(|id| slots.wake(*id)));
 }
 
+/// The slot that had the most tenants need not be the last one that is removed.
+#[test]
+fn the_highest_serial_of_all_removed_slots_counts() {
+    let mut slots: Slots<Room> = Slots::new(RUNTIME, 1, None);
+    let first = slots.open().0;
+    let mut given = vec![first];
+    // The second slot has five tenants, the first has one.
+    for _ in 0..5 {
+        let tenant = slots.open().0;
+        assert_eq!(tenant.slot(), 1);
+        while pop(&mut slots).is_some() {}
+        slots.close(tenant);
+        vacate(&mut slots, tenant);
+        given.push(tenant);
+    }
+    slots.close(first);
+    vacate(&mut slots, first);
+    slots.shrink();
+    assert_eq!(slots.count(), 0);
+    let fresh: Vec<TaskId> = (0..2).map(|_| slots.open().0).collect();
+    assert!(fresh.iter().all(|id| !given.contains(id)), "{fresh:?}");
+    assert!(!given.iter().any(|id| slots.wake(*id)));
+}
+
 /// How often an empty queue is popped depends on the kernel and on other threads; the schedule must not.
 #[test]
 fn popping_an_empty_queue_does_not_change_the_schedule() {
     let order = |asked: usize| {
         let mut slots: Slots<Room> = Slots::new(RUNTIME, 1, Some(7));
         (0..asked).for_each(|_| assert!(pop(&mut slots).is_none()));
+        for _ in 0..20 {
+            slots.open();
+        }
+        std::iter::from_fn(|| pop(&mut slots).map(TaskId::slot)).collect::<Vec<_>>()
+    };
+    assert_eq!(order(0), order(1));
+    assert_eq!(order(0), order(5));
+}
+
+/// So must not how often the only task is popped.
+#[test]
+fn popping_the_only_task_does_not_change_the_schedule() {
+    let order = |popped: usize| {
+        let mut slots: Slots<Room> = Slots::new(RUNTIME, 1, Some(7));
+        let only = slots.open().0;
+        assert_eq!(pop(&mut slots), Some(only));
+        for _ in 0..popped {
+            assert!(slots.wake(only));
+            assert_eq!(pop(&mut slots), Some(only));
+        }
         for _ in 0..20 {
             slots.open();
         }

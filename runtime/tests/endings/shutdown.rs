@@ -236,6 +236,56 @@ fn a_last_wish_that_never_ends_has_the_shutdown_timeout_on_virtual_time_too() {
     });
 }
 
+/// When it is dropped, it notes whether that is inside its loop. Then it spawns a task with another value of this kind,
+/// `left` times in all.
+struct SpawnsNext {
+    log: Log,
+    left: u32,
+}
+
+impl Drop for SpawnsNext {
+    fn drop(&mut self) {
+        note(&self.log, if task::current().is_some() { "inside" } else { "outside" });
+        if self.left > 0 {
+            let next = SpawnsNext { log: self.log.clone(), left: self.left - 1 };
+            spawn(async move {
+                let _next = next;
+                pending::<()>().await;
+            })
+            .detach();
+        }
+    }
+}
+
+/// How many tasks that destructors spawn one after the other are dropped inside their loop.
+fn dropped_inside(generations: u32, timeout: Duration) -> usize {
+    let log = Log::default();
+    let runtime = Runtime::builder().virtual_time(true).shutdown_timeout(timeout).build().unwrap();
+    let first = SpawnsNext { log: log.clone(), left: generations };
+    runtime.block_on(async {
+        spawn(async move {
+            let _first = first;
+            pending::<()>().await;
+        })
+        .detach();
+        yield_now().await;
+    });
+    drop(runtime);
+    assert_eq!(log.borrow().len(), generations as usize + 1, "each is dropped once");
+    log.borrow().iter().filter(|place| **place == "inside").count()
+}
+
+/// The memory of a task that the shutdown forgot would be freed later, and its destructor would find no loop.
+#[test]
+fn what_does_not_end_in_time_is_dropped_inside_its_loop() {
+    assert_eq!(dropped_inside(1, seconds(5)), 2);
+}
+
+#[test]
+fn what_is_spawned_after_the_end_is_dropped_inside_its_loop() {
+    assert_eq!(dropped_inside(5, Duration::ZERO), 6);
+}
+
 #[test]
 fn a_remote_handle_is_answered_when_its_task_is_over() {
     let _watchdog = common::watchdog();
