@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::core::event_loop::Options;
 use crate::core::probe::Event;
+use crate::deadlock::{self, Deadlock, Detector};
 use crate::debug;
 use crate::own_pool::OwnPool;
 use crate::record::{self, Recorder};
@@ -45,6 +46,8 @@ pub struct Builder {
     blocking_threads: Option<usize>,
     shutdown_timeout: Duration,
     debug: bool,
+    detects: Option<bool>,
+    on_deadlock: Option<deadlock::Callback>,
     sinks: Vec<Sink>,
     recorders: Vec<Recorder>,
 }
@@ -57,6 +60,8 @@ impl Default for Builder {
             blocking_threads: None,
             shutdown_timeout: Duration::from_secs(1),
             debug: std::env::var_os("ROUNDEL_DEBUG").is_some_and(|value| value == "1"),
+            detects: None,
+            on_deadlock: None,
             sinks: Vec::new(),
             recorders: Vec::new(),
         }
@@ -85,6 +90,22 @@ impl Builder {
     /// The environment variable `ROUNDEL_DEBUG=1` switches this on if the program does not call this.
     pub fn debug(mut self, on: bool) -> Builder {
         self.debug = on;
+        self
+    }
+
+    /// Calls `told` with each [deadlock](crate::deadlock), once: tasks that wait for each other for ever.
+    ///
+    /// It is called in the middle of the loop's work, like a sink of [`probe`](Builder::probe). It may cancel tasks; what
+    /// the loop does because of that is not reported to sinks.
+    pub fn on_deadlock(mut self, told: impl FnMut(&Deadlock) + 'static) -> Builder {
+        self.on_deadlock = Some(Box::new(told));
+        self
+    }
+
+    /// Whether the loop looks for [deadlocks](crate::deadlock). If not set, it does with [`debug`](Builder::debug),
+    /// [`virtual_time`](Builder::virtual_time) or [`on_deadlock`](Builder::on_deadlock).
+    pub fn detect_deadlocks(mut self, on: bool) -> Builder {
+        self.detects = Some(on);
         self
     }
 
@@ -151,6 +172,11 @@ impl Builder {
         let recorders = self.recorders.into_iter().chain(record::from_environment());
         let mut sinks: Vec<Sink> = recorders.filter_map(sink).collect();
         sinks.extend(self.debug.then(debug::sink));
+        let looks = self.debug || self.virtual_time || self.on_deadlock.is_some();
+        if self.detects.unwrap_or(looks) {
+            let detector = Detector::new(self.virtual_time, self.debug, self.on_deadlock);
+            sinks.push(detector.sink());
+        }
         sinks.extend(self.sinks);
         Runtime::build(Options {
             virtual_time: self.virtual_time,

@@ -161,6 +161,7 @@ impl<T> Future for OneshotReceiver<T> {
     type Output = Result<T, Closed>;
 
     #[inline]
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, Closed>> {
         // First leave our waker, then ask.
         if !self.cell.closed.get() {
@@ -180,6 +181,7 @@ impl<T> Future for OneshotReceiver<T> {
 
 impl<T> OneshotReceiver<T> {
     #[inline]
+    #[track_caller]
     fn announce(&mut self, waits: bool) {
         if std::mem::replace(&mut self.waiting, waits) != waits {
             announce("oneshot", &self.cell.number, waits);

@@ -162,7 +162,10 @@ impl Executor {
     #[cold]
     fn admit(&self, id: TaskId) {
         self.probe.emit(|| Event::Spawn { task: id, by: self.running.get() });
-        self.inherit(id);
+        // A child begins with its parent's locals.
+        if let Some(locals) = self.locals() {
+            self.extras.with(id, |extra| extra.locals = Some(locals));
+        }
         if let Some(left) = self.drops.refusing() {
             self.refuse(id, left);
         }
@@ -350,11 +353,9 @@ impl Executor {
 
     /// The tasks that have not ended, in the order of their slots.
     pub(crate) fn all(&self) -> Vec<TaskId> {
-        let mut state = self.state.borrow_mut();
-        let mut numbers: Vec<TaskId> =
-            (0..state.slots.count()).map(|slot| state.slots.number(slot)).collect();
-        numbers.retain(|id| !state.slots.get(*id).mark.is_over());
-        numbers
+        let count = self.state.borrow().slots.count();
+        let numbers = (0..count).map(|slot| self.state.borrow_mut().slots.number(slot));
+        numbers.filter(|id| self.lives(*id)).collect()
     }
 
     /// Whether this is the number of a task that has not ended.
@@ -376,14 +377,6 @@ impl Executor {
     /// The locals of the running task.
     pub(crate) fn locals(&self) -> Option<Locals> {
         self.extras.get(self.running.get()?, |extra| extra.locals.clone())
-    }
-
-    /// A child begins with its parent's locals.
-    #[cold]
-    fn inherit(&self, child: TaskId) {
-        if let Some(locals) = self.locals() {
-            self.extras.with(child, |extra| extra.locals = Some(locals));
-        }
     }
 }
 

@@ -248,11 +248,12 @@ impl Last {
     /// Whether it is this one. An exchange, not a look: the loop that takes the wake out has to see what the caller did
     /// before.
     fn is(&self, id: TaskId) -> bool {
-        self.0.compare_exchange(id.word(), id.word(), AcqRel, Relaxed).is_ok()
+        let word = id.as_u64() as usize;
+        self.0.compare_exchange(word, word, AcqRel, Relaxed).is_ok()
     }
 
     fn set(&self, id: TaskId) {
-        self.0.swap(id.word(), AcqRel);
+        self.0.swap(id.as_u64() as usize, AcqRel);
     }
 
     fn wipe(&self) {

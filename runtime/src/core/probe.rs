@@ -16,10 +16,11 @@
 
 use std::cell::Cell;
 use std::panic::Location;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::core::id::TaskId;
-use crate::core::panics::{contain, swallow};
+use crate::core::panics::{Payload, contain, swallow};
 
 /// One thing that the loop did.
 ///
@@ -205,6 +206,12 @@ pub enum Resource {
 /// to be told more.
 pub(crate) type Watcher = Box<dyn FnMut(Event, u64) -> bool>;
 
+/// A place in the program.
+pub(crate) type Place = &'static Location<'static>;
+
+/// The name of a lock or a channel, if it has one, where it was made, and where it notes which task holds it.
+pub(crate) type Made = (Option<&'static str>, Place, Option<Rc<Cell<Option<TaskId>>>>);
+
 #[derive(Default)]
 pub(crate) struct Probe {
     on: Cell<bool>,
@@ -212,11 +219,16 @@ pub(crate) struct Probe {
     numbered: Cell<u64>,
     /// Out of its cell while it is told something: whatever it makes the loop do finds no watcher to tell.
     watcher: Cell<Option<Watcher>>,
+    /// Set by a watcher that is told of a park: the loop is to end instead, and its `block_on` fails with this.
+    pub(crate) stop: Cell<Option<Payload>>,
+    /// Where in the program the wait begins of which the watcher is being told, and what is known of the line.
+    pub(crate) place: Cell<Option<(Place, Option<Made>)>>,
 }
 
 impl Probe {
     pub(crate) fn new(watcher: Option<Watcher>) -> Probe {
-        Probe { on: Cell::new(watcher.is_some()), numbered: Cell::new(0), watcher: Cell::new(watcher) }
+        let (on, watcher) = (Cell::new(watcher.is_some()), Cell::new(watcher));
+        Probe { on, watcher, numbered: Cell::new(0), stop: Cell::new(None), place: Cell::new(None) }
     }
 
     #[inline]

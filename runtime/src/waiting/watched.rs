@@ -9,10 +9,12 @@
 
 use std::cell::{Cell, OnceCell};
 use std::panic::Location;
+use std::rc::Rc;
 
 use crate::core::context;
 use crate::core::id::TaskId;
 use crate::core::probe::{Event, Probe, Resource};
+use crate::task;
 use crate::waits;
 
 /// A name, which takes two words.
@@ -27,15 +29,16 @@ pub(crate) struct Watched {
     /// Where in the program it was made.
     made_at: &'static Location<'static>,
     number: Cell<u64>,
-    /// The task that has it, as far as is known. Only recorded while the probe has a sink.
-    pub(crate) holder: Cell<Option<TaskId>>,
+    /// The task that has it, as far as is known. Only recorded while the probe has a sink, which may keep a reference. So
+    /// it takes little room here.
+    holder: OnceCell<Rc<Cell<Option<TaskId>>>>,
 }
 
 impl Watched {
     #[track_caller]
     pub(crate) const fn new(what: &'static &'static str) -> Watched {
         let made_at = Location::caller();
-        Watched { what, name: OnceCell::new(), made_at, number: Cell::new(0), holder: Cell::new(None) }
+        Watched { what, name: OnceCell::new(), made_at, number: Cell::new(0), holder: OnceCell::new() }
     }
 
     /// Gives it a name, if it has none.
@@ -43,8 +46,23 @@ impl Watched {
         let _ = self.name.set(Box::new(Name(name)));
     }
 
+    /// The running task has it from now on.
+    #[cold]
+    pub(crate) fn is_taken(&self) {
+        self.holder.get_or_init(Rc::default).set(task::current());
+    }
+
+    /// No task is known to have it.
+    #[inline]
+    pub(crate) fn is_free(&self) {
+        if let Some(holder) = self.holder.get() {
+            holder.set(None);
+        }
+    }
+
     /// Tells the probe that the wait at this place begins or ends.
     #[inline]
+    #[track_caller]
     pub(crate) fn announce(&self, place: usize, begins: bool) {
         if context::is_watched() {
             self.tell(place, begins);
@@ -52,20 +70,24 @@ impl Watched {
     }
 
     #[cold]
+    #[track_caller]
     fn tell(&self, place: usize, begins: bool) {
         let Some(context) = context::current() else { return };
         let before = self.number.get();
         let on = line(&context.probe, self.what, &self.number);
+        let (name, made_at) = (self.name.get().map(|name| name.0), self.made_at);
         if before == 0 {
-            let (name, made_at) = (self.name.get().map(|name| name.0), self.made_at);
             context.probe.emit(|| Event::FirstWait { on, name, made_at });
         }
-        waits::tell(&context.probe, on, place as u64, self.holder.get(), begins);
+        let holder = self.holder.get_or_init(Rc::default);
+        let made = Some((name, made_at, Some(Rc::clone(holder))));
+        waits::tell_watcher(&context.probe, on, place as u64, holder.get(), begins, made);
     }
 }
 
 /// The same for something without a holder, with one waiter at most, that keeps its number itself.
 #[inline]
+#[track_caller]
 pub(crate) fn announce(what: &'static str, number: &Cell<u64>, begins: bool) {
     if context::is_watched() {
         tell(what, number, begins);
@@ -73,6 +95,7 @@ pub(crate) fn announce(what: &'static str, number: &Cell<u64>, begins: bool) {
 }
 
 #[cold]
+#[track_caller]
 fn tell(what: &'static str, number: &Cell<u64>, begins: bool) {
     let Some(context) = context::current() else { return };
     waits::tell(&context.probe, line(&context.probe, what, number), 0, None, begins);

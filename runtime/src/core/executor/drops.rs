@@ -99,8 +99,8 @@ pub(crate) struct Drops {
     cleanups: RefCell<Option<Vec<Cleanup>>>,
     /// Set by the shutdown: how many of the tasks that are spawned from now on are still dropped at once.
     refusing: Cell<Option<u32>>,
-    /// The loop whose tasks these are.
-    home: OnceCell<Weak<dyn Home>>,
+    /// The loop whose tasks these are, and inside which they are dropped.
+    pub(crate) home: OnceCell<Weak<dyn Home>>,
 }
 
 impl Drops {
@@ -181,11 +181,6 @@ impl Executor {
             }
         });
         self.drops.under_way.set(false);
-    }
-
-    /// The loop inside which tasks are dropped.
-    pub(crate) fn set_home(&self, home: Weak<dyn Home>) {
-        let _ = self.drops.home.set(home);
     }
 
     fn drop_one(&self, pending: PendingDrop) {

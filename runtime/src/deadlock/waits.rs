@@ -1,0 +1,147 @@
+//! Which task waits for what, at this moment.
+//!
+//! Facts. The probe tells when a wait begins and when it ends, with the holder at its beginning. A lock that is handed
+//! over has another holder from then on.
+//!
+//! What follows. A table of the waits of each task, with a reference to the place where the lock notes its holder. So the
+//! holder is always that of the moment.
+//!
+//! What it does not know: what a deadlock is.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::panic::Location;
+use std::rc::Rc;
+
+use super::Wait;
+use crate::core::context;
+use crate::core::id::TaskId;
+use crate::core::probe::{Event, Resource};
+
+/// The waits of all tasks.
+#[derive(Default)]
+pub(super) struct Waits {
+    tasks: HashMap<TaskId, Task>,
+    /// How many waits for sources there are.
+    sources: usize,
+}
+
+/// What is known of a task that has waited for something.
+#[derive(Default)]
+pub(super) struct Task {
+    pub(super) waits: Vec<Noted>,
+    /// Whether it was woken and has not been polled since.
+    pub(super) is_queued: bool,
+}
+
+/// A wait, and what tells it apart.
+pub(super) struct Noted {
+    on: Resource,
+    place: u64,
+    name: Option<&'static str>,
+    made_at: Option<&'static Location<'static>>,
+    waits_at: Option<&'static Location<'static>>,
+    /// The holder when the wait began.
+    first: Option<TaskId>,
+    /// Where the lock notes its holder.
+    holder: Option<Rc<Cell<Option<TaskId>>>>,
+}
+
+impl Waits {
+    pub(super) fn apply(&mut self, event: Event, place: u64) {
+        match event {
+            Event::WaitOn { task, on, holder } => self.begin(task, on, place, holder),
+            Event::WaitDone { task, on } => self.end(task, on, place),
+            Event::Wake { task, .. } => self.set_queued(task, true),
+            Event::PollBegin { task } => self.set_queued(task, false),
+            Event::Done { task, .. } => {
+                // Its waits have ended before, or will end where it no longer matters: those for sources are still counted.
+                if self.tasks.get(&task).is_some_and(|task| task.waits.is_empty()) {
+                    self.tasks.remove(&task);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn begin(&mut self, task: Option<TaskId>, on: Resource, place: u64, first: Option<TaskId>) {
+        self.sources += usize::from(matches!(on, Resource::Source(_)));
+        let Some(task) = task else { return };
+        let told = context::current().and_then(|context| context.probe.place.take());
+        let (waits_at, made) = told.map_or((None, None), |(at, made)| (Some(at), made));
+        let (name, made_at, holder) =
+            made.map_or((None, None, None), |(name, at, holder)| (name, Some(at), holder));
+        let waits_at = waits_at.filter(|at| !is_ours(at));
+        let noted = Noted { on, place, name, made_at, waits_at, first, holder };
+        self.tasks.entry(task).or_default().waits.push(noted);
+    }
+
+    fn end(&mut self, task: Option<TaskId>, on: Resource, place: u64) {
+        self.sources -= usize::from(matches!(on, Resource::Source(_))).min(self.sources);
+        let Some(found) = task.and_then(|task| self.tasks.get_mut(&task)) else { return };
+        if let Some(index) = found.waits.iter().position(|wait| wait.on == on && wait.place == place) {
+            found.waits.swap_remove(index);
+        }
+    }
+
+    fn set_queued(&mut self, task: TaskId, is_queued: bool) {
+        if let Some(task) = self.tasks.get_mut(&task) {
+            task.is_queued = is_queued;
+        }
+    }
+
+    /// Whether any task waits for a source.
+    pub(super) fn any_for_sources(&self) -> bool {
+        self.sources > 0
+    }
+
+    /// Forgets which task waits for what, because that may have changed unseen.
+    pub(super) fn forget_tasks(&mut self) {
+        self.tasks.clear();
+    }
+
+    pub(super) fn of(&self, task: TaskId) -> Option<&Task> {
+        self.tasks.get(&task)
+    }
+
+    /// The tasks that wait for something.
+    pub(super) fn tasks(&self) -> impl Iterator<Item = (TaskId, &Task)> {
+        self.tasks.iter().filter(|(_, task)| !task.waits.is_empty()).map(|(id, task)| (*id, task))
+    }
+}
+
+impl Noted {
+    /// The task that has it at this moment, as far as is known.
+    pub(super) fn holder(&self) -> Option<TaskId> {
+        self.holder.as_ref().map_or(self.first, |holder| holder.get())
+    }
+
+    /// The task without which this wait cannot end. `None` if others could end it as well.
+    pub(super) fn only_holder(&self) -> Option<TaskId> {
+        match self.on {
+            Resource::Task(task) => Some(task),
+            Resource::Line { what: "mutex", .. } => self.holder(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_for(&self, task: TaskId) -> bool {
+        self.on == Resource::Task(task)
+    }
+
+    pub(super) fn to_wait(&self) -> Wait {
+        Wait {
+            on: self.on,
+            name: self.name,
+            made_at: self.made_at,
+            waits_at: self.waits_at,
+            holder: self.holder(),
+        }
+    }
+}
+
+/// Whether this is a place in this crate: an `async fn` here awaits on behalf of the program.
+fn is_ours(at: &Location<'_>) -> bool {
+    let sources = file!().strip_suffix("deadlock/waits.rs").unwrap_or_default();
+    !sources.is_empty() && at.file().starts_with(sources) && !at.file().contains("/tests/")
+}
