@@ -65,6 +65,7 @@ mod waits;
 
 use std::borrow::Cow;
 use std::panic::Location;
+use std::time::Duration;
 
 pub(crate) use self::detector::{Callback, Detector, Stop};
 use crate::core::id::TaskId;
@@ -120,6 +121,8 @@ pub struct Wait {
     pub waits_at: Option<&'static Location<'static>>,
     /// The task that is awaited, or that holds the lock, if that is known.
     pub holder: Option<TaskId>,
+    /// How long it has held a mutex, by the clock of the loop.
+    pub held_for: Option<Duration>,
 }
 
 impl Deadlock {

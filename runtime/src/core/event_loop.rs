@@ -181,7 +181,9 @@ impl EventLoop {
     fn poll_batch<const PLAIN: bool>(&self, root: &mut Root<'_>) -> Option<Result<(), Payload>> {
         let Context { executor, clock, .. } = &*self.context;
         loop {
-            match executor.poll_stretch::<PLAIN>(self.pace.stretch(), |id, task| poll::<PLAIN>(id, task, root)) {
+            match executor
+                .poll_stretch::<PLAIN>(self.pace.stretch(), |id, task| poll::<PLAIN>(id, task, root))
+            {
                 Stretch::Full if self.pace.may_go_on(clock) => {}
                 Stretch::Full => break,
                 Stretch::RanDry => break self.pace.ran_dry(),

@@ -183,7 +183,7 @@ impl Executor {
 
     /// The `block_on` is over.
     pub(crate) fn close_root(&self, id: TaskId, end: End) {
-        self.close(id, end, None);
+        drop(self.settle(id, end, None));
         self.discard(id);
     }
 
@@ -288,11 +288,6 @@ impl Executor {
         state
     }
 
-    /// The same outside of a batch.
-    fn close(&self, id: TaskId, end: End, task: Option<BoxedTask>) {
-        drop(self.settle(id, end, task));
-    }
-
     /// A task is over, and there is more to do than to wake the task that awaits it.
     #[cold]
     fn see_off(&self, id: TaskId, end: End, woken: Option<TaskId>, detached: bool) {
@@ -366,10 +361,7 @@ impl Executor {
 
     /// Where in the program a task was spawned, and how many bytes its box has. `None` if it is out of its slot.
     pub(crate) fn origin(&self, id: TaskId) -> Option<(&'static Location<'static>, usize)> {
-        if !self.lives(id) {
-            return None;
-        }
-        let mut state = self.state.borrow_mut();
+        let mut state = self.lives(id).then(|| self.state.borrow_mut())?;
         let task = state.slots.get(id).task.as_ref()?;
         Some((task.spawned_at()?, size_of_val(&**task)))
     }

@@ -86,6 +86,21 @@ pub enum Event {
         /// Which.
         task: TaskId,
     },
+    /// A task has returned an `Err`, and its handle was dropped without having been awaited.
+    UnheardError {
+        /// Which.
+        task: TaskId,
+    },
+    /// A [`Mutex`](crate::sync::Mutex) was unlocked that had been held for a millisecond or longer. Its number is zero if no
+    /// task has waited for it so far.
+    Released {
+        /// The lock.
+        on: Resource,
+        /// The task that had locked it.
+        holder: TaskId,
+        /// How long it had held it.
+        held: Duration,
+    },
     /// The loop found nothing to do and goes to sleep in the kernel.
     Park,
     /// The kernel has let the loop go on.
@@ -206,11 +221,11 @@ pub enum Resource {
 /// to be told more.
 pub(crate) type Watcher = Box<dyn FnMut(Event, u64) -> bool>;
 
-/// A place in the program.
-pub(crate) type Place = &'static Location<'static>;
-
 /// The name of a lock or a channel, if it has one, where it was made, and where it notes which task holds it.
-pub(crate) type Made = (Option<&'static str>, Place, Option<Rc<Cell<Option<TaskId>>>>);
+pub(crate) type Made = (Option<&'static str>, &'static Location<'static>, Option<Holder>);
+
+/// The task that holds a lock, and since when, by the clock of its loop.
+pub(crate) type Holder = Rc<Cell<Option<(TaskId, u64)>>>;
 
 #[derive(Default)]
 pub(crate) struct Probe {
@@ -222,7 +237,7 @@ pub(crate) struct Probe {
     /// Set by a watcher that is told of a park: the loop is to end instead, and its `block_on` fails with this.
     pub(crate) stop: Cell<Option<Payload>>,
     /// Where in the program the wait begins of which the watcher is being told, and what is known of the line.
-    pub(crate) place: Cell<Option<(Place, Option<Made>)>>,
+    pub(crate) place: Cell<Option<(&'static Location<'static>, Option<Made>)>>,
 }
 
 impl Probe {

@@ -51,7 +51,7 @@ pub(crate) fn number(waker: &Waker) -> Option<TaskId> {
     if ours { TaskId::from_word(waker.data().addr()) } else { None }
 }
 
-static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake_word, wake_word, nothing);
+static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake_word, wake_word, |_| ());
 
 fn clone(word: *const ()) -> RawWaker {
     RawWaker::new(word, &VTABLE)
@@ -62,8 +62,6 @@ fn wake_word(word: *const ()) {
         wake_task(id);
     }
 }
-
-fn nothing(_: *const ()) {}
 
 /// The wakers of a loop that is watched.
 static COUNTED: RawWakerVTable = RawWakerVTable::new(clone_counted, wake_counted, wake_word, uncount);
@@ -107,8 +105,7 @@ pub(crate) fn wake_task(id: TaskId) {
 #[cold]
 #[inline(never)]
 fn wake_elsewhere(id: TaskId) {
-    let here = context::current().filter(|here| context::is_watched() && here.runtime == id.runtime());
-    match here {
+    match context::current().filter(|here| context::is_watched() && here.runtime == id.runtime()) {
         Some(here) => here.wake_task(id),
         None => TABLE.wake(id),
     }

@@ -14,7 +14,6 @@
 //! What it does not know: how tasks wait.
 
 use std::collections::HashSet;
-use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::waits::{Task, Waits};
@@ -25,6 +24,7 @@ use crate::core::probe::{Event, Resource};
 use crate::core::waker::count_clones;
 use crate::task;
 use crate::waits::Sink;
+use crate::warnings::say;
 
 /// Is called with each deadlock.
 pub(crate) type Callback = Box<dyn FnMut(&Deadlock)>;
@@ -67,10 +67,10 @@ impl Detector {
     fn see(&mut self, event: Event, place: u64) {
         self.waits.apply(event, place);
         match event {
-            Event::WaitOn { task: Some(task), on: Resource::Task(_) | Resource::Line { .. }, .. } => {
-                if self.leads_back(task) {
-                    (self.look_in, self.pause) = (Some(0), 1);
-                }
+            Event::WaitOn { task: Some(task), on: Resource::Task(_) | Resource::Line { .. }, .. }
+                if self.leads_back(task) =>
+            {
+                (self.look_in, self.pause) = (Some(0), 1);
             }
             Event::Turn if self.look_in.is_some() => self.look_for_circle(),
             Event::Park => self.look_at_all(),
@@ -173,8 +173,7 @@ impl Detector {
         if stops {
             context.probe.stop.set(Some(Box::new(Stop(deadlock.to_string()))));
         } else if self.prints {
-            // Not by `eprintln`, which panics if standard error cannot be written to.
-            let _ = writeln!(io::stderr(), "roundel: {deadlock}");
+            say(&deadlock);
         }
         if let Some(callback) = &mut self.callback {
             callback(&deadlock);

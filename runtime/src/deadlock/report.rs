@@ -10,6 +10,7 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::panic::Location;
+use std::time::Duration;
 
 use super::{Blocked, Deadlock, Wait};
 use crate::core::id::TaskId;
@@ -17,6 +18,8 @@ use crate::core::probe::Resource;
 
 /// More tasks than this are only counted.
 const MOST_TASKS: usize = 24;
+/// A shorter time is of no interest.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 impl Display for Deadlock {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -58,6 +61,9 @@ impl Deadlock {
         if let (Some(holder), Resource::Line { .. }) = (wait.holder, wait.on) {
             write!(f, ", held by {}", self.name(holder))?;
         }
+        if let Some(held) = wait.held_for.filter(|held| *held >= SHORTEST) {
+            write!(f, " for {held:.1?}")?;
+        }
         wait.waits_at.map_or(Ok(()), |at| write!(f, ", wanted at {}", Line(at)))
     }
 
@@ -66,7 +72,8 @@ impl Deadlock {
         for (index, id) in circle.iter().enumerate() {
             let arrow = if index == 0 { "┌─►" } else { "│  " };
             let next = circle[(index + 1) % circle.len()];
-            let waits = self.tasks.iter().find(|task| task.id == *id).into_iter().flat_map(|task| &task.waits);
+            let waits =
+                self.tasks.iter().find(|task| task.id == *id).into_iter().flat_map(|task| &task.waits);
             let wait = waits.into_iter().find(|wait| wait.holder == Some(next));
             let of = wait.map_or(String::new(), |wait| match wait.on {
                 Resource::Task(_) => "waits for the end of".to_owned(),

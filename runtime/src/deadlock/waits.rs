@@ -8,15 +8,14 @@
 //!
 //! What it does not know: what a deadlock is.
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::panic::Location;
-use std::rc::Rc;
+use std::time::Duration;
 
 use super::Wait;
 use crate::core::context;
 use crate::core::id::TaskId;
-use crate::core::probe::{Event, Resource};
+use crate::core::probe::{Event, Holder, Resource};
 
 /// The waits of all tasks.
 #[derive(Default)]
@@ -44,7 +43,7 @@ pub(super) struct Noted {
     /// The holder when the wait began.
     first: Option<TaskId>,
     /// Where the lock notes its holder.
-    holder: Option<Rc<Cell<Option<TaskId>>>>,
+    holder: Option<Holder>,
 }
 
 impl Waits {
@@ -54,11 +53,9 @@ impl Waits {
             Event::WaitDone { task, on } => self.end(task, on, place),
             Event::Wake { task, .. } => self.set_queued(task, true),
             Event::PollBegin { task } => self.set_queued(task, false),
-            Event::Done { task, .. } => {
-                // Its waits have ended before, or will end where it no longer matters: those for sources are still counted.
-                if self.tasks.get(&task).is_some_and(|task| task.waits.is_empty()) {
-                    self.tasks.remove(&task);
-                }
+            // Its waits have ended with its future, but for those that another piece of code goes on with.
+            Event::Done { task, .. } if self.of(task).is_some_and(|task| task.waits.is_empty()) => {
+                self.tasks.remove(&task);
             }
             _ => {}
         }
@@ -113,7 +110,7 @@ impl Waits {
 impl Noted {
     /// The task that has it at this moment, as far as is known.
     pub(super) fn holder(&self) -> Option<TaskId> {
-        self.holder.as_ref().map_or(self.first, |holder| holder.get())
+        self.holder.as_ref().map_or(self.first, |holder| holder.get().map(|(task, _)| task))
     }
 
     /// The task without which this wait cannot end. `None` if others could end it as well.
@@ -129,6 +126,14 @@ impl Noted {
         self.on == Resource::Task(task)
     }
 
+    /// How long a mutex has been held.
+    fn held_for(&self) -> Option<Duration> {
+        let is_mutex = matches!(self.on, Resource::Line { what: "mutex", .. });
+        let (task, since) = self.holder.as_ref().filter(|_| is_mutex)?.get()?;
+        let context = context::current().filter(|context| context.runtime == task.runtime())?;
+        Some(Duration::from_nanos(context.clock.now().saturating_sub(since)))
+    }
+
     pub(super) fn to_wait(&self) -> Wait {
         Wait {
             on: self.on,
@@ -136,6 +141,7 @@ impl Noted {
             made_at: self.made_at,
             waits_at: self.waits_at,
             holder: self.holder(),
+            held_for: self.held_for(),
         }
     }
 }

@@ -18,8 +18,8 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use crate::core::clock::{NEVER, Nanos};
-use crate::sync::moment::Moment;
 use crate::core::context;
+use crate::sync::moment::Moment;
 use crate::sync::permits::{Held, Permits};
 use crate::time;
 

@@ -10,12 +10,14 @@
 use std::cell::{Cell, OnceCell};
 use std::panic::Location;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::core::context;
-use crate::core::id::TaskId;
-use crate::core::probe::{Event, Probe, Resource};
-use crate::task;
+use crate::core::probe::{Event, Holder, Probe, Resource};
 use crate::waits;
+
+/// A watcher is told of a lock that was held for this long or longer.
+const WORTH_TELLING: Duration = Duration::from_millis(1);
 
 /// A name, which takes two words.
 struct Name(&'static str);
@@ -31,7 +33,7 @@ pub(crate) struct Watched {
     number: Cell<u64>,
     /// The task that has it, as far as is known. Only recorded while the probe has a sink, which may keep a reference. So
     /// it takes little room here.
-    holder: OnceCell<Rc<Cell<Option<TaskId>>>>,
+    holder: OnceCell<Holder>,
 }
 
 impl Watched {
@@ -49,15 +51,37 @@ impl Watched {
     /// The running task has it from now on.
     #[cold]
     pub(crate) fn is_taken(&self) {
-        self.holder.get_or_init(Rc::default).set(task::current());
+        let Some(context) = context::current() else { return };
+        let now = if self.is_mutex() { context.clock.now() } else { 0 };
+        let holder = context.executor.running().map(|task| (task, now));
+        self.holder.get_or_init(Rc::default).set(holder);
     }
 
     /// No task is known to have it.
     #[inline]
     pub(crate) fn is_free(&self) {
         if let Some(holder) = self.holder.get() {
-            holder.set(None);
+            self.end_hold(holder);
         }
+    }
+
+    #[cold]
+    fn end_hold(&self, holder: &Holder) {
+        let held = holder.take().zip(context::current());
+        let held = held.filter(|((task, _), context)| self.is_mutex() && task.runtime() == context.runtime);
+        let Some(((holder, since), context)) = held else { return };
+        let held = Duration::from_nanos(context.clock.now().saturating_sub(since));
+        if held >= WORTH_TELLING {
+            let on = Resource::Line { what: self.what, number: self.number.get() };
+            let made = (self.name.get().map(|name| name.0), self.made_at, None);
+            context.probe.place.set(Some((self.made_at, Some(made))));
+            context.probe.emit(|| Event::Released { on, holder, held });
+        }
+    }
+
+    /// Of a mutex there is one holder at a time.
+    fn is_mutex(&self) -> bool {
+        *self.what == "mutex"
     }
 
     /// Tells the probe that the wait at this place begins or ends.
@@ -81,7 +105,14 @@ impl Watched {
         }
         let holder = self.holder.get_or_init(Rc::default);
         let made = Some((name, made_at, Some(Rc::clone(holder))));
-        waits::tell_watcher(&context.probe, on, place as u64, holder.get(), begins, made);
+        waits::tell_watcher(
+            &context.probe,
+            on,
+            place as u64,
+            holder.get().map(|(task, _)| task),
+            begins,
+            made,
+        );
     }
 }
 
