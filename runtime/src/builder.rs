@@ -113,8 +113,8 @@ impl Builder {
 
     /// Calls `told` with each [deadlock](crate::deadlock), once: tasks that wait for each other for ever.
     ///
-    /// It is called in the middle of the loop's work, like a sink of [`probe`](Builder::probe). It may cancel tasks; what
-    /// the loop does because of that is not reported to sinks.
+    /// It may break the deadlock, for example by cancelling one of the tasks. If it makes a task ready, `block_on` goes on
+    /// also on virtual time.
     pub fn on_deadlock(mut self, told: impl FnMut(&Deadlock) + 'static) -> Builder {
         self.on_deadlock = Some(Box::new(told));
         self

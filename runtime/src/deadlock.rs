@@ -28,7 +28,8 @@
 //!
 //! - In debug mode, the report goes to standard error.
 //! - `on_deadlock` hands it to the program.
-//! - On virtual time, `block_on` panics with it if its own future can never go on, because a test must not hang.
+//! - On virtual time, `block_on` panics with it if its own future can never go on, because a test must not hang. (If
+//!   `on_deadlock` has made a task ready, it goes on.)
 //!
 //! Each deadlock is reported once.
 //!

@@ -61,7 +61,7 @@ fn two_locks_in_opposite_order_are_reported_with_names_and_lines_at_the_block_on
     let line = Arc::new(Lock::new(0));
     let seen = Arc::clone(&line);
     std::panic::set_hook(Box::new(move |info| {
-        *seen.lock().unwrap() = info.location().map_or(0, |at| at.line())
+        *seen.lock().unwrap() = info.location().map_or(0, |at| at.line());
     }));
     let runtime = Runtime::builder().virtual_time(true).build().unwrap();
     let here = line!() + 2;
@@ -81,9 +81,11 @@ fn two_locks_in_opposite_order_are_reported_with_names_and_lines_at_the_block_on
       waits for the end of #1.1 \"ann\"
       waits for the end of #2.1 \"bob\"
   task #1.1 \"ann\", spawned at runtime/tests/deadlock.rs:N
-      waits for mutex \"b\" (runtime/tests/deadlock.rs:N), held by #2.1 \"bob\", wanted at runtime/tests/deadlock.rs:N
+      waits for mutex \"b\" (runtime/tests/deadlock.rs:N),
+      held by #2.1 \"bob\", wanted at runtime/tests/deadlock.rs:N
   task #2.1 \"bob\", spawned at runtime/tests/deadlock.rs:N
-      waits for mutex \"a\" (runtime/tests/deadlock.rs:N), held by #1.1 \"ann\", wanted at runtime/tests/deadlock.rs:N
+      waits for mutex \"a\" (runtime/tests/deadlock.rs:N),
+      held by #1.1 \"ann\", wanted at runtime/tests/deadlock.rs:N
   the circle:
     ┌─► #1.1 \"ann\" waits for mutex \"b\" of
     │   #2.1 \"bob\" waits for mutex \"a\" of
@@ -644,14 +646,20 @@ fn each_block_on_that_can_never_go_on_ends() {
     runtime.block_on(async { spawn(time::sleep(SECOND)).await.unwrap() });
 }
 
-/// On the real clock the program hears of it, and may break the circle.
+/// The program hears of it, and may break the circle. On virtual time that saves its `block_on`.
 #[test]
 fn a_callback_may_cancel_a_task() {
     let _watchdog = common::watchdog();
+    for is_virtual in [false, true] {
+        cancels_a_task(Runtime::builder().virtual_time(is_virtual));
+    }
+}
+
+fn cancels_a_task(builder: Builder) {
     let victim: Rc<RefCell<Option<JoinHandle<()>>>> = Rc::default();
     let (to_cancel, told) = (victim.clone(), Rc::new(Cell::new(0)));
     let count = told.clone();
-    let builder = Runtime::builder().on_deadlock(move |_| {
+    let builder = builder.on_deadlock(move |_| {
         count.set(count.get() + 1);
         to_cancel.take().into_iter().for_each(|victim| victim.cancel());
     });
@@ -661,6 +669,15 @@ fn a_callback_may_cancel_a_task() {
         spawn(both(b, a)).await.unwrap();
     });
     assert_eq!(told.get(), 1);
+}
+
+/// Its panic comes out of the `block_on`, and the runtime is as good as before.
+#[test]
+fn a_callback_may_panic() {
+    let runtime = Runtime::builder().on_deadlock(|_| panic!("told")).build().unwrap();
+    let panic = catch_unwind(AssertUnwindSafe(|| runtime.block_on(pending::<()>()))).unwrap_err();
+    assert_eq!(panic.downcast_ref(), Some(&"told"));
+    runtime.block_on(async { spawn(yield_now()).await.unwrap() });
 }
 
 #[test]

@@ -212,8 +212,8 @@ impl EventLoop {
 
     /// Step 3. Tasks of this loop are queued while the reports are read, because that runs no foreign code. The first other
     /// waker, and all after it, are kept until nothing is borrowed, so the wakes keep the order of the reports. A loop that
-    /// is watched keeps all of them, because to tell of a wake is foreign code, too. If its watcher says so, the loop ends
-    /// instead of waiting.
+    /// is watched keeps all of them, because to tell of a wake is foreign code, too. Its watcher may end the loop before it
+    /// waits.
     fn ask_the_kernel(&self, engine: &mut Engine, wait: Wait, root: &mut Root<'_>) {
         let Context { runtime, executor, reactor, probe, .. } = &*self.context;
         if wait != Wait::No {
@@ -221,12 +221,11 @@ impl EventLoop {
             self.tidy_up(engine);
             probe.emit(|| Event::Park);
         }
-        root.end = if probe.is_on() { probe.stop.take().map(Err) } else { None };
-        // Its watcher may also have made tasks ready just now.
-        let is_over = root.end.is_some() || (probe.is_on() && executor.has_ready());
-        let wait_now = if is_over { Wait::No } else { wait };
+        // Its watcher may have left something to do, which may end the loop or make tasks ready.
+        root.end = probe.is_on().then(|| probe.afterwards.take()).flatten().and_then(|act| act()).map(Err);
+        let limit = if root.end.is_some() || probe.is_on() && executor.has_ready() { Wait::No } else { wait };
         let mut waking = executor.plain.then(|| executor.waking());
-        let asked = engine.poller.wait(wait_now, reactor, |waker| match (&mut waking, number(&waker)) {
+        let asked = engine.poller.wait(limit, reactor, |waker| match (&mut waking, number(&waker)) {
             (Some(wake), Some(id)) if id.runtime() == *runtime && engine.woken.is_empty() => {
                 wake(id);
                 // To drop a waker of ours does nothing, so do not even call it.

@@ -224,6 +224,9 @@ pub(crate) type Watcher = Box<dyn FnMut(Event, u64) -> bool>;
 /// The name of a lock or a channel, if it has one, where it was made, and where it notes which task holds it.
 pub(crate) type Made = (Option<&'static str>, &'static Location<'static>, Option<Holder>);
 
+/// What a watcher leaves to be done when it has been told.
+pub(crate) type Afterwards = Box<dyn FnOnce() -> Option<Payload>>;
+
 /// The task that holds a lock, and since when, by the clock of its loop.
 pub(crate) type Holder = Rc<Cell<Option<(TaskId, u64)>>>;
 
@@ -234,8 +237,8 @@ pub(crate) struct Probe {
     numbered: Cell<u64>,
     /// Out of its cell while it is told something: whatever it makes the loop do finds no watcher to tell.
     watcher: Cell<Option<Watcher>>,
-    /// Set by a watcher that is told of a park: the loop is to end instead, and its `block_on` fails with this.
-    pub(crate) stop: Cell<Option<Payload>>,
+    /// Set by a watcher: what the loop does when it has been told. With a payload, its `block_on` ends.
+    pub(crate) afterwards: Cell<Option<Afterwards>>,
     /// Where in the program the wait begins of which the watcher is being told, and what is known of the line.
     pub(crate) place: Cell<Option<(&'static Location<'static>, Option<Made>)>>,
 }
@@ -243,7 +246,7 @@ pub(crate) struct Probe {
 impl Probe {
     pub(crate) fn new(watcher: Option<Watcher>) -> Probe {
         let (on, watcher) = (Cell::new(watcher.is_some()), Cell::new(watcher));
-        Probe { on, watcher, numbered: Cell::new(0), stop: Cell::new(None), place: Cell::new(None) }
+        Probe { on, watcher, numbered: Cell::new(0), afterwards: Cell::new(None), place: Cell::new(None) }
     }
 
     #[inline]

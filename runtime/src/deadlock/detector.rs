@@ -8,18 +8,21 @@
 //! when the tasks that were woken meanwhile are known. If it is not certain yet, the next look comes later, and then later
 //! still. Before a sleep, a few counts tell that something may end it.
 //!
-//! Contract. A callback is called with nothing borrowed, and what it does with the tasks of the loop is not seen here. So
-//! from then on, a circle is looked for only among tasks that have begun to wait since.
+//! Contract. The program is told when the watcher is back in its place and nothing is borrowed, so what it does then is
+//! seen like all else. If it makes a task ready, its `block_on` goes on.
 //!
 //! What it does not know: how tasks wait.
 
+use std::cell::Cell;
 use std::collections::HashSet;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::waits::{Task, Waits};
 use super::{Blocked, Deadlock};
 use crate::core::context::{self, Context};
 use crate::core::id::TaskId;
+use crate::core::panics::{self, Payload, contain};
 use crate::core::probe::{Event, Resource};
 use crate::core::waker::count_clones;
 use crate::task;
@@ -52,12 +55,12 @@ pub(crate) struct Detector {
     stops: bool,
     /// Whether the report goes to standard error.
     prints: bool,
-    callback: Option<Callback>,
+    callback: Rc<Cell<Option<Callback>>>,
 }
 
 impl Detector {
     pub(crate) fn new(stops: bool, prints: bool, callback: Option<Callback>) -> Detector {
-        Detector { stops, prints, callback, ..Detector::default() }
+        Detector { stops, prints, callback: Rc::new(Cell::new(callback)), ..Detector::default() }
     }
 
     pub(crate) fn sink(mut self) -> Sink {
@@ -170,15 +173,17 @@ impl Detector {
         self.reported.extend(&blocked);
         let tasks = blocked.into_iter().map(|id| self.describe(id)).collect();
         let deadlock = Deadlock { tasks, is_whole };
-        if stops {
-            context.probe.stop.set(Some(Box::new(Stop(deadlock.to_string()))));
-        } else if self.prints {
+        if self.prints && !stops {
             say(&deadlock);
         }
-        if let Some(callback) = &mut self.callback {
-            callback(&deadlock);
-            self.waits.forget_tasks();
-        }
+        let (callback, earlier) = (Rc::clone(&self.callback), context.probe.afterwards.take());
+        context.probe.afterwards.set(Some(Box::new(move || {
+            let earlier = earlier.and_then(|act| act());
+            let told = contain(|| tell(&callback, &deadlock)).err();
+            let stop =
+                || (stops && !is_anything_ready()).then(|| Box::new(Stop(deadlock.to_string())) as Payload);
+            panics::first(earlier, told.or_else(stop))
+        })));
     }
 
     fn describe(&self, id: TaskId) -> Blocked {
@@ -186,6 +191,19 @@ impl Detector {
         let waits = waits.map(|wait| wait.to_wait()).collect();
         Blocked { id, name: task::name(id), spawned_at: task::spawned_at(id), waits }
     }
+}
+
+/// Hands the deadlock to the program, with nothing borrowed.
+fn tell(callback: &Cell<Option<Callback>>, deadlock: &Deadlock) {
+    if let Some(mut told) = callback.take() {
+        told(deadlock);
+        callback.set(Some(told));
+    }
+}
+
+/// Whether the program has woken a task when it was told.
+fn is_anything_ready() -> bool {
+    context::current().is_some_and(|context| context.executor.has_ready())
 }
 
 fn only_holders(task: &Task) -> impl Iterator<Item = TaskId> {

@@ -3,8 +3,8 @@
 //! Facts. The reader has not seen the deadlock coming, and wants to know which lines of the program to change. A terminal
 //! may be narrow.
 //!
-//! What follows. Two lines for each task: what it is and where it was spawned, and what it waits for: the thing, where it
-//! was made, which task has it, and where the program waits. Then the circles, drawn.
+//! What follows. A few lines for each task: what it is and where it was spawned, what it waits for and where that was
+//! made, which task has it, and where the program waits. Then the circles, drawn.
 //!
 //! What it does not know: how a deadlock is found.
 
@@ -55,16 +55,20 @@ impl Deadlock {
             Resource::Task(id) => write!(f, "\n      waits for the end of {}", self.name(id))?,
             _ => write!(f, "\n      waits for {}", thing(wait))?,
         }
+        // The first line ends here, because places are long.
+        let mut comma = ", ";
         if let Some(at) = wait.made_at {
             write!(f, " ({})", Line(at))?;
+            comma = ",\n      ";
         }
         if let (Some(holder), Resource::Line { .. }) = (wait.holder, wait.on) {
-            write!(f, ", held by {}", self.name(holder))?;
+            write!(f, "{comma}held by {}", self.name(holder))?;
+            comma = ", ";
         }
         if let Some(held) = wait.held_for.filter(|held| *held >= SHORTEST) {
             write!(f, " for {held:.1?}")?;
         }
-        wait.waits_at.map_or(Ok(()), |at| write!(f, ", wanted at {}", Line(at)))
+        wait.waits_at.map_or(Ok(()), |at| write!(f, "{comma}wanted at {}", Line(at)))
     }
 
     fn draw(&self, f: &mut Formatter<'_>, circle: &[TaskId]) -> fmt::Result {

@@ -92,11 +92,6 @@ impl Waits {
         self.sources > 0
     }
 
-    /// Forgets which task waits for what, because that may have changed unseen.
-    pub(super) fn forget_tasks(&mut self) {
-        self.tasks.clear();
-    }
-
     pub(super) fn of(&self, task: TaskId) -> Option<&Task> {
         self.tasks.get(&task)
     }
