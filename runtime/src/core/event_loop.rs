@@ -115,8 +115,7 @@ impl EventLoop {
             from_threads: RefCell::default(),
             twin: Cell::default(),
         });
-        let home: Weak<Context> = Rc::downgrade(&context);
-        let _ = context.executor.drops.home.set(home as Weak<dyn Home>);
+        let _ = context.executor.drops.home.set(Rc::<Context>::downgrade(&context) as Weak<dyn Home>);
         let engine = Engine { poller, woken: Vec::with_capacity(WOKEN), mail: Mail::default() };
         Ok(EventLoop {
             context,

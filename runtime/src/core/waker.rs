@@ -51,7 +51,7 @@ pub(crate) fn number(waker: &Waker) -> Option<TaskId> {
     if ours { TaskId::from_word(waker.data().addr()) } else { None }
 }
 
-static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake_word, wake_word, |_| ());
+static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake_word, wake_word, nothing);
 
 fn clone(word: *const ()) -> RawWaker {
     RawWaker::new(word, &VTABLE)
@@ -62,6 +62,8 @@ fn wake_word(word: *const ()) {
         wake_task(id);
     }
 }
+
+fn nothing(_: *const ()) {}
 
 /// The wakers of a loop that is watched.
 static COUNTED: RawWakerVTable = RawWakerVTable::new(clone_counted, wake_counted, wake_word, uncount);
