@@ -121,16 +121,26 @@ fn two_locks_in_opposite_order_are_reported_with_names_and_lines_at_the_block_on
 
 type Main = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Programs that can never go on, each with something that the report says, and how many tasks wait for ever.
-fn stuck() -> Vec<(&'static str, Main, &'static str, usize)> {
-    fn row<F: Future<Output = ()> + 'static>(
-        name: &'static str,
-        main: F,
-        says: &'static str,
-        tasks: usize,
-    ) -> (&'static str, Main, &'static str, usize) {
-        (name, Box::pin(main), says, tasks)
-    }
+/// A program that can never go on, something that its report says, and how many tasks wait for ever.
+type Stuck = (&'static str, Main, &'static str, usize);
+
+fn row<F: Future<Output = ()> + 'static>(
+    name: &'static str,
+    main: F,
+    says: &'static str,
+    tasks: usize,
+) -> Stuck {
+    (name, Box::pin(main), says, tasks)
+}
+
+fn stuck() -> Vec<Stuck> {
+    [stuck_alone(), stuck_with_children(), stuck_at_channels(), stuck_after_something()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn stuck_alone() -> Vec<Stuck> {
     vec![
         row("nothing at all", pending(), "has left no waker", 1),
         row("a sleep without end", async { time::sleep(Duration::MAX).await }, "has left no waker", 1),
@@ -154,6 +164,11 @@ fn stuck() -> Vec<(&'static str, Main, &'static str, usize)> {
             "waits for rwlock",
             1,
         ),
+    ]
+}
+
+fn stuck_with_children() -> Vec<Stuck> {
+    vec![
         row(
             "two children of one task",
             async {
@@ -187,6 +202,11 @@ fn stuck() -> Vec<(&'static str, Main, &'static str, usize)> {
             "waits for child of a scope",
             1,
         ),
+    ]
+}
+
+fn stuck_at_channels() -> Vec<Stuck> {
+    vec![
         row(
             "a channel whose sender is here",
             async {
@@ -252,6 +272,11 @@ fn stuck() -> Vec<(&'static str, Main, &'static str, usize)> {
             "waits for the end of #1.1, wanted at runtime/tests",
             3,
         ),
+    ]
+}
+
+fn stuck_after_something() -> Vec<Stuck> {
+    vec![
         row(
             "a job has ended long ago",
             async {
@@ -333,6 +358,10 @@ fn locked_for_good() -> Rc<Mutex<()>> {
 
 /// Programs that wait for something from outside of their loop, on the real clock.
 fn waits_for_the_outside() -> Vec<(&'static str, Main)> {
+    [waits_for_a_waker(), waits_for_a_thread()].into_iter().flatten().collect()
+}
+
+fn waits_for_a_waker() -> Vec<(&'static str, Main)> {
     vec![
         ("a waker in another thread", Box::pin(woken_by_a_thread())),
         (
@@ -372,6 +401,11 @@ fn waits_for_the_outside() -> Vec<(&'static str, Main)> {
                 scope(async |s| _ = s.spawn(woken_by_a_thread()).await).await;
             }),
         ),
+    ]
+}
+
+fn waits_for_a_thread() -> Vec<(&'static str, Main)> {
+    vec![
         (
             "a job",
             Box::pin(async { unblock(|| std::thread::sleep(Duration::from_millis(20))).await.unwrap() }),
@@ -453,6 +487,10 @@ fn a_signal_and_a_child_process_are_waited_for() {
 
 /// Programs on virtual time in which a circle of waits is broken, or only looks like one.
 fn broken_circles() -> Vec<(&'static str, Main)> {
+    [ended_by_time_or_cancel(), fed_by_others(), of_one_lock()].into_iter().flatten().collect()
+}
+
+fn ended_by_time_or_cancel() -> Vec<(&'static str, Main)> {
     vec![
         (
             "a timeout around a wait",
@@ -502,6 +540,11 @@ fn broken_circles() -> Vec<(&'static str, Main)> {
                 spawn(both(b, a)).await.unwrap();
             }),
         ),
+    ]
+}
+
+fn fed_by_others() -> Vec<(&'static str, Main)> {
+    vec![
         (
             "a detached loop that feeds a channel in the end",
             Box::pin(async {
@@ -534,6 +577,11 @@ fn broken_circles() -> Vec<(&'static str, Main)> {
                 cid.await.unwrap();
             }),
         ),
+    ]
+}
+
+fn of_one_lock() -> Vec<(&'static str, Main)> {
+    vec![
         (
             "a permit that another task adds",
             Box::pin(async {
