@@ -18,7 +18,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::waits::{Task, Waits};
+use super::waits::{Noted, Task, Waits};
 use super::{Blocked, Deadlock};
 use crate::core::context::{self, Context};
 use crate::core::id::TaskId;
@@ -35,7 +35,7 @@ pub(crate) type Callback = Box<dyn FnMut(&Deadlock)>;
 /// The report with which a `block_on` ends.
 pub(crate) struct Stop(pub(crate) String);
 
-/// More steps than honest programs have locks in each other.
+/// More tasks than honest programs have in a circle. Farther than this, no way is followed.
 const MOST_STEPS: usize = 256;
 /// The longest time between two looks at a circle that is not certain, in turns.
 const LONGEST_PAUSE: u32 = 4096;
@@ -70,9 +70,7 @@ impl Detector {
     fn see(&mut self, event: Event, place: u64) {
         self.waits.apply(event, place);
         match event {
-            Event::WaitOn { task: Some(task), on: Resource::Task(_) | Resource::Line { .. }, .. }
-                if self.leads_back(task) =>
-            {
+            Event::WaitOn { task: Some(task), on, .. } if self.leads_back(task, on, place) => {
                 (self.look_in, self.pause) = (Some(0), 1);
             }
             Event::Turn if self.look_in.is_some() => self.look_for_circle(),
@@ -81,19 +79,21 @@ impl Detector {
         }
     }
 
-    /// Whether the way from holder to holder leads from this task back to it.
-    fn leads_back(&self, start: TaskId) -> bool {
-        let mut path = vec![start];
-        for step in 0..MOST_STEPS {
-            let Some(id) = path.get(step) else { return false };
+    /// Whether the way from this wait, from holder to holder, leads back to the task that has begun it.
+    fn leads_back(&self, start: TaskId, on: Resource, place: u64) -> bool {
+        let new = self.waits.of(start).and_then(|task| task.wait(on, place));
+        let mut path: Vec<TaskId> = new.and_then(Noted::only_holder).into_iter().collect();
+        let mut step = 0;
+        while let Some(id) = path.get(step) {
+            if *id == start {
+                return true;
+            }
             for holder in self.waits.of(*id).into_iter().flat_map(only_holders) {
-                if holder == start {
-                    return true;
-                }
-                if !path.contains(&holder) {
+                if path.len() < MOST_STEPS && !path.contains(&holder) {
                     path.push(holder);
                 }
             }
+            step += 1;
         }
         false
     }
@@ -118,7 +118,7 @@ impl Detector {
     /// that one outside of them could help, until none is left to take out.
     fn blocked_for_certain(&self, context: &Context) -> Vec<TaskId> {
         let may_be_blocked = |(id, task): &(TaskId, &Task)| {
-            let is_known = task.waits.iter().all(|wait| wait.only_holder().is_some());
+            let is_known = task.waits().all(|wait| wait.only_holder().is_some());
             is_known && !task.is_queued && context.executor.lives(*id) && !is_kept(*id)
         };
         let tasks: Vec<_> = self.waits.tasks().filter(may_be_blocked).collect();
@@ -128,9 +128,7 @@ impl Detector {
             for (id, task) in &tasks {
                 let is_held = only_holders(task).all(|holder| blocked.contains(&holder));
                 // Of a task that is awaited by one of them, no other task has the handle.
-                let awaits = |(other, task): &(TaskId, &Task)| {
-                    blocked.contains(other) && task.waits.iter().any(|wait| wait.is_for(*id))
-                };
+                let awaits = |(other, task): &(TaskId, &Task)| blocked.contains(other) && task.awaits(*id);
                 let is_safe = !has_handle(context, *id) || tasks.iter().any(awaits);
                 if !(is_held && is_safe) {
                     blocked.remove(id);
@@ -187,7 +185,7 @@ impl Detector {
     }
 
     fn describe(&self, id: TaskId) -> Blocked {
-        let waits = self.waits.of(id).into_iter().flat_map(|task| &task.waits);
+        let waits = self.waits.of(id).into_iter().flat_map(Task::waits);
         let waits = waits.map(|wait| wait.to_wait()).collect();
         Blocked { id, name: task::name(id), spawned_at: task::spawned_at(id), waits }
     }
@@ -207,7 +205,7 @@ fn is_anything_ready() -> bool {
 }
 
 fn only_holders(task: &Task) -> impl Iterator<Item = TaskId> {
-    task.waits.iter().filter_map(|wait| wait.only_holder())
+    task.waits().filter_map(Noted::only_holder)
 }
 
 /// Whether code outside of this crate keeps a waker of this task.

@@ -8,7 +8,7 @@
 //!
 //! What it does not know: what a deadlock is.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::Location;
 use std::time::Duration;
 
@@ -28,15 +28,31 @@ pub(super) struct Waits {
 /// What is known of a task that has waited for something.
 #[derive(Default)]
 pub(super) struct Task {
-    pub(super) waits: Vec<Noted>,
+    /// By what is waited for, and the place there. A task may wait for thousands of others.
+    waits: BTreeMap<(Resource, u64), Noted>,
     /// Whether it was woken and has not been polled since.
     pub(super) is_queued: bool,
+    /// Set when it has ended while something still waits on its behalf. It is forgotten with the last wait.
+    is_over: bool,
 }
 
-/// A wait, and what tells it apart.
+impl Task {
+    pub(super) fn waits(&self) -> impl Iterator<Item = &Noted> {
+        self.waits.values()
+    }
+
+    pub(super) fn wait(&self, on: Resource, place: u64) -> Option<&Noted> {
+        self.waits.get(&(on, place))
+    }
+
+    pub(super) fn awaits(&self, task: TaskId) -> bool {
+        self.waits.range((Resource::Task(task), 0)..=(Resource::Task(task), u64::MAX)).next().is_some()
+    }
+}
+
+/// A wait.
 pub(super) struct Noted {
     on: Resource,
-    place: u64,
     name: Option<&'static str>,
     made_at: Option<&'static Location<'static>>,
     waits_at: Option<&'static Location<'static>>,
@@ -53,9 +69,9 @@ impl Waits {
             Event::WaitDone { task, on } => self.end(task, on, place),
             Event::Wake { task, .. } => self.set_queued(task, true),
             Event::PollBegin { task } => self.set_queued(task, false),
-            // Its waits have ended with its future, but for those that another piece of code goes on with.
-            Event::Done { task, .. } if self.of(task).is_some_and(|task| task.waits.is_empty()) => {
-                self.tasks.remove(&task);
+            Event::Done { task, .. } => {
+                self.tasks.entry(task).or_default().is_over = true;
+                self.forget_if_over(task);
             }
             _ => {}
         }
@@ -69,15 +85,22 @@ impl Waits {
         let (name, made_at, holder) =
             made.map_or((None, None, None), |(name, at, holder)| (name, Some(at), holder));
         let waits_at = waits_at.filter(|at| !is_ours(at));
-        let noted = Noted { on, place, name, made_at, waits_at, first, holder };
-        self.tasks.entry(task).or_default().waits.push(noted);
+        let noted = Noted { on, name, made_at, waits_at, first, holder };
+        self.tasks.entry(task).or_default().waits.insert((on, place), noted);
     }
 
     fn end(&mut self, task: Option<TaskId>, on: Resource, place: u64) {
         self.sources -= usize::from(matches!(on, Resource::Source(_))).min(self.sources);
-        let Some(found) = task.and_then(|task| self.tasks.get_mut(&task)) else { return };
-        if let Some(index) = found.waits.iter().position(|wait| wait.on == on && wait.place == place) {
-            found.waits.swap_remove(index);
+        let Some(task) = task else { return };
+        if let Some(found) = self.tasks.get_mut(&task) {
+            found.waits.remove(&(on, place));
+            self.forget_if_over(task);
+        }
+    }
+
+    fn forget_if_over(&mut self, task: TaskId) {
+        if self.of(task).is_some_and(|task| task.is_over && task.waits.is_empty()) {
+            self.tasks.remove(&task);
         }
     }
 
@@ -115,10 +138,6 @@ impl Noted {
             Resource::Line { what: "mutex", .. } => self.holder(),
             _ => None,
         }
-    }
-
-    pub(super) fn is_for(&self, task: TaskId) -> bool {
-        self.on == Resource::Task(task)
     }
 
     /// How long a mutex has been held.
