@@ -28,10 +28,11 @@ fn warned(warnings: Warnings, main: impl AsyncFnOnce()) -> Vec<Warning> {
 /// The one warning, of this kind, that the program causes. Without that kind it causes none.
 #[track_caller]
 fn one(kind: WarningKind, without: Warnings, main: impl AsyncFn()) -> String {
-    let warnings = warned(Warnings::default(), &main);
+    // (On a busy machine any poll may be slow.)
+    let warnings = warned(Warnings::default().slow_poll(None), &main);
     let [warning] = &warnings[..] else { panic!("{warnings:?}") };
     assert_eq!(warning.kind, kind, "{warning}");
-    assert!(warned(without, &main).is_empty(), "{kind:?} is switched off");
+    assert!(warned(without.slow_poll(None), &main).is_empty(), "{kind:?} is switched off");
     warning.to_string()
 }
 
@@ -53,7 +54,7 @@ fn a_mutex_that_was_held_for_long_is_named_with_its_place_and_its_holder() {
         "{text}"
     );
     assert!(text.contains(") for 1.5s: "), "{text}");
-    let below = warned(all.lock_held(2 * SECOND), async || {
+    let below = warned(all.slow_poll(None).lock_held(2 * SECOND), async || {
         let lock = Mutex::new(());
         let _guard = lock.lock().await;
         time::sleep(SECOND).await;
@@ -85,7 +86,7 @@ fn every_shape_of_result_is_recognised() {
     fn unheard<T: 'static, E: 'static>(ok: impl Fn() -> Result<T, E>, err: impl Fn() -> Result<T, E>) {
         for (output, expected) in [(ok(), 0), (err(), 1)] {
             let output = RefCell::new(Some(output));
-            let warnings = warned(Warnings::default(), async || {
+            let warnings = warned(Warnings::default().slow_poll(None), async || {
                 let output = output.take().unwrap();
                 spawn(async move { output }).detach();
                 settle().await;
@@ -199,7 +200,9 @@ fn the_environment_chooses_and_a_wrong_word_is_one_sentence() {
         let output = again.output().unwrap();
         assert!(output.status.success());
         let text = String::from_utf8(output.stderr).unwrap();
-        let lines = text.lines().filter(|line| line.starts_with("roundel: ")).map(String::from);
+        // (On a busy machine any poll may be slow.)
+        let is_ours = |line: &&str| line.starts_with("roundel: ") && !line.contains("kept the loop");
+        let lines = text.lines().filter(is_ours).map(String::from);
         lines.collect::<Vec<_>>()
     };
     assert_eq!(said("0"), [""; 0]);
