@@ -37,7 +37,13 @@ pub const TRACES: &[Shown] = &[
     shown("timeouts", &["query", "--virtual"], 1, "timer 1 fires", "08-time.md"),
     shown("fetches", &["concurrent", "--virtual"], 1, "timer 1 wakes #0.1 main", "11-many-as-one.md"),
     shown("lost_wake", &[], 1, "timer 1 fires", "12-waiting-for-each-other.md"),
-    shown("deadlock", &[], 1, "#2.1 waits for mutex 2, held by #1.1", "12-waiting-for-each-other.md"),
+    shown(
+        "deadlock",
+        &[],
+        1,
+        "#2.1 bob waits for mutex 2 \"a\", held by #1.1",
+        "12-waiting-for-each-other.md",
+    ),
     shown("breakfast", &[], 1, "#1.1 coffee wakes #0.1 main", "15-seeing-the-loop.md"),
     shown("lanes", &[], 2, "wakes #17.1", "17-pacing-and-lanes.md"),
 ];

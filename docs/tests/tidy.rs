@@ -38,7 +38,7 @@ const LAYERS: &[(&str, &[&str], Siblings)] = &[
     ("tools", &["pool", "own_pool", "share", "waiter", "waits"], Siblings::Some(&[("own_pool", "pool")])),
     (
         "handles",
-        &["error", "join", "task", "local", "source", "time", "reply", "remote", "blocking"],
+        &["error", "judge", "join", "task", "local", "source", "time", "reply", "remote", "blocking"],
         Siblings::All,
     ),
     ("line", &["waiting"], Siblings::None),
@@ -47,7 +47,7 @@ const LAYERS: &[(&str, &[&str], Siblings)] = &[
         &["sync", "channel", "group", "cancel", "retry", "testing", "signal", "process", "workers", "record"],
         Siblings::All,
     ),
-    ("runtime", &["debug", "runtime", "builder"], Siblings::All),
+    ("runtime", &["warnings", "debug", "deadlock", "runtime", "builder"], Siblings::All),
 ];
 
 #[derive(Clone, Copy)]

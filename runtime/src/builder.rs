@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use crate::core::event_loop::Options;
 use crate::core::probe::Event;
+use crate::deadlock::{self, Deadlock, Detector};
 use crate::debug;
 use crate::own_pool::OwnPool;
 use crate::record::{self, Recorder};
 use crate::runtime::Runtime;
 use crate::waits::{self, Sink};
+use crate::warnings::{Warning, Warnings};
 
 impl Runtime {
     /// A runtime with default options.
@@ -44,7 +46,10 @@ pub struct Builder {
     shuffle: Option<u64>,
     blocking_threads: Option<usize>,
     shutdown_timeout: Duration,
-    debug: bool,
+    warnings: Option<Warnings>,
+    on_warning: Option<debug::Callback>,
+    detects: Option<bool>,
+    on_deadlock: Option<deadlock::Callback>,
     sinks: Vec<Sink>,
     recorders: Vec<Recorder>,
 }
@@ -56,7 +61,10 @@ impl Default for Builder {
             shuffle: None,
             blocking_threads: None,
             shutdown_timeout: Duration::from_secs(1),
-            debug: std::env::var_os("ROUNDEL_DEBUG").is_some_and(|value| value == "1"),
+            warnings: Warnings::from_environment(),
+            on_warning: None,
+            detects: None,
+            on_deadlock: None,
             sinks: Vec::new(),
             recorders: Vec::new(),
         }
@@ -81,10 +89,41 @@ impl Builder {
         self
     }
 
-    /// Warns, on standard error, of polls that keep the loop for more than 100 ms, and of panics that no handle reports.
-    /// The environment variable `ROUNDEL_DEBUG=1` switches this on if the program does not call this.
+    /// Debug mode: the loop warns, on standard error, of polls that hold it up, of errors that no handle reports, and of
+    /// other mistakes ([`Warnings`]), and reports [deadlocks](crate::deadlock). The environment variable `ROUNDEL_DEBUG=1`
+    /// switches this on if the program does not call this.
     pub fn debug(mut self, on: bool) -> Builder {
-        self.debug = on;
+        self.warnings = on.then(Warnings::default);
+        self
+    }
+
+    /// Debug mode with these warnings.
+    pub fn warnings(mut self, warnings: Warnings) -> Builder {
+        self.warnings = Some(warnings);
+        self
+    }
+
+    /// Calls `told` with each warning, which then does not go to standard error. If no warnings were chosen, all are on.
+    ///
+    /// It is called like a sink of [`probe`](Builder::probe): what the loop does because of it is not reported.
+    pub fn on_warning(mut self, told: impl FnMut(&Warning) + 'static) -> Builder {
+        self.on_warning = Some(Box::new(told));
+        self
+    }
+
+    /// Calls `told` with each [deadlock](crate::deadlock), once: tasks that wait for each other for ever.
+    ///
+    /// It may break the deadlock, for example by cancelling one of the tasks. If it makes a task ready, `block_on` goes on
+    /// also on virtual time.
+    pub fn on_deadlock(mut self, told: impl FnMut(&Deadlock) + 'static) -> Builder {
+        self.on_deadlock = Some(Box::new(told));
+        self
+    }
+
+    /// Whether the loop looks for [deadlocks](crate::deadlock). If not set, it does with [`debug`](Builder::debug),
+    /// [`virtual_time`](Builder::virtual_time) or [`on_deadlock`](Builder::on_deadlock).
+    pub fn detect_deadlocks(mut self, on: bool) -> Builder {
+        self.detects = Some(on);
         self
     }
 
@@ -150,7 +189,15 @@ impl Builder {
         let sink = |recorder: Recorder| recorder.sink(self.virtual_time, self.shuffle.is_some());
         let recorders = self.recorders.into_iter().chain(record::from_environment());
         let mut sinks: Vec<Sink> = recorders.filter_map(sink).collect();
-        sinks.extend(self.debug.then(debug::sink));
+        let debug = self.warnings.is_some();
+        let all = self.on_warning.is_some().then(Warnings::default);
+        let warnings = self.warnings.or(all);
+        sinks.extend(warnings.map(|warnings| debug::sink(warnings, self.on_warning)));
+        let looks = debug || self.virtual_time || self.on_deadlock.is_some();
+        if self.detects.unwrap_or(looks) {
+            let detector = Detector::new(self.virtual_time, debug, self.on_deadlock);
+            sinks.push(detector.sink());
+        }
         sinks.extend(self.sinks);
         Runtime::build(Options {
             virtual_time: self.virtual_time,

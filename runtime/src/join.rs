@@ -20,6 +20,7 @@ use crate::core::id::TaskId;
 use crate::core::probe::{End, Event, Resource};
 use crate::core::waker;
 use crate::error::JoinError;
+use crate::waiter;
 use crate::waits;
 
 /// A spawned task, as its spawner sees it. Awaiting it gives the task's output.
@@ -61,7 +62,7 @@ impl<T> JoinHandle<T> {
     /// otherwise a chain of them would be as deep as the stack.
     pub fn cancel(&self) {
         if let Some(executor) = &self.executor {
-            if executor.probe.is_on() && !executor.is_over(self.id) {
+            if executor.probe.is_on() && executor.lives(self.id) {
                 executor.probe.tell(Event::Cancel { task: self.id, by: executor.running() }, 0);
             }
             executor.cancel(self.id);
@@ -71,7 +72,7 @@ impl<T> JoinHandle<T> {
     /// Whether the task is over: it returned, panicked or was cancelled.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.executor.as_ref().is_none_or(|executor| executor.is_over(self.id))
+        self.executor.as_ref().is_none_or(|executor| !executor.lives(self.id))
     }
 
     /// The task's number.
@@ -158,12 +159,12 @@ impl<T: 'static> JoinHandle<T> {
         if executor.running() == Some(id) {
             panic!("a task awaits its own JoinHandle, which can never finish: await it from another task");
         }
-        let waker = cx.waker().clone();
+        let waker = waiter::keep(cx.waker());
         let old = executor.extras.with(id, |extra| extra.waiter.replace(waker));
         drop(old);
         self.report(true);
         // To clone and to drop a waker is foreign code. The task may be over by now, without a wake.
-        if executor.is_over(id) { self.poll(cx) } else { Poll::Pending }
+        if executor.lives(id) { Poll::Pending } else { self.poll(cx) }
     }
 }
 
@@ -183,6 +184,7 @@ impl<T> JoinHandle<T> {
         self.report(false);
     }
 
+    #[track_caller]
     fn report(&self, begins: bool) {
         if let Some(executor) = &self.executor {
             waits::tell(&executor.probe, Resource::Task(self.id), 0, Some(self.id), begins);

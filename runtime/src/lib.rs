@@ -9,8 +9,8 @@
 //! 3. `cell`, `extras`, `executor`: take a task out of its slot, poll it, put it back.
 //! 4. `context` (the one thread-local), `waker` (the one `unsafe`).
 //! 5. `pace`, `event_loop`, `shutdown`: the loop. Read `EventLoop::turn` first if you read only one thing.
-//! 6. `error`, `join`, `task`, `local`, `source`, `time`, `reply`, `remote`, `pool`, `blocking`, `debug`, `builder`,
-//!    `runtime`: tasks, time, sources, threads, and the loop as programs see it.
+//! 6. `error`, `judge`, `join`, `task`, `local`, `source`, `time`, `reply`, `remote`, `pool`, `blocking`, `warnings`, `debug`, `deadlock`,
+//!    `builder`, `runtime`: tasks, time, sources, threads, and the loop as programs see it.
 //! 7. `waiting`: the one line of waiters. On it stand `sync` (begin with `sync/permits.rs`), `channel`, `group`, `cancel`,
 //!    `retry`, `testing`.
 //! 8. `signal`, `process`, `workers`: what lies outside of this process. `record`: what the loop has done, written down
@@ -49,9 +49,11 @@ mod share;
 
 pub mod blocking;
 mod builder;
+pub mod deadlock;
 mod debug;
 mod error;
 mod join;
+mod judge;
 mod local;
 mod remote;
 mod reply;
@@ -70,6 +72,7 @@ pub mod record;
 pub mod retry;
 pub mod sync;
 pub mod testing;
+mod warnings;
 
 #[cfg(feature = "process")]
 pub mod process;
@@ -89,6 +92,7 @@ pub use join::JoinHandle;
 pub use remote::{Remote, RemoteHandle, remote};
 pub use runtime::{Runtime, run};
 pub use task::{TaskId, YieldNow, spawn, spawn_named, yield_now};
+pub use warnings::{Warning, WarningKind, Warnings};
 
 /// The crate whose `Stream` our streams are, in the version that this crate uses.
 pub use futures_core;

@@ -17,6 +17,7 @@ use std::task::Context;
 use crate::core::context;
 use crate::core::event_loop::{EventLoop, Options};
 use crate::core::panics::{contain, swallow};
+use crate::deadlock::Stop;
 use crate::remote::Remote;
 
 /// Builds a [`Runtime`] with default options, runs `main` on it, and shuts it down.
@@ -80,7 +81,8 @@ impl Runtime {
     ///
     /// # Panics
     ///
-    /// If `main` panics; inside a running loop; in a forked child.
+    /// If `main` panics; inside a running loop; in a forked child; on virtual time, if `main` can never go on
+    /// ([`deadlock`](crate::deadlock)).
     #[track_caller]
     pub fn block_on<F: Future>(&self, main: F) -> F::Output {
         refuse_nesting("block_on");
@@ -103,6 +105,10 @@ impl Runtime {
             }
             (Some(first), dropped) => {
                 swallow(|| drop(dropped));
+                // A deadlock is reported as a panic of this very call.
+                if let Some(Stop(report)) = first.downcast_ref() {
+                    panic!("{report}");
+                }
                 resume_unwind(first)
             }
         }

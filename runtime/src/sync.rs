@@ -22,6 +22,7 @@
 mod barrier;
 mod condition;
 mod event;
+mod moment;
 mod mutex;
 mod notify;
 mod once;

@@ -17,12 +17,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use crate::core::context::{self, budget};
-use crate::core::executor::Cleanup;
+use crate::core::executor::{Cleanup, Executor};
 pub use crate::core::id::TaskId;
 use crate::core::panics::swallow;
 use crate::core::probe::Event;
 use crate::core::waker;
 use crate::join::JoinHandle;
+use crate::judge;
 pub use crate::local::LocalKey;
 #[doc(inline)]
 pub use crate::task_local;
@@ -50,6 +51,7 @@ where
 {
     let executor = context::with("spawn", |context| Rc::clone(&context.executor));
     let id = executor.spawn(future, Location::caller());
+    watch_output::<F::Output>(&executor, id);
     JoinHandle::new(executor, id)
 }
 
@@ -74,11 +76,23 @@ where
 {
     let executor = context::with("spawn_named", |context| Rc::clone(&context.executor));
     let id = executor.spawn(future, Location::caller());
+    watch_output::<F::Output>(&executor, id);
     // The conversion is foreign code, so it comes before the extras are borrowed.
     let name = name.into();
     executor.extras.with(id, |extra| extra.name = Some(name));
     executor.probe.emit(|| Event::Named { task: id });
     JoinHandle::new(executor, id)
+}
+
+/// In a loop that is watched, leaves word how to tell whether the output is an error.
+#[inline]
+fn watch_output<T: 'static>(executor: &Executor, id: TaskId) {
+    if executor.probe.is_on()
+        && executor.lives(id)
+        && let Some(judge) = judge::of::<T>()
+    {
+        executor.extras.with(id, |extra| extra.judge = Some(judge));
+    }
 }
 
 /// Runs a cleanup after its future was dropped. If its task is being cancelled, that task goes on as the cleanup, so

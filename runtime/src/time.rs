@@ -140,7 +140,7 @@ impl Sleep {
 
     #[track_caller]
     fn start(&mut self, cx: &mut Context<'_>) {
-        if self.timers.is_closed() {
+        if self.timers.is_closed_before(NEVER) {
             gone();
         }
         if self.deadline != NEVER {

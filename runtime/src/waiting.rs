@@ -126,6 +126,7 @@ impl<R: Copy, G> WaitQueue<R, G> {
     /// Asks for a grant. If `attempt` does not give one at once, the waiter joins the line; later polls collect the
     /// grant. The first poll counts as one operation of the task's budget.
     #[inline]
+    #[track_caller]
     pub(crate) fn poll(
         &self,
         key: &mut WaitKey,
@@ -141,6 +142,7 @@ impl<R: Copy, G> WaitQueue<R, G> {
 
     /// The same for an operation that has been counted already.
     #[inline]
+    #[track_caller]
     pub(crate) fn poll_uncounted(
         &self,
         key: &mut WaitKey,
@@ -170,6 +172,7 @@ impl<R: Copy, G> WaitQueue<R, G> {
     /// The same for a task that has to give way, but must not lose its position by that. What it could have now is kept
     /// in an entry, as if the task had been called; if there is nothing, it joins the line.
     #[cold]
+    #[track_caller]
     pub(crate) fn poll_without_budget(
         &self,
         key: &mut WaitKey,
@@ -189,11 +192,13 @@ impl<R: Copy, G> WaitQueue<R, G> {
     }
 
     /// Keeps a grant for a waiter that is not in line.
+    #[track_caller]
     fn keep(&self, key: &mut WaitKey, grant: G) {
         key.0 = self.line.borrow_mut().entries.insert(Entry::Called(grant));
         self.resource.announce(key.0, true);
     }
 
+    #[track_caller]
     fn join(&self, key: &mut WaitKey, request: R, waiter: Waiter) {
         key.0 = self.line.borrow_mut().join(request, waiter);
         self.waiting.set(self.waiting.get() + 1);
@@ -201,6 +206,7 @@ impl<R: Copy, G> WaitQueue<R, G> {
     }
 
     /// Collects the grant, if the waiter was called. Otherwise sees to it that the right waker will be woken.
+    #[track_caller]
     fn poll_entry(&self, key: &mut WaitKey, cx: &mut Context<'_>) -> Poll<G> {
         let place = key.0;
         let mut called = self.line.borrow_mut().collect(key);
@@ -296,6 +302,7 @@ impl<R: Copy, G, A: FnMut() -> Option<G>, M: FnMut(Option<G>)> Future for Wait<'
     type Output = G;
 
     #[inline]
+    #[track_caller]
     fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<G> {
         let this = &mut *self;
         this.queue.poll(&mut this.key, this.request, cx, &mut this.attempt)

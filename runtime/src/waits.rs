@@ -14,27 +14,40 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::panic::Location;
 
 use crate::core::context;
 use crate::core::id::TaskId;
 use crate::core::panics::{contain, swallow};
-use crate::core::probe::{Event, Probe, Resource, Watcher};
+use crate::core::probe::{Event, Made, Probe, Resource, Watcher};
 use crate::core::reactor::Direction;
 
 /// Tells a watcher that the running task begins to wait for something, at a place of its own there, or goes on waiting; or
 /// that the wait at this place ends. `holder` is the task that has it or has to bring it about, if that is known.
 #[inline]
+#[track_caller]
 pub(crate) fn tell(probe: &Probe, on: Resource, place: u64, holder: Option<TaskId>, begins: bool) {
     if probe.is_on() {
-        tell_watcher(probe, on, place, holder, begins);
+        tell_watcher(probe, on, place, holder, begins, None);
     }
 }
 
+/// The same, with what is known of the lock or channel that is waited for. The place of the caller is where the program
+/// waits.
 #[cold]
-fn tell_watcher(probe: &Probe, on: Resource, place: u64, holder: Option<TaskId>, begins: bool) {
+#[track_caller]
+pub(crate) fn tell_watcher(
+    probe: &Probe,
+    on: Resource,
+    place: u64,
+    holder: Option<TaskId>,
+    begins: bool,
+    made: Option<Made>,
+) {
     if !begins {
         return probe.tell(Event::WaitDone { task: None, on }, place);
     }
+    probe.place.set(Some((Location::caller(), made)));
     // A watcher hears only of the tasks of its own loop.
     let here = context::current().filter(|context| std::ptr::eq(&raw const *context.probe, probe));
     let task = here.and_then(|context| context.executor.running());

@@ -85,7 +85,12 @@ trait Units {
 /// Runs one program on `units`.
 fn balance(name: &str, seed: u64, units: &dyn Fn() -> Rc<dyn UnitsDyn>) {
     let rng = Rng::new(seed);
-    let runtime = Runtime::builder().virtual_time(true).shuffle(seed).build().unwrap();
+    let runtime = Runtime::builder()
+        .virtual_time(true)
+        .shuffle(seed)
+        .detect_deadlocks(seed.is_multiple_of(2))
+        .build()
+        .unwrap();
     let units = units();
     let (got, waiting) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
     // If a giver is dropped while it waits, it may have given its unit or not. If it has returned, it has.
@@ -509,7 +514,12 @@ fn hazard_17_19_locks_are_passed_on() {
 
 fn use_locks(name: &str, most: usize, use_it: Use, seed: u64) {
     let rng = Rng::new(seed);
-    let runtime = Runtime::builder().virtual_time(true).shuffle(seed).build().unwrap();
+    let runtime = Runtime::builder()
+        .virtual_time(true)
+        .shuffle(seed)
+        .detect_deadlocks(seed.is_multiple_of(2))
+        .build()
+        .unwrap();
     let locks = Rc::new(Locks {
         mutex: Mutex::new(()),
         rwlock: RwLock::new(()),
@@ -562,7 +572,12 @@ fn assert_free(locks: &Locks, name: &str, seed: u64) {
 fn hazard_19_a_barrier_counts_the_tasks_that_are_there() {
     for seed in 0..SEEDS {
         let rng = Rng::new(seed);
-        let runtime = Runtime::builder().virtual_time(true).shuffle(seed).build().unwrap();
+        let runtime = Runtime::builder()
+            .virtual_time(true)
+            .shuffle(seed)
+            .detect_deadlocks(seed.is_multiple_of(2))
+            .build()
+            .unwrap();
         let parties = 1 + rng.below(4);
         let barrier = Rc::new(Barrier::new(parties));
         let (passed, leaders, woken) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
@@ -598,7 +613,12 @@ fn hazard_19_a_barrier_counts_the_tasks_that_are_there() {
 fn hazard_19_all_means_all() {
     for seed in 0..SEEDS {
         let rng = Rng::new(seed);
-        let runtime = Runtime::builder().virtual_time(true).shuffle(seed).build().unwrap();
+        let runtime = Runtime::builder()
+            .virtual_time(true)
+            .shuffle(seed)
+            .detect_deadlocks(seed.is_multiple_of(2))
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let event = Rc::new(Event::new());
             let notify = Rc::new(Notify::new());

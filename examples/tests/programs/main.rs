@@ -7,6 +7,7 @@
 
 mod common;
 
+mod asking;
 mod chaos;
 mod chat;
 mod datagrams_and_files;

@@ -97,6 +97,7 @@ impl<T> Buffer<T> {
 
     /// Waits for room, which then belongs to the caller; false if the channel is closed.
     #[inline]
+    #[track_caller]
     pub(crate) fn poll_room(&self, key: &mut WaitKey, cx: &mut Context<'_>) -> Poll<bool> {
         if !key.is_set() && (self.capacity.is_none() || self.closed.get()) {
             return budget::spend(cx.waker()).map(|()| !self.closed.get());
@@ -148,6 +149,7 @@ impl<T> Buffer<T> {
 
     /// Puts a value into a rendezvous and joins the line in `taken`. The value may stay as long as the sender stands
     /// there.
+    #[track_caller]
     fn offer(&self, value: T, key: &mut WaitKey, cx: &mut Context<'_>) -> Result<(), T> {
         // Join first, then put the value in: a receiver that takes the value while it goes in calls the sender in line.
         let _waits = self.taken.poll_uncounted(key, (), cx, || None);
@@ -185,6 +187,7 @@ impl<T> Buffer<T> {
 
     /// Waits for a value. The short path is inlined into the awaiting future, because a call would add half its cost.
     #[inline(always)]
+    #[track_caller]
     pub(crate) fn poll_recv(&self, key: &mut WaitKey, cx: &mut Context<'_>) -> Poll<Result<T, Closed>> {
         let waits = key.is_set();
         let counted = waits || budget::try_spend();
@@ -216,6 +219,7 @@ impl<T> Buffer<T> {
     /// Claims a value and fetches it. If the operation is not `counted`, the budget is used up and the task has to give
     /// way. A value that is free is then claimed for the task, and stays in the buffer until its next poll.
     #[cold]
+    #[track_caller]
     fn wait_for_value(
         &self,
         key: &mut WaitKey,
@@ -246,6 +250,7 @@ impl<T> Buffer<T> {
 
     /// The next value for a stream. The future of its `next` can be dropped without our hearing of it, and then a value
     /// that was given to it would be stuck. So a stream waits for word that there is a value, and never has a claim.
+    #[track_caller]
     pub(crate) fn poll_next(&self, key: &mut WaitKey, cx: &mut Context<'_>) -> Poll<Option<T>> {
         // Still in line from an earlier poll: only go on when word has come.
         if key.is_set() {
@@ -336,6 +341,7 @@ impl<T> Future for Send<'_, T> {
     type Output = Result<(), Closed<T>>;
 
     #[inline]
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Send { buffer, value, key } = &mut *self;
         if value.is_some() {

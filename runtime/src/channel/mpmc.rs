@@ -241,6 +241,7 @@ impl<T> Receiver<T> {
 impl<T> Stream for Receiver<T> {
     type Item = T;
 
+    #[track_caller]
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let Receiver { ends, key } = &mut *self;
         ends.buffer.poll_next(key.get_mut(), cx)
@@ -266,6 +267,7 @@ impl<T> Future for Recv<'_, T> {
     type Output = Result<T, Closed>;
 
     #[inline(always)]
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, Closed>> {
         let Recv { buffer, key } = &mut *self;
         buffer.poll_recv(key, cx)

@@ -109,15 +109,39 @@ impl<T> OneshotSender<T> {
 
     /// Waits until the receiver is gone.
     pub async fn closed(&mut self) {
+        let mut wait = WaitForEnd { number: Cell::new(0), waiting: false };
         std::future::poll_fn(|cx| {
             ready!(budget::spend(cx.waker()));
             let old = self.cell.sender.replace(Some(Box::new(Waiter::new(cx.waker()))));
             self.cell.sender_waits.set(true);
             drop(old);
             // Asked last, because cloning and dropping a waker run foreign code, which may close the channel.
-            if self.cell.closed.get() { Poll::Ready(()) } else { Poll::Pending }
+            let over = self.cell.closed.get();
+            wait.announce(!over);
+            if over { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
+    }
+}
+
+/// A sender's wait for the end of the receiver, as the probe knows it.
+struct WaitForEnd {
+    number: Cell<u64>,
+    waiting: bool,
+}
+
+impl WaitForEnd {
+    #[inline]
+    fn announce(&mut self, waits: bool) {
+        if std::mem::replace(&mut self.waiting, waits) != waits {
+            announce("oneshot to be closed", &self.number, waits);
+        }
+    }
+}
+
+impl Drop for WaitForEnd {
+    fn drop(&mut self) {
+        self.announce(false);
     }
 }
 
@@ -161,6 +185,7 @@ impl<T> Future for OneshotReceiver<T> {
     type Output = Result<T, Closed>;
 
     #[inline]
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, Closed>> {
         // First leave our waker, then ask.
         if !self.cell.closed.get() {
@@ -180,6 +205,7 @@ impl<T> Future for OneshotReceiver<T> {
 
 impl<T> OneshotReceiver<T> {
     #[inline]
+    #[track_caller]
     fn announce(&mut self, waits: bool) {
         if std::mem::replace(&mut self.waiting, waits) != waits {
             announce("oneshot", &self.cell.number, waits);

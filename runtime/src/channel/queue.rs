@@ -246,6 +246,7 @@ pub struct Put<'a, T> {
 impl<T> Future for Put<'_, T> {
     type Output = Result<(), Closed<T>>;
 
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let result = ready!(Pin::new(&mut self.send).poll(cx));
         match self.counted.take() {

@@ -31,9 +31,13 @@ pub(crate) trait Task {
     /// The output, as an `Option<T>`.
     fn output(self: Pin<&mut Self>) -> &mut dyn Any;
     /// Moves another future into a shell: `future` is an `Option<F>`. False if it is of another type.
-    fn move_in(self: Pin<&mut Self>, future: &mut dyn Any, spawned_at: &'static Location<'static>) -> bool;
+    fn move_in(self: Pin<&mut Self>, _: &mut dyn Any, _: &'static Location<'static>) -> bool {
+        false
+    }
     /// Where in the program it was spawned.
-    fn spawned_at(&self) -> Option<&'static Location<'static>>;
+    fn spawned_at(&self) -> Option<&'static Location<'static>> {
+        None
+    }
 }
 
 pub(crate) type BoxedTask = Pin<Box<dyn Task>>;
@@ -103,13 +107,5 @@ impl Task for Panicked {
 
     fn output(self: Pin<&mut Self>) -> &mut dyn Any {
         &mut self.get_mut().0
-    }
-
-    fn move_in(self: Pin<&mut Self>, _: &mut dyn Any, _: &'static Location<'static>) -> bool {
-        false
-    }
-
-    fn spawned_at(&self) -> Option<&'static Location<'static>> {
-        None
     }
 }

@@ -16,6 +16,7 @@ use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use crate::core::clock::Clock;
@@ -47,6 +48,8 @@ pub(crate) struct Context {
     pub(crate) ending: Cell<bool>,
     /// Tasks that other threads have started since then: the shutdown does not wait for them.
     pub(crate) from_threads: RefCell<Vec<TaskId>>,
+    /// In a loop that is watched, while a child of a group is polled: its own waker, and one that our code keeps instead.
+    pub(crate) twin: Cell<Option<(Waker, Waker)>>,
 }
 
 /// The threads that do jobs for a loop. The loop only sees to their end.
@@ -192,13 +195,6 @@ pub(crate) fn wake_here(id: TaskId) -> bool {
     })
 }
 
-/// The same in a loop that is watched.
-#[cold]
-pub(crate) fn wake_here_and_tell(id: TaskId) -> bool {
-    let context = current().filter(|context| context.runtime == id.runtime());
-    context.map(|context| context.wake_task(id)).is_some()
-}
-
 impl Context {
     /// Wakes a task of this loop.
     #[inline]
@@ -206,9 +202,5 @@ impl Context {
         if self.executor.wake(id) {
             self.probe.emit(|| Event::Wake { task: id, by: self.executor.running() });
         }
-    }
-    /// The running task gives way, because its budget is used up.
-    fn tell_spent(&self) {
-        self.probe.emit(|| Event::Spent { task: self.executor.running() });
     }
 }

@@ -113,9 +113,9 @@ impl EventLoop {
             },
             ending: Cell::new(false),
             from_threads: RefCell::default(),
+            twin: Cell::default(),
         });
-        let home: Weak<Context> = Rc::downgrade(&context);
-        context.executor.set_home(home as Weak<dyn Home>);
+        let _ = context.executor.drops.home.set(Rc::<Context>::downgrade(&context) as Weak<dyn Home>);
         let engine = Engine { poller, woken: Vec::with_capacity(WOKEN), mail: Mail::default() };
         Ok(EventLoop {
             context,
@@ -159,7 +159,7 @@ impl EventLoop {
         let Some(wait) = wait else { return };
         // From here on no task wakes another one, so what is woken goes to the other lane.
         executor.set_arriving(true);
-        self.ask_the_kernel(engine, wait); // 3
+        self.ask_the_kernel(engine, wait, root); // 3
         self.take_mail(engine); // 4
         self.fire_timers(engine); // 5
         executor.set_arriving(false);
@@ -180,7 +180,9 @@ impl EventLoop {
     fn poll_batch<const PLAIN: bool>(&self, root: &mut Root<'_>) -> Option<Result<(), Payload>> {
         let Context { executor, clock, .. } = &*self.context;
         loop {
-            match executor.poll_stretch::<PLAIN>(self.pace.stretch(), |id, task| poll(id, task, root)) {
+            match executor
+                .poll_stretch::<PLAIN>(self.pace.stretch(), |id, task| poll::<PLAIN>(id, task, root))
+            {
                 Stretch::Full if self.pace.may_go_on(clock) => {}
                 Stretch::Full => break,
                 Stretch::RanDry => break self.pace.ran_dry(),
@@ -209,16 +211,20 @@ impl EventLoop {
 
     /// Step 3. Tasks of this loop are queued while the reports are read, because that runs no foreign code. The first other
     /// waker, and all after it, are kept until nothing is borrowed, so the wakes keep the order of the reports. A loop that
-    /// is watched keeps all of them, because to tell of a wake is foreign code, too.
-    fn ask_the_kernel(&self, engine: &mut Engine, wait: Wait) {
+    /// is watched keeps all of them, because to tell of a wake is foreign code, too. Its watcher may end the loop before it
+    /// waits.
+    fn ask_the_kernel(&self, engine: &mut Engine, wait: Wait, root: &mut Root<'_>) {
         let Context { runtime, executor, reactor, probe, .. } = &*self.context;
         if wait != Wait::No {
             self.pace.ran_dry();
             self.tidy_up(engine);
             probe.emit(|| Event::Park);
         }
-        let mut waking = (!probe.is_on()).then(|| executor.waking());
-        let asked = engine.poller.wait(wait, reactor, |waker| match (&mut waking, number(&waker)) {
+        // Its watcher may have left something to do, which may end the loop or make tasks ready.
+        root.end = probe.is_on().then(|| probe.afterwards.take()).flatten().and_then(|act| act()).map(Err);
+        let limit = if root.end.is_some() || probe.is_on() && executor.has_ready() { Wait::No } else { wait };
+        let mut waking = executor.plain.then(|| executor.waking());
+        let asked = engine.poller.wait(limit, reactor, |waker| match (&mut waking, number(&waker)) {
             (Some(wake), Some(id)) if id.runtime() == *runtime && engine.woken.is_empty() => {
                 wake(id);
                 // To drop a waker of ours does nothing, so do not even call it.
@@ -257,11 +263,12 @@ impl EventLoop {
     fn wake_all(&self, woken: &mut Vec<Waker>) {
         for waker in woken.drain(..) {
             match number(&waker).filter(|id| id.runtime() == self.context.runtime) {
-                Some(id) => {
+                // To drop a waker of ours does nothing, so do not even call it, unless its clones are counted.
+                Some(id) if self.context.executor.plain => {
                     self.context.wake_task(id);
-                    // To drop a waker of ours does nothing, so do not even call it.
                     std::mem::forget(waker);
                 }
+                Some(id) => self.context.wake_task(id),
                 None => panics::wake(waker),
             }
         }
@@ -282,10 +289,10 @@ impl EventLoop {
 
 /// Polls one task. A root has nothing in its slot, because its future is elsewhere.
 #[inline(always)]
-fn poll(id: TaskId, task: Option<HeldTask<'_>>, root: &mut Root<'_>) -> Poll<()> {
+fn poll<const PLAIN: bool>(id: TaskId, task: Option<HeldTask<'_>>, root: &mut Root<'_>) -> Poll<()> {
     budget::refill();
     // To drop a waker of ours does nothing, so do not even call it.
-    let waker = ManuallyDrop::new(waker(id));
+    let waker = ManuallyDrop::new(waker::<PLAIN>(id));
     let mut cx = TaskContext::from_waker(&waker);
     match task {
         Some(task) => task.poll(&mut cx),

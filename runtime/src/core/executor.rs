@@ -162,7 +162,10 @@ impl Executor {
     #[cold]
     fn admit(&self, id: TaskId) {
         self.probe.emit(|| Event::Spawn { task: id, by: self.running.get() });
-        self.inherit(id);
+        // A child begins with its parent's locals.
+        if let Some(locals) = self.locals() {
+            self.extras.with(id, |extra| extra.locals = Some(locals));
+        }
         if let Some(left) = self.drops.refusing() {
             self.refuse(id, left);
         }
@@ -180,7 +183,7 @@ impl Executor {
 
     /// The `block_on` is over.
     pub(crate) fn close_root(&self, id: TaskId, end: End) {
-        self.close(id, end, None);
+        drop(self.settle(id, end, None));
         self.discard(id);
     }
 
@@ -285,11 +288,6 @@ impl Executor {
         state
     }
 
-    /// The same outside of a batch.
-    fn close(&self, id: TaskId, end: End, task: Option<BoxedTask>) {
-        drop(self.settle(id, end, task));
-    }
-
     /// A task is over, and there is more to do than to wake the task that awaits it.
     #[cold]
     fn see_off(&self, id: TaskId, end: End, woken: Option<TaskId>, detached: bool) {
@@ -350,11 +348,9 @@ impl Executor {
 
     /// The tasks that have not ended, in the order of their slots.
     pub(crate) fn all(&self) -> Vec<TaskId> {
-        let mut state = self.state.borrow_mut();
-        let mut numbers: Vec<TaskId> =
-            (0..state.slots.count()).map(|slot| state.slots.number(slot)).collect();
-        numbers.retain(|id| !state.slots.get(*id).mark.is_over());
-        numbers
+        let count = self.state.borrow().slots.count();
+        let numbers = (0..count).map(|slot| self.state.borrow_mut().slots.number(slot));
+        numbers.filter(|id| self.lives(*id)).collect()
     }
 
     /// Whether this is the number of a task that has not ended.
@@ -365,10 +361,7 @@ impl Executor {
 
     /// Where in the program a task was spawned, and how many bytes its box has. `None` if it is out of its slot.
     pub(crate) fn origin(&self, id: TaskId) -> Option<(&'static Location<'static>, usize)> {
-        if !self.lives(id) {
-            return None;
-        }
-        let mut state = self.state.borrow_mut();
+        let mut state = self.lives(id).then(|| self.state.borrow_mut())?;
         let task = state.slots.get(id).task.as_ref()?;
         Some((task.spawned_at()?, size_of_val(&**task)))
     }
@@ -376,14 +369,6 @@ impl Executor {
     /// The locals of the running task.
     pub(crate) fn locals(&self) -> Option<Locals> {
         self.extras.get(self.running.get()?, |extra| extra.locals.clone())
-    }
-
-    /// A child begins with its parent's locals.
-    #[cold]
-    fn inherit(&self, child: TaskId) {
-        if let Some(locals) = self.locals() {
-            self.extras.with(child, |extra| extra.locals = Some(locals));
-        }
     }
 }
 

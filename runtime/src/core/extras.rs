@@ -33,6 +33,8 @@ impl Drop for Values {
 pub(crate) struct Extra {
     pub(crate) name: Option<Cow<'static, str>>,
     pub(crate) locals: Option<Locals>,
+    /// Tells whether its output is an error. Only in a loop that is watched.
+    pub(crate) judge: Option<fn(&mut dyn Any) -> bool>,
     /// Awaits the handle, and is not a task of this loop.
     pub(crate) waiter: Option<Waker>,
 }

@@ -66,14 +66,9 @@ impl TaskId {
 
     /// The task's number as one word. It is unique among the tasks alive in this process.
     #[must_use]
+    #[inline]
     pub const fn as_u64(self) -> u64 {
         self.0.get()
-    }
-
-    /// The whole number as one word: what a waker carries.
-    #[inline]
-    pub(crate) fn word(self) -> usize {
-        self.0.get() as usize
     }
 
     #[inline]
@@ -117,7 +112,7 @@ mod tests {
         for runtime in [0, 1, u16::MAX] {
             for serial in [1, 2, MAX_SERIAL] {
                 for slot in [0, 1, MAX_SLOTS - 1] {
-                    let id = TaskId::from_word(TaskId::new(runtime, serial, slot).word()).unwrap();
+                    let id = TaskId::from_word(TaskId::new(runtime, serial, slot).as_u64() as usize).unwrap();
                     assert_eq!((id.runtime(), id.serial(), id.slot()), (runtime, serial, slot));
                 }
             }

@@ -114,7 +114,7 @@ impl Inbox {
         if state.bell.is_none() {
             return;
         }
-        self.last.set(id);
+        self.last.set(id.as_u64() as usize);
         if state.is_new(id) {
             state.mail.wakes.push(id);
             self.ring_if_parked(state);
@@ -173,9 +173,7 @@ impl Inbox {
     pub(crate) fn owe(inbox: &Arc<Inbox>) -> Debt {
         let mut state = inbox.lock();
         state.owed += 1;
-        let forgiven = state.forgiven;
-        drop(state);
-        Debt { inbox: Arc::clone(inbox), forgiven }
+        Debt { inbox: Arc::clone(inbox), forgiven: state.forgiven }
     }
 
     /// From here on, time does not wait for the debts that exist now.
@@ -210,7 +208,7 @@ impl Inbox {
         let mut state = self.lock();
         state.parked = false;
         if !state.mail.wakes.is_empty() {
-            self.last.wipe();
+            self.last.set(0);
         }
         std::mem::swap(mail, &mut state.mail);
         for wake in &mail.wakes {
@@ -221,7 +219,7 @@ impl Inbox {
     /// The loop is gone: what is in the box comes back, and nothing goes in any more.
     pub(crate) fn close(&self) -> Mail {
         let mut state = self.lock();
-        self.last.wipe();
+        self.last.set(0);
         state.bell = None;
         std::mem::take(&mut state.mail)
     }
@@ -248,15 +246,12 @@ impl Last {
     /// Whether it is this one. An exchange, not a look: the loop that takes the wake out has to see what the caller did
     /// before.
     fn is(&self, id: TaskId) -> bool {
-        self.0.compare_exchange(id.word(), id.word(), AcqRel, Relaxed).is_ok()
+        let word = id.as_u64() as usize;
+        self.0.compare_exchange(word, word, AcqRel, Relaxed).is_ok()
     }
 
-    fn set(&self, id: TaskId) {
-        self.0.swap(id.word(), AcqRel);
-    }
-
-    fn wipe(&self) {
-        self.0.swap(0, AcqRel);
+    fn set(&self, word: usize) {
+        self.0.swap(word, AcqRel);
     }
 }
 

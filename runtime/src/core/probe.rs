@@ -16,10 +16,11 @@
 
 use std::cell::Cell;
 use std::panic::Location;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::core::id::TaskId;
-use crate::core::panics::{contain, swallow};
+use crate::core::panics::{Payload, contain, swallow};
 
 /// One thing that the loop did.
 ///
@@ -84,6 +85,21 @@ pub enum Event {
     Unheard {
         /// Which.
         task: TaskId,
+    },
+    /// A task has returned an `Err`, and its handle was dropped without having been awaited.
+    UnheardError {
+        /// Which.
+        task: TaskId,
+    },
+    /// A [`Mutex`](crate::sync::Mutex) was unlocked that had been held for a millisecond or longer. Its number is zero if no
+    /// task has waited for it so far.
+    Released {
+        /// The lock.
+        on: Resource,
+        /// The task that had locked it.
+        holder: TaskId,
+        /// How long it had held it.
+        held: Duration,
     },
     /// The loop found nothing to do and goes to sleep in the kernel.
     Park,
@@ -205,6 +221,15 @@ pub enum Resource {
 /// to be told more.
 pub(crate) type Watcher = Box<dyn FnMut(Event, u64) -> bool>;
 
+/// The name of a lock or a channel, if it has one, where it was made, and where it notes which task holds it.
+pub(crate) type Made = (Option<&'static str>, &'static Location<'static>, Option<Holder>);
+
+/// What a watcher leaves to be done when it has been told.
+pub(crate) type Afterwards = Box<dyn FnOnce() -> Option<Payload>>;
+
+/// The task that holds a lock, and since when, by the clock of its loop.
+pub(crate) type Holder = Rc<Cell<Option<(TaskId, u64)>>>;
+
 #[derive(Default)]
 pub(crate) struct Probe {
     on: Cell<bool>,
@@ -212,11 +237,16 @@ pub(crate) struct Probe {
     numbered: Cell<u64>,
     /// Out of its cell while it is told something: whatever it makes the loop do finds no watcher to tell.
     watcher: Cell<Option<Watcher>>,
+    /// Set by a watcher: what the loop does when it has been told. With a payload, its `block_on` ends.
+    pub(crate) afterwards: Cell<Option<Afterwards>>,
+    /// Where in the program the wait begins of which the watcher is being told, and what is known of the line.
+    pub(crate) place: Cell<Option<(&'static Location<'static>, Option<Made>)>>,
 }
 
 impl Probe {
     pub(crate) fn new(watcher: Option<Watcher>) -> Probe {
-        Probe { on: Cell::new(watcher.is_some()), numbered: Cell::new(0), watcher: Cell::new(watcher) }
+        let (on, watcher) = (Cell::new(watcher.is_some()), Cell::new(watcher));
+        Probe { on, watcher, numbered: Cell::new(0), afterwards: Cell::new(None), place: Cell::new(None) }
     }
 
     #[inline]

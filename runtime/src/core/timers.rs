@@ -88,10 +88,6 @@ impl Timers {
         self.pending.take().into_wakers().for_each(panics::wake);
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.get().is_some()
-    }
-
     /// Whether the runtime ended before this deadline.
     pub(crate) fn is_closed_before(&self, deadline: Nanos) -> bool {
         self.closed.get().is_some_and(|now| now < deadline)

@@ -8,51 +8,53 @@
 //! Waking looks where the number belongs: to the loop that runs on this thread (push it on the ready
 //! queue), or to any other (put it into that loop's inbox).
 //!
+//! A loop that is watched also wants to know whether code that is not ours keeps a waker, because that code may wake the
+//! task at any time. So its wakers have a second table of functions, which counts the clones of each task. Our own code
+//! keeps numbers, and is not counted.
+//!
 //! What it does not know: what a task is. In tests a second, all-safe waker (`Arc<impl Wake>`) can take its
 //! place; both have to lead to the same trace.
 
+use std::collections::BTreeMap;
 use std::ptr;
+use std::sync::{Mutex, PoisonError};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use crate::core::context;
 use crate::core::id::TaskId;
 use crate::core::inbox::TABLE;
 
-/// The waker of a task.
+/// The waker of a task. With `PLAIN`, its clones are not counted. This one itself is never counted.
 #[inline]
-pub(crate) fn waker(id: TaskId) -> Waker {
+pub(crate) fn waker<const PLAIN: bool>(id: TaskId) -> Waker {
     #[cfg(test)]
     if oracle::is_on() {
         return oracle::waker(id);
     }
-    from_number(id)
+    from_number(id, if PLAIN { &VTABLE } else { &COUNTED })
 }
 
 #[allow(unsafe_code)]
 #[inline]
-fn from_number(id: TaskId) -> Waker {
-    // SAFETY: the contract of `RawWaker` asks four things of the functions in `VTABLE`. They are thread-safe:
-    // they share no memory but a thread-local and the table of inboxes, which has its lock. `clone` returns
-    // a waker for the same task: it copies the number. `drop` releases what the waker owns: nothing. They
-    // never dereference the word, which has no provenance and is not a pointer to anything.
-    unsafe { Waker::from_raw(raw(id.word())) }
+fn from_number(id: TaskId, table: &'static RawWakerVTable) -> Waker {
+    // SAFETY: the contract of `RawWaker` asks four things of the functions in both tables. They are thread-safe:
+    // they share no memory but a thread-local, the table of inboxes and the counts, which have their locks. `clone`
+    // returns a waker for the same task: it copies the number. `drop` releases what the waker owns: nothing, or a
+    // count. They never dereference the word, which has no provenance and is not a pointer to anything.
+    unsafe { Waker::from_raw(RawWaker::new(ptr::without_provenance(id.as_u64() as usize), table)) }
 }
 
 /// The task that a waker wakes, if the waker is one of ours: then its number can be kept instead of it.
 #[inline]
 pub(crate) fn number(waker: &Waker) -> Option<TaskId> {
-    if ptr::eq(waker.vtable(), &VTABLE) { TaskId::from_word(waker.data().addr()) } else { None }
+    let ours = ptr::eq(waker.vtable(), &VTABLE) || ptr::eq(waker.vtable(), &COUNTED);
+    if ours { TaskId::from_word(waker.data().addr()) } else { None }
 }
 
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake_word, wake_word, nothing);
 
-#[inline]
-fn raw(word: usize) -> RawWaker {
-    RawWaker::new(ptr::without_provenance(word), &VTABLE)
-}
-
 fn clone(word: *const ()) -> RawWaker {
-    raw(word.addr())
+    RawWaker::new(word, &VTABLE)
 }
 
 fn wake_word(word: *const ()) {
@@ -62,6 +64,37 @@ fn wake_word(word: *const ()) {
 }
 
 fn nothing(_: *const ()) {}
+
+/// The wakers of a loop that is watched.
+static COUNTED: RawWakerVTable = RawWakerVTable::new(clone_counted, wake_counted, wake_word, uncount);
+
+/// How many counted clones each task has, by its number as a word.
+static CLONES: Mutex<BTreeMap<usize, usize>> = Mutex::new(BTreeMap::new());
+
+/// Changes how many counted clones of its waker a task has. Returns how many it has then.
+pub(crate) fn count_clones(word: usize, change: isize) -> usize {
+    let mut clones = CLONES.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = clones.remove(&word).unwrap_or_default().saturating_add_signed(change);
+    if count > 0 {
+        clones.insert(word, count);
+    }
+    count
+}
+
+fn clone_counted(word: *const ()) -> RawWaker {
+    count_clones(word.addr(), 1);
+    RawWaker::new(word, &COUNTED)
+}
+
+/// The wake first: as long as it is on its way, the clone counts.
+fn wake_counted(word: *const ()) {
+    wake_word(word);
+    uncount(word);
+}
+
+fn uncount(word: *const ()) {
+    count_clones(word.addr(), -1);
+}
 
 /// Here if the task's loop runs on this thread, through its inbox otherwise.
 #[inline]
@@ -74,8 +107,9 @@ pub(crate) fn wake_task(id: TaskId) {
 #[cold]
 #[inline(never)]
 fn wake_elsewhere(id: TaskId) {
-    if !(context::is_watched() && context::wake_here_and_tell(id)) {
-        TABLE.wake(id);
+    match context::current().filter(|here| context::is_watched() && here.runtime == id.runtime()) {
+        Some(here) => here.wake_task(id),
+        None => TABLE.wake(id),
     }
 }
 

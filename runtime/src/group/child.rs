@@ -251,6 +251,7 @@ impl<T> ScopedHandle<T> {
     }
 
     #[inline]
+    #[track_caller]
     fn announce(&mut self, waits: bool) {
         if std::mem::replace(&mut self.waiting, waits) != waits {
             self.link.resource.announce(0, waits);
@@ -262,6 +263,7 @@ impl<T> Future for ScopedHandle<T> {
     /// An error only if the child was cancelled. A panic cancels all children and comes out of the scope.
     type Output = Result<T, JoinError>;
 
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if !self.link.over.get() {
             let old = self.link.waiter.replace(Some(Waiter::new(cx.waker())));

@@ -15,7 +15,7 @@
 use std::fmt;
 use std::ops::ControlFlow;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use slab::Slab;
 
@@ -84,7 +84,7 @@ impl<F: Future + ?Sized> Children<F> {
         while self.has_rest() && budget::try_spend() {
             let place = self.batch[self.next];
             self.next += 1;
-            if let Some(output) = share::share(|| self.poll_child(place)) {
+            if let Some(output) = share::share(|| self.poll_child(place, cx.waker())) {
                 done(place, output)?;
             }
         }
@@ -105,11 +105,13 @@ impl<F: Future + ?Sized> Children<F> {
         self.next = 0;
     }
 
-    fn poll_child(&mut self, place: usize) -> Option<F::Output> {
+    fn poll_child(&mut self, place: usize, parent: &Waker) -> Option<F::Output> {
         // A wake may come after its child has ended.
         let child = self.children.get_mut(place)?;
-        let mut cx = Context::from_waker(self.wakes.waker(place));
-        let Poll::Ready(output) = child.as_mut().poll(&mut cx) else { return None };
+        let output = self.wakes.poll(place, parent, |cx| match child.as_mut().poll(cx) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        })?;
         drop(self.children.remove(place));
         Some(output)
     }

@@ -222,8 +222,8 @@ impl<M: Members + Unpin> Future for Join<M> {
         wakes.set_parent(cx.waker());
         wakes.take(batch);
         for number in batch.drain(..) {
-            let mut cx = Context::from_waker(wakes.waker(number));
-            *left -= usize::from(share::share(|| members.poll(number, &mut cx)));
+            let poll = || wakes.poll(number, cx.waker(), |cx| members.poll(number, cx).then_some(()));
+            *left -= usize::from(share::share(poll).is_some());
         }
         if *left > 0 {
             return Poll::Pending;

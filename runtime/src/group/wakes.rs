@@ -7,14 +7,22 @@
 //! parent if the list was empty. A waker may be used on any thread, so this is the one place above the inbox with a
 //! lock and a reference count: one allocation per child, made once and used again by the next child in the same place.
 //!
+//! In a loop that is watched, each child's waker has a *twin*: another allocation that wakes the same child. Our own code
+//! keeps the twin (`runtime/src/waiter.rs`). So if there are clones of the waker itself after a poll, other code keeps
+//! them, and may wake the child at any time. As long as that is so, a clone of the parent's waker is kept here, which
+//! counts as kept by that code.
+//!
 //! Invariants. A number is in the list at most once. It is taken off *before* its child is polled, so that a wake
 //! during the poll counts (invariants 1 and 2, on a small scale). The parent is woken with nothing locked.
 //!
 //! What it does not know: the children.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Wake, Waker};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Wake, Waker};
 
+use crate::core::context;
 use crate::waiter::Waiter;
 
 /// The wakers of all children of one parent.
@@ -23,6 +31,19 @@ pub(crate) struct Wakes {
     list: Arc<WokenList>,
     /// The waker of each child, by its number. Made when the child is polled for the first time.
     wakers: Vec<Option<Waker>>,
+    /// Made when a child is polled in a loop that is watched.
+    watch: Option<Box<Watch>>,
+}
+
+/// What is known of the wakers in a loop that is watched.
+#[derive(Debug, Default)]
+struct Watch {
+    /// For each child, the allocation of its waker, and the twin.
+    twins: Vec<Option<(Weak<ChildWaker>, Waker)>>,
+    /// The children whose wakers other code has kept after their last poll.
+    kept: BTreeSet<usize>,
+    /// A clone of the parent's waker, as long as there are such children.
+    parent: Option<Waker>,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +63,7 @@ struct Locked {
 }
 
 /// The waker of one child.
+#[derive(Debug)]
 struct ChildWaker {
     number: usize,
     list: Arc<WokenList>,
@@ -49,7 +71,7 @@ struct ChildWaker {
 
 impl Wakes {
     pub(crate) fn new() -> Wakes {
-        Wakes { list: Arc::default(), wakers: Vec::new() }
+        Wakes { list: Arc::default(), wakers: Vec::new(), watch: None }
     }
 
     /// The parent is being polled: `waker` is the one to wake from now on.
@@ -78,6 +100,9 @@ impl Wakes {
     pub(crate) fn shrink(&mut self, places: usize) {
         self.wakers.truncate(places);
         self.wakers.shrink_to_fit();
+        if let Some(watch) = &mut self.watch {
+            watch.twins.truncate(places);
+        }
         let mut locked = self.list.lock();
         // Children that are in the list keep their flags.
         let farthest = locked.woken.iter().max().map_or(0, |number| number + 1);
@@ -86,14 +111,105 @@ impl Wakes {
         locked.woken.shrink_to_fit();
     }
 
-    /// The waker for a child.
-    pub(crate) fn waker(&mut self, number: usize) -> &Waker {
-        if self.wakers.len() <= number {
-            self.wakers.resize(number + 1, None);
+    /// Polls a child with a waker of its own. `parent` is the waker of the poll under way. `poll` returns something if the
+    /// child is done.
+    #[inline]
+    pub(crate) fn poll<R>(
+        &mut self,
+        number: usize,
+        parent: &Waker,
+        poll: impl FnOnce(&mut Context<'_>) -> Option<R>,
+    ) -> Option<R> {
+        if context::is_watched() {
+            return self.poll_watched(number, parent, poll);
         }
-        let Wakes { list, wakers } = self;
-        wakers[number]
-            .get_or_insert_with(|| Waker::from(Arc::new(ChildWaker { number, list: Arc::clone(list) })))
+        poll(&mut Context::from_waker(self.waker(number)))
+    }
+
+    /// The waker for a child.
+    fn waker(&mut self, number: usize) -> &Waker {
+        let Wakes { list, wakers, .. } = self;
+        if wakers.len() <= number {
+            wakers.resize(number + 1, None);
+        }
+        wakers[number].get_or_insert_with(|| Waker::from(child_waker(number, list)))
+    }
+
+    /// The same as [`poll`](Wakes::poll) in a loop that is watched: our own code finds the twin, and afterwards it is
+    /// known whether other code has kept the waker.
+    #[cold]
+    fn poll_watched<R>(
+        &mut self,
+        number: usize,
+        parent: &Waker,
+        poll: impl FnOnce(&mut Context<'_>) -> Option<R>,
+    ) -> Option<R> {
+        let twin = self.twin(number);
+        let waker = self.waker(number).clone();
+        let shown = Shown::new(waker.clone(), twin);
+        let result = poll(&mut Context::from_waker(&waker));
+        drop((shown, waker));
+        self.look_for_clones(number, parent, result.is_some());
+        result
+    }
+
+    /// The twin of a child's waker. Both are made here, so that the allocation of the waker is known.
+    fn twin(&mut self, number: usize) -> Waker {
+        let Wakes { list, wakers, watch } = self;
+        let twins = &mut watch.get_or_insert_default().twins;
+        if twins.len() <= number {
+            twins.resize_with(number + 1, || None);
+        }
+        if wakers.len() <= number {
+            wakers.resize(number + 1, None);
+        }
+        let (_, twin) = twins[number].get_or_insert_with(|| {
+            let own = child_waker(number, list);
+            let allocation = Arc::downgrade(&own);
+            wakers[number] = Some(Waker::from(own));
+            (allocation, Waker::from(child_waker(number, list)))
+        });
+        twin.clone()
+    }
+
+    /// A child was polled: sees whether other code keeps its waker, besides the one that is kept here. A wake of a child
+    /// that is done changes nothing.
+    fn look_for_clones(&mut self, number: usize, parent: &Waker, is_done: bool) {
+        let Some(watch) = &mut self.watch else { return };
+        let own = watch.twins[number].as_ref().map(|(own, _)| own.strong_count());
+        if !is_done && own.is_some_and(|count| count > 1) {
+            watch.kept.insert(number);
+        } else {
+            watch.kept.remove(&number);
+        }
+        let clone = (!watch.kept.is_empty()).then(|| parent.clone());
+        let before = std::mem::replace(&mut watch.parent, clone);
+        drop(before);
+    }
+}
+
+fn child_waker(number: usize, list: &Arc<WokenList>) -> Arc<ChildWaker> {
+    Arc::new(ChildWaker { number, list: Arc::clone(list) })
+}
+
+/// While a child is polled, our own code finds its waker's twin in the loop.
+struct Shown {
+    context: Option<Rc<context::Context>>,
+    before: Option<(Waker, Waker)>,
+}
+
+impl Shown {
+    fn new(own: Waker, twin: Waker) -> Shown {
+        let context = context::current();
+        let before = context.as_ref().and_then(|context| context.twin.replace(Some((own, twin))));
+        Shown { context, before }
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        let before = self.before.take();
+        self.context.iter().for_each(|context| drop(context.twin.replace(before.clone())));
     }
 }
 

@@ -31,7 +31,8 @@ pub(crate) struct Encoder {
 
 /// Whether an event of the probe is one of the trace, too. The others bring only what tables say.
 pub(crate) fn is_in_trace(event: Event) -> bool {
-    !matches!(event, Event::Named { .. } | Event::FirstWait { .. } | Event::Closed)
+    let is_left_out = matches!(event, Event::UnheardError { .. } | Event::Released { .. });
+    !is_left_out && !matches!(event, Event::Named { .. } | Event::FirstWait { .. } | Event::Closed)
 }
 
 /// A task, as the file names it.

@@ -126,6 +126,7 @@ impl<'a, T> Future for Lock<'a, T> {
     type Output = MutexGuard<'a, T>;
 
     #[inline]
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<MutexGuard<'a, T>> {
         Pin::new(&mut self.take).poll(cx).map(|_| self.mutex.guard())
     }

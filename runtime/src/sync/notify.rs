@@ -99,6 +99,7 @@ pub struct Notified<'a> {
 impl Future for Notified<'_> {
     type Output = ();
 
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Notified { notify, round, key } = &mut *self;
         let attempt = || match notify.rounds.get() != *round {

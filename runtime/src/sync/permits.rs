@@ -15,7 +15,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::core::context::{self, budget};
-use crate::task;
 use crate::waiting::{Left, WaitKey, WaitQueue};
 
 #[derive(Debug)]
@@ -70,7 +69,7 @@ impl Permits {
         }
         self.free.set(free - n);
         if context::is_watched() {
-            self.queue.resource.holder.set(task::current());
+            self.queue.resource.is_taken();
         }
         true
     }
@@ -98,7 +97,7 @@ impl Permits {
     /// does not look.
     #[inline]
     pub(crate) fn add_one(&self) {
-        self.queue.resource.holder.take();
+        self.queue.resource.is_free();
         self.free.set(self.free.get() + 1);
         if !self.queue.is_empty() {
             self.hand_out();
@@ -128,6 +127,7 @@ impl Permits {
 
     /// Waits for `n` permits. False if the permits are closed and fewer than `n` are free.
     #[inline]
+    #[track_caller]
     pub(crate) fn poll_take(&self, key: &mut WaitKey, n: usize, cx: &mut Context<'_>) -> Poll<bool> {
         if key.is_set() {
             return self.poll_in_line(key, n, cx);
@@ -139,6 +139,7 @@ impl Permits {
     }
 
     /// The same, without counting it as an operation of the task's budget.
+    #[track_caller]
     pub(crate) fn poll_in_line(&self, key: &mut WaitKey, n: usize, cx: &mut Context<'_>) -> Poll<bool> {
         let poll = self.queue.poll_uncounted(key, Wanted::Permits(n), cx, || self.attempt(n));
         self.report_holder(poll)
@@ -146,6 +147,7 @@ impl Permits {
 
     /// The same for a task that has to give way: see [`WaitQueue::poll_without_budget`].
     #[cold]
+    #[track_caller]
     pub(crate) fn poll_without_budget(
         &self,
         key: &mut WaitKey,
@@ -158,6 +160,7 @@ impl Permits {
 
     /// Waits for word that a permit may be free; false if the permits are closed. For a waiter that may disappear
     /// without leaving the line: it is handed nothing that could be lost, and the waiters after it are called as well.
+    #[track_caller]
     pub(crate) fn poll_word(&self, key: &mut WaitKey, cx: &mut Context<'_>) -> Poll<bool> {
         self.queue.poll_uncounted(key, Wanted::Word, cx, || {
             let open = !self.closed.get();
@@ -177,7 +180,7 @@ impl Permits {
     /// Tells the probe which task has the permits, if the poll has given them.
     fn report_holder(&self, poll: Poll<bool>) -> Poll<bool> {
         if poll.is_ready() && context::is_watched() {
-            self.queue.resource.holder.set(task::current());
+            self.queue.resource.is_taken();
         }
         poll
     }
@@ -223,6 +226,7 @@ impl Future for Take<'_> {
     type Output = bool;
 
     #[inline]
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
         let Take { permits, n, key } = &mut *self;
         permits.poll_take(key, *n, cx)
@@ -246,7 +250,7 @@ pub(crate) struct Held<'a> {
 impl Drop for Held<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.permits.queue.resource.holder.take();
+        self.permits.queue.resource.is_free();
         // Saturates, because a destructor must not panic. `give` is where adding too many permits panics.
         self.permits.free.set(self.permits.free.get().saturating_add(self.n));
         if !self.permits.queue.is_empty() {

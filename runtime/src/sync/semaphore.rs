@@ -149,6 +149,7 @@ impl<'a> Future for Acquire<'a> {
     type Output = Result<Permit<'a>, Closed>;
 
     #[inline]
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // A closed semaphore gives no permits, even if some are free. But a permit that was given before is valid.
         if self.permits.is_closed() && !self.take.is_in_line() {

@@ -497,12 +497,12 @@ impl Performance {
             .poll_stretch::<false>(u32::MAX, |_, task| task.map_or(Poll::Pending, |task| task.poll(&mut cx)));
         for id in &tenants {
             assert!(id.slot() < slots, "a slot was not used again");
-            assert!(!self.executor.is_over(*id), "the next tenant was cancelled");
+            assert!(self.executor.lives(*id), "the next tenant was cancelled");
             assert_eq!(self.executor.extras.get(*id, |extra| extra.name.clone()), None);
         }
         self.executor.cancel_all();
         for id in tenants {
-            assert!(self.executor.is_over(id));
+            assert!(!self.executor.lives(id));
             self.executor.detach(id);
         }
         assert_eq!(self.executor.live(), 0);
@@ -513,7 +513,7 @@ impl Performance {
     }
 
     fn waker(&self, id: TaskId) -> Waker {
-        if self.numbers { waker::waker(id) } else { Waker::from(Arc::new(Foreign(id))) }
+        if self.numbers { waker::waker::<true>(id) } else { Waker::from(Arc::new(Foreign(id))) }
     }
 
     /// Polls one task, as the loop does.
@@ -550,7 +550,7 @@ impl Performance {
             Step::Cancel(task) => {
                 let id = self.ids.borrow()[task];
                 self.executor.cancel(id);
-                self.record(Seen::Cancelled(task, self.executor.is_over(id)));
+                self.record(Seen::Cancelled(task, !self.executor.lives(id)));
             }
             Step::DropHandle(task) => {
                 let handle = self.handles.borrow_mut()[task].take();
@@ -660,7 +660,7 @@ impl Witness {
     fn waker(&self) -> Waker {
         match self {
             Witness::Foreign(count) => Waker::from(Arc::new(Count(Arc::clone(count)))),
-            Witness::Number(counter, _) => waker::waker(counter.id()),
+            Witness::Number(counter, _) => waker::waker::<true>(counter.id()),
         }
     }
 

@@ -9,11 +9,15 @@
 
 use std::cell::{Cell, OnceCell};
 use std::panic::Location;
+use std::rc::Rc;
+use std::time::Duration;
 
 use crate::core::context;
-use crate::core::id::TaskId;
-use crate::core::probe::{Event, Probe, Resource};
+use crate::core::probe::{Event, Holder, Probe, Resource};
 use crate::waits;
+
+/// A watcher is told of a lock that was held for this long or longer.
+const WORTH_TELLING: Duration = Duration::from_millis(1);
 
 /// A name, which takes two words.
 struct Name(&'static str);
@@ -27,15 +31,16 @@ pub(crate) struct Watched {
     /// Where in the program it was made.
     made_at: &'static Location<'static>,
     number: Cell<u64>,
-    /// The task that has it, as far as is known. Only recorded while the probe has a sink.
-    pub(crate) holder: Cell<Option<TaskId>>,
+    /// The task that has it, as far as is known. Only recorded while the probe has a sink, which may keep a reference. So
+    /// it takes little room here.
+    holder: OnceCell<Holder>,
 }
 
 impl Watched {
     #[track_caller]
     pub(crate) const fn new(what: &'static &'static str) -> Watched {
         let made_at = Location::caller();
-        Watched { what, name: OnceCell::new(), made_at, number: Cell::new(0), holder: Cell::new(None) }
+        Watched { what, name: OnceCell::new(), made_at, number: Cell::new(0), holder: OnceCell::new() }
     }
 
     /// Gives it a name, if it has none.
@@ -43,8 +48,45 @@ impl Watched {
         let _ = self.name.set(Box::new(Name(name)));
     }
 
+    /// The running task has it from now on.
+    #[cold]
+    pub(crate) fn is_taken(&self) {
+        let Some(context) = context::current() else { return };
+        let now = if self.is_mutex() { context.clock.now() } else { 0 };
+        let holder = context.executor.running().map(|task| (task, now));
+        self.holder.get_or_init(Rc::default).set(holder);
+    }
+
+    /// No task is known to have it.
+    #[inline]
+    pub(crate) fn is_free(&self) {
+        if let Some(holder) = self.holder.get() {
+            self.end_hold(holder);
+        }
+    }
+
+    #[cold]
+    fn end_hold(&self, holder: &Holder) {
+        let held = holder.take().zip(context::current());
+        let held = held.filter(|((task, _), context)| self.is_mutex() && task.runtime() == context.runtime);
+        let Some(((holder, since), context)) = held else { return };
+        let held = Duration::from_nanos(context.clock.now().saturating_sub(since));
+        if held >= WORTH_TELLING {
+            let on = Resource::Line { what: self.what, number: self.number.get() };
+            let made = (self.name.get().map(|name| name.0), self.made_at, None);
+            context.probe.place.set(Some((self.made_at, Some(made))));
+            context.probe.emit(|| Event::Released { on, holder, held });
+        }
+    }
+
+    /// Of a mutex there is one holder at a time.
+    fn is_mutex(&self) -> bool {
+        *self.what == "mutex"
+    }
+
     /// Tells the probe that the wait at this place begins or ends.
     #[inline]
+    #[track_caller]
     pub(crate) fn announce(&self, place: usize, begins: bool) {
         if context::is_watched() {
             self.tell(place, begins);
@@ -52,20 +94,31 @@ impl Watched {
     }
 
     #[cold]
+    #[track_caller]
     fn tell(&self, place: usize, begins: bool) {
         let Some(context) = context::current() else { return };
         let before = self.number.get();
         let on = line(&context.probe, self.what, &self.number);
+        let (name, made_at) = (self.name.get().map(|name| name.0), self.made_at);
         if before == 0 {
-            let (name, made_at) = (self.name.get().map(|name| name.0), self.made_at);
             context.probe.emit(|| Event::FirstWait { on, name, made_at });
         }
-        waits::tell(&context.probe, on, place as u64, self.holder.get(), begins);
+        let holder = self.holder.get_or_init(Rc::default);
+        let made = Some((name, made_at, Some(Rc::clone(holder))));
+        waits::tell_watcher(
+            &context.probe,
+            on,
+            place as u64,
+            holder.get().map(|(task, _)| task),
+            begins,
+            made,
+        );
     }
 }
 
 /// The same for something without a holder, with one waiter at most, that keeps its number itself.
 #[inline]
+#[track_caller]
 pub(crate) fn announce(what: &'static str, number: &Cell<u64>, begins: bool) {
     if context::is_watched() {
         tell(what, number, begins);
@@ -73,6 +126,7 @@ pub(crate) fn announce(what: &'static str, number: &Cell<u64>, begins: bool) {
 }
 
 #[cold]
+#[track_caller]
 fn tell(what: &'static str, number: &Cell<u64>, begins: bool) {
     let Some(context) = context::current() else { return };
     waits::tell(&context.probe, line(&context.probe, what, number), 0, None, begins);

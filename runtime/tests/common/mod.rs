@@ -26,7 +26,7 @@ pub(crate) fn virtually(body: impl AsyncFn(Log)) {
 pub(crate) fn everywhere(body: impl AsyncFn(Log)) {
     virtually(&body);
     for seed in 0..8 {
-        on_virtual_time(Runtime::builder().shuffle(seed), &body);
+        on_virtual_time(Runtime::builder().shuffle(seed).detect_deadlocks(seed.is_multiple_of(2)), &body);
     }
     really(body);
 }

@@ -66,7 +66,9 @@ fn play(world: &Rc<World>) {
 }
 
 fn build(world: &Rc<World>) {
-    let mut builder = Runtime::builder().virtual_time(true);
+    // A loop that does not look for deadlocks takes the shorter paths.
+    let looks = world.built.get().is_multiple_of(2);
+    let mut builder = Runtime::builder().virtual_time(true).detect_deadlocks(looks);
     if world.dice.one_in(2) {
         builder = builder.shuffle(world.dice.roll());
     }

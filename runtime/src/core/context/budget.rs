@@ -12,6 +12,7 @@
 use std::task::{Poll, Waker};
 
 use super::HERE;
+use crate::core::probe::Event;
 
 /// How many operations one poll may do. Enough for a burst, not enough to be noticed by other tasks.
 pub(crate) const BUDGET: u32 = 128;
@@ -93,10 +94,8 @@ fn give_way(waker: &Waker) -> Poll<()> {
         }
     });
     // Only a task of a loop can give way.
-    if !in_loop {
-        return Poll::Ready(());
-    }
-    context.into_iter().for_each(|context| context.tell_spent());
+    let Some(context) = context else { return Poll::Ready(()) };
+    context.probe.emit(|| Event::Spent { task: context.executor.running() });
     waker.wake_by_ref();
     Poll::Pending
 }

@@ -99,8 +99,8 @@ pub(crate) struct Drops {
     cleanups: RefCell<Option<Vec<Cleanup>>>,
     /// Set by the shutdown: how many of the tasks that are spawned from now on are still dropped at once.
     refusing: Cell<Option<u32>>,
-    /// The loop whose tasks these are.
-    home: OnceCell<Weak<dyn Home>>,
+    /// The loop whose tasks these are, and inside which they are dropped.
+    pub(crate) home: OnceCell<Weak<dyn Home>>,
 }
 
 impl Drops {
@@ -183,11 +183,6 @@ impl Executor {
         self.drops.under_way.set(false);
     }
 
-    /// The loop inside which tasks are dropped.
-    pub(crate) fn set_home(&self, home: Weak<dyn Home>) {
-        let _ = self.drops.home.set(home);
-    }
-
     fn drop_one(&self, pending: PendingDrop) {
         let PendingDrop { id, task, cause } = pending;
         let before = self.running.replace(Some(id));
@@ -201,7 +196,7 @@ impl Executor {
             (Cause::Cancelled, dropped) if !cleanups.is_empty() => {
                 self.continue_as_cleanup(id, cleanups, dropped, spawned_at);
             }
-            (Cause::Cancelled, Ok(())) => self.close(id, End::Cancelled, None),
+            (Cause::Cancelled, Ok(())) => drop(self.settle(id, End::Cancelled, None)),
             (Cause::Cancelled, Err(payload)) => self.settle_panicked(id, payload),
             // There is no handle that could report the panic.
             (Cause::Unwanted, dropped) => swallow(|| drop(dropped)),
@@ -237,19 +232,24 @@ impl Executor {
     }
 
     fn settle_panicked(&self, id: TaskId, payload: Payload) {
-        self.close(id, End::Panicked, Some(Box::pin(Panicked(Some(payload)))));
+        drop(self.settle(id, End::Panicked, Some(Box::pin(Panicked(Some(payload))))));
     }
 
     #[cold]
     fn report_unheard(&self, id: TaskId) {
+        let judge = self.extras.get(id, |extra| extra.judge).unwrap_or(|_| false);
         let mut state = self.state.borrow_mut();
         let slot = state.slots.get(id);
+        let end = slot.end();
         // What a root panicked with is not in its slot: it is on its way to the caller of `block_on`.
-        let unheard = slot.end() == Some(End::Panicked) && slot.task.is_some();
+        let Some(task) = &mut slot.task else { return };
+        let event = match end {
+            Some(End::Panicked) => Event::Unheard { task: id },
+            Some(End::Returned) if judge(task.as_mut().output()) => Event::UnheardError { task: id },
+            _ => return,
+        };
         drop(state);
-        if unheard {
-            self.probe.emit(|| Event::Unheard { task: id });
-        }
+        self.probe.emit(|| event);
     }
 
     /// Empties the slot of a task that is over and has no handle.
@@ -329,7 +329,7 @@ impl Executor {
         self.drops.refusing.set(Some(left.saturating_sub(1)));
         if left == 0 {
             std::mem::forget(self.state.borrow_mut().slots.get(id).task.take());
-            self.close(id, End::Cancelled, None);
+            drop(self.settle(id, End::Cancelled, None));
         } else {
             self.cancel(id);
         }

@@ -76,8 +76,9 @@ impl Executor {
         swallow(|| drop(extra));
     }
 
-    pub(crate) fn is_over(&self, id: TaskId) -> bool {
-        self.state.borrow_mut().slots.get(id).mark.is_over()
+    /// Whether a task that has not ended has no handle any more.
+    pub(crate) fn is_detached(&self, id: TaskId) -> bool {
+        self.state.borrow_mut().slots.get(id).mark.has(DETACHED)
     }
 
     /// The handle is dropped: the output is not wanted, and no task awaits the end any more.

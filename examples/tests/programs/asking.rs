@@ -1,0 +1,40 @@
+//! The programs whose loop says what is wrong: `deadlock`, `forgotten`, `slow`.
+
+use crate::common::{in_order, run, watchdog};
+
+#[test]
+fn what_is_forgotten_is_told_in_debug_mode_only() {
+    let _watchdog = watchdog();
+    let quiet = run("forgotten", &[]);
+    assert_eq!((quiet.text().trim(), &*quiet.complaints), ("the program has noticed nothing", ""));
+    let told = run("forgotten", &["--debug"]);
+    assert_eq!(told.text().trim(), "the program has noticed nothing");
+    in_order(&told.complaints, &["\"save\" (spawned at", "returned an `Err`", "\"audit\"", "panicked"]);
+    in_order(&told.complaints, &["\"bye\"", "was never polled"]);
+    assert_eq!(told.complaints.lines().count(), 3, "{}", told.complaints);
+}
+
+/// (On a busy machine other polls may be slow as well.)
+#[test]
+fn what_slows_others_down_is_told() {
+    let _watchdog = watchdog();
+    let text = run("slow", &[]).text();
+    for words in ["\"blocks\" (spawned at", "\"spins\" (spawned at", "\"holds\" (spawned at"] {
+        assert!(text.contains(words), "{text}");
+    }
+    in_order(
+        &text,
+        &["woke itself 1000 times in a row", "held mutex \"accounts\" (examples/examples/slow.rs:"],
+    );
+}
+
+/// With the detector of debug mode as well: the program is told, and standard error.
+#[test]
+fn a_deadlock_is_told_and_broken() {
+    let _watchdog = watchdog();
+    let text = run("deadlock", &[]).text();
+    let circle =
+        ["the circle:", "#1.1 \"ann\" waits for mutex \"b\" of", "#2.1 \"bob\" waits for mutex \"a\" of"];
+    in_order(&text, &circle);
+    in_order(&text, &["bob is given up", "ann is done", "── in the same order", "ann is done"]);
+}
