@@ -1,0 +1,54 @@
+//! How a task is cancelled, and how a scope holds its children.
+
+use super::drawing::Align::{Middle, Start};
+use super::drawing::{Drawing, Kind};
+use super::named;
+
+pub(super) fn cancel() -> Drawing {
+    let title = "To cancel: take out, release, call";
+    let description = "The loop takes the future out of its slot while it borrows the state. It releases the borrow. Then it drops the future, whose destructors may call anything, even cancel.";
+    let mut cancel = Drawing::new(title, description, 226);
+    let file = "runtime/src/core/executor/drops.rs";
+    cancel.boxed((6, 10), (388, 62), Kind::Dashed, "");
+    cancel.note((16, 28), Start, "the state is borrowed");
+    cancel.boxed((16, 36), (170, 28), Kind::Plain, &format!("`{}`", named(file, "slot.task.take()")));
+    cancel.text((198, 55), Start, "1  take the future out");
+    cancel.arrow(Kind::Plain, &[(100, 64), (100, 94)]);
+    cancel.boxed((16, 94), (170, 28), Kind::Plain, &format!("`{}`", named(file, "drop(state)")));
+    cancel.text((198, 113), Start, "2  release the borrow");
+    cancel.arrow(Kind::Hot, &[(100, 122), (100, 152)]);
+    named(file, "self.drop_task");
+    cancel.boxed((16, 152), (170, 28), Kind::Hot, "`drop_task`");
+    cancel.hot((198, 171), Start, "3  call: destructors run");
+    cancel.note(
+        (16, 204),
+        Start,
+        "A destructor may spawn, wake or cancel: nothing is\nborrowed, so it finds the loop in order.",
+    );
+    cancel
+}
+
+pub(super) fn scope() -> Drawing {
+    let title = "A scope ends when its last child has ended";
+    let description = "A task runs a scope. The scope holds three children, and one of them holds a scope of its own. A child that fails cancels its siblings. Nothing leaves the scope while a child runs.";
+    let mut scope = Drawing::new(title, description, 244);
+    named("runtime/src/group.rs", "scope");
+    scope.boxed((140, 8), (120, 32), Kind::Plain, "the task");
+    scope.boxed((10, 66), (380, 168), Kind::Dashed, "");
+    scope.note((18, 84), Start, "scope");
+    scope.arrow(Kind::Plain, &[(200, 40), (200, 66)]);
+    for (x, name, kind) in
+        [(24, "child", Kind::Plain), (144, "child: error", Kind::Hot), (264, "child", Kind::Plain)]
+    {
+        scope.line(Kind::Plain, &[(200, 66), (200, 92), (x + 55, 92)]);
+        scope.arrow(Kind::Plain, &[(x + 55, 92), (x + 55, 106)]);
+        scope.boxed((x, 106), (110, 32), kind, name);
+    }
+    scope.arrow(Kind::Hot, &[(144, 130), (134, 130)]);
+    scope.arrow(Kind::Hot, &[(254, 130), (264, 130)]);
+    scope.hot((200, 158), Middle, "cancels its siblings");
+    scope.boxed((24, 176), (110, 32), Kind::Plain, "grandchild");
+    scope.arrow(Kind::Plain, &[(79, 138), (79, 176)]);
+    scope.note((160, 192), Start, "The parent goes on only\nwhen all have ended.");
+    scope
+}
