@@ -64,9 +64,12 @@ fn source(file: &str) -> String {
 pub fn defined(file: &str, name: &str) -> String {
     let text = source(file);
     let begin = format!("const {name}: ");
-    let lines = text
-        .lines()
-        .map(|line| line.trim_start().trim_start_matches("pub(crate) ").trim_start_matches("pub "));
+    let lines = text.lines().map(|line| {
+        line.trim_start()
+            .trim_start_matches("pub(crate) ")
+            .trim_start_matches("pub(super) ")
+            .trim_start_matches("pub ")
+    });
     let found = lines.filter_map(|line| line.strip_prefix(&begin)?.split_once(" = ")).next();
     let (_, value) = found.unwrap_or_else(|| panic!("{file} has no constant {name}, which a figure shows"));
     value.split(';').next().unwrap_or_default().to_owned()

@@ -5,6 +5,7 @@
 pub mod book;
 pub mod diff;
 pub mod figures;
+pub mod index;
 pub mod items;
 pub mod json;
 pub mod links;

@@ -12,6 +12,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use docs::book::{Chapter, can_trace, chapters, listing, same};
+use docs::index::index;
 use docs::marks::{Ask, Mark, marks};
 use docs::{root, sources};
 
@@ -349,6 +350,12 @@ fn the_glossary_has_one_sentence_and_one_file_for_each_word() {
         // (The test of the links checks that the file exists.)
         assert!(file.ends_with(&format!("/{name}.rs)")), "{word}: `{name}` is not what {file} is called");
     }
+}
+
+#[test]
+fn the_index_is_up_to_date() {
+    let written = std::fs::read_to_string(root().join("docs/indexed.md")).expect("docs/indexed.md");
+    assert!(written == index(), "docs/indexed.md is outdated: run `cargo run -p docs --bin book`");
 }
 
 /// The paragraphs of a chapter about this project, without code and without paragraphs about other runtimes.

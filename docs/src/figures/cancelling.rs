@@ -30,12 +30,12 @@ pub(super) fn cancel() -> Drawing {
 
 pub(super) fn scope() -> Drawing {
     let title = "A scope ends when its last child has ended";
-    let description = "A task runs a scope. The scope holds three children, and one of them holds a scope of its own. A child that fails cancels its siblings. Nothing leaves the scope while a child runs.";
+    let description = "A task runs a scope with three children, and one of these has a child of its own. If a child of try_scope fails, its siblings are cancelled. The task goes on when all of them have ended.";
     let mut scope = Drawing::new(title, description, 244);
-    named("runtime/src/group.rs", "scope");
+    named("runtime/src/group/scope.rs", "fn try_scope");
     scope.boxed((140, 8), (120, 32), Kind::Plain, "the task");
     scope.boxed((10, 66), (380, 168), Kind::Dashed, "");
-    scope.note((18, 84), Start, "scope");
+    scope.note((18, 84), Start, "`try_scope`");
     scope.arrow(Kind::Plain, &[(200, 40), (200, 66)]);
     for (x, name, kind) in
         [(24, "child", Kind::Plain), (144, "child: error", Kind::Hot), (264, "child", Kind::Plain)]
@@ -49,6 +49,6 @@ pub(super) fn scope() -> Drawing {
     scope.hot((200, 158), Middle, "cancels its siblings");
     scope.boxed((24, 176), (110, 32), Kind::Plain, "grandchild");
     scope.arrow(Kind::Plain, &[(79, 138), (79, 176)]);
-    scope.note((160, 192), Start, "The parent goes on only\nwhen all have ended.");
+    scope.note((160, 192), Start, "All of it is one task. It goes\non when all have ended.");
     scope
 }

@@ -6,17 +6,17 @@ use super::{named, source};
 
 /// The layers of `docs/design.md`, the chapters that explain them, and what they are for.
 const CHAPTERS: &[(&str, &str, &str)] = &[
-    ("net", "13", "sockets, servers, streams"),
-    ("runtime", "7, 15", "one loop: build it, run it, watch it"),
-    ("vocabulary", "9–12, 15", "locks, channels, groups, cancelling"),
+    ("net", "5, 13", "sockets, servers, streams"),
+    ("runtime", "1, 9, 15", "one loop: build it, run it, watch it"),
+    ("vocabulary", "9–15", "locks, channels, groups, cancelling"),
     ("line", "12", "the wait queue below every lock"),
-    ("handles", "5, 8–10", "sleep, join, sockets, other threads"),
-    ("tools", "9, 11", "threads that help, shares of a budget"),
+    ("handles", "5, 7–10", "sleep, join, sockets, other threads"),
+    ("tools", "9, 11", "threads that help, shares of budgets"),
     ("loop", "3, 17", "the turn: poll, look, wake"),
     ("here", "6", "the waker, and which loop this is"),
     ("tasks", "2, 10", "storing, polling and dropping futures"),
     ("wakes", "4–9", "queue, timers, kernel, inbox"),
-    ("leaves", "6, 8", "numbers, clock, random order"),
+    ("leaves", "6, 8, 14", "numbers, clock, random order"),
 ];
 /// The layers above the core, which users of the crate see.
 const OUTER: usize = 6;

@@ -6,15 +6,15 @@ use super::{named, source};
 
 pub(super) fn lock() -> Drawing {
     let title = "A lock is handed over, first come, first served";
-    let description = "Ann has the lock. Bob, Cleo and Dan wait in a queue, in the order in which they came. When Ann releases it, the lock is Bob's before Bob is polled. A newcomer goes to the end.";
+    let description = "Ann has the lock. Bob, Cleo and Dan wait in line, in the order in which they came. When Ann releases it, the lock is Bob's before Bob is polled. A newcomer goes to the end.";
     let mut lock = Drawing::new(title, description, 156);
-    named("runtime/src/waiting.rs", "fn ");
+    named("runtime/src/waiting.rs", "fn call_first");
     lock.boxed((10, 26), (80, 40), Kind::Hot, "ann\nhas it");
     for (at, name) in ["bob", "cleo", "dan"].into_iter().enumerate() {
         lock.boxed((140 + at as i32 * 66, 26), (56, 40), Kind::Plain, name);
     }
     lock.boxed((338, 26), (56, 40), Kind::Dashed, "eve");
-    lock.note((140, 14), Start, "the wait queue");
+    lock.note((140, 14), Start, "the line");
     lock.note((394, 14), End, "comes now");
     lock.arrow(Kind::Hot, &[(50, 66), (50, 96), (168, 96), (168, 66)]);
     lock.hot((60, 114), Start, "release: the lock is bob's now, and bob is woken");
