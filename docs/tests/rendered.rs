@@ -10,6 +10,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use docs::links::{plain, repository};
 use docs::root;
@@ -29,26 +30,34 @@ const WIDTHS: [u32; 2] = [360, 1200];
 const SHIPPED: [&str; 11] =
     ["html", "css", "js", "json", "svg", "png", "woff2", "woff", "ttf", "txt", "nojekyll"];
 
-/// A book that was built, in a folder that goes with it.
+/// A book that was built.
 struct Book {
     folder: PathBuf,
     said: String,
 }
 
-impl Drop for Book {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
+/// The book that all tests look at. `None` if mdBook is not installed.
+static BOOK: LazyLock<Option<Book>> = LazyLock::new(Book::build);
+
+/// The book. `None` is said aloud.
+fn book() -> Option<&'static Book> {
+    if BOOK.is_none() {
+        skipped("mdbook is missing; the book is checked, but not rendered");
     }
+    BOOK.as_ref()
+}
+
+/// Where the book and what looks at it may be.
+fn workshop() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
 }
 
 impl Book {
-    /// Builds the book. `None` if mdBook is not installed, which is said aloud.
-    fn build(name: &str) -> Option<Self> {
+    fn build() -> Option<Self> {
         if !runs("mdbook") {
-            skipped("mdbook is missing; the book is checked, but not rendered");
             return None;
         }
-        let folder = std::env::temp_dir().join(format!("roundel-book-{name}-{}", std::process::id()));
+        let folder = workshop().join("book");
         let mut mdbook = Command::new("mdbook");
         let made = mdbook.args(["build", "-d"]).arg(&folder).arg(root().join("docs")).output();
         let made = made.expect("mdbook runs");
@@ -126,7 +135,7 @@ fn broken(
 
 #[test]
 fn the_book_builds_without_a_warning_and_every_link_leads_somewhere() {
-    let Some(book) = Book::build("links") else { return };
+    let Some(book) = book() else { return };
     assert!(!book.said.contains("WARN") && !book.said.contains("ERROR"), "{}", book.said);
     let (pages, files) = (book.pages(), book.files());
     let mut seen = 0;
@@ -143,7 +152,7 @@ fn the_book_builds_without_a_warning_and_every_link_leads_somewhere() {
 
 #[test]
 fn only_pages_and_pictures_are_shipped_and_nothing_is_to_be_run() {
-    let Some(book) = Book::build("shipped") else { return };
+    let Some(book) = book() else { return };
     for file in book.files() {
         let ending = file.rsplit(['.', '/']).next().unwrap_or_default();
         assert!(SHIPPED.contains(&ending), "{file} does not belong to the book");
@@ -162,7 +171,8 @@ fn measuring() -> String {
     let frames: Vec<String> = WIDTHS
         .iter()
         .flat_map(|width| {
-            PAGES.map(|page| format!("<iframe width=\"{width}\" height=\"700\" src=\"{page}\"></iframe>"))
+            PAGES
+                .map(|page| format!("<iframe width=\"{width}\" height=\"700\" src=\"book/{page}\"></iframe>"))
         })
         .collect();
     let script = "onload = () => { const said = [...document.querySelectorAll('iframe')].map(frame => {
@@ -189,8 +199,9 @@ fn looked_at(page: &Path) -> Option<String> {
 
 #[test]
 fn no_page_is_wider_than_a_phone_or_a_window() {
-    let Some(book) = Book::build("widths") else { return };
-    let page = book.folder.join("measured.html");
+    let Some(book) = book() else { return };
+    let page = workshop().join("measured.html");
+    assert!(book.folder.ends_with("book"), "the frames name the folder");
     fs::write(&page, measuring()).expect("a page can be written");
     let Some(text) = looked_at(&page) else {
         return skipped("there is no chromium to measure the book with");

@@ -98,10 +98,9 @@ impl Drawing {
             assert!(left >= 0 && left + width <= WIDTH, "{}: `{line}` is too long", self.title);
             assert!(y > 8 && y < self.height, "{}: `{line}` is too low", self.title);
             let class = format!("{kind}{class}");
-            let (class, inner) = (class.trim(), escaped(inner));
-            self.put(&format!(
-                "<text x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\" class=\"{class}\">{inner}</text>"
-            ));
+            let class = if class.is_empty() { class } else { format!(" class=\"{}\"", class.trim()) };
+            let inner = escaped(inner);
+            self.put(&format!("<text x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\"{class}>{inner}</text>"));
         }
     }
 
