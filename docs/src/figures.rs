@@ -31,6 +31,7 @@ pub fn all() -> Vec<(&'static str, Drawing)> {
         ("turn", map::turn()),
         ("state-machine", tasks::state_machine()),
         ("lost-wake", tasks::lost_wake()),
+        ("sequence", tasks::sequence()),
         ("number", tasks::number()),
         ("slab", tasks::slab()),
         ("edges", kernel::edges()),
@@ -45,6 +46,7 @@ pub fn all() -> Vec<(&'static str, Drawing)> {
         ("omission", timing::omission()),
         ("cancel", cancelling::cancel()),
         ("scope", cancelling::scope()),
+        ("serve", cancelling::serve()),
         ("lock", sharing::lock()),
         ("deadlock", sharing::deadlock()),
     ]

@@ -4,9 +4,9 @@
 //! emphasises a word where it explains it, or names it in a heading.
 //!
 //! What follows. [`index`] is the whole page. A word is explained in the first chapter with a heading that has the word,
-//! or else in the first chapter that emphasises it. It is used in the chapters that have it at least [`OFTEN`] times. The
-//! last two chapters, a phrasebook and a list of claims, repeat what others explain. A word that no chapter explains is
-//! left to the glossary.
+//! or else in the first chapter that emphasises it. It is used in the chapters that have it often. The last two chapters,
+//! a phrasebook and a list of claims, repeat what others explain. A word that no chapter explains is left to the
+//! glossary.
 //!
 //! What it does not know: whether an explanation is good.
 
@@ -17,7 +17,7 @@ use crate::book::{Chapter, chapters};
 
 /// A chapter that has a word less often is not worth a visit.
 const OFTEN: usize = 5;
-/// Of the chapters that use a word, so many are named: those that use it most.
+/// Of the chapters that use a word, this number are named: those that use it most.
 const MOST: usize = 5;
 /// The chapters from here on only repeat.
 const REPEATING: usize = 18;

@@ -28,6 +28,32 @@ pub(super) fn cancel() -> Drawing {
     cancel
 }
 
+pub(super) fn serve() -> Drawing {
+    let title = "How a server ends";
+    let description = "The server accepts until its future is done. Then it drains: the listener is closed, and the handlers go on. When no handler is left, or the grace period is over, it ends: the handlers that are left are cancelled. When none is left, it is over. A broken listener leads from accepting to ending.";
+    let mut serve = Drawing::new(title, description, 324);
+    let states = [
+        ("Accepting", "new clients, new handlers"),
+        ("Draining", "the listener is closed,\nthe handlers go on"),
+        ("Ending", "the handlers that are left\nare cancelled, and clean up"),
+        ("Over", "the result is returned"),
+    ];
+    let reasons = ["its future is done", "no handler is left, or grace is over", "no handler is left"];
+    for (at, (state, meaning)) in states.into_iter().enumerate() {
+        named("net/src/serve.rs", state);
+        let y = 10 + at as i32 * 90;
+        serve.boxed((80, y), (110, 36), if at == 0 { Kind::Hot } else { Kind::Plain }, &format!("`{state}`"));
+        serve.note((206, y + if meaning.contains('\n') { 14 } else { 22 }), Start, meaning);
+        if let Some(reason) = reasons.get(at) {
+            serve.arrow(Kind::Hot, &[(135, y + 36), (135, y + 90)]);
+            serve.text((146, y + 68), Start, reason);
+        }
+    }
+    serve.arrow(Kind::Dashed, &[(80, 28), (14, 28), (14, 208), (80, 208)]);
+    serve.note((20, 112), Start, "broken\nlistener");
+    serve
+}
+
 pub(super) fn scope() -> Drawing {
     let title = "A scope ends when its last child has ended";
     let description = "A task runs a scope with three children, and one of these has a child of its own. If a child of try_scope fails, its siblings are cancelled. The task goes on when all of them have ended.";
@@ -36,7 +62,7 @@ pub(super) fn scope() -> Drawing {
     scope.boxed((140, 8), (120, 32), Kind::Plain, "the task");
     scope.boxed((10, 66), (380, 168), Kind::Dashed, "");
     scope.note((18, 84), Start, "`try_scope`");
-    scope.arrow(Kind::Plain, &[(200, 40), (200, 66)]);
+    scope.line(Kind::Plain, &[(200, 40), (200, 66)]);
     for (x, name, kind) in
         [(24, "child", Kind::Plain), (144, "child: error", Kind::Hot), (264, "child", Kind::Plain)]
     {

@@ -53,6 +53,44 @@ pub(super) fn lost_wake() -> Drawing {
     lost
 }
 
+/// What happens on rung 3 while a task waits for a thread: from, to (main loop, task, thread), what.
+const SEQUENCE: &[(usize, usize, &str)] = &[
+    (0, 1, "poll"),
+    (1, 2, "the waker"),
+    (1, 0, "Pending"),
+    (2, 0, "wake: its number"),
+    (0, 1, "poll"),
+    (1, 0, "Ready"),
+];
+
+pub(super) fn sequence() -> Drawing {
+    let title = "Rung 3: a task waits for a thread";
+    let description = "The loop polls the task. The task gives its waker to a thread and returns Pending. The loop waits at the queue. The thread wakes, which sends the task's number into the queue. The loop polls the task again, and it returns Ready.";
+    let mut sequence = Drawing::new(title, description, 300);
+    let file = "examples/from_scratch/3_queue.rs";
+    named(file, "self.ready.send(self.id)");
+    let columns = [60, 200, 340];
+    for (x, name) in columns.into_iter().zip(["the loop", "the task", "a thread"]) {
+        sequence.boxed((x - 50, 8), (100, 30), Kind::Plain, name);
+        sequence.line(Kind::Dashed, &[(x, 38), (x, 296)]);
+    }
+    for (at, (from, to, what)) in SEQUENCE.iter().enumerate() {
+        let y = 70 + at as i32 * 36 + if at >= 3 { 32 } else { 0 };
+        let is_wake = *from == 2;
+        let kind = if is_wake { Kind::Hot } else { Kind::Plain };
+        sequence.arrow(kind, &[(columns[*from], y), (columns[*to], y)]);
+        let write = if is_wake { Drawing::hot } else { Drawing::text };
+        write(
+            &mut sequence,
+            ((columns[*from] + columns[*to]) / 2 + if is_wake { 68 } else { 0 }, y - 6),
+            Middle,
+            what,
+        );
+    }
+    sequence.boxed((10, 156), (100, 36), Kind::Plain, "waits at\nthe queue");
+    sequence
+}
+
 const ID: &str = "runtime/src/core/id.rs";
 
 pub(super) fn number() -> Drawing {
