@@ -6,7 +6,8 @@ use super::named;
 
 pub(super) fn cancel() -> Drawing {
     let title = "To cancel: take out, release, call";
-    let description = "The loop takes the future out of its slot while it borrows the state. It releases the borrow. Then it drops the future, whose destructors may call anything, even cancel.";
+    let description = "The loop takes the future out of its slot while it borrows the state. It releases \
+        the borrow. Then it drops the future, whose destructors may call anything, even cancel.";
     let mut cancel = Drawing::new(title, description, 226);
     let file = "runtime/src/core/executor/drops.rs";
     cancel.boxed((6, 10), (388, 62), Kind::Dashed, "");
@@ -30,7 +31,10 @@ pub(super) fn cancel() -> Drawing {
 
 pub(super) fn serve() -> Drawing {
     let title = "How a server ends";
-    let description = "The server accepts until its future is done. Then it drains: the listener is closed, and the handlers go on. When no handler is left, or the grace period is over, it ends: the handlers that are left are cancelled. When none is left, it is over. A broken listener leads from accepting to ending.";
+    let description = "The server accepts until its future is done. Then it drains: the listener is \
+        closed, and the handlers go on. When no handler is left, or the grace period is over, it ends: \
+        the handlers that are left are cancelled. When none is left, it is over. A broken listener \
+        leads from accepting to ending.";
     let mut serve = Drawing::new(title, description, 324);
     let states = [
         ("Accepting", "new clients, new handlers"),
@@ -56,7 +60,9 @@ pub(super) fn serve() -> Drawing {
 
 pub(super) fn scope() -> Drawing {
     let title = "A scope ends when its last child has ended";
-    let description = "A task runs a scope with three children, and one of these has a child of its own. If a child of try_scope fails, its siblings are cancelled. The task goes on when all of them have ended.";
+    let description = "A task runs a scope with three children, and one of these has a child of its own. \
+        If a child of try_scope fails, its siblings are cancelled. The task goes on when all of them \
+        have ended.";
     let mut scope = Drawing::new(title, description, 244);
     named("runtime/src/group/scope.rs", "fn try_scope");
     scope.boxed((140, 8), (120, 32), Kind::Plain, "the task");

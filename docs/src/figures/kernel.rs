@@ -6,7 +6,8 @@ use super::named;
 
 pub(super) fn edges() -> Drawing {
     let title = "Level and edge: when epoll reports a socket";
-    let description = "Bytes arrive twice and are never read. With levels, each of five waits reports the socket. With edges, only the first wait after each arrival does.";
+    let description = "Bytes arrive twice and are never read. With levels, each of five waits reports the \
+        socket. With edges, only the first wait after each arrival does.";
     let mut edges = Drawing::new(title, description, 216);
     for (x, name) in [(110, "bytes arrive"), (270, "more arrive")] {
         edges.note((x, 16), Start, name);
@@ -40,7 +41,9 @@ const FIRST_TURN: usize = 4;
 
 pub(super) fn journey() -> Drawing {
     let title = "One byte's journey";
-    let description = "A byte arrives in the socket's buffer. In step 3 of one turn the kernel reports it, and the task that waits for it is queued. In step 1 of the next turn the task is polled and reads the byte.";
+    let description = "A byte arrives in the socket's buffer. In step 3 of one turn the kernel reports \
+        it, and the task that waits for it is queued. In step 1 of the next turn the task is polled \
+        and reads the byte.";
     let mut journey = Drawing::new(title, description, 440);
     journey.boxed((110, 8), (284, 30), Kind::Hot, "a byte arrives in the socket's buffer");
     for (at, (file, function, what)) in WAY.iter().enumerate() {
@@ -60,7 +63,9 @@ pub(super) fn journey() -> Drawing {
 
 pub(super) fn inbox() -> Drawing {
     let title = "Two threads, one lock: no wake falls between";
-    let description = "Another thread locks the inbox, puts mail in, and reads whether the loop is parked. The loop locks it, reads whether there is mail, and writes down that it parks. Whichever comes first, the other one sees it.";
+    let description = "Another thread locks the inbox, puts mail in, and reads whether the loop is \
+        parked. The loop locks it, reads whether there is mail, and writes down that it parks. \
+        Whichever comes first, the other one sees it.";
     let mut inbox = Drawing::new(title, description, 262);
     let file = "runtime/src/core/inbox.rs";
     named(file, "parked");

@@ -32,7 +32,8 @@ fn layers() -> Vec<String> {
 
 pub(super) fn map() -> Drawing {
     let title = "The layers of roundel, and the chapters that explain them";
-    let description = "From the top: net, runtime, vocabulary, line, handles, tools, and below them the core: loop, here, tasks, wakes, leaves. Each layer uses only those below it.";
+    let description = "From the top: net, runtime, vocabulary, line, handles, tools, and below them the \
+        core: loop, here, tasks, wakes, leaves. Each layer uses only those below it.";
     let mut map = Drawing::new(title, description, 436);
     let names: Vec<&str> = CHAPTERS.iter().map(|(name, _, _)| *name).collect();
     let listed = layers();
@@ -68,7 +69,9 @@ const STEPS: &[(&str, &str)] = &[
 
 pub(super) fn turn() -> Drawing {
     let title = "One turn of the loop";
-    let description = "Five steps: poll the ready tasks, decide how long to wait, ask the kernel, take the mail, fire the timers. Steps 3 to 5 only wake tasks, which puts them into the ready queue for step 1 of the next turn.";
+    let description = "Five steps: poll the ready tasks, decide how long to wait, ask the kernel, take \
+        the mail, fire the timers. Steps 3 to 5 only wake tasks, which puts them into the ready queue \
+        for step 1 of the next turn.";
     let mut turn = Drawing::new(title, description, 330);
     for (at, (function, purpose)) in STEPS.iter().enumerate() {
         named("runtime/src/core/event_loop.rs", function);

@@ -6,7 +6,8 @@ use super::named;
 
 pub(super) fn ready_queue() -> Drawing {
     let title = "The ready queue runs through the slots";
-    let description = "Six slots lie side by side. The queue keeps its first slot, 2, and its last, 4. Slot 2 leads to slot 0, and slot 0 to slot 4. The other slots are not in the queue.";
+    let description = "Six slots lie side by side. The queue keeps its first slot, 2, and its last, 4. \
+        Slot 2 leads to slot 0, and slot 0 to slot 4. The other slots are not in the queue.";
     let mut queue = Drawing::new(title, description, 206);
     named("runtime/src/core/slots/queue.rs", "first: Index");
     let left = |slot: i32| 14 + slot * 62;
@@ -37,7 +38,9 @@ pub(super) fn ready_queue() -> Drawing {
 
 pub(super) fn states() -> Drawing {
     let title = "The life of a slot";
-    let description = "A vacant slot is opened and queued. Pop takes it out of the queue, and a wake queues it again. When its task has ended, the slot is over; it becomes vacant when its output was taken and it is out of the queue.";
+    let description = "A vacant slot is opened and queued. Pop takes it out of the queue, and a wake \
+        queues it again. When its task has ended, the slot is over; it becomes vacant when its output \
+        was taken and it is out of the queue.";
     let mut states = Drawing::new(title, description, 274);
     for function in ["fn open", "fn close", "fn wake", "fn pop", "fn vacate_if"] {
         named("runtime/src/core/slots.rs", function);
@@ -64,7 +67,8 @@ pub(super) fn states() -> Drawing {
 
 pub(super) fn lanes() -> Drawing {
     let title = "Two lanes, taken by turns";
-    let description = "Tasks that were woken from outside wait in one lane, tasks that were woken by tasks in the other. While both have tasks, pop takes from them by turns.";
+    let description = "Tasks that were woken from outside wait in one lane, tasks that were woken by \
+        tasks in the other. While both have tasks, pop takes from them by turns.";
     let mut lanes = Drawing::new(title, description, 180);
     named("runtime/src/core/slots/queue.rs", "outside_is_next");
     lanes.text((8, 18), Start, "woken from outside: kernel, deadline, thread");

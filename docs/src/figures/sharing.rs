@@ -6,7 +6,8 @@ use super::{named, source};
 
 pub(super) fn lock() -> Drawing {
     let title = "A lock is handed over, first come, first served";
-    let description = "Ann has the lock. Bob, Cleo and Dan wait in line, in the order in which they came. When Ann releases it, the lock is Bob's before Bob is polled. A newcomer goes to the end.";
+    let description = "Ann has the lock. Bob, Cleo and Dan wait in line, in the order in which they came. \
+        When Ann releases it, the lock is Bob's before Bob is polled. A newcomer goes to the end.";
     let mut lock = Drawing::new(title, description, 156);
     named("runtime/src/waiting.rs", "fn call_first");
     lock.boxed((10, 26), (80, 40), Kind::Hot, "ann\nhas it");
@@ -36,8 +37,8 @@ fn circle() -> Vec<(String, String, String)> {
 
 pub(super) fn deadlock() -> Drawing {
     let title = "A circle of waits";
-    let description =
-        "Ann waits for a lock that Bob has. Bob waits for a lock that Ann has. Neither can go on.";
+    let description = "Ann waits for a lock that Bob has. Bob waits for a lock that Ann has. Neither can \
+        go on.";
     let mut deadlock = Drawing::new(title, description, 220);
     let circle = circle();
     let [(ann, first, bob), (other, second, back), ..] = &circle[..] else {

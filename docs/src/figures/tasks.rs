@@ -6,7 +6,8 @@ use super::{constant, named};
 
 pub(super) fn state_machine() -> Drawing {
     let title = "A future with two awaits is a machine with four states";
-    let description = "Each poll begins at the state in which the last one stopped. It runs to the next await and returns Pending, or to the end and returns Ready.";
+    let description = "Each poll begins at the state in which the last one stopped. It runs to the next \
+        await and returns Pending, or to the end and returns Ready.";
     let mut machine = Drawing::new(title, description, 330);
     let states = [
         ("0  not begun", "a, b"),
@@ -39,7 +40,9 @@ fn column(drawing: &mut Drawing, x: i32, lines: &[&str], hot: &[usize]) {
 
 pub(super) fn lost_wake() -> Drawing {
     let title = "How a wake-up is lost, and how a note keeps it";
-    let description = "With a broken bell, the wake comes after the poll and before the wait. Nothing waits yet, so it is lost, and the loop sleeps for ever. With park, the wake leaves a note, and the wait returns at once.";
+    let description = "With a broken bell, the wake comes after the poll and before the wait. Nothing \
+        waits yet, so it is lost, and the loop sleeps for ever. With park, the wake leaves a note, and \
+        the wait returns at once.";
     let mut lost = Drawing::new(title, description, 226);
     let file = "examples/from_scratch/2_parked.rs";
     named(file, "notify_all");
@@ -65,7 +68,9 @@ const SEQUENCE: &[(usize, usize, &str)] = &[
 
 pub(super) fn sequence() -> Drawing {
     let title = "Rung 3: a task waits for a thread";
-    let description = "The loop polls the task. The task gives its waker to a thread and returns Pending. The loop waits at the queue. The thread wakes, which sends the task's number into the queue. The loop polls the task again, and it returns Ready.";
+    let description = "The loop polls the task. The task gives its waker to a thread and returns Pending. \
+        The loop waits at the queue. The thread wakes, which sends the task's number into the queue. \
+        The loop polls the task again, and it returns Ready.";
     let mut sequence = Drawing::new(title, description, 300);
     let file = "examples/from_scratch/3_queue.rs";
     named(file, "self.ready.send(self.id)");
@@ -95,8 +100,8 @@ const ID: &str = "runtime/src/core/id.rs";
 
 pub(super) fn number() -> Drawing {
     let title = "A waker is one machine word";
-    let description =
-        "From the left: the number of the runtime, the serial of the tenant, the slot in the slab.";
+    let description = "From the left: the number of the runtime, the serial of the tenant, the slot in \
+        the slab.";
     let mut number = Drawing::new(title, description, 136);
     let (slot, serial) = (constant(ID, "SLOT_BITS"), constant(ID, "SERIAL_BITS"));
     let parts = [
@@ -125,7 +130,9 @@ pub(super) fn number() -> Drawing {
 
 pub(super) fn slab() -> Drawing {
     let title = "One comparison: the slab and three wakers";
-    let description = "Each slot has a mark with the serial of its tenant. A waker whose serial is that of the mark wakes the tenant. A waker with an older serial wakes nothing, even if the slot has a new tenant.";
+    let description = "Each slot has a mark with the serial of its tenant. A waker whose serial is that \
+        of the mark wakes the tenant. A waker with an older serial wakes nothing, even if the slot has \
+        a new tenant.";
     let mut slab = Drawing::new(title, description, 240);
     named("runtime/src/core/slots/mark.rs", "QUEUED");
     slab.note((12, 16), Start, "wakers");

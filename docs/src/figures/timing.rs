@@ -13,7 +13,8 @@ fn longest_segment() -> String {
 
 pub(super) fn timers() -> Drawing {
     let title = "The pending timers, in segments";
-    let description = "Three segments. The first is sorted, and its first timer is the next to fire. The others are not sorted yet. All timers of a segment come before those of the next one.";
+    let description = "Three segments. The first is sorted, and its first timer is the next to fire. The \
+        others are not sorted yet. All timers of a segment come before those of the next one.";
     let mut timers = Drawing::new(title, description, 212);
     let rows = [
         ("sorted", "3  4  4  6  7  8"),
@@ -46,7 +47,9 @@ pub(super) fn timers() -> Drawing {
 
 pub(super) fn virtual_time() -> Drawing {
     let title = "Virtual time jumps where real time waits";
-    let description = "On real time, the loop sleeps in the kernel between two timers. On virtual time, it sets its clock to the next deadline at once. The tasks run in the same order and see the same times.";
+    let description = "On real time, the loop sleeps in the kernel between two timers. On virtual time, \
+        it sets its clock to the next deadline at once. The tasks run in the same order and see the \
+        same times.";
     let mut time = Drawing::new(title, description, 220);
     named("runtime/src/core/clock.rs", "fn jump");
     for (row, (name, places)) in
@@ -71,7 +74,8 @@ pub(super) fn virtual_time() -> Drawing {
 
 pub(super) fn pacing() -> Drawing {
     let title = "A busy loop looks by the clock";
-    let description = "With long polls, a stretch has few polls; with short polls, it has many. Either way the loop looks at the kernel a fixed time after its last look.";
+    let description = "With long polls, a stretch has few polls; with short polls, it has many. Either \
+        way the loop looks at the kernel a fixed time after its last look.";
     let mut pacing = Drawing::new(title, description, 236);
     let file = "runtime/src/core/pace.rs";
     let every = constant(file, "LOOK_EVERY") / 1000;
@@ -105,7 +109,9 @@ fn printed(client: &str, word: &str) -> String {
 
 pub(super) fn omission() -> Drawing {
     let title = "What a polite client does not measure";
-    let description = "The server stands still from 5 s to 6 s. The punctual client measures the latency of each message that is due in that second: it falls from 1 s to nothing. The polite client has sent one message, and measures one long latency.";
+    let description = "The server stands still from 5 s to 6 s. The punctual client measures the latency \
+        of each message that is due in that second: it falls from 1 s to nothing. The polite client \
+        has sent one message, and measures one long latency.";
     let mut omission = Drawing::new(title, description, 268);
     let x = |tenths: i32| 52 + (tenths - 40) * 15;
     for (row, client) in ["polite", "punctual"].into_iter().enumerate() {
