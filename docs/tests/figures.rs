@@ -43,6 +43,24 @@ fn every_picture_is_drawn_and_shown() {
 }
 
 #[test]
+fn each_figure_stands_alone_on_its_line_and_has_an_alternative_text() {
+    for chapter in chapters() {
+        for line in chapter.text.lines().filter(|line| line.contains("pictures/") && line.contains(".svg)")) {
+            let words = line.strip_prefix("![").and_then(|rest| rest.split("](").next()).unwrap_or_default();
+            let is_alone = line.ends_with(".svg)") && line.matches("](").count() == 1;
+            assert!(words.len() > 20 && is_alone, "docs/{}: {line}", chapter.path);
+            // A number in these words would be copied by hand.
+            let has_number = words.contains(|letter: char| letter.is_ascii_digit());
+            assert!(
+                !has_number,
+                "docs/{}: a number in: {words}",
+                chapter.path
+            );
+        }
+    }
+}
+
+#[test]
 fn a_figure_says_in_words_what_it_shows_and_makes_one_block_of_html() {
     for (name, drawing) in all() {
         let svg = drawing.svg();
