@@ -137,7 +137,7 @@ fn entry(word: &str, chapters: &[Text]) -> Option<String> {
     Some(format!("{word}: **{}**{rest}", first.link()))
 }
 
-/// All headings that name a subject, in the order of the alphabet. Two chapters may have the same one.
+/// All headings that name a subject, in the order of the alphabet.
 fn headings(chapters: &[Text]) -> BTreeMap<String, String> {
     let all =
         chapters.iter().flat_map(|chapter| chapter.headings.iter().map(move |heading| (chapter, heading)));
@@ -145,8 +145,9 @@ fn headings(chapters: &[Text]) -> BTreeMap<String, String> {
     let named = all.filter(|(_, heading)| !COMMON.contains(&heading.as_str()) && !is_riddle(heading));
     let entries = named.map(|(chapter, heading)| {
         let subject = heading.replace('`', "");
+        // Two chapters may have the same heading, and it may be a word as well.
         (
-            sorted_by(&subject),
+            format!("{} {}", sorted_by(&subject), chapter.path),
             format!("*{subject}*: [{}]({}#{})", chapter.number, chapter.path, anchor(heading)),
         )
     });
@@ -169,7 +170,7 @@ fn sorted_by(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Text, entry, sorted_by};
+    use super::{Text, entry, headings, sorted_by};
     use crate::book::Chapter;
 
     fn chapter(number: &str, text: &str) -> Text {
@@ -192,6 +193,18 @@ mod tests {
         assert_eq!(entry("bell", &chapters), expected("bell: **[2](chapters/02-x.md)**"));
         assert_eq!(entry("slab", &chapters), None);
         assert_eq!((chapters[0].count("lane"), chapters[1].count("lane")), (5, 2));
+    }
+
+    #[test]
+    fn a_heading_of_two_chapters_is_listed_twice_and_riddles_are_not() {
+        let chapters = [chapter("01", "# A\n\n## Lanes\n"), chapter("02", "# A wrong one\n\n## Lanes\n")];
+        let lines: Vec<String> = headings(&chapters).into_values().collect();
+        let expected = [
+            "*A*: [1](chapters/01-x.md#a)",
+            "*Lanes*: [1](chapters/01-x.md#lanes)",
+            "*Lanes*: [2](chapters/02-x.md#lanes)",
+        ];
+        assert_eq!(lines, expected);
     }
 
     #[test]

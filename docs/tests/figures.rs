@@ -51,11 +51,7 @@ fn each_figure_stands_alone_on_its_line_and_has_an_alternative_text() {
             assert!(words.len() > 20 && is_alone, "docs/{}: {line}", chapter.path);
             // A number in these words would be copied by hand.
             let has_number = words.contains(|letter: char| letter.is_ascii_digit());
-            assert!(
-                !has_number,
-                "docs/{}: a number in: {words}",
-                chapter.path
-            );
+            assert!(!has_number, "docs/{}: a number in: {words}", chapter.path);
         }
     }
 }
