@@ -7,8 +7,8 @@
 //! What follows. There are two kinds of deadlock.
 //!
 //! - The *whole* loop: it is about to sleep without a limit, no timer is set, no task waits for a source, no `Remote` is
-//!   left, and no code outside of this crate keeps the waker of a task. Who holds what does not matter: nothing can
-//!   happen any more.
+//!   left, and no code outside of this crate keeps the waker of a task. Then nothing can happen any more, whatever the
+//!   tasks wait for.
 //! - A *circle*, while other tasks go on: each of some tasks waits for nothing but the end of another one of them, or for
 //!   a [`Mutex`](crate::sync::Mutex) that another one of them holds, and no other task can cancel any of them.
 //!

@@ -639,7 +639,7 @@ fn a_circle_that_is_broken_is_no_deadlock() {
     }
 }
 
-/// Two tasks that nobody awaits wait for each other, while the loop goes on.
+/// Two detached tasks wait for each other, while the loop goes on.
 #[test]
 fn a_circle_beside_other_tasks_is_reported_once_and_they_go_on() {
     let (builder, told) = noting(Runtime::builder().virtual_time(true));
