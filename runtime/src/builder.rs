@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::core::event_loop::Options;
 use crate::core::probe::Event;
 use crate::debug;
+use crate::inspect::{self, Seen};
 use crate::own_pool::OwnPool;
 use crate::record::{self, Recorder};
 use crate::runtime::Runtime;
@@ -45,6 +46,8 @@ pub struct Builder {
     blocking_threads: Option<usize>,
     shutdown_timeout: Duration,
     debug: bool,
+    inspect: bool,
+    metrics: bool,
     sinks: Vec<Sink>,
     recorders: Vec<Recorder>,
 }
@@ -57,6 +60,8 @@ impl Default for Builder {
             blocking_threads: None,
             shutdown_timeout: Duration::from_secs(1),
             debug: std::env::var_os("ROUNDEL_DEBUG").is_some_and(|value| value == "1"),
+            inspect: inspect::is_wanted(),
+            metrics: false,
             sinks: Vec::new(),
             recorders: Vec::new(),
         }
@@ -85,6 +90,22 @@ impl Builder {
     /// The environment variable `ROUNDEL_DEBUG=1` switches this on if the program does not call this.
     pub fn debug(mut self, on: bool) -> Builder {
         self.debug = on;
+        self
+    }
+
+    /// Lets other processes of this user ask what the loop does: the program `ps` shows its tasks. See
+    /// [`inspect`](crate::inspect). The environment variable `ROUNDEL_INSPECT=1` switches this on if the program does not call
+    /// this.
+    ///
+    /// If the socket cannot be made, one sentence on standard error says why, and the program goes on.
+    pub fn inspect(mut self, on: bool) -> Builder {
+        self.inspect = on;
+        self
+    }
+
+    /// Counts what the loop does, so that [`Metrics::counts`](crate::inspect::Metrics::counts) is there.
+    pub fn metrics(mut self, on: bool) -> Builder {
+        self.metrics = on;
         self
     }
 
@@ -150,15 +171,19 @@ impl Builder {
         let sink = |recorder: Recorder| recorder.sink(self.virtual_time, self.shuffle.is_some());
         let recorders = self.recorders.into_iter().chain(record::from_environment());
         let mut sinks: Vec<Sink> = recorders.filter_map(sink).collect();
+        let seen = (self.inspect || self.metrics).then(|| Seen::new(self.virtual_time, self.inspect));
+        sinks.extend(seen.as_ref().map(inspect::sink));
         sinks.extend(self.debug.then(debug::sink));
         sinks.extend(self.sinks);
-        Runtime::build(Options {
+        let runtime = Runtime::build(Options {
             virtual_time: self.virtual_time,
             shuffle: self.shuffle,
             shutdown_timeout: self.shutdown_timeout,
             watcher: waits::watch(sinks),
             helpers: Box::new(OwnPool::new(self.blocking_threads)),
-        })
+        })?;
+        seen.into_iter().for_each(|seen| inspect::open(runtime.number(), seen));
+        Ok(runtime)
     }
 }
 

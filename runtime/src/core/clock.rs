@@ -25,21 +25,7 @@ pub(crate) struct Clock {
     /// The time of a virtual clock; `None` for the real one.
     hand: Option<Cell<Nanos>>,
     /// No two clocks of a process have the same.
-    number: u64,
-}
-
-/// A time, and the clock that told it: another one cannot say how long ago that was.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment {
-    clock: u64,
-    time: Nanos,
-}
-
-impl Moment {
-    /// How much time has passed since `then`, if the same clock told both.
-    pub(crate) fn since(self, then: Moment) -> Option<Nanos> {
-        (self.clock == then.clock).then(|| self.time.saturating_sub(then.time))
-    }
+    pub(crate) number: u64,
 }
 
 impl Clock {
@@ -58,10 +44,6 @@ impl Clock {
             None => self.nanos(Instant::now()),
             Some(hand) => hand.get(),
         }
-    }
-
-    pub(crate) fn moment(&self) -> Moment {
-        Moment { clock: self.number, time: self.now() }
     }
 
     /// Moves a virtual clock forward to `time`; never back, and never to [`NEVER`].

@@ -21,8 +21,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::core::clock::{Moment, NEVER, Nanos, saturating_nanos};
+use crate::core::clock::{NEVER, Nanos, saturating_nanos};
 use crate::core::context;
+use crate::moment::Moment;
 use crate::sync::permits::{Held, Permits};
 
 type Make<C, E> = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<C, E>>>>>;
@@ -165,7 +166,7 @@ impl<C, E> fmt::Debug for Pool<C, E> {
 impl<C, E> Stock<C, E> {
     /// The idle item that came back last and is still good. Items that are not good are dropped, with nothing borrowed.
     fn warmest(&self) -> Option<C> {
-        let now = context::with("Pool::checkout", |context| context.clock.moment());
+        let now = context::with("Pool::checkout", |context| Moment::now(&context.clock));
         loop {
             let (mut item, came) = self.idle.borrow_mut().pop()?;
             let check = self.check.borrow().clone();
@@ -210,7 +211,7 @@ impl<C, E> DerefMut for Pooled<C, E> {
 impl<C, E> Drop for Pooled<C, E> {
     fn drop(&mut self) {
         if let Some(item) = self.item.take() {
-            let now = context::current().map(|context| context.clock.moment());
+            let now = context::current().map(|context| Moment::now(&context.clock));
             self.stock.idle.borrow_mut().push((item, now));
         }
         self.stock.permits.give(1);

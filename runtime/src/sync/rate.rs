@@ -17,8 +17,9 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use crate::core::clock::{Moment, NEVER, Nanos};
+use crate::core::clock::{NEVER, Nanos};
 use crate::core::context;
+use crate::moment::Moment;
 use crate::sync::permits::{Held, Permits};
 use crate::time;
 
@@ -101,7 +102,7 @@ impl RateLimiter {
     /// Takes a token, or returns the time until there is one.
     #[track_caller]
     fn take(&self) -> Result<(), Duration> {
-        let now = context::with("RateLimiter", |context| context.clock.moment());
+        let now = context::with("RateLimiter", |context| Moment::now(&context.clock));
         let (then, lacked) = self.taken.get().unwrap_or((now, 0));
         let passed = now.since(then).unwrap_or_else(|| {
             // On another loop than before: count the time from the first use here.
