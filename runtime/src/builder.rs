@@ -172,14 +172,21 @@ impl Builder {
         let recorders = self.recorders.into_iter().chain(record::from_environment());
         let mut sinks: Vec<Sink> = recorders.filter_map(sink).collect();
         let seen = (self.inspect || self.metrics).then(|| Seen::new(self.virtual_time, self.inspect));
-        sinks.extend(seen.as_ref().map(inspect::sink));
         sinks.extend(self.debug.then(debug::sink));
         sinks.extend(self.sinks);
+        let watcher = match &seen {
+            Some(seen) if sinks.is_empty() => Some(inspect::watcher(seen)),
+            Some(seen) => {
+                sinks.insert(0, inspect::sink(seen));
+                waits::watch(sinks)
+            }
+            None => waits::watch(sinks),
+        };
         let runtime = Runtime::build(Options {
             virtual_time: self.virtual_time,
             shuffle: self.shuffle,
             shutdown_timeout: self.shutdown_timeout,
-            watcher: waits::watch(sinks),
+            watcher,
             helpers: Box::new(OwnPool::new(self.blocking_threads)),
         })?;
         seen.into_iter().for_each(|seen| inspect::open(runtime.number(), seen));

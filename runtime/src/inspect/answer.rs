@@ -117,6 +117,9 @@ fn describe_task(text: &mut String, number: u16, task: &Task) {
     object.texts("spawned_at", task.spawned_at.map(At));
     if !task.waits.is_empty() && task.state != TaskState::Running {
         object.list("waits", &task.waits, describe_wait);
+        if task.has_more_waits {
+            object.flag("more_waits", true);
+        }
     }
     object.end();
 }

@@ -114,7 +114,7 @@ impl Dump {
 /// The task that holds the one thing that this task waits for.
 fn only_holder(task: &Task) -> Option<TaskId> {
     match (&task.waits[..], task.state) {
-        ([wait], TaskState::Waiting | TaskState::Cleanup) => wait.holder,
+        ([wait], TaskState::Waiting | TaskState::Cleanup) if !task.has_more_waits => wait.holder,
         _ => None,
     }
 }
@@ -135,7 +135,8 @@ fn put_together(context: &Context) -> Vec<Task> {
             true => TaskState::Ready,
             false => TaskState::Waiting,
         };
-        tasks.insert(id, Task { id, name: None, state, spawned_at: None, waits: Vec::new(), life: None });
+        let (name, spawned_at, waits) = (None, None, Vec::new());
+        tasks.insert(id, Task { id, name, state, spawned_at, waits, has_more_waits: false, life: None });
         joins.extend(waiter.map(|waiter| (waiter, Wait::on(Resource::Task(id)))));
     });
     for task in tasks.values_mut() {

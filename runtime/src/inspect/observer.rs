@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::core::clock::Nanos;
 use crate::core::context;
 use crate::core::id::TaskId;
-use crate::core::probe::Event;
+use crate::core::probe::{Event, Resource, Watcher};
 use crate::inspect::door;
 use crate::inspect::pages::Origin;
 use crate::inspect::seen::Seen;
@@ -23,8 +23,17 @@ use crate::waits::Sink;
 
 /// A sink that keeps the table up to date.
 pub(crate) fn sink(seen: &Arc<Seen>) -> Sink {
-    let mut observer = Observer { seen: Arc::clone(seen), now: 0, is_back: false };
+    let mut observer = Observer::new(seen);
     Box::new(move |event, place| observer.see(event, place))
+}
+
+/// The same as the only watcher of a loop. It needs no balanced waits, so nothing has to stand between it and the probe.
+pub(crate) fn watcher(seen: &Arc<Seen>) -> Watcher {
+    let mut observer = Observer::new(seen);
+    Box::new(move |event, place| {
+        observer.see(event, place);
+        true
+    })
 }
 
 struct Observer {
@@ -36,13 +45,35 @@ struct Observer {
 }
 
 impl Observer {
+    fn new(seen: &Arc<Seen>) -> Observer {
+        Observer { seen: Arc::clone(seen), now: 0, is_back: false }
+    }
+
     fn see(&mut self, event: Event, place: u64) {
         match event {
             Event::PollEnd { .. } | Event::Wake { by: Some(_), .. } => self.now = self.seen.now(),
-            Event::PollBegin { .. } | Event::WaitOn { .. } | Event::WaitDone { .. } => {}
+            Event::PollBegin { .. } | Event::WaitOn { .. } => {}
+            Event::WaitDone { task, on } => return self.stop_waiting(task, on, place),
             event => return self.see_more(event, place),
         }
         self.seen.table().see(event, place, self.now);
+    }
+
+    fn stop_waiting(&self, task: Option<TaskId>, on: Resource, place: u64) {
+        let is_found = self.seen.table().stop_waiting(task, on, place);
+        if !is_found && task.is_none() {
+            self.look_closer(on, place);
+        }
+    }
+
+    /// Between polls, a wait may end because its task is being dropped.
+    #[cold]
+    fn look_closer(&self, on: Resource, place: u64) {
+        let dropped = context::current().and_then(|context| context.executor.running());
+        let mut table = self.seen.table();
+        if dropped.is_none() || !table.stop_waiting(dropped, on, place) {
+            table.stray(on, place, self.now);
+        }
     }
 
     fn see_more(&mut self, event: Event, place: u64) {

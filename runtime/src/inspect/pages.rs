@@ -38,10 +38,54 @@ pub(super) struct Row {
     pub(super) busy: Nanos,
     /// The last turn in which a report has ended one of its waits.
     pub(super) reported: u64,
-    pub(super) waits: Vec<Waiting>,
+    /// The task that awaits it, as far as that is known.
+    pub(super) awaited_by: Option<TaskId>,
+    pub(super) waits: Waits,
+}
+
+/// So many waits of a task are kept. A task may await 100,000 others at once.
+const MOST_WAITS: usize = 16;
+
+/// What a task waits for.
+#[derive(Default)]
+pub(super) struct Waits {
+    pub(super) list: Vec<Waiting>,
+    /// Set when a wait finds no place in the list; cleared when the list is empty.
+    pub(super) has_more: bool,
+}
+
+impl Waits {
+    /// A wait begins, or goes on.
+    pub(super) fn begin(&mut self, waiting: Waiting) {
+        match self.position(waiting.on, waiting.place) {
+            Some(_) => {}
+            None if self.list.len() < MOST_WAITS => self.list.push(waiting),
+            None => self.has_more = true,
+        }
+    }
+
+    /// Takes a wait out that is over.
+    pub(super) fn end(&mut self, on: Resource, place: u64) -> Option<Waiting> {
+        let waiting = self.position(on, place).map(|at| self.list.remove(at));
+        self.has_more &= !self.list.is_empty();
+        waiting
+    }
+
+    fn position(&self, on: Resource, place: u64) -> Option<usize> {
+        self.list.iter().position(|waiting| waiting.place == place && same(waiting.on, on))
+    }
+}
+
+/// Compares the numbers first: a text in a resource takes longer to compare.
+fn same(one: Resource, other: Resource) -> bool {
+    match (one, other) {
+        (Resource::Line { number: one, .. }, Resource::Line { number: other, .. }) => one == other,
+        (one, other) => one == other,
+    }
 }
 
 /// A wait that has not ended.
+#[derive(Clone, Copy)]
 pub(super) struct Waiting {
     pub(super) on: Resource,
     pub(super) place: u64,
@@ -147,7 +191,8 @@ mod tests {
             polls: 0,
             busy: 0,
             reported: 0,
-            waits: Vec::new(),
+            awaited_by: None,
+            waits: Waits::default(),
         }
     }
 

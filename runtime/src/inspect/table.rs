@@ -10,14 +10,16 @@
 //! What it does not know: clocks, threads, the loop. It is told the time.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::core::clock::Nanos;
 use crate::core::id::TaskId;
 use crate::core::probe::{Event, Resource};
+use crate::core::reactor::Direction;
 use crate::inspect::counts::{Cause, Tally};
 use crate::inspect::lines::{Line, Lines};
-use crate::inspect::pages::{Origin, Pages, Row, Waiting};
+use crate::inspect::pages::{Origin, Pages, Row, Waiting, Waits};
 use crate::inspect::task::{Life, Task, TaskState, Wait, short};
 use crate::waits;
 
@@ -33,6 +35,9 @@ pub(super) struct Table {
     pub(super) running: Option<(TaskId, Nanos)>,
     /// Set by the first timer that fires in a turn; cleared when the next turn begins.
     has_fired: bool,
+    /// The last waits that have ended and were not found. A wait that was moved to another task before it ended is one
+    /// of them, so it is not shown any more.
+    strays: VecDeque<(Resource, u64, Nanos)>,
     /// The timer that was set last, or whose wait has ended last, and its deadline.
     last_timer: Option<(u64, Nanos)>,
     pub(super) tally: Tally,
@@ -55,7 +60,12 @@ struct Source {
     descriptor: Option<i32>,
     /// The last turn in which the kernel has reported it.
     reported: u64,
+    /// The tasks that have left word, with their places.
+    words: Vec<(TaskId, u64)>,
 }
+
+/// So many waits that have ended without having been found are remembered.
+const STRAYS: usize = 1024;
 
 impl Table {
     /// The events that come most often. All others go to [`see_more`](Table::see_more).
@@ -66,12 +76,10 @@ impl Table {
             Event::PollEnd { task, .. } => self.poll_ends(task, now),
             Event::Wake { task, by } => self.wake(task, by, now),
             Event::WaitOn { task: Some(task), on, holder } => {
-                self.wait(
-                    task,
-                    Waiting { on, place, holder, since: now, deadline: None, line: Line::default() },
-                );
+                let waiting =
+                    Waiting { on, place, holder, since: now, deadline: None, line: Line::default() };
+                self.wait(task, waiting);
             }
-            Event::WaitDone { task: Some(task), on } => self.stop_waiting(task, on, place),
             event => self.see_more(event, now),
         }
     }
@@ -96,10 +104,7 @@ impl Table {
             Event::Cancel { task, .. } => {
                 self.pages.get_mut(task).into_iter().for_each(|row| row.is_cancelled = true);
             }
-            Event::SourceReady { source, .. } => {
-                let turn = self.tally.turns;
-                self.source_mut(source).into_iter().for_each(|source| source.reported = turn);
-            }
+            Event::SourceReady { source, readable, writable } => self.report(source, readable, writable),
             Event::SourceOpened { source, what, descriptor } => self.open(source, what, descriptor),
             Event::SourceClosed { source } => self.close(source),
             Event::TimerSet { timer, deadline } => {
@@ -128,7 +133,8 @@ impl Table {
             polls: 0,
             busy: 0,
             reported: 0,
-            waits: Vec::new(),
+            awaited_by: None,
+            waits: Waits::default(),
         });
     }
 
@@ -179,7 +185,7 @@ impl Table {
         };
         let row = self.pages.get(task);
         let found =
-            row.is_some_and(|row| row.reported == self.tally.turns || row.waits.iter().any(is_reported));
+            row.is_some_and(|row| row.reported == self.tally.turns || row.waits.list.iter().any(is_reported));
         if found { Cause::Source } else { Cause::Other }
     }
 
@@ -190,27 +196,62 @@ impl Table {
                 waiting.deadline = last.map(|(_, deadline)| deadline);
             }
             Resource::Line { number, .. } => waiting.line = self.lines.use_one(number, waiting.since),
-            _ => {}
+            Resource::Source(number) if waits::is_word(waiting.place) => {
+                let source = self.source_mut(number);
+                source.into_iter().for_each(|source| source.words.push((task, waiting.place)));
+            }
+            Resource::Source(_) => {}
+            Resource::Task(id) => {
+                self.pages.get_mut(id).into_iter().for_each(|row| row.awaited_by = Some(task));
+            }
         }
         if let Some(row) = self.pages.get_mut(task) {
-            row.waits.push(waiting);
+            row.waits.begin(waiting);
         }
     }
 
-    fn stop_waiting(&mut self, task: TaskId, on: Resource, place: u64) {
+    /// A wait has ended. If it is not told which task has waited, it is the one that runs, or the one that is noted with the
+    /// task that was awaited. False if that task did not wait for this.
+    pub(super) fn stop_waiting(&mut self, task: Option<TaskId>, on: Resource, place: u64) -> bool {
+        let noted = || match on {
+            Resource::Task(id) => self.pages.get(id).and_then(|row| row.awaited_by),
+            _ => None,
+        };
+        let task = task.or_else(noted).or(self.running.map(|(running, _)| running));
+        let waiting = task.and_then(|task| self.pages.get_mut(task)?.waits.end(on, place));
+        if let (Resource::Timer(number), Some(waiting)) = (on, waiting) {
+            self.last_timer = waiting.deadline.map(|deadline| (number, deadline));
+        }
+        waiting.is_some()
+    }
+
+    /// A wait has ended that was found nowhere: it has never begun, or another task has waited.
+    pub(super) fn stray(&mut self, on: Resource, place: u64, now: Nanos) {
+        if self.strays.len() == STRAYS {
+            self.strays.pop_front();
+        }
+        self.strays.push_back((on, place, now));
+    }
+
+    /// The kernel has reported a source. Tasks that have left word there wait no longer; all others end their waits
+    /// themselves.
+    fn report(&mut self, number: u64, readable: bool, writable: bool) {
         let turn = self.tally.turns;
-        let is_polled = self.running.is_some();
-        let Some(row) = self.pages.get_mut(task) else { return };
-        let is_it = |waiting: &Waiting| waiting.place == place && waiting.on == on;
-        let Some(at) = row.waits.iter().position(is_it) else { return };
-        let waiting = row.waits.remove(at);
-        match on {
-            Resource::Timer(number) => {
-                self.last_timer = waiting.deadline.map(|deadline| (number, deadline));
+        let Some(source) = self.source_mut(number) else { return };
+        source.reported = turn;
+        if source.words.is_empty() {
+            return;
+        }
+        let is_reported = |(_, place): &mut (TaskId, u64)| match waits::direction(*place) {
+            Direction::Read => readable,
+            Direction::Write => writable,
+        };
+        let words: Vec<_> = source.words.extract_if(.., is_reported).collect();
+        for (task, place) in words {
+            if let Some(row) = self.pages.get_mut(task) {
+                row.waits.end(Resource::Source(number), place);
+                row.reported = turn;
             }
-            // Between polls, a wait for a source ends because the source was reported.
-            Resource::Source(_) if !is_polled => row.reported = turn,
-            _ => {}
         }
     }
 
@@ -226,10 +267,12 @@ impl Table {
         if self.sources.len() <= index {
             self.sources.resize_with(index + 1, || None);
         }
-        self.sources[index] = Some(Source { number, what: short(what), descriptor, reported: 0 });
+        self.sources[index] =
+            Some(Source { number, what: short(what), descriptor, reported: 0, words: Vec::new() });
     }
 
     fn close(&mut self, number: u64) {
+        self.report(number, true, true);
         if self.source(number).is_some() {
             self.sources[number as u32 as usize] = None;
         }
@@ -267,6 +310,7 @@ impl Table {
             None if row.is_queued => TaskState::Ready,
             None => TaskState::Waiting,
         };
+        let waits = row.waits.list.iter().filter(|waiting| self.is_current(waiting));
         let ago = |then: Nanos| Duration::from_nanos(now.saturating_sub(then));
         let life = Life {
             spawned_by: row.by,
@@ -280,9 +324,20 @@ impl Table {
             name: row.name.clone(),
             state,
             spawned_at: row.origin.map(|(place, _)| place),
-            waits: row.waits.iter().map(|waiting| self.show_wait(waiting, now, clock)).collect(),
+            waits: waits.map(|waiting| self.show_wait(waiting, now, clock)).collect(),
+            has_more_waits: row.waits.has_more,
             life: Some(life),
         }
+    }
+
+    /// Whether a wait goes on, as far as is known. A task that is awaited and is gone ends the wait as soon as its handle is
+    /// polled.
+    fn is_current(&self, waiting: &Waiting) -> bool {
+        let is_gone = matches!(waiting.on, Resource::Task(id) if self.pages.get(id).is_none());
+        let is_it = |(on, place, at): &(Resource, u64, Nanos)| {
+            *place == waiting.place && *on == waiting.on && *at >= waiting.since
+        };
+        !is_gone && !self.strays.iter().any(is_it)
     }
 
     fn show_wait(&self, waiting: &Waiting, now: Nanos, clock: Option<Nanos>) -> Wait {

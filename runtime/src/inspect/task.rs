@@ -29,6 +29,8 @@ pub struct Task {
     /// What it waits for, in the order in which the waits began. A task that is ready or runs may have waits that are over and
     /// that it has not looked at yet.
     pub waits: Vec<Wait>,
+    /// Whether it waits for more than these. A watched loop keeps sixteen waits of a task.
+    pub has_more_waits: bool,
     /// What only a watched loop knows.
     pub life: Option<Life>,
 }
