@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use examples::args::{Args, end};
 use examples::ps::ask::{Answer, PATIENCE};
-use examples::ps::row::{Loop, Task};
+use examples::ps::row::{self, Loop, Task};
 use examples::ps::screen::size;
 use examples::ps::{list, table, tree, watch};
 use examples::{println, status};
@@ -58,13 +58,13 @@ fn show(pid: u32, how: How) -> io::Result<()> {
     if how.json {
         return copy(&mut answer);
     }
-    let (program, pid) = (answer.head.text("program").to_owned(), answer.head.number("pid"));
+    let (program, pid) = (row::clean(answer.head.text("program")), answer.head.number("pid"));
     let mut page = Page { tree: how.tree, width: size().0, tasks: Vec::new(), layout: None };
     while let Some(line) = answer.next_line()? {
         match Loop::read(&line) {
             Some(found) => {
                 page.end();
-                table::heading(&program, pid, &found).iter().for_each(|line| page.say(line));
+                table::heading(&program, pid, &found, page.width).iter().for_each(|line| page.say(line));
             }
             None => page.add(Task::read(&line)),
         }

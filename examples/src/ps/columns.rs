@@ -3,7 +3,8 @@
 //! What follows. Each column is as wide as its longest cell, if there is room. If not, columns become narrower, down to the
 //! least width that is of use. If there is still no room, the columns that matter least are left out.
 //!
-//! Contract. No line is wider than the width. The cells of later rows are cut like those of the first ones.
+//! Contract. No line of the first rows is wider than the width, and the cells of later rows are cut like theirs. Numbers of tasks
+//! are never cut.
 
 /// A column before it is laid out.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +22,8 @@ pub struct Column {
 /// How a cell is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cell {
+    /// From the left, and never cut: in a later row that needs more, the rest moves to the right.
+    Whole,
     /// From the left; what does not fit is cut off at its end.
     Text,
     /// The same, but cut off at its beginning, because the end says more: a file and a line.
@@ -120,13 +123,13 @@ impl Layout {
 /// Makes a text exactly this wide.
 fn cut(text: &str, width: usize, cell: Cell) -> String {
     let length = text.chars().count();
-    if length > width {
+    if length > width && cell != Cell::Whole {
         let kept = width.saturating_sub(1);
         return match cell {
             Cell::Place => format!("…{}", text.chars().skip(length - kept).collect::<String>()),
             _ => format!("{}…", text.chars().take(kept).collect::<String>()),
         };
     }
-    let space = " ".repeat(width - length);
+    let space = " ".repeat(width.saturating_sub(length));
     if cell == Cell::Number { format!("{space}{text}") } else { format!("{text}{space}") }
 }

@@ -38,7 +38,7 @@ pub struct Task {
     pub busy: u64,
     /// How long ago it was spawned, in nanoseconds.
     pub age: u64,
-    /// Where it was spawned, or nothing.
+    /// Where it was spawned; `block_on` for the future of one.
     pub spawned_at: String,
 }
 
@@ -85,7 +85,10 @@ impl Task {
             polls: line.number("polls"),
             busy: line.number("busy_ns"),
             age: line.number("age_ns"),
-            spawned_at: clean(line.text("spawned_at")),
+            spawned_at: match line.text("spawned_at") {
+                "" if line.get("spawned_by").is_none() => "block_on".into(),
+                place => clean(place),
+            },
         }
     }
 

@@ -106,7 +106,7 @@ fn line(branch: &Branch<'_>, is_circle: bool, is_new: bool, by_id: &HashMap<&str
     };
     let name = if branch.task.name.is_empty() { String::new() } else { format!(" {}", branch.task.name) };
     let what = match () {
-        () if is_circle => "⟲ a circle: it is above, and waits for the one before this line".into(),
+        () if is_circle => "⟲ closes a circle: it stands above".into(),
         () if !is_new && below(branch.task, by_id).next().is_some() => "(see above)".into(),
         () => state(branch.task),
     };

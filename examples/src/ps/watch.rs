@@ -15,7 +15,7 @@ use roundel::{Runtime, spawn};
 use roundel_net::stdio;
 
 use crate::ps::ask::{Answer, PATIENCE};
-use crate::ps::row::{Loop, Task};
+use crate::ps::row::{self, Loop, Task};
 use crate::ps::screen::{Screen, size};
 use crate::ps::{columns, table, tree};
 
@@ -81,7 +81,7 @@ async fn wait_for_q(keys: &Receiver<u8>) {
 fn lines(pid: u32, is_tree: bool) -> io::Result<Vec<String>> {
     let (width, rows) = size();
     let mut answer = Answer::of(pid, PATIENCE)?;
-    let (program, pid) = (answer.head.text("program").to_owned(), answer.head.number("pid"));
+    let (program, pid) = (row::clean(answer.head.text("program")), answer.head.number("pid"));
     let (mut lines, mut tasks) = (Vec::new(), Vec::new());
     let mut heading = Vec::new();
     let mut left_out = 0;
@@ -89,7 +89,7 @@ fn lines(pid: u32, is_tree: bool) -> io::Result<Vec<String>> {
         match Loop::read(&line) {
             Some(found) => {
                 show(&mut lines, &heading, &mut tasks, is_tree, width);
-                heading = table::heading(&program, pid, &found);
+                heading = table::heading(&program, pid, &found, width);
             }
             // What has no place on the screen is only counted, except in a tree, whose lines depend on all.
             None if !is_tree && tasks.len() >= rows => left_out += 1,

@@ -129,6 +129,7 @@ impl fmt::Display for Wait {
         match self.on {
             Resource::Task(id) => write!(f, "task {id}")?,
             Resource::Timer(_) => match (self.left, self.deadline) {
+                (Some(Duration::ZERO), _) => f.write_str("timer (due)")?,
                 (Some(left), _) => write!(f, "timer ({} left)", Span(left))?,
                 (None, Some(deadline)) => write!(f, "timer (at {})", Span(deadline))?,
                 _ => f.write_str("timer")?,
