@@ -24,7 +24,7 @@ use crate::core::reactor::Direction;
 use crate::core::waker;
 use crate::inspect::loops;
 use crate::inspect::seen::Seen;
-use crate::inspect::task::{Span, Task, TaskState, Wait};
+use crate::inspect::task::{Count, Span, Task, TaskState, Wait};
 
 /// All tasks of a loop at one moment. It is displayed as text, a line for each task; `{:.20}` shows the first twenty tasks.
 ///
@@ -177,7 +177,8 @@ impl fmt::Display for Dump {
         if self.tasks.is_empty() {
             return f.write_str("no loop runs on this thread");
         }
-        write!(f, "{} tasks, {} sources, {} timers", self.tasks.len(), self.sources, self.timers)?;
+        let (tasks, timers) = (Count(self.tasks.len(), "task"), Count(self.timers, "timer"));
+        write!(f, "{tasks}, {}, {timers}", Count(self.sources, "source"))?;
         self.next.map_or(Ok(()), |next| write!(f, ", the next one in {}", Span(next)))?;
         let most = f.precision().unwrap_or(usize::MAX);
         for task in self.tasks.iter().take(most) {
@@ -198,18 +199,25 @@ impl fmt::Display for Dump {
     }
 }
 
+/// So many waits of a task are shown in its line.
+const MOST_SHOWN: usize = 4;
+
 impl Dump {
     /// A task in one line.
     fn show(&self, f: &mut fmt::Formatter<'_>, task: &Task) -> fmt::Result {
         write!(f, "{task}: {}", task.state)?;
         if matches!(task.state, TaskState::Waiting | TaskState::Cleanup) {
-            for (index, wait) in task.waits.iter().enumerate() {
+            for (index, wait) in task.waits.iter().take(MOST_SHOWN).enumerate() {
                 write!(f, "{}{wait}", if index == 0 { " for " } else { " or " })?;
                 let is_lock = matches!(wait.on, Resource::Line { .. });
                 wait.holder.filter(|_| is_lock).map_or(Ok(()), |holder| write!(f, ", held by {holder}"))?;
             }
         }
+        if task.has_more_waits || task.waits.len() > MOST_SHOWN {
+            f.write_str(" or more")?;
+        }
         let Some(life) = &task.life else { return Ok(()) };
-        write!(f, "; {} polls, busy {}, {} old", life.polls, Span(life.busy), Span(life.age))
+        let polls = Count(usize::try_from(life.polls).unwrap_or(usize::MAX), "poll");
+        write!(f, "; {polls}, busy {}, {} old", Span(life.busy), Span(life.age))
     }
 }

@@ -12,6 +12,7 @@ use std::fmt;
 use crate::core::context::Context;
 use crate::inspect::counts::Counts;
 use crate::inspect::loops;
+use crate::inspect::task::Count;
 use crate::own_pool::OwnPool;
 
 /// The loop in numbers, at one moment.
@@ -62,9 +63,10 @@ impl Metrics {
 
 impl fmt::Display for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Metrics { tasks, timers, sources, threads, jobs_running, jobs_waiting, .. } = self;
-        write!(f, "now      {tasks} tasks, {timers} timers, {sources} sources; ")?;
-        write!(f, "{threads} threads, {jobs_running} jobs running, {jobs_waiting} waiting")?;
+        let (tasks, timers) = (Count(self.tasks, "task"), Count(self.timers, "timer"));
+        write!(f, "now      {tasks}, {timers}, {}; ", Count(self.sources, "source"))?;
+        let (running, waiting) = (Count(self.jobs_running, "job"), self.jobs_waiting);
+        write!(f, "{}, {running} running, {waiting} waiting", Count(self.threads, "thread"))?;
         match &self.counts {
             Some(counts) => write!(f, "\n{counts}"),
             None => f.write_str("\ncounted  nothing: use `Builder::metrics(true)`, or ROUNDEL_INSPECT=1"),

@@ -194,6 +194,15 @@ impl fmt::Display for Span {
     }
 }
 
+/// `1 task`, `2 tasks`.
+pub(super) struct Count(pub(super) usize, pub(super) &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}{}", self.0, self.1, if self.0 == 1 { "" } else { "s" })
+    }
+}
+
 /// A type's name without its path, and without what it holds: `TcpStream` for `mio::net::tcp::stream::TcpStream`.
 pub(super) fn short(name: &'static str) -> &'static str {
     let outer = name.split('<').next().unwrap_or(name);

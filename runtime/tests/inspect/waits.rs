@@ -51,7 +51,7 @@ fn what_the_loop_knows_by_itself_is_said_whether_it_is_watched_or_not() {
             assert_eq!((main.state, main.spawned_at), (TaskState::Running, None), "{watched}");
             assert_eq!(main.life.is_some(), watched);
             let text = dump.to_string();
-            assert!(text.contains("5 tasks, 1 sources, 1 timers, the next one in 3600 s"), "{text}");
+            assert!(text.contains("5 tasks, 1 source, 1 timer, the next one in 3600 s"), "{text}");
             assert_eq!(text.contains("ROUNDEL_INSPECT=1"), !watched, "{text}");
             drop((joiner, reader, ready));
         });
