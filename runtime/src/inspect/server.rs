@@ -19,7 +19,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ impl Drop for Server {
     }
 }
 
-fn listen(path: &PathBuf) -> io::Result<UnixListener> {
+fn listen(path: &Path) -> io::Result<UnixListener> {
     // A process with this number may have been killed just here.
     let _ = fs::remove_file(path);
     let listener = UnixListener::bind(path)?;
@@ -86,7 +86,7 @@ fn listen(path: &PathBuf) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-fn about(path: &PathBuf, error: &io::Error) -> io::Error {
+fn about(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 

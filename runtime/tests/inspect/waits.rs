@@ -237,7 +237,8 @@ fn the_text_has_as_many_tasks_as_are_asked_for() {
 #[test]
 fn each_loop_is_asked_about_its_own_tasks() {
     let [one, other] = [(); 2].map(|()| Runtime::builder().metrics(true).build().unwrap());
-    let handle = one.block_on(async { spawn_named("one", std::future::pending::<()>()) });
+    let mut handle = None;
+    one.block_on(async { handle = Some(spawn_named("one", std::future::pending::<()>())) });
     other.block_on(async { spawn_named("other", std::future::pending::<()>()).detach() });
     let names = |runtime: &Runtime| {
         let dump = runtime.block_on(async { roundel::dump() });
