@@ -98,12 +98,24 @@ impl Builder {
     /// this.
     ///
     /// If the socket cannot be made, one sentence on standard error says why, and the program goes on.
+    ///
+    /// ```no_run
+    /// let runtime = roundel::Runtime::builder().inspect(true).build().unwrap();
+    /// runtime.block_on(async { println!("ps {}", std::process::id()) });
+    /// ```
     pub fn inspect(mut self, on: bool) -> Builder {
         self.inspect = on;
         self
     }
 
-    /// Counts what the loop does, so that [`Metrics::counts`](crate::inspect::Metrics::counts) is there.
+    /// Watches what the loop does, so that [`Metrics::counts`](crate::inspect::Metrics::counts) is there, and so that
+    /// [`dump`](crate::dump) knows what it cannot know otherwise. [`inspect`](Builder::inspect) does this, too.
+    ///
+    /// ```
+    /// let runtime = roundel::Runtime::builder().metrics(true).build().unwrap();
+    /// runtime.block_on(roundel::yield_now());
+    /// assert_eq!(runtime.metrics().counts.unwrap().polls, 2);
+    /// ```
     pub fn metrics(mut self, on: bool) -> Builder {
         self.metrics = on;
         self

@@ -32,7 +32,7 @@ use crate::inspect::task::{Count, Span, Task, TaskState, Wait};
 /// use std::rc::Rc;
 /// use roundel::sync::Mutex;
 ///
-/// let runtime = roundel::Runtime::builder().inspect(true).build().unwrap();
+/// let runtime = roundel::Runtime::builder().metrics(true).build().unwrap();
 /// runtime.block_on(async {
 ///     let (left, right) = (Rc::new(Mutex::new(())), Rc::new(Mutex::new(())));
 ///     for (first, second) in [(&left, &right), (&right, &left)] {
@@ -193,7 +193,7 @@ impl fmt::Display for Dump {
             write!(f, "\nin a circle: {}", names.join(" waits for "))?;
         }
         if !self.is_watched {
-            f.write_str("\n(Waits for locks and channels are known with `Builder::inspect(true)`, or ROUNDEL_INSPECT=1.)")?;
+            f.write_str("\n(Waits for locks and channels are known with `Builder::metrics(true)`, or ROUNDEL_INSPECT=1.)")?;
         }
         Ok(())
     }

@@ -71,7 +71,9 @@ impl Observer {
     fn look_closer(&self, on: Resource, place: u64) {
         let dropped = context::current().and_then(|context| context.executor.running());
         let mut table = self.seen.table();
-        if dropped.is_none() || !table.stop_waiting(dropped, on, place) {
+        let is_found = dropped.is_some() && table.stop_waiting(dropped, on, place);
+        // Most handles are dropped without having been awaited. If one was, the row of its task says by which task.
+        if !is_found && !matches!(on, Resource::Task(_)) {
             table.stray(on, place, self.now);
         }
     }

@@ -29,7 +29,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use crate::inspect::answer;
 use crate::inspect::folder::folder;
 
-/// A client that neither reads nor writes for this long is left.
+/// A client that neither reads nor writes for this long is disconnected.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// After an error, such as too many open files, this much later the next client may be taken.
 const PAUSE: Duration = Duration::from_millis(100);

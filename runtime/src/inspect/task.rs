@@ -83,7 +83,7 @@ pub struct Wait {
     pub direction: Option<Direction>,
     /// The deadline of a timer, counted from when the runtime was built.
     pub deadline: Option<Duration>,
-    /// How long it is until then; zero if it has passed. `None` on virtual time, where no one knows.
+    /// How long it is until then; zero if it has passed. Another process is not told this of a loop on virtual time.
     pub left: Option<Duration>,
     /// The task that is awaited; or the one that had the lock when this wait began, if it still lives.
     pub holder: Option<TaskId>,
