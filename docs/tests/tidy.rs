@@ -35,7 +35,11 @@ const LAYERS: &[(&str, &[&str], Siblings)] = &[
         &["pace", "event_loop", "shutdown"],
         Siblings::Some(&[("event_loop", "pace"), ("shutdown", "event_loop")]),
     ),
-    ("tools", &["moment", "pool", "own_pool", "share", "waiter", "waits"], Siblings::Some(&[("own_pool", "pool")])),
+    (
+        "tools",
+        &["moment", "pool", "own_pool", "share", "waiter", "waits"],
+        Siblings::Some(&[("own_pool", "pool")]),
+    ),
     (
         "handles",
         &["error", "join", "task", "local", "source", "time", "reply", "remote", "blocking"],
@@ -44,7 +48,10 @@ const LAYERS: &[(&str, &[&str], Siblings)] = &[
     ("line", &["waiting"], Siblings::None),
     (
         "vocabulary",
-        &["sync", "channel", "group", "cancel", "retry", "testing", "signal", "process", "workers", "record", "inspect"],
+        &[
+            "sync", "channel", "group", "cancel", "retry", "testing", "signal", "process", "workers",
+            "record", "inspect",
+        ],
         Siblings::All,
     ),
     ("runtime", &["debug", "runtime", "builder"], Siblings::All),
