@@ -4,8 +4,8 @@
 //! task that is ready not polled?
 //!
 //! Contract. Everything is counted from when the runtime was built. Times are real ones, also on virtual time. A time in the
-//! ready queue begins at the wake, as exactly as the clock was read: for a wake by a task at that moment, for all others at
-//! the end of the look that has brought it.
+//! ready queue begins at the wake, as exactly as the clock was read. It is read at a wake by a task. All other wakes have the
+//! time at which the loop came back from the kernel.
 //!
 //! What it does not know: which task did what.
 

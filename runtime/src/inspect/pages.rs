@@ -55,10 +55,10 @@ pub(super) struct Waits {
 }
 
 impl Waits {
-    /// A wait begins, or goes on.
+    /// A wait begins, or goes on, perhaps with another holder.
     pub(super) fn begin(&mut self, waiting: Waiting) {
         match self.position(waiting.on, waiting.place) {
-            Some(_) => {}
+            Some(at) => self.list[at].holder = waiting.holder,
             None if self.list.len() < MOST_WAITS => self.list.push(waiting),
             None => self.has_more = true,
         }
@@ -218,6 +218,9 @@ mod tests {
             ids.iter().for_each(|id| pages.insert(row(*id)));
             assert_eq!((pages.live, pages.spare), (100_000, 0), "round {round}");
             assert!(room(&pages) < 100_000 + ROWS);
+            // A reader holds the lock for one page, and all pages together are all tasks.
+            let sizes: Vec<usize> = (0..).map_while(|number| Some(pages.page(number)?.count())).collect();
+            assert_eq!((sizes.iter().max(), sizes.iter().sum()), (Some(&64), 100_000));
             ids.iter().for_each(|id| assert!(pages.remove(*id).is_some()));
             assert_eq!((pages.live, pages.spare), (0, SPARE), "round {round}");
             assert_eq!(room(&pages), SPARE * ROWS);

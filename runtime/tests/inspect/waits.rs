@@ -1,11 +1,14 @@
 //! What a dump says of each kind of wait, in a loop that is watched and in one that is not.
 
+use std::future::poll_fn;
+use std::io::{Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
 
 use roundel::cancel::with_cleanup;
 use roundel::channel::{bounded, oneshot};
 use roundel::inspect::{Dump, TaskState};
+use roundel::source::Direction;
 use roundel::sync::{Mutex, Semaphore};
 use roundel::testing::settle;
 use roundel::{Builder, Runtime, spawn, spawn_named, time, yield_now};
@@ -113,6 +116,29 @@ fn waits_end_with_what_was_waited_for_and_with_a_dropped_future() {
         assert!(now().len() == 2 && now().iter().any(|wait| wait.starts_with("timer (")), "{:?}", now());
         time::sleep(Duration::from_secs(2)).await;
         assert!(now().len() == 1 && now()[0].starts_with("task #"), "{:?}", now());
+        task.cancel();
+    });
+}
+
+/// Code that implements `poll` has no future that could tell of the end of a wait. The report of the source does.
+#[test]
+fn a_wait_without_a_future_ends_with_the_report() {
+    Runtime::builder().virtual_time(true).metrics(true).build().unwrap().block_on(async {
+        let (source, theirs) = unix();
+        let task = spawn_named("task", async move {
+            let mut byte = [0];
+            let read = poll_fn(|cx| source.poll_io(cx, Direction::Read, |mut stream| stream.read(&mut byte)));
+            assert_eq!(read.await.unwrap(), 1);
+            std::future::pending::<()>().await;
+        });
+        settle().await;
+        let waits = of(&roundel::dump(), "task").1;
+        assert!(waits.len() == 1 && waits[0].ends_with(", to read"), "{waits:?}");
+        (&theirs).write_all(b"x").unwrap();
+        // The loop looks at the kernel before time passes.
+        time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(of(&roundel::dump(), "task").1, [""; 0]);
+        assert_eq!(roundel::metrics().counts.unwrap().wakes_by_sources, 1);
         task.cancel();
     });
 }
