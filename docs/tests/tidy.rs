@@ -35,7 +35,11 @@ const LAYERS: &[(&str, &[&str], Siblings)] = &[
         &["pace", "event_loop", "shutdown"],
         Siblings::Some(&[("event_loop", "pace"), ("shutdown", "event_loop")]),
     ),
-    ("tools", &["pool", "own_pool", "share", "waiter", "waits"], Siblings::Some(&[("own_pool", "pool")])),
+    (
+        "tools",
+        &["moment", "pool", "own_pool", "share", "waiter", "waits"],
+        Siblings::Some(&[("own_pool", "pool")]),
+    ),
     (
         "handles",
         &["error", "judge", "join", "task", "local", "source", "time", "reply", "remote", "blocking"],
@@ -44,7 +48,10 @@ const LAYERS: &[(&str, &[&str], Siblings)] = &[
     ("line", &["waiting"], Siblings::None),
     (
         "vocabulary",
-        &["sync", "channel", "group", "cancel", "retry", "testing", "signal", "process", "workers", "record"],
+        &[
+            "sync", "channel", "group", "cancel", "retry", "testing", "signal", "process", "workers",
+            "record", "inspect",
+        ],
         Siblings::All,
     ),
     ("runtime", &["warnings", "debug", "deadlock", "runtime", "builder"], Siblings::All),
@@ -72,7 +79,7 @@ const ABSENCES: &[(&str, &[&str])] = &[
 ];
 
 /// Lines of code: comments and blank lines are not counted, because there should be more of them where the code is hard.
-const MOST_LINES_OF_CORE: usize = 2_923;
+const MOST_LINES_OF_CORE: usize = 2_937;
 const LONGEST_FUNCTION: usize = 40;
 /// A test is a script, which is read from top to bottom.
 const LONGEST_TEST: usize = 70;

@@ -4,6 +4,9 @@
 //!
 //! All of its work is the loop in `echo`. An idle connection costs a task of some two hundred bytes: it borrows a
 //! buffer only while it has bytes to write. A slow reader delays only its own connection.
+//!
+//! On SIGUSR1, each loop writes its tasks and its figures to standard error. With ROUNDEL_INSPECT=1 it knows more of them,
+//! and the program `ps` can ask it.
 
 #![forbid(unsafe_code)]
 
@@ -15,7 +18,7 @@ use std::time::Duration;
 use examples::args::{Args, end};
 use examples::counts::{Counts, show_each_second};
 use examples::{loops, status};
-use roundel::signal::Shutdown;
+use roundel::signal::{Shutdown, Signals, USR1};
 use roundel_net::io::Buffers;
 use roundel_net::{TcpListener, TcpStream, serve};
 
@@ -25,7 +28,8 @@ usage: echo [--addr HOST:PORT] [--max-connections N] [--idle-timeout SECS] [--th
   --max-connections  for each thread; more wait until one ends (no limit)
   --idle-timeout     ends connections on which no byte has moved for this long (never)
   --threads          how many loops share the port (1)
-  --quiet            no status line, even on a terminal";
+  --quiet            no status line, even on a terminal
+On SIGUSR1 it says what its loops do.";
 
 async fn echo(stream: TcpStream, buffers: Buffers, counts: Arc<Counts>) -> io::Result<()> {
     let _open = counts.connection();
@@ -37,6 +41,15 @@ async fn echo(stream: TcpStream, buffers: Buffers, counts: Arc<Counts>) -> io::R
         }
         stream.write_all(&bytes).await?;
         counts.message(bytes.len());
+    }
+}
+
+/// A signal may come again and again, and so may this.
+async fn say_what_the_loop_does(mut signals: Signals, number: usize) {
+    loop {
+        signals.recv().await;
+        let (dump, metrics) = (roundel::dump(), roundel::metrics());
+        status::complain(format_args!("── loop {number}\n{metrics}\n{dump:.50}"));
     }
 }
 
@@ -66,12 +79,22 @@ fn main() -> ExitCode {
     args.finish();
     let counts: Vec<Arc<Counts>> = (0..threads).map(|_| Arc::default()).collect();
     let is_watched = status::is_seen() && !quiet;
-    let ended = loops::one(loops::run(addr, threads, move |number, listener, end| {
-        if number == 0 && is_watched {
-            roundel::spawn(show_each_second(counts.clone())).detach();
-        }
-        run(listener, limits, Arc::clone(&counts[number]), end)
-    }));
+    let ended = loops::one(async move {
+        // From here on the signal does not end the process. Each loop then listens by itself.
+        let _listens = Signals::new([USR1])?;
+        let one_loop = move |number: usize, listener, end| {
+            if number == 0 && is_watched {
+                roundel::spawn(show_each_second(counts.clone())).detach();
+            }
+            let counts = Arc::clone(&counts[number]);
+            async move {
+                let says = say_what_the_loop_does(Signals::new([USR1])?, number);
+                roundel::spawn_named("SIGUSR1", says).detach();
+                run(listener, limits, counts, end).await
+            }
+        };
+        loops::run(addr, threads, one_loop).await
+    });
     if is_watched {
         status::leave();
     }

@@ -3,19 +3,17 @@
 //! Run it with `cargo run --release --example health`.
 //!
 //! Facts. A loop that is held up cannot say so at that moment. Afterwards, the lateness of a timer tells how long it
-//! was. The number of tasks and of polls tells what the loop is busy with: the [probe](roundel::probe) counts them.
+//! was. The number of tasks and of polls tells what the loop is busy with, and how long a task that is ready waits tells
+//! whether it is too much: [`roundel::metrics`] counts them.
 
 #![forbid(unsafe_code)]
 
-use std::cell::Cell;
-use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
 use examples::args::Args;
 use examples::show::Stopwatch;
-use roundel::probe::Event;
-use roundel::{Runtime, spawn, task, time};
+use roundel::{Runtime, spawn, time};
 
 const USAGE: &str = "\
 usage: health [--block SECS]
@@ -26,7 +24,8 @@ const PERIOD: Duration = Duration::from_millis(200);
 const LIMITS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(100));
 
 /// Prints a line every 200 ms.
-async fn monitor(watch: Stopwatch, polls: Rc<Cell<u64>>) {
+async fn monitor(watch: Stopwatch) {
+    let mut polls = 0;
     let mut ticks = time::interval_at(time::now() + PERIOD, PERIOD);
     loop {
         let due = ticks.tick().await;
@@ -36,13 +35,16 @@ async fn monitor(watch: Stopwatch, polls: Rc<Cell<u64>>) {
             _ if late > LIMITS.0 => "yellow",
             _ => "green ",
         };
-        let (late, tasks, polls) = (late.as_millis(), task::count(), polls.take());
-        watch.say(format_args!("{light} {late:4} ms late {tasks:5} tasks {polls:6} polls"));
+        let metrics = roundel::metrics();
+        let (late, tasks) = (late.as_millis(), metrics.tasks);
+        let all = metrics.counts.map_or(0, |counts| counts.polls);
+        let new = all - std::mem::replace(&mut polls, all);
+        watch.say(format_args!("{light} {late:4} ms late {tasks:5} tasks {new:6} polls"));
     }
 }
 
-async fn run(watch: Stopwatch, polls: Rc<Cell<u64>>, block: Duration) {
-    spawn(monitor(watch, polls)).detach();
+async fn run(watch: Stopwatch, block: Duration) {
+    spawn(monitor(watch)).detach();
     watch.say("nothing is going on");
     time::sleep(PERIOD * 5 / 2).await;
     watch.say("a thousand tasks wake up every 10 ms");
@@ -53,6 +55,10 @@ async fn run(watch: Stopwatch, polls: Rc<Cell<u64>>, block: Duration) {
     thread::sleep(block);
     watch.say("it has ended");
     time::sleep(PERIOD * 3).await;
+    if let Some(counts) = roundel::metrics().counts {
+        watch.say(format_args!("ready tasks have waited: {}", counts.queue_delay));
+        watch.say(format_args!("polls have taken:        {}", counts.poll_time));
+    }
 }
 
 async fn napping() {
@@ -65,13 +71,6 @@ fn main() {
     let mut args = Args::new(USAGE);
     let block = args.seconds("--block").unwrap_or(Duration::from_millis(500));
     args.finish();
-    let polls = Rc::new(Cell::new(0));
-    let count = polls.clone();
-    let sink = move |event| {
-        if let Event::PollBegin { .. } = event {
-            count.set(count.get() + 1);
-        }
-    };
-    let runtime = Runtime::builder().probe(sink).build().expect("three descriptors for a loop");
-    runtime.block_on(async { run(Stopwatch::start(), polls, block).await });
+    let runtime = Runtime::builder().metrics(true).build().expect("three descriptors for a loop");
+    runtime.block_on(async { run(Stopwatch::start(), block).await });
 }

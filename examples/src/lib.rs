@@ -37,6 +37,7 @@
 //! Looking at loops:
 //!
 //! 17. `see`: what a loop has done, from its trace.
+//! 18. `ps`: what the loops of another process do now.
 //!
 //! The ladder `from_scratch/` comes before all of them: twelve files, without roundel, that grow from a loop that polls
 //! all the time to an echo server. Each changes at most sixty lines of the one before. Start with `from_scratch_1`.
@@ -61,6 +62,7 @@ pub mod http_talk;
 pub mod limits;
 pub mod loops;
 pub mod output;
+pub mod ps;
 pub mod see;
 pub mod sha512;
 pub mod show;

@@ -34,8 +34,9 @@ pub fn one<T>(program: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     runtime.block_on(program)
 }
 
-/// The descriptors of one loop: four of its own, three for the signals, and its listener.
-const FILES: usize = 8;
+/// The descriptors of one loop: four of its own, three for the signals that end it and two for another one, and its
+/// listener.
+const FILES: usize = 10;
 
 /// Listens on `addr`, prints that, and runs `serve` on this many loops until it has ended on all of them. `serve` gets
 /// the number of the loop, counted from zero, its listener, and a future that is done at Ctrl-C or SIGTERM.

@@ -11,6 +11,7 @@ use crate::core::event_loop::Options;
 use crate::core::probe::Event;
 use crate::deadlock::{self, Deadlock, Detector};
 use crate::debug;
+use crate::inspect::{self, Seen};
 use crate::own_pool::OwnPool;
 use crate::record::{self, Recorder};
 use crate::runtime::Runtime;
@@ -50,6 +51,8 @@ pub struct Builder {
     on_warning: Option<debug::Callback>,
     detects: Option<bool>,
     on_deadlock: Option<deadlock::Callback>,
+    inspect: bool,
+    metrics: bool,
     sinks: Vec<Sink>,
     recorders: Vec<Recorder>,
 }
@@ -65,6 +68,8 @@ impl Default for Builder {
             on_warning: None,
             detects: None,
             on_deadlock: None,
+            inspect: inspect::is_wanted(),
+            metrics: false,
             sinks: Vec::new(),
             recorders: Vec::new(),
         }
@@ -124,6 +129,34 @@ impl Builder {
     /// [`virtual_time`](Builder::virtual_time) or [`on_deadlock`](Builder::on_deadlock).
     pub fn detect_deadlocks(mut self, on: bool) -> Builder {
         self.detects = Some(on);
+        self
+    }
+
+    /// Lets other processes of this user ask what the loop does: the program `ps` shows its tasks. See
+    /// [`inspect`](crate::inspect). The environment variable `ROUNDEL_INSPECT=1` switches this on if the program does not call
+    /// this.
+    ///
+    /// If the socket cannot be made, one sentence on standard error says why, and the program goes on.
+    ///
+    /// ```no_run
+    /// let runtime = roundel::Runtime::builder().inspect(true).build().unwrap();
+    /// runtime.block_on(async { println!("ps {}", std::process::id()) });
+    /// ```
+    pub fn inspect(mut self, on: bool) -> Builder {
+        self.inspect = on;
+        self
+    }
+
+    /// Watches what the loop does, so that [`Metrics::counts`](crate::inspect::Metrics::counts) is there, and so that
+    /// [`dump`](crate::dump) knows what it cannot know otherwise. [`inspect`](Builder::inspect) does this, too.
+    ///
+    /// ```
+    /// let runtime = roundel::Runtime::builder().metrics(true).build().unwrap();
+    /// runtime.block_on(roundel::yield_now());
+    /// assert_eq!(runtime.metrics().counts.unwrap().polls, 2);
+    /// ```
+    pub fn metrics(mut self, on: bool) -> Builder {
+        self.metrics = on;
         self
     }
 
@@ -189,6 +222,7 @@ impl Builder {
         let sink = |recorder: Recorder| recorder.sink(self.virtual_time, self.shuffle.is_some());
         let recorders = self.recorders.into_iter().chain(record::from_environment());
         let mut sinks: Vec<Sink> = recorders.filter_map(sink).collect();
+        let seen = (self.inspect || self.metrics).then(|| Seen::new(self.virtual_time, self.inspect));
         let debug = self.warnings.is_some();
         let all = self.on_warning.is_some().then(Warnings::default);
         let warnings = self.warnings.or(all);
@@ -199,13 +233,23 @@ impl Builder {
             sinks.push(detector.sink());
         }
         sinks.extend(self.sinks);
-        Runtime::build(Options {
+        let watcher = match &seen {
+            Some(seen) if sinks.is_empty() => Some(inspect::watcher(seen)),
+            Some(seen) => {
+                sinks.insert(0, inspect::sink(seen));
+                waits::watch(sinks)
+            }
+            None => waits::watch(sinks),
+        };
+        let runtime = Runtime::build(Options {
             virtual_time: self.virtual_time,
             shuffle: self.shuffle,
             shutdown_timeout: self.shutdown_timeout,
-            watcher: waits::watch(sinks),
+            watcher,
             helpers: Box::new(OwnPool::new(self.blocking_threads)),
-        })
+        })?;
+        seen.into_iter().for_each(|seen| inspect::open(runtime.number(), seen));
+        Ok(runtime)
     }
 }
 

@@ -14,7 +14,7 @@
 //! 7. `waiting`: the one line of waiters. On it stand `sync` (begin with `sync/permits.rs`), `channel`, `group`, `cancel`,
 //!    `retry`, `testing`.
 //! 8. `signal`, `process`, `workers`: what lies outside of this process. `record`: what the loop has done, written down
-//!    and read back.
+//!    and read back. `inspect`: asking what it does now.
 //!
 //! # What holds
 //!
@@ -68,6 +68,7 @@ mod waits;
 pub mod cancel;
 pub mod channel;
 pub mod group;
+pub mod inspect;
 pub mod record;
 pub mod retry;
 pub mod sync;
@@ -88,6 +89,7 @@ pub use core::probe;
 
 pub use builder::Builder;
 pub use error::JoinError;
+pub use inspect::{dump, metrics};
 pub use join::JoinHandle;
 pub use remote::{Remote, RemoteHandle, remote};
 pub use runtime::{Runtime, run};

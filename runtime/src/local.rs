@@ -21,8 +21,7 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use crate::core::context::{self, budget};
-use crate::core::extras::Values;
-use crate::core::panics::{self, contain};
+use crate::core::panics::{self, contain, swallow};
 
 /// A key declared by [`task_local!`](crate::task_local).
 pub struct LocalKey<T: 'static> {
@@ -55,6 +54,21 @@ macro_rules! task_local {
     ($($(#[$attribute:meta])* $visibility:vis static $name:ident: $type:ty);* $(;)?) => {
         $($(#[$attribute])* $visibility static $name: $crate::task::LocalKey<$type> = $crate::task::LocalKey::new();)*
     };
+}
+
+/// All values of a task, each with the address of its key.
+struct Values(Vec<(usize, Rc<dyn Any>)>);
+
+impl Drop for Values {
+    /// One after the other, because they know nothing of each other, and two of them may panic.
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(|(_, value)| swallow(|| drop(value)));
+    }
+}
+
+/// The values of the running task.
+fn values() -> Option<Rc<Values>> {
+    context::current()?.executor.locals()?.downcast().ok()
 }
 
 impl<T: 'static> LocalKey<T> {
@@ -101,8 +115,8 @@ impl<T: 'static> LocalKey<T> {
     }
 
     fn value(&'static self) -> Option<Rc<T>> {
-        let locals = context::current()?.executor.locals()?;
-        let (_, value) = locals.0.iter().find(|(key, _)| *key == self.address())?;
+        let values = values()?;
+        let (_, value) = values.0.iter().find(|(key, _)| *key == self.address())?;
         Rc::clone(value).downcast().ok()
     }
 
@@ -112,12 +126,12 @@ impl<T: 'static> LocalKey<T> {
         let context = context::current().filter(|context| context.executor.running().is_some());
         let Some(context) = context else { return value };
         let executor = &context.executor;
-        let mut locals: Vec<_> = executor.locals().map(|locals| locals.0.to_vec()).unwrap_or_default();
+        let mut locals: Vec<_> = values().map(|values| values.0.to_vec()).unwrap_or_default();
         let place = locals.iter().position(|(key, _)| *key == self.address());
         let old = place.map(|place| locals.swap_remove(place).1);
         locals.extend(value.map(|value| (self.address(), value)));
         let Some(task) = executor.running() else { return old };
-        let locals = Some(Rc::new(Values(locals)));
+        let locals = Some(Rc::new(Values(locals)) as Rc<dyn Any>);
         let before = executor.extras.with(task, |extra| std::mem::replace(&mut extra.locals, locals));
         drop(before);
         old

@@ -32,6 +32,13 @@ impl OwnPool {
         helpers.downcast_ref::<OwnPool>().expect("the helpers of each loop are a pool").get()
     }
 
+    /// The load of this loop's pool: all zero, if it was never used. See [`Pool::load`].
+    pub(crate) fn load(context: &Context) -> (usize, usize, usize) {
+        let helpers: &dyn Any = &*context.helpers;
+        let pool = helpers.downcast_ref::<OwnPool>().and_then(|own| own.pool.get());
+        pool.map_or((0, 0, 0), Pool::load)
+    }
+
     fn get(&self) -> &Pool {
         self.pool.get_or_init(|| {
             let threads = self.threads.unwrap_or_else(default_threads);

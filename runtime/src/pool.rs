@@ -270,6 +270,12 @@ impl Pool {
         self.shared.process == std::process::id()
     }
 
+    /// How many threads there are, how many jobs they run, and how many jobs wait for a thread.
+    pub(crate) fn load(&self) -> (usize, usize, usize) {
+        let state = self.lock();
+        (state.threads, state.running, state.queue.len())
+    }
+
     fn admit(&self, mut state: MutexGuard<'_, State>, job: Arc<dyn Job>) -> u64 {
         let number = state.next_number();
         if state.closed {

@@ -18,6 +18,7 @@ use crate::core::context;
 use crate::core::event_loop::{EventLoop, Options};
 use crate::core::panics::{contain, swallow};
 use crate::deadlock::Stop;
+use crate::inspect::Metrics;
 use crate::remote::Remote;
 
 /// Builds a [`Runtime`] with default options, runs `main` on it, and shuts it down.
@@ -75,6 +76,23 @@ impl Runtime {
     #[must_use]
     pub fn remote(&self) -> Remote {
         Remote::new(&self.event_loop.context.inbox)
+    }
+
+    /// The loop in numbers. From inside the loop, use [`metrics`](crate::metrics).
+    ///
+    /// ```
+    /// let runtime = roundel::Runtime::new().unwrap();
+    /// runtime.block_on(async { roundel::spawn(std::future::pending::<()>()).detach() });
+    /// assert_eq!(runtime.metrics().tasks, 1);
+    /// ```
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        Metrics::of(&self.event_loop.context)
+    }
+
+    /// The number of the loop in this process.
+    pub(crate) fn number(&self) -> u16 {
+        self.event_loop.context.runtime
     }
 
     /// Runs the loop until `main` is done. Tasks that are not done by then wait for the next `block_on`.

@@ -29,5 +29,5 @@ pub use crate::core::reactor::Direction;
 /// How many sources are registered with the running loop; zero outside a loop.
 #[must_use]
 pub fn count() -> usize {
-    context::current().map_or(0, |context| context.reactor.sources())
+    context::current().map_or(0, |context| context.reactor.sources().len())
 }

@@ -68,6 +68,11 @@ pub(crate) fn word(direction: Direction, number: u64) -> u64 {
     WORD | (direction as u64) << 62 | number
 }
 
+/// Whether this is the place of a task that has left word.
+pub(crate) fn is_word(place: u64) -> bool {
+    place & WORD != 0
+}
+
 fn words(direction: Direction) -> RangeInclusive<u64> {
     word(direction, 0)..=word(direction, (1 << 62) - 1)
 }

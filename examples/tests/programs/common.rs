@@ -123,6 +123,11 @@ impl Program {
         kill_process(Pid::from_child(&self.child), signal).expect("the program runs");
     }
 
+    /// The number of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until it refuses connections: then it has received the signal, and finishes its open connections.
     pub(crate) fn wait_until_it_refuses(&self) {
         while TcpStream::connect(self.socket_address()).is_ok() {

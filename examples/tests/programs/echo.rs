@@ -1,12 +1,14 @@
 //! `echo`, as a program: its options, and what it shows on a terminal. Tests with `load` test it under load.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::Shutdown;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
-use crate::common::{Program, has, noise, path_of, read, read_all, shell, there_and_back, watchdog};
+use crate::common::{
+    Program, has, in_order, noise, path_of, read, read_all, shell, there_and_back, watchdog,
+};
 
 fn echo(args: &[&str]) -> Program {
     Program::start("echo", &[&["--addr", "127.0.0.1:0"], args].concat())
@@ -133,4 +135,32 @@ fn netcat_gets_back_what_it_sent() {
         }
     }
     program.stop();
+}
+
+/// Its complaints go to a file, which can be read while it runs.
+#[test]
+fn sigusr1_says_what_each_loop_does() {
+    let _watchdog = watchdog();
+    let path = std::env::temp_dir().join(format!("roundel-echo-{}.said", std::process::id()));
+    let file = std::fs::File::create(&path).unwrap();
+    let mut command = Command::new(path_of("echo"));
+    command.args(["--addr", "127.0.0.1:0", "--threads", "2"]).env("ROUNDEL_INSPECT", "1");
+    command.stdout(Stdio::piped()).stderr(file);
+    let mut child = command.spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut first).unwrap();
+    let pid = Pid::from_child(&child);
+    // A loop that has only just begun may not listen yet. A first signal that is not heard ends no process.
+    let said = loop {
+        kill_process(pid, Signal::USR1).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        let said = std::fs::read_to_string(&path).unwrap();
+        if ["── loop 0", "── loop 1"].iter().all(|text| said.matches(text).count() > 1) {
+            break said;
+        }
+    };
+    in_order(&said, &["now      ", "wakes    ", "polled   p50 ", "\"SIGUSR1\" (examples/examples/echo.rs:"]);
+    kill_process(pid, Signal::TERM).unwrap();
+    assert!(child.wait().unwrap().success());
+    std::fs::remove_file(&path).unwrap();
 }

@@ -20,6 +20,7 @@ mod network;
 mod open_files;
 mod parts;
 mod proxy;
+mod ps;
 mod see;
 mod sharing;
 #[cfg(target_os = "linux")]

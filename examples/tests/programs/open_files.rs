@@ -73,7 +73,7 @@ fn echo_raises_the_limit_for_its_loops_or_says_that_it_cannot() {
     echo.stop();
     is_refused(&start_under("-n 64", "echo", &options).end(), "echo", "20 loops");
     // As many loops as are allowed are possible.
-    let echo = start_under("-n 64", "echo", &["--addr", "127.0.0.1:0", "--threads", "6"]);
+    let echo = start_under("-n 64", "echo", &["--addr", "127.0.0.1:0", "--threads", "4"]);
     assert!(echo.next_line().is_some());
     echo.stop();
 }

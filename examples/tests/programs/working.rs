@@ -167,6 +167,14 @@ fn health() {
     let text = lines_of("health", &[]).join("\n");
     in_order(
         &text,
-        &["nothing is going on", "1002 tasks", "one task blocks", "it has ended", "RED ", " 2 tasks"],
+        &[
+            "nothing is going on",
+            "1002 tasks",
+            "one task blocks",
+            "it has ended",
+            "RED ",
+            " 2 tasks",
+            "ready tasks have waited: p50 ",
+        ],
     );
 }

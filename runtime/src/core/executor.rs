@@ -58,7 +58,7 @@ use crate::core::extras::{Extras, Locals};
 use crate::core::id::TaskId;
 use crate::core::panics::{self, swallow};
 use crate::core::probe::{End, Event, Probe};
-use crate::core::slots::{self, Mark, Slots, note};
+use crate::core::slots::{self, Mark, QUEUED, Slots, note};
 
 pub(crate) struct Executor {
     state: RefCell<State>,
@@ -346,11 +346,24 @@ impl Executor {
         self.state.borrow().live
     }
 
+    /// Visits the tasks that have not ended, in the order of their slots. `visit` is told whether the task is queued, and
+    /// which task awaits its handle. It runs no foreign code.
+    pub(crate) fn visit(&self, mut visit: impl FnMut(TaskId, bool, Option<TaskId>)) {
+        let slots = &mut self.state.borrow_mut().slots;
+        for slot in 0..slots.count() {
+            let id = slots.number(slot);
+            let Slot { mark, waiter, .. } = slots.get(id);
+            if !mark.is_over() {
+                visit(id, mark.has(QUEUED), *waiter);
+            }
+        }
+    }
+
     /// The tasks that have not ended, in the order of their slots.
     pub(crate) fn all(&self) -> Vec<TaskId> {
-        let count = self.state.borrow().slots.count();
-        let numbers = (0..count).map(|slot| self.state.borrow_mut().slots.number(slot));
-        numbers.filter(|id| self.lives(*id)).collect()
+        let mut all = Vec::new();
+        self.visit(|id, _, _| all.push(id));
+        all
     }
 
     /// Whether this is the number of a task that has not ended.

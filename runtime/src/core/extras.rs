@@ -15,19 +15,9 @@ use std::rc::Rc;
 use std::task::Waker;
 
 use crate::core::id::TaskId;
-use crate::core::panics::swallow;
 
 /// The values of a task's `task_local!` keys; shared with its children until one of them sets another.
-pub(crate) type Locals = Rc<Values>;
-
-pub(crate) struct Values(pub(crate) Vec<(usize, Rc<dyn Any>)>);
-
-impl Drop for Values {
-    /// One after the other, because they know nothing of each other, and two of them may panic.
-    fn drop(&mut self) {
-        self.0.drain(..).for_each(|(_, value)| swallow(|| drop(value)));
-    }
-}
+pub(crate) type Locals = Rc<dyn Any>;
 
 #[derive(Default)]
 pub(crate) struct Extra {

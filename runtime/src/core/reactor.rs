@@ -26,7 +26,7 @@
 
 mod waiters;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::io;
 use std::panic::resume_unwind;
 use std::rc::Rc;
@@ -229,9 +229,9 @@ impl Reactor {
         }
     }
 
-    /// How many sources are registered.
-    pub(crate) fn sources(&self) -> usize {
-        self.registrations.borrow().len()
+    /// The sources that are registered, to be looked at.
+    pub(crate) fn sources(&self) -> Ref<'_, Slab<Rc<Registration>>> {
+        self.registrations.borrow()
     }
 
     /// Tells the probe of a report.

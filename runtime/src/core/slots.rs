@@ -31,8 +31,8 @@
 mod mark;
 mod queue;
 
-use self::mark::{EMPTY, Index, NOTES, NOWHERE, OVER, QUEUED};
-pub(crate) use self::mark::{Mark, Slot, note};
+use self::mark::{EMPTY, Index, NOTES, NOWHERE, OVER};
+pub(crate) use self::mark::{Mark, QUEUED, Slot, note};
 use self::queue::Queue;
 use crate::core::id::{MAX_SERIAL, MAX_SLOTS, TaskId};
 use crate::core::random::Shuffle;

@@ -15,7 +15,7 @@
 
 mod segments;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::rc::Rc;
 use std::task::Waker;
 
@@ -70,6 +70,11 @@ impl Timers {
     /// The nearest deadline, if there is any.
     pub(crate) fn next(&self) -> Option<Nanos> {
         self.pending.borrow().first().map(|key| key.deadline)
+    }
+
+    /// All pending timers, to be looked at.
+    pub(crate) fn pending(&self) -> Ref<'_, Segments> {
+        self.pending.borrow()
     }
 
     /// Takes out all that are due at `now`, in order. The caller wakes them.

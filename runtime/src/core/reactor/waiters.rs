@@ -145,6 +145,13 @@ impl Waiters {
         }
     }
 
+    /// All that wait.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Waker> {
+        let more = self.more.iter();
+        let more = more.flat_map(|more| more.wakers.iter().map(|(_, waker)| waker).chain(&more.words));
+        self.first.iter().chain(more)
+    }
+
     /// Whether a round has ended since this place was given.
     #[inline]
     pub(crate) fn has_woken(&self, place: Place) -> bool {

@@ -38,7 +38,7 @@ pub(crate) struct Mark {
 
 /// Set while the slot is in the queue: from `open` or a wake until `pop`. It outlives the tenant: `close` leaves it, and
 /// `pop` then passes over the slot.
-pub(super) const QUEUED: u32 = 1 << 31;
+pub(crate) const QUEUED: u32 = 1 << 31;
 /// Set by `close`, when the tenant is over; cleared by `open`. The serial is already that of the next tenant, so no wake
 /// fits.
 pub(super) const OVER: u32 = 1 << 30;

@@ -33,7 +33,7 @@ use crate::core::clock::Nanos;
 /// their timers fire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
-    pub(super) deadline: Nanos,
+    pub(crate) deadline: Nanos,
     /// How many timers were inserted before this one.
     pub(super) serial: u64,
 }
@@ -46,7 +46,7 @@ impl Key {
 }
 
 #[derive(Default)]
-pub(super) struct Segments {
+pub(crate) struct Segments {
     segments: VecDeque<Segment>,
 }
 
@@ -111,6 +111,11 @@ impl Segments {
 
     pub(super) fn pop(&mut self) -> Option<(Key, Waker)> {
         self.take(0, 0)
+    }
+
+    /// The lists of timers, in their order; only the first one is sorted.
+    pub(crate) fn lists(&self) -> impl Iterator<Item = &VecDeque<(Key, Waker)>> {
+        self.segments.iter().map(|segment| &segment.timers)
     }
 
     pub(super) fn into_wakers(self) -> impl Iterator<Item = Waker> {
