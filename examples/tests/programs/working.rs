@@ -170,3 +170,56 @@ fn health() {
         &["nothing is going on", "1002 tasks", "one task blocks", "it has ended", "RED ", " 2 tasks"],
     );
 }
+
+/// The row of each model in a part of `models`: the columns without their units.
+fn models_of(part: &str) -> Vec<Vec<f64>> {
+    let lines =
+        lines_of("models", &[part, "--jobs", "40", "--pieces", "4", "--size", "200000", "--rounds", "3"]);
+    let numbers = |line: &String| line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let rows: Vec<Vec<f64>> = lines[2..].iter().map(numbers).collect();
+    assert!(rows.len() == 5 && rows.iter().all(|row| row.len() == 5), "{lines:#?}");
+    rows
+}
+
+/// What chapter 18 says of the five models, as far as it does not depend on how busy the machine is.
+#[test]
+#[cfg(target_os = "linux")]
+fn models() {
+    let _watchdog = watchdog();
+    const TIME: usize = 0;
+    const FASTER: usize = 1;
+    const PROCESSOR: usize = 2;
+    const MEMORY: usize = 3;
+    const THREADS: usize = 4;
+    let cores = std::thread::available_parallelism().unwrap().get() as f64;
+    for part in ["waits", "computing", "mix"] {
+        let rows = models_of(part);
+        let [sequential, event_loop, threads, processes, loops] = &rows[..] else { panic!("five models") };
+        let jobs = if part == "computing" { 4.0 } else { 40.0 };
+        assert_eq!((sequential[THREADS], event_loop[THREADS]), (1.0, 1.0), "{part}: {rows:?}");
+        assert_eq!(processes[THREADS], 1.0 + 2.0 * jobs, "{part}: {rows:?}");
+        assert!(processes[MEMORY] > 3.0 * threads[MEMORY].max(event_loop[MEMORY]), "{part}: {rows:?}");
+        assert!(processes[PROCESSOR] > event_loop[PROCESSOR], "{part}: {rows:?}");
+        if part != "computing" {
+            assert_eq!(loops[THREADS], 1.0 + cores, "{part}: {rows:?}");
+            assert!(
+                threads[THREADS] > jobs / 2.0 && threads[MEMORY] > event_loop[MEMORY],
+                "{part}: {rows:?}"
+            );
+            // Forty waits of 10 ms, one after the other, take at least 400 ms. Together, they need 10.
+            assert!(sequential[TIME] >= 400.0 && event_loop[TIME] >= 10.0, "{part}: {rows:?}");
+            assert!(
+                event_loop[FASTER] > 1.0 && threads[FASTER] > 1.0 && loops[FASTER] > 1.0,
+                "{part}: {rows:?}"
+            );
+        }
+    }
+}
+
+/// The law is exact, so its half of the output is.
+#[test]
+fn models_amdahl() {
+    let _watchdog = watchdog();
+    let text = lines_of("models", &["amdahl", "--size", "4000", "--rounds", "1"]).join("\n");
+    in_order(&text, &[" 0 % ", "25 % ", "75 % ", "   2   1.60 × ", "   64   3.82 × "]);
+}
