@@ -182,8 +182,8 @@ fn models_of(part: &str) -> Vec<Vec<f64>> {
 }
 
 /// What chapter 18 says of the five models, as far as it does not depend on how busy the machine is.
-#[test]
 #[cfg(target_os = "linux")]
+#[test]
 fn models() {
     let _watchdog = watchdog();
     const TIME: usize = 0;
