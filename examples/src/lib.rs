@@ -21,6 +21,8 @@
 //! 6. `pipeline`, `worker_pool`, `pipe`: how tasks hand on work, and how they say that it has ended.
 //! 7. `blocking_trap`, `threads`, `processes`: what must not run on the loop's thread, and where it can run instead.
 //!    `models`: what each of the ways costs.
+//!    `word_count`, `image_filter`, `key_search`: work that is divided among threads. `matrix`, `batching`: work that is
+//!    divided among processes.
 //! 8. `shutdown`, `health`: an orderly end, and how to see that all is well until then.
 //!
 //! The network:

@@ -223,3 +223,42 @@ fn models_amdahl() {
     let text = lines_of("models", &["amdahl", "--size", "4000", "--rounds", "1"]).join("\n");
     in_order(&text, &[" 0 % ", "25 % ", "75 % ", "   2   1.60 × ", "   64   3.82 × "]);
 }
+
+#[test]
+fn word_count() {
+    let _watchdog = watchdog();
+    let text = gold("word_count", &[]);
+    in_order(&text, &["file 3: 13 words", "  8 the", "  4 and"]);
+}
+
+#[test]
+fn image_filter() {
+    let _watchdog = watchdog();
+    let text = gold("image_filter", &[]);
+    in_order(&text, &["##########", "::::::::::", "the same as by one thread: true"]);
+}
+
+#[test]
+fn matrix() {
+    let _watchdog = watchdog();
+    let text = gold("matrix", &[]);
+    in_order(&text, &["60 jobs", "right: true", "6 jobs", "right: true", "2 jobs", "right: true"]);
+}
+
+/// Each way finds the same sum, with fewer and fewer messages.
+#[test]
+fn batching() {
+    let _watchdog = watchdog();
+    let text = lines_of("batching", &[]).join("\n");
+    let sum = "the sum is 50806,";
+    let ways = ["2000 messages", "200 messages", "20 messages", "2 messages", "no message"];
+    in_order(&text, &ways);
+    assert_eq!(text.matches(sum).count(), ways.len(), "{text}");
+}
+
+#[test]
+fn key_search() {
+    let _watchdog = watchdog();
+    let text = gold("key_search", &[]);
+    in_order(&text, &["found: ROUNDELX", "not every order was tried: true"]);
+}
