@@ -42,26 +42,27 @@ fn write_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     paths.zip(VERSES).map(|(path, verse)| fs::write(&path, verse).map(|()| path)).collect()
 }
 
-async fn count_all(paths: Vec<PathBuf>) -> io::Result<Counts> {
+/// Counts the words of each file.
+async fn count_all(paths: Vec<PathBuf>) -> io::Result<Vec<Counts>> {
     let counts = ThreadPool::new(2).map(paths, count).await.map_err(io::Error::other)?;
+    counts.into_iter().collect()
+}
+
+fn print(files: &[Counts]) {
     let mut all = Counts::new();
-    for (number, counts) in counts.into_iter().enumerate() {
-        let counts = counts?;
+    for (number, counts) in files.iter().enumerate() {
         println!("file {}: {} words", number + 1, counts.values().sum::<usize>());
-        counts.into_iter().for_each(|(word, count)| *all.entry(word).or_default() += count);
+        counts.iter().for_each(|(word, count)| *all.entry(word.clone()).or_default() += count);
     }
-    Ok(all)
+    let mut all: Vec<_> = all.into_iter().collect();
+    all.sort_by_key(|(_, count)| usize::MAX - count);
+    all.iter().take(5).for_each(|(word, count)| println!("{count:3} {word}"));
 }
 
 fn main() -> ExitCode {
     args::none();
     let folder = env::temp_dir().join(format!("roundel-word-count-{}", process::id()));
     let counted = write_files(&folder).and_then(|paths| roundel::run(count_all(paths)));
-    let removed = fs::remove_dir_all(&folder);
-    args::end(counted.and_then(|counts| {
-        let mut counts: Vec<_> = counts.into_iter().collect();
-        counts.sort_by_key(|(_, count)| usize::MAX - count);
-        counts.iter().take(5).for_each(|(word, count)| println!("{count:3} {word}"));
-        removed
-    }))
+    // Removed before anything is printed: without a reader, printing ends the program.
+    args::end(fs::remove_dir_all(&folder).and(counted).map(|files| print(&files)))
 }

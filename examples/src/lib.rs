@@ -23,7 +23,9 @@
 //!    `models`: what each of the ways costs.
 //!    `word_count`, `image_filter`, `key_search`: work that is divided among threads. `matrix`, `batching`: work that is
 //!    divided among processes.
+//!    `handing_over`, `result_stream`: what travels between processes. `files`: what a thread does with files.
 //! 8. `shutdown`, `health`: an orderly end, and how to see that all is well until then.
+//!    `log_lines`: which task wrote a line. `long_polling`: a question that waits for its answer.
 //!
 //! The network:
 //!

@@ -262,3 +262,55 @@ fn key_search() {
     let text = gold("key_search", &[]);
     in_order(&text, &["found: ROUNDELX", "not every order was tried: true"]);
 }
+
+/// The manager needs a message for each number; the others need one, and find the same sum.
+#[test]
+fn handing_over() {
+    let _watchdog = watchdog();
+    let lines = lines_of("handing_over", &[]);
+    let ways = [("manager", "2000 messages, 16000 bytes"), ("one message", "   1 messages, 16000 bytes")];
+    for (line, (way, told)) in lines.iter().zip(ways.into_iter().chain([("file", "   1 messages,")])) {
+        assert!(line.starts_with(way) && line.contains("sum 2001000,") && line.contains(told), "{line}");
+    }
+    assert_eq!(lines.len(), 3, "{lines:?}");
+}
+
+#[test]
+fn result_stream() {
+    let _watchdog = watchdog();
+    let text = gold("result_stream", &[]);
+    in_order(&text, &["a result: 1", "a result: 25", "no more results"]);
+}
+
+/// The results that came before the worker ended are used, and its early end is an error.
+#[test]
+fn a_stream_without_its_sentinel_is_an_error() {
+    let _watchdog = watchdog();
+    let ended = run("result_stream", &["--killed"]);
+    assert_eq!((ended.code(), ended.lines.len()), (Some(1), 3), "{ended:?}");
+    assert!(ended.complaints.starts_with("result_stream: the worker has ended without `END`"), "{ended:?}");
+}
+
+#[test]
+fn files() {
+    let _watchdog = watchdog();
+    let text = gold("files", &[]);
+    in_order(&text, &["[10, 1000, 100000] lines", "No such file or directory"]);
+}
+
+/// Every line has its task, and the lines of one request can be found among those of another.
+#[test]
+fn log_lines() {
+    let _watchdog = watchdog();
+    let text = gold("log_lines", &["--virtual"]);
+    let lines: Vec<&str> = text.lines().take_while(|line| !line.starts_with("the lines of")).collect();
+    assert!(lines.iter().all(|line| line.contains("s  task=")), "{text}");
+    in_order(&text, &["the lines of request 2:", "task=http-2", "task=database request=2", "task=http-2"]);
+}
+
+#[test]
+fn long_polling() {
+    let _watchdog = watchdog();
+    let text = gold("long_polling", &["--virtual"]);
+    in_order(&text, &["4.00 s  client: news 1", "14.00 s  client: nothing new", "19.00 s  4 questions"]);
+}
