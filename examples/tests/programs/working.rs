@@ -201,7 +201,8 @@ fn models() {
         assert!(processes[MEMORY] > 3.0 * threads[MEMORY].max(event_loop[MEMORY]), "{part}: {rows:?}");
         assert!(processes[PROCESSOR] > event_loop[PROCESSOR], "{part}: {rows:?}");
         if part != "computing" {
-            assert_eq!(loops[THREADS], 1.0 + cores, "{part}: {rows:?}");
+            // (A loop without jobs, or whose jobs are done, has ended before the last job begins.)
+            assert!(loops[THREADS] > 1.0 && loops[THREADS] <= 1.0 + cores, "{part}: {rows:?}");
             assert!(
                 threads[THREADS] > jobs / 2.0 && threads[MEMORY] > event_loop[MEMORY],
                 "{part}: {rows:?}"
