@@ -29,9 +29,6 @@ const WIDEST: usize = 80;
 const ALLOWED: &[(&str, &str)] = &[
     ("13", "80 columns"),
     ("14", "80 columns"),
-    ("15", "two predictions"),
-    ("15", "stars"),
-    ("15", "80 columns"),
     ("18", "two predictions"),
     ("18", "exercises"),
     ("19", "80 columns"),

@@ -35,8 +35,8 @@ fn table() -> Vec<Row> {
     let lines = page.lines().filter(|line| line.starts_with("| [`"));
     let row = |line: &str| {
         let cells: Vec<&str> = line.trim_matches('|').split('|').collect();
-        let [program, command, articles, _rows, _shows, test] = cells[..] else {
-            panic!("docs/programs.md: not six cells: {line}")
+        let [program, command, articles, _shows, test] = cells[..] else {
+            panic!("docs/programs.md: not five cells: {line}")
         };
         let (name, path) = link(program);
         let command = command.trim().trim_matches('`').to_owned();
@@ -124,15 +124,24 @@ fn every_test_that_is_named_exists() {
     }
 }
 
+/// The articles are numbers from 1 to 5. An error, such as `[E2](…#e2-…)`, is one of chapter 20.
 #[test]
-fn every_article_that_is_named_is_told_by_its_file() {
-    let page = read("docs/programs.md");
-    for row in table() {
-        for article in row.articles.split(' ').filter(|article| *article != "–") {
-            let told = page.lines().any(|line| line.starts_with(&format!("- {article} `")));
-            assert!(told, "{}: which file is {article}?", row.name);
+fn every_article_and_error_that_is_named_exists() {
+    let errors = read("docs/chapters/20-what-the-articles-got-wrong.md");
+    let mut links = 0;
+    for row in table().iter().filter(|row| row.articles != "–") {
+        for name in row.articles.split(", ") {
+            let Some((error, link)) = name.strip_prefix('[').and_then(|name| name.split_once("](")) else {
+                assert!(["1", "2", "3", "4", "5"].contains(&name), "{}: no article {name}", row.name);
+                continue;
+            };
+            links += 1;
+            assert!(errors.contains(&format!("\n### {error}. ")), "{}: no error {error}", row.name);
+            let anchor = format!("20-what-the-articles-got-wrong.md#{}-", error.to_lowercase());
+            assert!(link.contains(&anchor), "{}: {error} leads to {link}", row.name);
         }
     }
+    assert!(links > 10, "{links} links to errors: does this test still find them?");
 }
 
 /// A gold text that no test reads would check nothing.

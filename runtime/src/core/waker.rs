@@ -92,8 +92,15 @@ fn wake_counted(word: *const ()) {
     uncount(word);
 }
 
+/// A loop that sleeps until this clone is used sleeps for ever if the clone goes unused. So the last one of another thread
+/// wakes the loop, which then looks again whether anything can still wake it.
 fn uncount(word: *const ()) {
-    count_clones(word.addr(), -1);
+    if count_clones(word.addr(), -1) == 0
+        && let Some(id) = TaskId::from_word(word.addr())
+        && !context::is_here(id)
+    {
+        TABLE.nudge(id.runtime());
+    }
 }
 
 /// Here if the task's loop runs on this thread, through its inbox otherwise.
