@@ -17,11 +17,14 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use super::waits::{Noted, Task, Waits};
 use super::{Blocked, Deadlock};
 use crate::core::context::{self, Context};
 use crate::core::id::TaskId;
+use crate::core::inbox::Inbox;
 use crate::core::panics::{self, Payload, contain};
 use crate::core::probe::{Event, Resource};
 use crate::core::waker::count_clones;
@@ -41,6 +44,9 @@ const MOST_STEPS: usize = 256;
 const LONGEST_PAUSE: u32 = 4096;
 /// The inbox of a loop that no other thread can reach belongs to the loop and to the table of all inboxes.
 const OWN_REFERENCES: usize = 2;
+/// How often, and how long each time, a loop waits for another thread to drop its reference to the inbox.
+const MOST_PAUSES: usize = 100;
+const PAUSE: Duration = Duration::from_micros(50);
 
 #[derive(Default)]
 pub(crate) struct Detector {
@@ -56,6 +62,8 @@ pub(crate) struct Detector {
     /// Whether the report goes to standard error.
     prints: bool,
     callback: Rc<Cell<Option<Callback>>>,
+    /// How many references to the inbox there were when waiting for their end was of no use.
+    lasting: usize,
 }
 
 impl Detector {
@@ -149,8 +157,8 @@ impl Detector {
         let may_go_on = context.ending.get()
             || self.waits.any_for_sources()
             || context.timers.next().is_some()
-            || Arc::strong_count(&context.inbox) > OWN_REFERENCES
-            || context.executor.has_ready();
+            || context.executor.has_ready()
+            || self.is_reached(&context.inbox);
         if may_go_on {
             return;
         }
@@ -158,6 +166,21 @@ impl Detector {
         if !tasks.iter().any(|id| is_kept(*id)) {
             self.report(&context, tasks, true);
         }
+    }
+
+    /// Whether another thread holds a reference to the inbox, or has left mail. One that has just answered drops its
+    /// reference some microseconds later, so a reference that was not there before gets a little time. The mail is looked at
+    /// last, because a thread sends before it drops its reference.
+    fn is_reached(&mut self, inbox: &Arc<Inbox>) -> bool {
+        for _ in 0..MOST_PAUSES {
+            match Arc::strong_count(inbox) {
+                ..=OWN_REFERENCES => return !inbox.is_quiet(),
+                count if count <= self.lasting => return true,
+                _ => thread::sleep(PAUSE),
+            }
+        }
+        self.lasting = Arc::strong_count(inbox);
+        true
     }
 
     fn report(&mut self, context: &Context, blocked: Vec<TaskId>, is_whole: bool) {
