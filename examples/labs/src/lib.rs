@@ -34,6 +34,7 @@ pub mod cancel;
 pub mod channel;
 pub mod deadlock;
 pub mod edges;
+pub mod gallery;
 pub mod lost_wake;
 pub mod marks;
 pub mod schedule;

@@ -4,6 +4,8 @@
 
 use std::path::Path;
 
+use crate::gallery;
+
 /// A lab.
 #[derive(Clone, Copy, Debug)]
 pub struct Lab {
@@ -46,6 +48,14 @@ pub const LABS: &[Lab] = &[
     lab(11, "deadlock", "A deadlock detector", 3, 75),
     lab(12, "accept", "An accept loop that outlives EMFILE", 2, 40),
     lab(13, "schedule", "Predict the schedule", 1, 20),
+    Lab {
+        number: 14,
+        name: "gallery",
+        title: "The bug gallery",
+        hard: 3,
+        minutes: 120,
+        how: How::Text(gallery::grade_file),
+    },
 ];
 
 const fn lab(number: usize, name: &'static str, title: &'static str, hard: usize, minutes: usize) -> Lab {
