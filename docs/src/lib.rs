@@ -5,8 +5,11 @@
 pub mod book;
 pub mod diff;
 pub mod faults;
+pub mod figures;
+pub mod index;
 pub mod items;
-
+pub mod json;
+pub mod links;
 pub mod marks;
 pub mod pieces;
 pub mod printed;
@@ -46,6 +49,10 @@ pub fn sources(folder: &str, endings: &[&str]) -> Vec<Source> {
         for entry in fs::read_dir(folder).expect("a folder of the workspace") {
             let path = entry.expect("an entry of a folder").path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            // (The folder that mdBook reads has links to the chapters. They are the same files.)
+            if path.is_symlink() {
+                continue;
+            }
             if path.is_dir() && name != "target" && name != ".git" {
                 folders.push(path);
             } else if endings.iter().any(|ending| name.ends_with(ending)) {

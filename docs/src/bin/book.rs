@@ -1,4 +1,4 @@
-//! Puts the listings into the chapters: `cargo run -p docs --bin book`.
+//! Puts the listings into the chapters, and makes the index: `cargo run -p docs --bin book`.
 //!
 //! It says which chapters have changed; read the text around each change. With `-- WORD`, such as `-- ladder/`, it looks
 //! only at the chapters with this word in their path, and builds only the programs that they run.
@@ -9,6 +9,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use docs::book::{build_for, chapters, made};
+use docs::index::index;
 use docs::root;
 
 fn main() -> ExitCode {
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
+    write_index();
     for chapter in chapters {
         match made(&chapter) {
             Ok(text) if text == chapter.text => {}
@@ -41,4 +43,14 @@ fn main() -> ExitCode {
         }
     }
     code
+}
+
+/// Makes the index anew, if it has changed. It depends on the text of the chapters, not on their listings.
+fn write_index() {
+    let (path, new) = (root().join("docs/indexed.md"), index());
+    if std::fs::read_to_string(&path).is_ok_and(|old| old == new) {
+        return;
+    }
+    std::fs::write(path, new).expect("the index can be written");
+    let _ = writeln!(std::io::stdout(), "docs/indexed.md: changed");
 }
