@@ -108,7 +108,7 @@ async fn compare() {
     for pool in &pools {
         gather((0..WORKERS).map(|_| pool.digest(vec![0; 1 << 16]))).await; // All of them have been started.
     }
-    for (size, name) in [(9, "9 bytes"), (10 << 10, "10 KiB"), (100 << 10, "100 KiB")] {
+    for (size, name) in [(9, "9 bytes"), (10 << 10, "10 KiB"), (100 << 10, "100 KiB"), (1 << 20, "1 MiB")] {
         let pages: Vec<Vec<u8>> = (0..10).map(|_| vec![b'x'; size]).collect();
         let start = Instant::now();
         let here: Vec<String> = pages.iter().map(|page| hex(&sha512(page))).collect();

@@ -20,7 +20,12 @@
 //!
 //! 6. `pipeline`, `worker_pool`, `pipe`: how tasks hand on work, and how they say that it has ended.
 //! 7. `blocking_trap`, `threads`, `processes`: what must not run on the loop's thread, and where it can run instead.
+//!    `models`: what each of the ways costs.
+//!    `word_count`, `image_filter`, `key_search`: work that is divided among threads. `matrix`, `batching`: work that is
+//!    divided among processes.
+//!    `handing_over`, `result_stream`: what travels between processes. `files`: what a thread does with files.
 //! 8. `shutdown`, `health`: an orderly end, and how to see that all is well until then.
+//!    `log_lines`: which task wrote a line. `long_polling`: a question that waits for its answer.
 //!
 //! The network:
 //!

@@ -98,7 +98,7 @@ fn hybrid_scraper() {
 #[test]
 fn hybrid_scraper_compares_what_is_equal() {
     let _watchdog = watchdog();
-    assert_eq!(lines_of("hybrid_scraper", &["--compare"]).len(), 9);
+    assert_eq!(lines_of("hybrid_scraper", &["--compare"]).len(), 12);
 }
 
 #[test]

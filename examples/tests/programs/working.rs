@@ -170,3 +170,148 @@ fn health() {
         &["nothing is going on", "1002 tasks", "one task blocks", "it has ended", "RED ", " 2 tasks"],
     );
 }
+
+/// The row of each model in a part of `models`: the columns without their units.
+fn models_of(part: &str) -> Vec<Vec<f64>> {
+    let lines =
+        lines_of("models", &[part, "--jobs", "40", "--pieces", "4", "--size", "200000", "--rounds", "3"]);
+    let numbers = |line: &String| line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let rows: Vec<Vec<f64>> = lines[2..].iter().map(numbers).collect();
+    assert!(rows.len() == 5 && rows.iter().all(|row| row.len() == 5), "{lines:#?}");
+    rows
+}
+
+/// What chapter 18 says of the five models, as far as it does not depend on how busy the machine is.
+#[cfg(target_os = "linux")]
+#[test]
+fn models() {
+    let _watchdog = watchdog();
+    const TIME: usize = 0;
+    const FASTER: usize = 1;
+    const PROCESSOR: usize = 2;
+    const MEMORY: usize = 3;
+    const THREADS: usize = 4;
+    let cores = std::thread::available_parallelism().unwrap().get() as f64;
+    for part in ["waits", "computing", "mix"] {
+        let rows = models_of(part);
+        let [sequential, event_loop, threads, processes, loops] = &rows[..] else { panic!("five models") };
+        let jobs = if part == "computing" { 4.0 } else { 40.0 };
+        assert_eq!((sequential[THREADS], event_loop[THREADS]), (1.0, 1.0), "{part}: {rows:?}");
+        assert_eq!(processes[THREADS], 1.0 + 2.0 * jobs, "{part}: {rows:?}");
+        assert!(processes[MEMORY] > 3.0 * threads[MEMORY].max(event_loop[MEMORY]), "{part}: {rows:?}");
+        assert!(processes[PROCESSOR] > event_loop[PROCESSOR], "{part}: {rows:?}");
+        if part != "computing" {
+            // (A loop without jobs, or whose jobs are done, has ended before the last job begins.)
+            assert!(loops[THREADS] > 1.0 && loops[THREADS] <= 1.0 + cores, "{part}: {rows:?}");
+            assert!(
+                threads[THREADS] > jobs / 2.0 && threads[MEMORY] > event_loop[MEMORY],
+                "{part}: {rows:?}"
+            );
+            // Forty waits of 10 ms, one after the other, take at least 400 ms. Together, they need 10.
+            assert!(sequential[TIME] >= 400.0 && event_loop[TIME] >= 10.0, "{part}: {rows:?}");
+            assert!(
+                event_loop[FASTER] > 1.0 && threads[FASTER] > 1.0 && loops[FASTER] > 1.0,
+                "{part}: {rows:?}"
+            );
+        }
+    }
+}
+
+/// The law is exact, so its half of the output is.
+#[test]
+fn models_amdahl() {
+    let _watchdog = watchdog();
+    let text = lines_of("models", &["amdahl", "--size", "4000", "--rounds", "1"]).join("\n");
+    in_order(&text, &[" 0 % ", "25 % ", "75 % ", "   2   1.60 × ", "   64   3.82 × "]);
+}
+
+#[test]
+fn word_count() {
+    let _watchdog = watchdog();
+    let text = gold("word_count", &[]);
+    in_order(&text, &["file 3: 13 words", "  8 the", "  4 and"]);
+}
+
+#[test]
+fn image_filter() {
+    let _watchdog = watchdog();
+    let text = gold("image_filter", &[]);
+    in_order(&text, &["##########", "::::::::::", "the same as by one thread: true"]);
+}
+
+#[test]
+fn matrix() {
+    let _watchdog = watchdog();
+    let text = gold("matrix", &[]);
+    in_order(&text, &["60 jobs", "right: true", "6 jobs", "right: true", "2 jobs", "right: true"]);
+}
+
+/// Each way finds the same sum, with fewer and fewer messages.
+#[test]
+fn batching() {
+    let _watchdog = watchdog();
+    let text = lines_of("batching", &[]).join("\n");
+    let sum = "the sum is 50806,";
+    let ways = ["2000 messages", "200 messages", "20 messages", "2 messages", "no message"];
+    in_order(&text, &ways);
+    assert_eq!(text.matches(sum).count(), ways.len(), "{text}");
+}
+
+#[test]
+fn key_search() {
+    let _watchdog = watchdog();
+    let text = gold("key_search", &[]);
+    in_order(&text, &["found: ROUNDELX", "not every order was tried: true"]);
+}
+
+/// The manager needs a message for each number; the others need one, and find the same sum.
+#[test]
+fn handing_over() {
+    let _watchdog = watchdog();
+    let lines = lines_of("handing_over", &[]);
+    let ways = [("manager", "2000 messages, 16000 bytes"), ("one message", "   1 messages, 16000 bytes")];
+    for (line, (way, told)) in lines.iter().zip(ways.into_iter().chain([("file", "   1 messages,")])) {
+        assert!(line.starts_with(way) && line.contains("sum 2001000,") && line.contains(told), "{line}");
+    }
+    assert_eq!(lines.len(), 3, "{lines:?}");
+}
+
+#[test]
+fn result_stream() {
+    let _watchdog = watchdog();
+    let text = gold("result_stream", &[]);
+    in_order(&text, &["a result: 1", "a result: 25", "no more results"]);
+}
+
+/// The results that came before the worker ended are used, and its early end is an error.
+#[test]
+fn a_stream_without_its_sentinel_is_an_error() {
+    let _watchdog = watchdog();
+    let ended = run("result_stream", &["--killed"]);
+    assert_eq!((ended.code(), ended.lines.len()), (Some(1), 3), "{ended:?}");
+    assert!(ended.complaints.starts_with("result_stream: the worker has ended without `END`"), "{ended:?}");
+}
+
+#[test]
+fn files() {
+    let _watchdog = watchdog();
+    let text = gold("files", &[]);
+    in_order(&text, &["[10, 1000, 100000] lines", "No such file or directory"]);
+}
+
+/// Every line has its task, and the lines of one request can be found among those of another.
+#[test]
+fn log_lines() {
+    let _watchdog = watchdog();
+    let text = gold("log_lines", &["--virtual"]);
+    let lines: Vec<&str> = text.lines().take_while(|line| !line.starts_with("the lines of")).collect();
+    assert!(lines.iter().all(|line| line.contains("s  task=")), "{text}");
+    in_order(&text, &["the lines of request 2:", "task=http-2", "task=database request=2", "task=http-2"]);
+}
+
+#[test]
+fn long_polling() {
+    let _watchdog = watchdog();
+    let text = gold("long_polling", &["--virtual"]);
+    in_order(&text, &["4.00 s  client: news 1", "14.00 s  client: nothing new", "19.00 s  4 questions"]);
+}
