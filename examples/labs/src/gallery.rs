@@ -90,7 +90,8 @@ pub const EXHIBITS: &[Exhibit] = &[
         program: "j_a_waiter_that_leaves",
         fault: "grant-dies-with-its-waiter",
         idea: "The first waiter owned the lock from the moment it was called. It never ran. Where is the lock now?",
-        place: "A waiter that leaves is in one of three states. In one of them it holds something.",
+        place: "A waiter that leaves is in one of three states. In one of them it holds something. Permits pass that on, \
+            if they are told. What tells them?",
     },
 ];
 

@@ -60,6 +60,8 @@ graded! {
     stub_01 "../stubs/01_waker.rs", answer_01 "../answers/01_waker.rs",
     waker_once "../wrong/01_waker_once.rs":
         "a waker that is woken again queues its task again", "A future is polled many times",
+    waker_looks "../wrong/01_waker_looks.rs":
+        "a waker that is woken again queues its task again", "A future is polled many times",
     waker_early "../wrong/01_waker_early.rs":
         "a new waker has woken nothing", "Making a waker is not a wake",
     waker_leak "../wrong/01_waker_leak.rs":
