@@ -148,6 +148,8 @@ graded! {
         "work can cancel itself while it runs", "While the work is polled, it cannot be dropped",
     cancel_dropped "../wrong/07_cancel_dropped.rs":
         "the destructor of the work may cancel, too", "Destructors and wakers are foreign code",
+    cancel_itself "../wrong/07_cancel_itself.rs":
+        "the destructor of the work may cancel, too", "Destructors and wakers are foreign code",
     cancel_shared "../wrong/07_cancel_shared.rs":
         "dropping the future drops the work, although a handle is left", "The future owns the work"
 }
