@@ -32,8 +32,6 @@ const ALLOWED: &[(&str, &str)] = &[
     ("15", "two predictions"),
     ("15", "stars"),
     ("15", "80 columns"),
-    ("18", "two predictions"),
-    ("18", "exercises"),
     ("19", "80 columns"),
     ("20", "80 columns"),
 ];
