@@ -6,19 +6,12 @@
 use docs::prose::slips;
 use docs::{Source, sources};
 
-/// What is not checked yet, each with the reason.
-const EXCEPTED: &[&str] = &[
-    // The chapters cite the sources and are rewritten together with the book.
-    "docs/chapters/",
-];
-
 /// The texts and sources in these folders, and two of the Markdown files at the root. (The changelog is a list of
 /// notes.)
 fn texts() -> Vec<Source> {
     let folders = ["runtime", "net", "examples", "benches", "docs"];
     let mut texts: Vec<Source> = folders.iter().flat_map(|folder| sources(folder, &[".md", ".rs"])).collect();
     texts.extend(["README.md", "CONTRIBUTING.md"].map(|name| sources(".", &[name]).remove(0)));
-    texts.retain(|text| !EXCEPTED.iter().any(|folder| text.path.starts_with(folder)));
     texts
 }
 

@@ -32,7 +32,7 @@ use roundel::{Runtime, run};
 use roundel_net::{ConnectError, TcpSocket, TcpStream, lookup_host};
 use socket2::{Domain, Socket, Type};
 
-use common::{alone, watchdog};
+use common::{alone, nothing_starts, watchdog};
 
 const DELAY: Duration = Duration::from_millis(250);
 
@@ -84,6 +84,7 @@ fn hole(host: &str) -> Hole {
 /// Runs `body` on virtual time without a time limit. The clock can jump only to what `body` waits for.
 fn virtually<T>(body: impl Future<Output = T>) -> T {
     let _watchdog = watchdog();
+    let _nothing_starts = nothing_starts();
     Runtime::builder().virtual_time(true).build().unwrap().block_on(body)
 }
 

@@ -37,6 +37,7 @@ fn cases() -> ProptestConfig {
 /// Runs `body` on virtual time. A hang is a panic.
 fn virtually<T>(body: impl Future<Output = T>) -> T {
     let _watchdog = common::watchdog();
+    let _nothing_starts = common::nothing_starts();
     let runtime = Runtime::builder().virtual_time(true).build().unwrap();
     let limit = Duration::from_secs(3600);
     runtime.block_on(async { timeout(limit, body).await }).expect("a hang: nothing can go on")

@@ -214,6 +214,20 @@ fn in_drop<A: Cancellable>() -> Outcome {
     poll(&mut hand);
     cancel::<A>(&handle);
     poll(&mut hand);
+    output(&hand, Some(Err(Cancelled)))?;
+    // And after a poll in which the work has cancelled itself.
+    new_case();
+    let later: Later<A::Handle> = Rc::default();
+    let (own, cancels) = (later.clone(), Cancels::<A>(later.clone()));
+    let (future, handle) = A::new(Box::pin(async move {
+        let _cancels = cancels;
+        cancel_with::<A>(&own, "the work, during its poll,");
+        std::future::pending().await
+    }));
+    later.replace(Some(Rc::new(handle)));
+    let mut hand = Hand::new(future);
+    poll(&mut hand);
+    hand.poll();
     output(&hand, Some(Err(Cancelled)))
 }
 

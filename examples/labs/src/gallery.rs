@@ -90,7 +90,8 @@ pub const EXHIBITS: &[Exhibit] = &[
         program: "j_a_waiter_that_leaves",
         fault: "grant-dies-with-its-waiter",
         idea: "The first waiter owned the lock from the moment it was called. It never ran. Where is the lock now?",
-        place: "A waiter that leaves is in one of three states. In one of them it holds something.",
+        place: "A waiter that leaves is in one of three states. In one of them it holds something. Permits pass that on, \
+            if they are told. What tells them?",
     },
 ];
 
@@ -218,7 +219,8 @@ impl Exhibit {
     fn judge(&self, tried: &str, solution: &Solution) -> (bool, String) {
         let Exhibit { idea, place, .. } = self;
         if tried.is_empty() {
-            return (false, format!("No answer yet. {idea}"));
+            // An idea that was not asked for would spoil the exhibit.
+            return (false, "No answer yet.".to_owned());
         }
         let Some((invariant, file, line)) = parts(tried) else {
             let like = "`7, runtime/src/core/pace.rs:90`";
@@ -333,8 +335,8 @@ mod tests {
             assert_eq!(right, 0);
             said
         };
-        assert_eq!(said(""), format!("No answer yet. {idea}"));
-        assert_eq!(said("# a: 1, runtime/src/core/slots.rs:1"), format!("No answer yet. {idea}"));
+        assert_eq!(said(""), "No answer yet.");
+        assert_eq!(said("# a: 1, runtime/src/core/slots.rs:1"), "No answer yet.");
         assert!(said("a: slots.rs").starts_with("This cannot be read"));
         let other = |it: Solution| Solution { invariant: it.invariant % 13 + 1, ..it };
         let line_is_right = format!("The line is right, but another promise is broken. {idea}");
@@ -353,10 +355,7 @@ mod tests {
     fn a_report_fits_a_narrow_terminal() {
         let report = grade(&answers(|it| it).replace('a', "b")).unwrap().to_string();
         assert!(report.lines().all(|line| line.chars().count() <= 72), "{report}");
-        assert!(
-            report.starts_with("a  no  \n       No answer yet. The queue runs")
-                && report.ends_with("solved\n")
-        );
+        assert!(report.starts_with("a  no  \n       No answer yet.\nb") && report.ends_with("solved\n"));
         let words = report.split_whitespace().filter(|word| *word == "yet.").count();
         assert_eq!(words, 1, "{report}");
         assert!(!grade_file(Path::new("no such file")));

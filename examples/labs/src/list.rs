@@ -17,7 +17,7 @@ pub struct Lab {
     pub title: &'static str,
     /// How hard it is, from one to three.
     pub hard: usize,
-    /// How long it takes, for a learner who has read the chapter.
+    /// How many minutes it takes a learner who has read the chapter.
     pub minutes: usize,
     /// How it is graded.
     pub how: How,

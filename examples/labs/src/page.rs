@@ -42,8 +42,10 @@ pub fn page(lab: &Lab, report: &Report, width: usize) -> String {
 
 fn solved(lab: &Lab, report: &Report, width: usize) -> Vec<String> {
     let text = format!("All {} checks pass. Lab {} is solved.", report.passed.len(), lab.number);
-    let then =
-        format!("Compare it with `examples/labs/answers/{}`, then go on with the chapter.", lab.file_name());
+    let (answer, statement) = (lab.file_name(), lab.statement());
+    let then = format!(
+        "Compare it with `examples/labs/answers/{answer}`. The end of `docs/{statement}` says what to read next."
+    );
     [vec![String::new()], wrap(&text, "", width), wrap(&then, "", width)].concat()
 }
 

@@ -40,7 +40,7 @@ const READY: &str = "Making a waker is not a wake. The loop polls a new task wit
 const ONCE: &str = "A wake is a message to the loop: poll this task. What does the loop need to know to find the task, and \
     where does it look? `std::task::Wake` turns an `Arc` of any type into a waker.";
 const AGAIN: &str = "A future is polled many times, and it waits for something each time. The waker does not know whether \
-    the task has been polled in between, so it cannot decide that one wake is enough.";
+    the task has been polled in between, so it cannot decide that one wake is enough. (A queue can do that: see lab 4.)";
 const CLONE: &str =
     "All clones of a waker stand for one task. What they share is the task's number and the queue.";
 const LEAK: &str =
@@ -93,7 +93,10 @@ fn again<A: Wakes>() -> Outcome {
     queue.lock().expect("the queue is not poisoned").clear();
     act("wake it again");
     waker.wake_by_ref();
-    holds(&queue, &[3])
+    holds(&queue, &[3])?;
+    act("and again, while 3 is in the queue");
+    waker.wake_by_ref();
+    holds(&queue, &[3, 3])
 }
 
 fn clone<A: Wakes>() -> Outcome {

@@ -60,6 +60,8 @@ graded! {
     stub_01 "../stubs/01_waker.rs", answer_01 "../answers/01_waker.rs",
     waker_once "../wrong/01_waker_once.rs":
         "a waker that is woken again queues its task again", "A future is polled many times",
+    waker_looks "../wrong/01_waker_looks.rs":
+        "a waker that is woken again queues its task again", "A future is polled many times",
     waker_early "../wrong/01_waker_early.rs":
         "a new waker has woken nothing", "Making a waker is not a wake",
     waker_leak "../wrong/01_waker_leak.rs":
@@ -145,6 +147,8 @@ graded! {
     cancel_borrowed "../wrong/07_cancel_borrowed.rs":
         "work can cancel itself while it runs", "While the work is polled, it cannot be dropped",
     cancel_dropped "../wrong/07_cancel_dropped.rs":
+        "the destructor of the work may cancel, too", "Destructors and wakers are foreign code",
+    cancel_itself "../wrong/07_cancel_itself.rs":
         "the destructor of the work may cancel, too", "Destructors and wakers are foreign code",
     cancel_shared "../wrong/07_cancel_shared.rs":
         "dropping the future drops the work, although a handle is left", "The future owns the work"

@@ -11,7 +11,7 @@ use roundel_net::{TcpListener, TcpStream};
 
 use testkit::alone::expect_success;
 #[allow(unused_imports)]
-pub(crate) use testkit::alone::{alone, is_alone, rerun};
+pub(crate) use testkit::alone::{alone, is_alone, nothing_starts, output, rerun};
 #[allow(unused_imports)]
 pub(crate) use testkit::{Log, Random, noise, on_virtual_time, really, say, settle, watchdog, watchdog_of};
 
@@ -54,8 +54,8 @@ impl AsRef<std::path::Path> for Path {
 /// Whether a program is there that a test needs. If not, says that the test has tested nothing.
 pub(crate) fn has(test: &str, program: &str, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let works = command.status().is_ok_and(|status| status.success());
+    command.args(arguments).stdin(Stdio::null());
+    let works = output(&mut command).is_ok_and(|output| output.status.success());
     if !works {
         say(&format!("SKIPPED: {program} is not installed, or not allowed here; {test} has tested nothing"));
     }
@@ -71,6 +71,6 @@ pub(crate) fn trace(name: &str, options: &[&str]) -> Option<String> {
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-o"]).arg(&file.0).args(options);
     rerun(&mut command, name);
-    expect_success(name, &command.output().unwrap());
+    expect_success(name, &output(&mut command).unwrap());
     Some(std::fs::read_to_string(&file).unwrap())
 }

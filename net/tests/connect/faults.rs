@@ -5,12 +5,12 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use roundel::source;
 use roundel_net::{ConnectError, TcpStream};
 
-use super::common::{is_alone, rerun};
+use super::common::{is_alone, output, rerun};
 use super::{DELAY, hole, open, outcome, virtually};
 
 /// Runs `body` in a process whose call number `when` of `connect` fails with `errno`.
@@ -18,8 +18,8 @@ fn with_connect_failing(name: &str, errno: &str, when: &str, body: impl AsyncFn(
     if is_alone(name) {
         return virtually(body());
     }
-    let works = Command::new("strace").args(["-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
-    if !works.is_ok_and(|status| status.success()) {
+    let works = output(Command::new("strace").args(["-o", "/dev/null", "true"]));
+    if !works.is_ok_and(|output| output.status.success()) {
         // The harness would not show the output of `eprintln`.
         let message =
             format!("SKIPPED: there is no strace, or it may not trace; {name} has tested nothing\n");
@@ -30,7 +30,7 @@ fn with_connect_failing(name: &str, errno: &str, when: &str, body: impl AsyncFn(
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-e", "trace=connect", "-e", &inject]);
     rerun(&mut command, name);
-    let output = command.output().unwrap();
+    let output = output(&mut command).unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && out.contains("1 passed"), "{name}, traced:\n{out}\n{err}");
     assert!(err.contains("(INJECTED)"), "nothing was injected: {err}");

@@ -18,6 +18,7 @@ use roundel_net::TcpListener;
 use roundel_net::io::{BothError, Buffers, copy, copy_bidirectional, copy_bidirectional_with};
 use roundel_net::testing::{Duplex, Evil, duplex};
 
+use super::common::output;
 use super::{Scripted, all_of, numbered, really, tcp, virtually};
 
 /// A client, a proxy on two streams, and a server.
@@ -107,7 +108,7 @@ fn hazard_40_a_half_close_is_passed_on() {
 /// The same with a client from another project.
 #[test]
 fn hazard_40_nc_gets_the_answer_after_closing_its_half() {
-    let help = Command::new("nc").arg("-h").output();
+    let help = output(Command::new("nc").arg("-h"));
     if !help.is_ok_and(|help| String::from_utf8_lossy(&help.stderr).contains("-N")) {
         // The harness would not show the output of `eprintln`.
         io::stderr()
@@ -119,7 +120,7 @@ fn hazard_40_nc_gets_the_answer_after_closing_its_half() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port().to_string();
         let shell = format!("printf question | nc -N 127.0.0.1 {port}");
-        let nc = unblock(move || Command::new("sh").args(["-c", &shell]).output().unwrap());
+        let nc = unblock(move || output(Command::new("sh").args(["-c", &shell])).unwrap());
         let (a, _) = listener.accept().await.unwrap();
         let (b, server) = tcp().await;
         let proxy = spawn(copy_bidirectional(a, b));

@@ -2,7 +2,14 @@
 //!
 //! Such a test runs this program again, with its own name as the filter. There, [`is_alone`] is true.
 
-use std::process::{Command, Output};
+use std::io;
+use std::process::{Command, Output, Stdio};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+/// Until a new process has begun its program, it has copies of all our descriptors, and what we close is not closed.
+/// On a virtual clock that looks like a hang, because nothing comes and no time is left to wait for it. So no process
+/// is started while such a loop runs, and the other way round.
+static STARTING: RwLock<()> = RwLock::new(());
 
 const ALONE: &str = "ROUNDEL_TEST_ALONE";
 
@@ -14,6 +21,23 @@ const ALONE: &str = "ROUNDEL_TEST_ALONE";
 pub fn rerun(command: &mut Command, test: &str) {
     let program = std::env::current_exe().expect("a test knows where it is");
     command.arg(program).args([test, "--exact", "--nocapture", "--test-threads=1"]).env(ALONE, test);
+}
+
+/// Runs a command to its end, and starts it while no loop runs on a virtual clock.
+///
+/// # Errors
+///
+/// As [`Command::output`].
+pub fn output(command: &mut Command) -> io::Result<Output> {
+    let starting = STARTING.write().unwrap_or_else(PoisonError::into_inner);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    drop(starting);
+    child?.wait_with_output()
+}
+
+/// While this lives, [`output`] starts no process.
+pub fn nothing_starts() -> RwLockReadGuard<'static, ()> {
+    STARTING.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether this process was started only to run `test`.
@@ -35,7 +59,7 @@ pub fn alone(test: &str, body: impl FnOnce()) {
     // `env` runs its arguments, as `strace` does. So the program is an argument in both cases.
     let mut command = Command::new("env");
     rerun(&mut command, test);
-    expect_success(test, &command.output().expect("`env` runs"));
+    expect_success(test, &output(&mut command).expect("`env` runs"));
 }
 
 /// Checks that the command of [`rerun`] has run the test, and that the test has passed.

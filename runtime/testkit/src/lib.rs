@@ -30,6 +30,7 @@ pub use watchdog::{Watchdog, say, watchdog, watchdog_of, watchdog_that};
 /// If nothing can run and nothing has happened, but `body` is not done.
 pub fn on_virtual_time(builder: Builder, body: &impl AsyncFn(Log)) {
     let _watchdog = watchdog();
+    let _nothing_starts = alone::nothing_starts();
     let is_done = run(builder.virtual_time(true), Duration::from_secs(3600), body);
     assert!(is_done, "a hang: nothing can run, nothing has happened, and the test is not done");
 }

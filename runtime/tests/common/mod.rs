@@ -13,7 +13,7 @@ use roundel::Runtime;
 use roundel::source::{Direction, Source};
 
 #[allow(unused_imports)]
-pub(crate) use testkit::alone::{alone, is_alone, rerun};
+pub(crate) use testkit::alone::{alone, is_alone, nothing_starts, output, rerun};
 #[allow(unused_imports)]
 pub(crate) use testkit::{Log, on_virtual_time, really, settle, watchdog, watchdog_of};
 

@@ -15,7 +15,7 @@ use mio::unix::{SourceFd, pipe};
 use roundel::source::{self, AsyncFd, Direction, Source};
 use roundel::{Runtime, spawn, yield_now};
 
-use super::common::{alone, everywhere, is_alone, really, rerun, settle, virtually, watchdog};
+use super::common::{alone, everywhere, is_alone, output, really, rerun, settle, virtually, watchdog};
 
 /// A file on disk without a name.
 fn file_on_disk(name: &str) -> File {
@@ -156,7 +156,7 @@ fn hazard_38_standard_input_of_every_kind() {
     for (expected, stdin) in kinds {
         let mut command = Command::new("env");
         rerun(&mut command, NAME);
-        let output = command.env("ROUNDEL_TEST_STDIN", expected).stdin(stdin).output().unwrap();
+        let output = output(command.env("ROUNDEL_TEST_STDIN", expected).stdin(stdin)).unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
 }
