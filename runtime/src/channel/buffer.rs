@@ -123,7 +123,7 @@ impl<T> Buffer<T> {
     }
 
     /// Puts a value into the buffer; the caller has the room for it. The permit goes to a receiver.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn fill(&self, value: T) {
         let Store::Fifo(ring) = &self.store else { return self.sort_in(value) };
         ring.borrow_mut().push_back(value);
@@ -203,7 +203,7 @@ impl<T> Buffer<T> {
     /// The next value of a plain ring, if there is one and no other receiver has a claim to it. Nearly every message
     /// takes this path. The only foreign code on it is the waker of a sender that waited for room; nothing is borrowed
     /// then.
-    #[inline]
+    #[inline(always)]
     fn take_next(&self) -> Option<T> {
         let (Store::Fifo(ring), None | Some(1..)) = (&self.store, self.capacity) else { return None };
         if !self.values.try_take(1) {

@@ -47,8 +47,15 @@ fn from_number(id: TaskId, table: &'static RawWakerVTable) -> Waker {
 /// The task that a waker wakes, if the waker is one of ours: then its number can be kept instead of it.
 #[inline]
 pub(crate) fn number(waker: &Waker) -> Option<TaskId> {
-    let ours = ptr::eq(waker.vtable(), &VTABLE) || ptr::eq(waker.vtable(), &COUNTED);
-    if ours { TaskId::from_word(waker.data().addr()) } else { None }
+    if !ptr::eq(waker.vtable(), &VTABLE) && !is_counted(waker) {
+        return None;
+    }
+    TaskId::from_word(waker.data().addr())
+}
+
+#[cold]
+fn is_counted(waker: &Waker) -> bool {
+    ptr::eq(waker.vtable(), &COUNTED)
 }
 
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake_word, wake_word, nothing);
