@@ -44,6 +44,9 @@ usage: models [waits|computing|mix|amdahl] [OPTIONS]
 
 const MODELS: [&str; 5] = ["sequential", "event-loop", "threads", "processes", "loop-per-core"];
 const WAIT: Duration = Duration::from_millis(10);
+/// A build without optimisation takes ten times as long for a step, and its figures mean nothing. So it measures less.
+const STEPS: usize = if cfg!(debug_assertions) { 200_000 } else { 20_000_000 };
+const ROUNDS: usize = if cfg!(debug_assertions) { 1 } else { 5 };
 
 /// What is to be done: this number of jobs, each of which waits and then computes.
 #[derive(Clone, Copy)]
@@ -324,8 +327,8 @@ fn measure_here(args: Args, model: &str, work: Work) -> io::Result<()> {
 
 fn show(mut args: Args) -> io::Result<()> {
     let (jobs, pieces) = (args.count("--jobs", 100), args.count("--pieces", 8));
-    let sizes = Sizes { jobs, pieces, steps: args.count("--size", 20_000_000) as u64 };
-    let (rounds, one) = (args.count("--rounds", 5), args.option::<String>("--one"));
+    let sizes = Sizes { jobs, pieces, steps: args.count("--size", STEPS) as u64 };
+    let (rounds, one) = (args.count("--rounds", ROUNDS), args.option::<String>("--one"));
     let part = args.word(&["waits", "computing", "mix", "amdahl"]);
     if let Some(model) = one {
         return measure_here(args, &model, sizes.of(part.as_deref().unwrap_or("waits")));
