@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "hyper")]
+pub mod hyper;
 pub mod io;
 pub mod pipe;
 pub mod serve;

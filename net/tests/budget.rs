@@ -259,6 +259,7 @@ const EXEMPT: &[(&str, &str)] = &[
     ("guest::run", "it is `CancelToken::run`"),
     ("guest::stopping", "it is `CancelToken::cancelled`"),
     ("handler::", "the methods of a trait, which only call the program's function"),
+    ("clock::Place", "it is a `time::Sleep`, which ends once"),
     ("output::write", "each is a job of another thread"),
     ("output::write_all", "each is a job of another thread"),
     ("output::Output", "each is a job of another thread"),

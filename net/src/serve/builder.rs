@@ -109,7 +109,7 @@ where
 }
 
 impl<L, H> Serve<L, H> {
-    fn new(listener: L, handler: H) -> Serve<L, H> {
+    pub(crate) fn new(listener: L, handler: H) -> Serve<L, H> {
         let report: Report = Box::new(|trouble| {
             // `eprintln` would panic if standard error is closed.
             let _ = writeln!(io::stderr(), "{trouble}");
@@ -123,7 +123,7 @@ impl<L, H> Serve<L, H> {
 #[must_use = "a server does nothing unless awaited"]
 pub struct Serve<L, H, U = Pending<()>> {
     pub(super) listener: L,
-    pub(super) handler: H,
+    pub(crate) handler: H,
     pub(super) until: U,
     pub(super) settings: Settings,
     pub(super) report: Report,
