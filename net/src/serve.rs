@@ -19,8 +19,8 @@
 //!     │      │           │ full, or run out ──► wait ──────┘ or PAUSE is over
 //!     ▼      └───────────┘
 //!   listener closed, guests told ──► handlers end by themselves ──► Served
-//!                             │ grace is over
-//!                             └──► they are cancelled ──► Served
+//!                                          │ grace is over
+//!                                          └──► they are cancelled ──► Served
 //! ```
 //!
 //! Invariants. Each handler is a task of its own, so its panic or error affects no other. A handler's

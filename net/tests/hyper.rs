@@ -362,28 +362,43 @@ impl Drop for Counted {
     }
 }
 
+/// A server that never answers, with three seconds of grace. It has one request of HTTP/1 and three of HTTP/2, and counts
+/// those that are dropped. (The service holds an `Rc`, so this also shows that it need not be `Send`.)
+async fn four_requests() -> (Fixture, Rc<Cell<usize>>, (Client1, Client2)) {
+    let dropped = Rc::<Cell<usize>>::default();
+    let counter = Rc::clone(&dropped);
+    let never = service_fn(move |_: Request<Incoming>| {
+        let counted = Counted(Rc::clone(&counter));
+        async move {
+            pending::<()>().await;
+            drop(counted);
+            Ok::<_, Infallible>(Response::new(String::new()))
+        }
+    });
+    let fixture = Fixture::with(never, |server| server.grace(3 * SECOND));
+    let (one, two) = (fixture.http1().await, fixture.http2().await);
+    one.send(GET).await;
+    for stream in [1, 3, 5] {
+        two.get(stream).await;
+    }
+    settle().await;
+    assert_eq!(dropped.get(), 0);
+    (fixture, dropped, (one, two))
+}
+
+#[test]
+fn a_server_that_is_dropped_leaves_no_request() {
+    virtually(async |_| {
+        let (fixture, dropped, _clients) = four_requests().await;
+        fixture.server.cancel();
+        assert_eq!(dropped.get(), 4, "at once, without another turn of the loop");
+    });
+}
+
 #[test]
 fn requests_that_outlast_the_grace_are_cancelled_with_their_connection() {
     virtually(async |_| {
-        let dropped = Rc::<Cell<usize>>::default();
-        let counter = Rc::clone(&dropped);
-        // (The service holds an `Rc`, so this also shows that it need not be `Send`.)
-        let never = service_fn(move |_: Request<Incoming>| {
-            let counted = Counted(Rc::clone(&counter));
-            async move {
-                pending::<()>().await;
-                drop(counted);
-                Ok::<_, Infallible>(Response::new(String::new()))
-            }
-        });
-        let fixture = Fixture::with(never, |server| server.grace(3 * SECOND));
-        let (one, two) = (fixture.http1().await, fixture.http2().await);
-        one.send(GET).await;
-        for stream in [1, 3, 5] {
-            two.get(stream).await;
-        }
-        settle().await;
-        assert_eq!(dropped.get(), 0);
+        let (fixture, dropped, _clients) = four_requests().await;
         let tasks = roundel::task::count();
         let (served, took) = fixture.stop().await;
         assert_eq!((took, served.cut_off, dropped.get()), (3 * SECOND, 2, 4));

@@ -1,13 +1,14 @@
 //! What a handler may know beside its stream: who the peer is, and whether the server is stopping.
 //!
-//! Facts. `accept` tells the address of the peer. Asked for later, the kernel no longer knows it if the peer is gone.
+//! Facts. `accept` tells the address of the peer. Later, the kernel no longer knows it if the peer is gone.
 //! A connection that is kept alive between two requests waits for its peer, perhaps for hours. It cannot know that the
 //! server wants to end, so it would hold up the end for the whole grace period.
 //!
 //! What follows. The address is kept from the start. A handler that waits for the next request also waits for
 //! [`Guest::stopping`], and ends then.
 //!
-//! Contract. A guest stops at most once, and stays so. The signal cannot be missed.
+//! Contract. The signal comes once and stays, so a handler cannot miss it. If the listener fails, the handlers do not get
+//! the chance to see it: they are cancelled at once.
 //!
 //! | method | cancel safe |
 //! |---|---|
