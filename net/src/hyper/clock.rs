@@ -72,7 +72,7 @@ impl Timers {
     }
 }
 
-/// The clock of the running loop, for the timeouts of `hyper`. On virtual time, they are virtual, too.
+/// The clock of the running loop. The timeouts of `hyper` follow it, on virtual time, too.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Timer;
 
