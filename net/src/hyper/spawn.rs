@@ -83,3 +83,26 @@ impl Drop for CancelAll {
         left.iter().filter_map(|(_, handle)| handle.as_ref()).for_each(JoinHandle::cancel);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ::hyper::rt::Executor as _;
+
+    use super::*;
+
+    #[test]
+    fn a_request_that_has_ended_leaves_no_entry() {
+        roundel::run(async {
+            let requests = Requests::default();
+            for _ in 0..3 {
+                requests.execute(std::future::ready(()));
+            }
+            requests.execute(std::future::pending::<()>());
+            assert_eq!(requests.list.borrow().len(), 4);
+            roundel::testing::settle().await;
+            assert_eq!(requests.list.borrow().len(), 1);
+            drop(requests.cancel_on_drop());
+            assert!(requests.list.borrow().is_empty());
+        });
+    }
+}
