@@ -10,6 +10,7 @@ mod error;
 mod lent;
 mod lines;
 mod reader;
+mod writer;
 
 pub use both::{BothError, copy_bidirectional, copy_bidirectional_with};
 pub use buffers::{Buffers, Chunk};
@@ -19,3 +20,4 @@ pub use error::ReadError;
 pub(crate) use lent::Lent;
 pub use lines::Lines;
 pub use reader::Reader;
+pub use writer::BufWriter;

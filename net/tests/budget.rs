@@ -225,6 +225,18 @@ fn readers() -> Vec<Row> {
             let mut reader = it.borrow_mut();
             reader.lines().next().await.unwrap().unwrap()
         }),
+        row!(
+            ["writer::write_all", "writer::flush"],
+            { it = RefCell::new(io::BufWriter::new(Vec::new())) },
+            {
+                let mut writer = it.borrow_mut();
+                writer.write_all(b"x").await.unwrap();
+                writer.flush().await.unwrap()
+            }
+        ),
+        row!(["writer::BufWriter"], { it = RefCell::new(io::BufWriter::new(Vec::new())) }, {
+            write(&mut *it.borrow_mut()).await.unwrap()
+        }),
         row!(["copy::copy"], {}, io::copy(&b"x"[..], &mut Vec::new()).await.unwrap()),
         row!(
             ["copy::copy_with"],
