@@ -73,6 +73,7 @@ fn rows() -> Vec<Row> {
     let mut rows = sockets();
     rows.extend(streams());
     rows.extend(readers());
+    rows.extend(writers());
     rows
 }
 
@@ -225,6 +226,11 @@ fn readers() -> Vec<Row> {
             let mut reader = it.borrow_mut();
             reader.lines().next().await.unwrap().unwrap()
         }),
+    ]
+}
+
+fn writers() -> Vec<Row> {
+    vec![
         row!(
             ["writer::write_all", "writer::flush"],
             { it = RefCell::new(io::BufWriter::new(Vec::new())) },
