@@ -6,12 +6,14 @@
 //! 4. `client`: requests over a few connections that are kept, with hyper.
 //! 5. `redis`: a protocol that is so small that it needs no library.
 //! 6. `database`: SQLite, which blocks, on a thread of its own.
+//! 7. `quic`: streams over UDP, with quinn.
 //!
 //! Run one with `cargo run --release -p ecosystem --example http`. The page `docs/ecosystem.md` has a table of more
 //! libraries. Each row of it is a test in `tests/`.
 
 #![forbid(unsafe_code)]
 
+pub mod quic;
 pub mod resp;
 pub mod tls;
 pub mod upgrade;

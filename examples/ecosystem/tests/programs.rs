@@ -11,6 +11,8 @@ mod common;
 mod browsers;
 #[path = "programs/command_lines.rs"]
 mod command_lines;
+#[path = "programs/quic.rs"]
+mod quic;
 #[path = "programs/servers.rs"]
 mod servers;
 #[path = "programs/stores.rs"]

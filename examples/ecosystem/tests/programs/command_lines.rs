@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use crate::common::{path_of, run, shell, watchdog};
 
-const ALL: [&str; 7] = ["axum", "client", "database", "http", "https", "redis", "websocket"];
+const ALL: [&str; 8] = ["axum", "client", "database", "http", "https", "quic", "redis", "websocket"];
 const SERVERS: [&str; 4] = ["axum", "http", "https", "websocket"];
 
 #[test]
