@@ -1,4 +1,4 @@
-//! QUIC with quinn. The new idea: a library that brings its own idea of a runtime, as a trait of forty lines.
+//! QUIC with quinn. The new idea: quinn asks for a runtime through a trait, and ours implements it.
 //!
 //! Run `cargo run --release -p ecosystem --example quic -- --certificate /tmp/roundel.der`, and in another terminal
 //! `cargo run --release -p ecosystem --example quic -- --certificate /tmp/roundel.der --connect 127.0.0.1:7024 hello`.

@@ -29,11 +29,12 @@ fn guest(program: &Program, name: &str, then: &str) -> Program {
     Program::launch(Command::new("python3").args(["-c", &script]).env("no_proxy", "*"))
 }
 
-fn has_websockets(test: &str) -> bool {
-    let works = Command::new("python3").args(["-c", "import websockets"]).output();
-    let has = works.is_ok_and(|output| output.status.success());
+/// Whether Python has a module. If not, says that the test of this name has tested nothing.
+pub(crate) fn has_module(module: &str, test: &str) -> bool {
+    let found = Command::new("python3").args(["-c", &format!("import {module}")]).output();
+    let has = found.is_ok_and(|output| output.status.success());
     if !has {
-        testkit::say(&format!("SKIPPED: Python has no module websockets; {test} has tested nothing"));
+        testkit::say(&format!("SKIPPED: Python has no module {module}; {test} has tested nothing"));
     }
     has
 }
@@ -105,7 +106,7 @@ fn websocket_survives_guests_that_break_the_rules() {
 #[test]
 fn websocket_is_understood_by_python() {
     let _watchdog = watchdog();
-    if !has_websockets("websocket_is_understood_by_python") {
+    if !has_module("websockets", "websocket_is_understood_by_python") {
         return;
     }
     let program = websocket();

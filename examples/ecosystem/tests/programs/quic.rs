@@ -1,10 +1,30 @@
-//! `quic`: a server, and clients in processes of their own.
+//! `quic`, with Python's aioquic, and with itself in another process.
 
 use std::net::UdpSocket;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
+use crate::browsers::has_module;
 use crate::common::{Program, lines_of, run, watchdog};
+
+/// Asks for fifty streams at once: the port and the certificate are its arguments.
+const PYTHON: &str = "import asyncio, ssl, sys
+from aioquic.asyncio import connect
+from aioquic.quic.configuration import QuicConfiguration
+async def main():
+    certificate = ssl.DER_cert_to_PEM_cert(open(sys.argv[2], 'rb').read()).encode()
+    trusting = QuicConfiguration(server_name='localhost', cadata=certificate)
+    async with connect('127.0.0.1', int(sys.argv[1]), configuration=trusting) as client:
+        async def ask(words):
+            reader, writer = await client.create_stream()
+            writer.write(words)
+            writer.write_eof()
+            return await reader.read()
+        asked = [b'%d ' % number * 1000 for number in range(50)]
+        answers = await asyncio.gather(*map(ask, asked))
+        print('all came back' if answers == asked else 'other bytes came back')
+asyncio.run(asyncio.wait_for(main(), 20))";
 
 fn quic(test: &str) -> (Program, PathBuf) {
     let file = std::env::temp_dir().join(format!("roundel-quic-{test}-{}.der", std::process::id()));
@@ -50,4 +70,18 @@ fn quic_trusts_only_its_certificate_and_survives_noise() {
         assert!(program.stop().is_empty());
         std::fs::remove_file(file).unwrap();
     }
+}
+
+#[test]
+fn quic_is_understood_by_python() {
+    let _watchdog = watchdog();
+    if !has_module("aioquic", "quic_is_understood_by_python") {
+        return;
+    }
+    let (program, file) = quic("python");
+    let port = program.socket_address().port().to_string();
+    let python = Program::launch(Command::new("python3").args(["-c", PYTHON, &port, file.to_str().unwrap()]));
+    assert_eq!(python.ended_well(), ["all came back"]);
+    assert!(program.stop().is_empty());
+    std::fs::remove_file(file).unwrap();
 }
