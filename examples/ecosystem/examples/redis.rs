@@ -5,8 +5,8 @@
 //! `cargo run --release -p ecosystem --example redis -- --times 1000 incr answer`.
 //!
 //! All commands are sent at once, and their answers come in the same order (pipelining). Writing and reading run
-//! together: a client that reads only when it has written everything would stop, and the server with it, once the
-//! answers fill the buffers between them.
+//! together. Otherwise the server would have to keep all answers until the last command is sent, or stop reading, and
+//! then both would wait for ever.
 
 #![forbid(unsafe_code)]
 

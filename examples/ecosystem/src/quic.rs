@@ -6,8 +6,6 @@
 //! What follows. What belongs to the loop is in a `SendWrapper`, which checks that. The calls of the socket are those of
 //! `quinn-udp`, which sends and receives several packets with one call.
 //!
-//! Contract. After a send that would block, [`UdpPoller::poll_writable`] waits for news from the kernel.
-//!
 //! What it does not know: QUIC.
 
 use std::fmt;
@@ -74,6 +72,7 @@ impl AsyncUdpSocket for Socket {
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         let sent = self.state.send(self.source.get_ref().into(), transmit);
+        // Otherwise `poll_writable` would be ready at once, and this would be tried again and again.
         if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
             self.source.would_block(Direction::Write);
         }

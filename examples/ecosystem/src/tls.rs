@@ -152,3 +152,107 @@ impl fmt::Debug for TlsStream {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    use futures_rustls::TlsConnector;
+    use futures_rustls::rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
+    use futures_rustls::rustls::{ClientConfig, RootCertStore};
+    use futures_util::{AsyncReadExt, AsyncWriteExt};
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use roundel::channel::oneshot;
+    use roundel::group::join;
+    use roundel_net::serve;
+
+    use super::*;
+
+    /// A listener, where it is, and what trusts it.
+    async fn tls() -> (Tls, std::net::SocketAddr, TlsConnector) {
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());
+        let config = ServerConfig::builder().with_no_client_auth();
+        let config = config.with_single_cert(vec![cert.der().clone()], key.into()).unwrap();
+        let mut trusted = RootCertStore::empty();
+        trusted.add(cert.der().clone()).unwrap();
+        let client = ClientConfig::builder().with_root_certificates(trusted).with_no_client_auth();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (Tls::new(listener, config), address, TlsConnector::from(Arc::new(client)))
+    }
+
+    async fn accept(tls: &Tls) -> TlsStream {
+        poll_fn(|cx| tls.poll_stream(cx)).await.unwrap()
+    }
+
+    /// Without the farewell of TLS, the client could not tell the end from a cut, and would report an error.
+    #[test]
+    fn bytes_flow_in_both_directions_and_the_end_is_announced() {
+        let _watchdog = testkit::watchdog();
+        roundel::run(async {
+            let (tls, address, connector) = tls().await;
+            let server = async {
+                let mut stream = accept(&tls).await;
+                assert_eq!(format!("{stream:?}"), "TlsStream(Accepted)");
+                let mut bytes = [0; 5];
+                stream.read_exact(&mut bytes).await.unwrap();
+                stream.write_all(&bytes).await.unwrap();
+                stream.close().await.unwrap();
+                stream
+            };
+            let client = async {
+                let tcp = TcpStream::connect(address).await.unwrap();
+                let mut stream =
+                    connector.connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap();
+                stream.write_all(b"hello").await.unwrap();
+                let mut answer = Vec::new();
+                stream.read_to_end(&mut answer).await.unwrap();
+                answer
+            };
+            assert_eq!(join!(client, server).0, b"hello");
+        });
+    }
+
+    #[test]
+    fn after_a_handshake_that_fails_everything_fails() {
+        let _watchdog = testkit::watchdog();
+        roundel::run(async {
+            let (tls, address, _) = tls().await;
+            let client = TcpStream::connect(address).await.unwrap();
+            client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+            let mut stream = accept(&tls).await;
+            stream.read(&mut [0; 10]).await.unwrap_err();
+            stream.read(&mut [0; 10]).await.unwrap_err();
+            stream.write(b"hello").await.unwrap_err();
+            stream.close().await.unwrap();
+            assert_eq!(format!("{stream:?}"), "TlsStream(Failed)");
+        });
+    }
+
+    /// One client is silent. Another one is served meanwhile, and the silent one counts as idle.
+    #[test]
+    fn a_client_that_does_not_begin_its_handshake_stops_no_other_and_is_idle() {
+        let _watchdog = testkit::watchdog();
+        roundel::run(async {
+            let (tls, address, connector) = tls().await;
+            let handler = async |mut stream: TlsStream| stream.write_all(b"hello").await;
+            let (stop, stopped) = oneshot::<()>();
+            let server =
+                serve(tls, handler).nodelay(true).idle_timeout(Duration::from_millis(20)).until(stopped);
+            let clients = async {
+                let silent = TcpStream::connect(address).await.unwrap();
+                let tcp = TcpStream::connect(address).await.unwrap();
+                let mut stream =
+                    connector.connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap();
+                stream.read_exact(&mut [0; 5]).await.unwrap();
+                // The server ends the connection that says nothing.
+                assert_eq!(silent.read(&mut [0; 1]).await.unwrap(), 0);
+                drop(stop);
+            };
+            join!(std::future::IntoFuture::into_future(server), clients).0.unwrap();
+        });
+    }
+}

@@ -1,6 +1,6 @@
 //! `redis` with a real server, and `database` with SQLite's own shell.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::thread;
@@ -45,6 +45,10 @@ fn redis_talks_to_a_real_server() {
     assert_eq!(ask(&["get", "answer"]), ["42"]);
     assert_eq!(ask(&["get", "question"]), ["(nothing)"]);
     assert_eq!(ask(&["--times", "1000", "incr", "answer"]), ["1042"]);
+    let long = "x".repeat(100_100);
+    assert_eq!(ask(&["set", "long", &long[..100_000]]), ["OK"]);
+    assert_eq!(ask(&["--times", "100", "append", "long", "x"]), ["100100"]);
+    assert_eq!(ask(&["--times", "20", "get", "long"]), [long.as_str()]);
     assert_eq!(ask(&["rpush", "list", "a", "é", ""]), ["3"]);
     assert_eq!(ask(&["lrange", "list", "0", "9"]), ["a", "é", ""]);
     let refused = run("redis", &["--addr", &address, "incr", "list"]);
@@ -52,16 +56,25 @@ fn redis_talks_to_a_real_server() {
     assert!(refused.complaints.starts_with("redis: WRONGTYPE "), "{refused:?}");
 }
 
-/// Commands and answers are larger than all buffers between the two.
+/// This server reads a command only when its last answer has left, and the answers are larger than all buffers in between.
 #[test]
 fn redis_reads_while_it_writes() {
     let _watchdog = watchdog();
-    if !has("redis-server", "redis_reads_while_it_writes") {
-        return;
-    }
-    let (_server, address) = redis_server();
     let text = "x".repeat(100_000);
+    let command = format!("*2\r\n$4\r\necho\r\n${}\r\n{text}\r\n", text.len());
+    let answer = format!("${}\r\n{text}\r\n", text.len());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        let mut bytes = vec![0; command.len()];
+        while stream.read_exact(&mut bytes).is_ok() {
+            assert!(bytes == command.as_bytes(), "another command came");
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
     assert_eq!(lines_of("redis", &["--addr", &address, "--times", "400", "echo", &text]), [text]);
+    server.join().unwrap();
 }
 
 #[test]
@@ -77,7 +90,7 @@ fn redis_says_when_the_server_goes_or_talks_nonsense() {
         let server = thread::spawn(move || {
             let mut stream = listener.accept().unwrap().0;
             // The request is read, because closing a socket with unread bytes would reset the connection.
-            std::io::Read::read(&mut stream, &mut [0; 1000]).unwrap();
+            stream.read(&mut [0; 1000]).unwrap();
             stream.write_all(answer.as_bytes()).unwrap();
         });
         let ended = run("redis", &["--addr", &address, "ping"]);
