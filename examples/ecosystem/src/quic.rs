@@ -131,3 +131,42 @@ impl fmt::Debug for Writable {
         f.write_str("Writable")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_timer_can_be_set_again() {
+        let runtime = roundel::Runtime::builder().virtual_time(true).build().unwrap();
+        runtime.block_on(async {
+            let (start, second) = (OnThisLoop.now(), Duration::from_secs(1));
+            let mut timer = OnThisLoop.new_timer(start + second);
+            timer.as_mut().reset(start + 5 * second);
+            poll_fn(|cx| timer.as_mut().poll(cx)).await;
+            assert_eq!(OnThisLoop.now(), start + 5 * second);
+        });
+    }
+
+    #[test]
+    fn a_socket_receives_what_it_sends() {
+        let _watchdog = testkit::watchdog();
+        roundel::run(async {
+            let socket =
+                OnThisLoop.wrap_udp_socket(std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).unwrap();
+            let mut writable = Arc::clone(&socket).create_io_poller();
+            poll_fn(|cx| writable.as_mut().poll_writable(cx)).await.unwrap();
+            let destination = socket.local_addr().unwrap();
+            let packet =
+                Transmit { destination, ecn: None, contents: b"hello", segment_size: None, src_ip: None };
+            socket.try_send(&packet).unwrap();
+            let (mut bytes, mut about) = ([0; 10], [RecvMeta::default()]);
+            let received = poll_fn(|cx| socket.poll_recv(cx, &mut [IoSliceMut::new(&mut bytes)], &mut about));
+            assert_eq!(received.await.unwrap(), 1);
+            assert_eq!((about[0].addr, &bytes[..about[0].len]), (destination, &b"hello"[..]));
+        });
+    }
+}

@@ -85,7 +85,7 @@ fn websocket_survives_guests_that_break_the_rules() {
     let _watchdog = watchdog();
     let program = websocket();
     let _silent = program.connect();
-    // A frame without a mask, one that is too long, one that ends in the middle, and a head without an end.
+    // A frame without a mask, one of 2^63 bytes, and one that ends in the middle.
     for wrong in [&b"\x81\x04anna"[..], b"\x81\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0", b"\x81\x84\0\0"]
     {
         let mut stream = program.connect();
@@ -93,6 +93,11 @@ fn websocket_survives_guests_that_break_the_rules() {
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         read_all(&mut stream);
     }
+    // A frame of 5,000 bytes: the server does not wait for them.
+    let mut long = program.connect();
+    long.write_all(&[ASK, b"\x81\xfe\x13\x88\0\0\0\0"].concat()).unwrap();
+    read_all(&mut long);
+    // A head without an end.
     let mut endless = program.connect();
     let _ = endless.write_all(&[b'x'; 100_000]);
     read_all(&mut endless);
