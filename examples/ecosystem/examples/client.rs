@@ -9,12 +9,13 @@
 
 #![forbid(unsafe_code)]
 
+use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
 use examples::args::{Args, end};
 use examples::{loops, println};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::HOST;
@@ -30,11 +31,19 @@ usage: client [--requests N] [--connections N] http://HOST[:PORT]/PATH
   --requests     how many, all together (10)
   --connections  how many connections they share (2)";
 
+/// Longer answers are refused.
+const LONGEST: usize = 16 << 20;
+/// A server may close new connections, too.
+const MOST_TRIES: usize = 10;
+/// All requests are made at once, and wait for a connection.
+const MOST_REQUESTS: usize = 1_000_000;
+
 type Connection = SendRequest<Empty<Bytes>>;
 
 /// Connects, and starts the task that moves the bytes.
 async fn connect(host: String, port: u16) -> io::Result<Connection> {
-    let stream = TcpStream::connect((host, port)).await?;
+    // In a URL, an address of IPv6 is in brackets.
+    let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await?;
     stream.set_nodelay(true)?;
     let (connection, moving) = handshake(Io::new(stream)).await.map_err(io::Error::other)?;
     // An error of the connection is also the error of its request, so nothing is lost here.
@@ -44,10 +53,14 @@ async fn connect(host: String, port: u16) -> io::Result<Connection> {
 
 /// A connection that can take a request. One that its server has closed meanwhile is left to the pool, which drops it.
 async fn ready(pool: &Pool<Connection>) -> io::Result<Pooled<Connection>> {
+    let mut tries = 0;
     loop {
         let mut connection = pool.checkout().await?;
-        if connection.ready().await.is_ok() {
-            return Ok(connection);
+        tries += 1;
+        match connection.ready().await {
+            Ok(()) => return Ok(connection),
+            Err(error) if tries == MOST_TRIES => return Err(io::Error::other(error)),
+            Err(_) => {}
         }
     }
 }
@@ -58,12 +71,16 @@ async fn get(pool: &Pool<Connection>, url: &Uri) -> io::Result<(StatusCode, Byte
     let path = url.path_and_query().map_or("/", |path| path.as_str());
     let host = url.authority().map_or("", |host| host.as_str());
     let request = Request::get(path).header(HOST, host).body(Empty::new()).map_err(io::Error::other)?;
-    let answered = async {
-        let response = connection.send_request(request).await?;
-        let status = response.status();
-        Ok((status, response.into_body().collect().await?.to_bytes()))
-    };
-    answered.await.map_err(|error: hyper::Error| io::Error::other(format!("{url}: {error}")))
+    let response = connection.send_request(request).await.map_err(|error| wrong(url, &error))?;
+    let status = response.status();
+    let body = Limited::new(response.into_body(), LONGEST).collect().await;
+    Ok((status, body.map_err(|error| wrong(url, &*error))?.to_bytes()))
+}
+
+/// An error with its cause, which hyper does not print by itself.
+fn wrong(url: &Uri, error: &(dyn Error + 'static)) -> io::Error {
+    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+    io::Error::other(format!("{url}: {error}{cause}"))
 }
 
 async fn run(url: Uri, host: String, requests: usize, connections: usize) -> io::Result<()> {
@@ -73,7 +90,9 @@ async fn run(url: Uri, host: String, requests: usize, connections: usize) -> io:
     let answers = gather((0..requests).map(|_| get(&pool, &url))).await;
     for answer in answers {
         let (status, body) = answer?;
-        println!("{status}: {}", String::from_utf8_lossy(&body).trim_end());
+        // Without characters that could play tricks on the terminal.
+        let text = String::from_utf8_lossy(&body).replace(|c: char| c.is_control() && c != '\n', "");
+        println!("{status}: {}", text.trim_end());
     }
     println!("{requests} requests, {} connections", pool.idle());
     Ok(())
@@ -83,6 +102,9 @@ fn main() -> ExitCode {
     let mut args = Args::new(USAGE);
     let requests = args.count("--requests", 10);
     let connections = args.count("--connections", 2);
+    if requests > MOST_REQUESTS {
+        args.refuse(&format!("--requests can be at most {MOST_REQUESTS}"));
+    }
     let Some(url) = args.positional::<Uri>("a URL") else { args.refuse("a URL is missing") };
     if url.scheme_str() != Some("http") {
         args.refuse(&format!("`{url}` does not begin with http://: this client knows no TLS"));

@@ -24,10 +24,12 @@ use rusqlite::{Connection, params};
 
 const USAGE: &str = "\
 usage: database [--file FILE] [--tasks N]
-  --file   keeps the notes in this file; without it they are in memory, and gone at the end
+  --file   keeps the notes in this file (in memory, and gone at the end)
   --tasks  how many tasks write notes (10)";
 
+/// Of each task.
 const NOTES: usize = 10;
+const MOST_TASKS: usize = 10_000;
 
 /// A connection, and the thread that makes its calls.
 struct Database {
@@ -36,12 +38,11 @@ struct Database {
 }
 
 impl Database {
-    async fn open(file: Option<String>) -> io::Result<Database> {
+    async fn open(file: String) -> io::Result<Database> {
         let thread = ThreadPool::new(1).named("sqlite");
-        let name = file.clone().unwrap_or_else(|| ":memory:".into());
+        let name = file.clone();
         let opened = thread.run(move || Connection::open(name)).await.map_err(io::Error::other)?;
-        let place = file.unwrap_or_else(|| "a database in memory".into());
-        let connection = opened.map_err(|error| io::Error::other(format!("{place}: {error}")))?;
+        let connection = opened.map_err(|error| io::Error::other(format!("{file}: {error}")))?;
         Ok(Database { thread, connection: Arc::new(Mutex::new(connection)) })
     }
 
@@ -51,9 +52,8 @@ impl Database {
         F: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
         T: Send + 'static,
     {
-        let connection = Arc::clone(&self.connection);
-        let called =
-            self.thread.run(move || work(&mut connection.lock().unwrap_or_else(PoisonError::into_inner)));
+        let ours = Arc::clone(&self.connection);
+        let called = self.thread.run(move || work(&mut ours.lock().unwrap_or_else(PoisonError::into_inner)));
         called.await.map_err(io::Error::other)?.map_err(io::Error::other)
     }
 }
@@ -91,7 +91,7 @@ async fn count_together(database: &Database) -> io::Result<(i64, u64)> {
     Ok((counted, ticks.get()))
 }
 
-async fn run(file: Option<String>, tasks: usize) -> io::Result<()> {
+async fn run(file: String, tasks: usize) -> io::Result<()> {
     let database = Database::open(file).await?;
     let schema = "create table if not exists notes (id integer primary key, text text not null)";
     database.call(|connection| connection.execute_batch(schema)).await?;
@@ -109,8 +109,11 @@ async fn run(file: Option<String>, tasks: usize) -> io::Result<()> {
 
 fn main() -> ExitCode {
     let mut args = Args::new(USAGE);
-    let file = args.option("--file");
+    let file = args.value("--file", ":memory:".to_owned());
     let tasks = args.count("--tasks", 10);
+    if tasks > MOST_TASKS {
+        args.refuse(&format!("--tasks can be at most {MOST_TASKS}"));
+    }
     args.finish();
     end(loops::one(run(file, tasks)))
 }

@@ -29,10 +29,10 @@ use roundel_net::hyper::serve_http;
 const USAGE: &str = "\
 usage: https [--addr HOST:PORT] [--certificate FILE]
   --addr         where to listen; port 0 is any free one (127.0.0.1:7021)
-  --certificate  writes the certificate to this file, for clients that shall trust it";
+  --certificate  writes the certificate to this file, for the clients";
 
-/// A certificate for this machine, which lives as long as the program, and its text.
-fn certificate() -> Result<(ServerConfig, String), Box<dyn std::error::Error + Send + Sync>> {
+/// With a new certificate for this machine, and the text of that certificate.
+fn config() -> Result<(ServerConfig, String), Box<dyn std::error::Error + Send + Sync>> {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()])?;
     let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());
     let config = ServerConfig::builder().with_no_client_auth();
@@ -47,7 +47,7 @@ async fn hello(request: Request<Incoming>) -> Result<Response<String>, hyper::Er
 }
 
 async fn run(addr: String, file: Option<String>) -> io::Result<()> {
-    let (config, text) = certificate().map_err(io::Error::other)?;
+    let (config, text) = config().map_err(io::Error::other)?;
     if let Some(file) = file {
         fs::write(&file, text).map_err(|error| io::Error::new(error.kind(), format!("{file}: {error}")))?;
     }

@@ -29,7 +29,7 @@ usage: quic --certificate FILE [--addr HOST:PORT]
        quic --certificate FILE --connect HOST:PORT WORD...
   --certificate  the server writes it to this file, and the client reads it
   --addr         where to listen; port 0 is any free one (127.0.0.1:7024)
-  --connect      sends each word on a stream of its own, and prints what comes back";
+  --connect      sends each word on its own stream, and prints the answers";
 
 const LONGEST: usize = 1 << 20;
 

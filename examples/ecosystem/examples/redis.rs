@@ -19,7 +19,7 @@ use examples::args::{Args, end};
 use examples::{loops, println};
 use roundel::group::select;
 use roundel_net::TcpStream;
-use roundel_net::io::Reader;
+use roundel_net::io::{BufWriter, Reader};
 
 const USAGE: &str = "\
 usage: redis [--addr HOST:PORT] [--times N] COMMAND [WORD]...
@@ -45,10 +45,17 @@ async fn run(addr: String, times: usize, words: Vec<String>) -> io::Result<()> {
         .await
         .map_err(|error| io::Error::new(error.kind(), format!("no Redis server at {addr}: {error}")))?;
     stream.set_nodelay(true)?;
-    let mut reader = Reader::new(&stream).with_limit(LONGEST_ANSWER);
-    let commands = encode(&words).repeat(times);
+    let (mut reader, mut writer) = (Reader::new(&stream).with_limit(LONGEST_ANSWER), BufWriter::new(&stream));
+    let command = encode(&words);
+    let write_all = async {
+        for _ in 0..times {
+            writer.write_all(&command).await?;
+        }
+        writer.flush().await
+    };
+    // It ends only if it fails: all is well when everything was read.
     let write = async {
-        match stream.write_all(&commands).await {
+        match write_all.await {
             Ok(()) => pending().await,
             Err(error) => error,
         }
@@ -60,7 +67,6 @@ async fn run(addr: String, times: usize, words: Vec<String>) -> io::Result<()> {
         }
         io::Result::Ok(last)
     };
-    // All is well when everything was read. What was written by then does not matter.
     select! {
         last = read => show(&last?),
         error = write => Err(error),

@@ -35,6 +35,8 @@ usage: websocket [--addr HOST:PORT] [--keep LINES]
 
 const PAGE: &str = include_str!("chat.html");
 const LONGEST_MESSAGE: usize = 4 << 10;
+/// More guests wait until one leaves.
+const MOST_GUESTS: usize = 1000;
 /// How long a browser has for its request, and for its farewell.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -96,7 +98,7 @@ async fn run(addr: String, keep: usize) -> io::Result<()> {
     println!("listening on {}", listener.local_addr()?);
     let room = Rc::new(Room::new(keep));
     let server = serve_guests(listener, move |stream, guest| visit(stream, guest, Rc::clone(&room)));
-    server.until(signal::shutdown()).await.map(drop)
+    server.max_connections(MOST_GUESTS).until(signal::shutdown()).await.map(drop)
 }
 
 fn main() -> ExitCode {

@@ -13,11 +13,23 @@ fn every_program_explains_itself_and_refuses_what_it_does_not_know() {
     for name in ALL {
         let help = run(name, &["--help"]);
         assert!(help.status.success() && help.lines[0].starts_with(&format!("usage: {name} ")), "{help:?}");
-        assert!(help.lines.iter().all(|line| line.len() <= 100), "{help:?}");
+        assert!(help.lines.iter().all(|line| line.len() <= 80), "{help:?}");
         let refused = run(name, &["http://x/", "--colour", "red"]);
         assert_eq!(refused.code(), Some(2), "{name}: {refused:?}");
         let closed = shell(r#""$1" --help >&- ; "$1" --help | true"#, &[path_of(name).to_str().unwrap()]);
         assert!(!closed.contains("panicked"), "{name}: {closed}");
+    }
+}
+
+/// Numbers that are too large are refused, and bring down nothing.
+#[test]
+fn a_number_that_is_too_large_is_refused() {
+    let _watchdog = watchdog();
+    let most = usize::MAX.to_string();
+    for args in [&["database", "--tasks", &most][..], &["client", "--requests", &most, "http://x/"]] {
+        let refused = run(args[0], &args[1..]);
+        assert_eq!(refused.code(), Some(2), "{refused:?}");
+        assert!(refused.complaints.contains("can be at most"), "{refused:?}");
     }
 }
 

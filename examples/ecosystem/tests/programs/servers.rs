@@ -1,12 +1,13 @@
 //! `http`, `https`, `axum` and `client`, with curl and openssl.
 
 use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::thread;
 
 use rustix::process::Signal;
 
-use crate::common::{Program, has, lines_of, read, read_all, shell, watchdog};
+use crate::common::{Program, has, lines_of, read, read_all, run, shell, watchdog};
 
 fn server(name: &str, args: &[&str]) -> Program {
     Program::start(name, &[&["--addr", "127.0.0.1:0"], args].concat())
@@ -206,6 +207,34 @@ fn client_shares_few_connections() {
     let missing = lines_of("client", &["--requests", "1", &url(&program, "/other")]);
     assert_eq!(missing[0], "404 Not Found: there is no /other here");
     assert!(program.stop().is_empty());
+}
+
+#[test]
+fn client_bears_servers_that_close_at_once_never_end_or_are_at_ipv6() {
+    let _watchdog = watchdog();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        // The first connection is closed when its request has begun.
+        listener.accept().unwrap().0.read_exact(&mut [0; 4]).unwrap();
+        // The second one gets a body without an end.
+        let (mut stream, _) = listener.accept().unwrap();
+        until(&mut stream, "\r\n\r\n");
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        while stream.write_all(&[b'x'; 1 << 16]).is_ok() {}
+    });
+    let closed = run("client", &["--requests", "1", &address]);
+    assert_eq!((closed.code(), closed.complaints.lines().count()), (Some(1), 1), "{closed:?}");
+    let endless = run("client", &["--requests", "1", &address]);
+    assert_eq!((endless.code(), endless.complaints.lines().count()), (Some(1), 1), "{endless:?}");
+    assert!(endless.complaints.contains("length limit exceeded"), "{endless:?}");
+    server.join().unwrap();
+    // Not every machine has IPv6.
+    if TcpListener::bind("[::1]:0").is_ok() {
+        let program = Program::start("http", &["--addr", "[::1]:0"]);
+        let lines = lines_of("client", &["--requests", "1", &url(&program, "/")]);
+        assert_eq!(lines[0], "200 OK: hello, visitor 1");
+    }
 }
 
 /// Python's server speaks HTTP/1.0: each answer ends its connection.
