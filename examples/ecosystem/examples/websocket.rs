@@ -88,9 +88,12 @@ async fn visit(stream: TcpStream, guest: Guest, room: Rc<Room>) -> Result<(), Er
     }
     // The server is stopping: say so, and wait until the guest has heard it.
     let farewell = CloseFrame { code: CloseCode::Away, reason: "the chat is over".into() };
-    socket.close(Some(farewell)).await?;
-    let _ = time::timeout(PATIENCE, async { while let Some(Ok(_)) = socket.next().await {} }).await;
-    Ok(())
+    let part = async {
+        socket.close(Some(farewell)).await?;
+        while let Some(Ok(_)) = socket.next().await {}
+        Ok(())
+    };
+    time::timeout(PATIENCE, part).await.unwrap_or(Ok(()))
 }
 
 async fn run(addr: String, keep: usize) -> io::Result<()> {
