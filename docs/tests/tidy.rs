@@ -151,7 +151,7 @@ fn arrows_point_down() {
 }
 
 /// What `net` may use of `roundel`: only what every user can use.
-const SEAM: &[&str] = &["source", "spawn", "task", "time", "blocking", "JoinHandle", "JoinError"];
+const SEAM: &[&str] = &["source", "spawn", "task", "time", "cancel", "blocking", "JoinHandle", "JoinError"];
 
 #[test]
 fn net_uses_the_seam_and_nothing_else() {

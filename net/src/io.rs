@@ -10,10 +10,14 @@ mod error;
 mod lent;
 mod lines;
 mod reader;
+mod writer;
 
 pub use both::{BothError, copy_bidirectional, copy_bidirectional_with};
 pub use buffers::{Buffers, Chunk};
 pub use copy::{copy, copy_with};
 pub use error::ReadError;
+#[cfg(feature = "hyper")]
+pub(crate) use lent::Lent;
 pub use lines::Lines;
 pub use reader::Reader;
+pub use writer::BufWriter;

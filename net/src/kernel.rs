@@ -67,3 +67,24 @@ const NO_SIGNAL: i32 = 0;
 pub(crate) fn explain(tried: &str, place: impl Display, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot {tried} {place}: {error}"))
 }
+
+/// Gives other code the descriptor that is `$inside` of a socket. The descriptor stays the socket's. Other
+/// code may use it, but must leave it non-blocking.
+macro_rules! lends_descriptor {
+    ($type:ty, $socket:ident => $inside:expr) => {
+        impl std::os::fd::AsFd for $type {
+            fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+                let $socket = self;
+                $inside.as_fd()
+            }
+        }
+
+        impl std::os::fd::AsRawFd for $type {
+            fn as_raw_fd(&self) -> std::os::fd::RawFd {
+                let $socket = self;
+                $inside.as_raw_fd()
+            }
+        }
+    };
+}
+pub(crate) use lends_descriptor;

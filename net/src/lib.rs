@@ -2,10 +2,12 @@
 //! # The seam
 //!
 //! This crate uses only what every user of `roundel` can use: [`roundel::source::Source`] to wait, `spawn`,
-//! `time`, and `blocking` to look up names. So a new kind of I/O object needs no change in the runtime.
+//! `time`, `cancel` to stop a server's handlers, and `blocking` to look up names. So a new kind of I/O object needs no change in the runtime.
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "hyper")]
+pub mod hyper;
 pub mod io;
 pub mod pipe;
 pub mod serve;
@@ -24,7 +26,7 @@ mod unix;
 pub use connect::ConnectError;
 pub use names::{Target, ToAddrs, lookup_host};
 pub use pipe::pipe;
-pub use serve::serve;
+pub use serve::{serve, serve_guests};
 pub use socket::TcpSocket;
 pub use stream::{ByteStream, Transport};
 pub use tcp::{Incoming, TcpListener, TcpStream};

@@ -18,9 +18,9 @@
 //!   until ──►│           │ connection ──► task(handler)    │ a handler ends,
 //!     │      │           │ full, or run out ──► wait ──────┘ or PAUSE is over
 //!     ▼      └───────────┘
-//!   listener closed ──► handlers end by themselves ──► Served
-//!                             │ grace is over
-//!                             └──► they are cancelled ──► Served
+//!   listener closed, guests told ──► handlers end by themselves ──► Served
+//!                                          │ grace is over
+//!                                          └──► they are cancelled ──► Served
 //! ```
 //!
 //! Invariants. Each handler is a task of its own, so its panic or error affects no other. A handler's
@@ -37,23 +37,31 @@
 //! What it does not know: protocols.
 
 mod accept;
+mod builder;
 mod connections;
+mod guest;
+mod handler;
 
 use std::fmt;
-use std::future::{IntoFuture, Pending};
-use std::io::{self, Write};
+use std::future::IntoFuture;
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use roundel::cancel::CancelToken;
 use roundel::time::{self, Sleep};
 use roundel::{JoinError, JoinHandle};
 use rustix::io::Errno;
 
 pub use accept::{Accept, Outcome};
+use builder::{Report, Settings};
+pub use builder::{Serve, Trouble, serve, serve_guests};
 pub use connections::Served;
 use connections::{Connections, IdleCheck};
+pub use guest::{Guest, Peer};
+pub use handler::{Handler, OnError, WithGuest};
 
 /// How long to wait for a descriptor that another part of the program may free. No client waits longer than this, and
 /// forty tries a second take a ten-thousandth of a core.
@@ -62,166 +70,31 @@ const PAUSE: Duration = Duration::from_millis(25);
 const BATCH: u32 = 128;
 /// After this many bad connections without a good one, something else is wrong, and the server pauses for that, too.
 const BAD: u32 = 100;
-/// How long handlers may go on after `until` is done, unless the program sets another time.
-const GRACE: Duration = Duration::from_secs(10);
 /// The shortest time between two reports of trouble.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// Accepts connections and runs `handler` for each, as a task of its own, until the future given to
-/// [`until`](Serve::until) is done. The handler may return nothing or a `Result`.
-///
-/// ```
-/// use roundel_net::{TcpListener, TcpStream, serve};
-///
-/// async fn shout(stream: TcpStream) -> std::io::Result<()> {
-///     let mut buffer = [0; 100];
-///     while let n @ 1.. = stream.read(&mut buffer).await? {
-///         buffer.make_ascii_uppercase();
-///         stream.write_all(&buffer[..n]).await?;
-///     }
-///     Ok(())
-/// }
-///
-/// # #[cfg(not(miri))]
-/// roundel::run(async {
-///     let listener = TcpListener::bind("127.0.0.1:0").await?;
-///     let address = listener.local_addr()?;
-///     let client = async move {
-///         let stream = TcpStream::connect(address).await.unwrap();
-///         stream.write_all(b"hello").await.unwrap();
-///         let mut answer = [0; 5];
-///         stream.read_exact(&mut answer).await.unwrap();
-///         assert_eq!(&answer, b"HELLO");
-///     };
-///     let served = serve(listener, shout).until(client).await?;
-///     assert_eq!(served.accepted, 1);
-///     std::io::Result::Ok(())
-/// })
-/// .unwrap();
-/// ```
-pub fn serve<L, H, F>(listener: L, handler: H) -> Serve<L, H>
+impl<L, H, U> IntoFuture for Serve<L, H, U>
 where
     L: Accept,
-    H: Fn(L::Stream) -> F + 'static,
-    F: Future<Output: Outcome> + 'static,
-{
-    Serve {
-        listener,
-        handler,
-        until: std::future::pending(),
-        max_connections: usize::MAX,
-        idle_timeout: None,
-        grace: GRACE,
-        report: Box::new(|trouble| {
-            // `eprintln` would panic if standard error is closed.
-            let _ = writeln!(io::stderr(), "{trouble}");
-        }),
-    }
-}
-
-/// A server that has not started: await it. See [`serve`].
-#[must_use = "a server does nothing unless awaited"]
-pub struct Serve<L, H, U = Pending<()>> {
-    listener: L,
-    handler: H,
-    until: U,
-    max_connections: usize,
-    idle_timeout: Option<Duration>,
-    grace: Duration,
-    report: Report,
-}
-
-type Report = Box<dyn FnMut(&Trouble)>;
-
-/// Why the server accepts no connections at present.
-#[derive(Debug)]
-pub struct Trouble {
-    /// The error of `accept`.
-    pub error: io::Error,
-    /// How many connections are open.
-    pub connections: usize,
-}
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Trouble { error, connections } = self;
-        write!(f, "cannot accept: {error}; {connections} connections are open, new ones wait until one ends")
-    }
-}
-
-impl<L, H, U> Serve<L, H, U> {
-    /// Serves at most this many connections at once. Further ones wait in the kernel's queue.
-    ///
-    /// # Panics
-    ///
-    /// If it is zero.
-    #[track_caller]
-    pub fn max_connections(mut self, most: usize) -> Self {
-        assert!(most > 0, "`max_connections` was given zero: the server could never accept a connection");
-        self.max_connections = most;
-        self
-    }
-
-    /// Cancels the handler of a connection on which no byte has moved for this long, in either direction. The handler
-    /// is cancelled at most an eighth of the time (or two milliseconds) late. Without this, or with `None`, a connection
-    /// may be idle for ever.
-    ///
-    /// # Panics
-    ///
-    /// If it is zero.
-    #[track_caller]
-    pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.idle_timeout = timeout.into();
-        let is_zero = self.idle_timeout.is_some_and(|timeout| timeout.is_zero());
-        assert!(!is_zero, "`idle_timeout` was given zero: every connection would be idle at once");
-        self
-    }
-
-    /// Serves until this future is done. Then the server closes the listener, and the handlers have the time of
-    /// [`grace`](Serve::grace) to end by themselves. A program usually gives `roundel::signal::shutdown` here.
-    pub fn until<V: Future>(self, until: V) -> Serve<L, H, V> {
-        let Serve { listener, handler, max_connections, idle_timeout, grace, report, .. } = self;
-        Serve { listener, handler, until, max_connections, idle_timeout, grace, report }
-    }
-
-    /// How long the handlers may go on after [`until`](Serve::until) is done; then they are cancelled. The default is
-    /// ten seconds.
-    pub fn grace(mut self, grace: Duration) -> Self {
-        self.grace = grace;
-        self
-    }
-
-    /// Calls `report` when no connection can be accepted at present, at most once a second. By default, the server
-    /// writes a line to standard error.
-    pub fn on_trouble(mut self, report: impl FnMut(&Trouble) + 'static) -> Self {
-        self.report = Box::new(report);
-        self
-    }
-}
-
-impl<L, H, F, U> IntoFuture for Serve<L, H, U>
-where
-    L: Accept,
-    H: Fn(L::Stream) -> F + 'static,
-    F: Future<Output: Outcome> + 'static,
+    H: Handler<L::Stream>,
     U: Future,
 {
     type Output = io::Result<Served>;
     type IntoFuture = Serving<L, H, U>;
 
     fn into_future(self) -> Serving<L, H, U> {
-        let check = self.idle_timeout.map(IdleCheck::new);
+        let check = self.settings.idle_timeout.map(IdleCheck::new);
         Serving {
             listener: Some(self.listener),
             handler: Rc::new(self.handler),
             until: Box::pin(self.until),
             connections: Rc::new(Connections::new(check)),
-            max_connections: self.max_connections,
+            settings: self.settings,
+            stop: CancelToken::new(),
             bad: 0,
             pause: None,
             check_period: check.map(|check| check.period),
             next_check: None,
-            grace: self.grace,
             state: ServerState::Accepting,
             failed: None,
             report: self.report,
@@ -237,7 +110,9 @@ pub struct Serving<L, H, U> {
     handler: Rc<H>,
     until: Pin<Box<U>>,
     connections: Rc<Connections>,
-    max_connections: usize,
+    settings: Settings,
+    /// Cancelled when the server accepts no more. Each [`Guest`] has a clone.
+    stop: CancelToken,
     /// How many bad connections have come in a row. A good one and a pause set it to zero.
     bad: u32,
     /// Set while something has run out: the server does not accept until the timer fires or a connection ends.
@@ -246,7 +121,6 @@ pub struct Serving<L, H, U> {
     check_period: Option<Duration>,
     /// The timer of the next check, made when it is first polled.
     next_check: Option<Timer>,
-    grace: Duration,
     state: ServerState,
     /// The error that has ended the server. Set when it begins to end, returned when it is over.
     failed: Option<io::Error>,
@@ -269,11 +143,10 @@ enum ServerState {
     Over,
 }
 
-impl<L, H, F, U> Serving<L, H, U>
+impl<L, H, U> Serving<L, H, U>
 where
     L: Accept,
-    H: Fn(L::Stream) -> F + 'static,
-    F: Future<Output: Outcome> + 'static,
+    H: Handler<L::Stream>,
     U: Future,
 {
     /// Accepts connections. Ready when the server has to end: with an error if the listener is broken.
@@ -287,8 +160,8 @@ where
         for _ in 0..BATCH {
             ready!(self.poll_room(cx));
             let Some(listener) = &self.listener else { return Poll::Ready(Ok(())) };
-            match ready!(listener.poll_stream(cx)) {
-                Ok(stream) => self.handle(stream),
+            match ready!(listener.poll_connection(cx)) {
+                Ok((stream, peer)) => self.handle(stream, peer),
                 Err(error) => match Verdict::on(&error) {
                     Verdict::GoOn if self.bad < BAD => self.bad += 1,
                     Verdict::GoOn | Verdict::Wait => self.begin_pause(error),
@@ -311,16 +184,21 @@ where
             }
             self.pause = None;
         }
-        if self.connections.len() < self.max_connections {
+        if self.connections.len() < self.settings.max_connections {
             return Poll::Ready(());
         }
         self.connections.wake_when_one_ends(cx.waker());
         Poll::Pending
     }
 
-    fn handle(&mut self, stream: L::Stream) {
+    fn handle(&mut self, stream: L::Stream, peer: Peer) {
         self.bad = 0;
-        self.connections.add::<L, H, F>(stream, Rc::clone(&self.handler));
+        if let Some(nodelay) = self.settings.nodelay {
+            // It fails only if the peer is gone, which the handler will notice.
+            let _ = L::set_nodelay(&stream, nodelay);
+        }
+        let guest = Guest::new(peer, &self.stop);
+        self.connections.add::<L, H>(stream, guest, Rc::clone(&self.handler));
     }
 
     fn begin_pause(&mut self, error: io::Error) {
@@ -376,11 +254,10 @@ fn poll_handle(handle: &mut JoinHandle<()>, cx: &mut Context<'_>) -> Poll<Result
     Pin::new(handle).poll(cx)
 }
 
-impl<L, H, F, U> Future for Serving<L, H, U>
+impl<L, H, U> Future for Serving<L, H, U>
 where
     L: Accept,
-    H: Fn(L::Stream) -> F + 'static,
-    F: Future<Output: Outcome> + 'static,
+    H: Handler<L::Stream>,
     U: Future,
 {
     type Output = io::Result<Served>;
@@ -396,10 +273,12 @@ where
             server.listener = None;
             // An orderly end gives the handlers time; an error does not.
             server.state = match &ended {
-                Ok(()) => ServerState::Draining(Box::pin(time::sleep(server.grace))),
+                Ok(()) => ServerState::Draining(Box::pin(time::sleep(server.settings.grace))),
                 Err(_) => ServerState::Ending(server.connections.cut_off()),
             };
             server.failed = ended.err();
+            // The handlers that wait for a next request end at once.
+            server.stop.cancel();
         }
         // Wait for the handlers. Idle ones are still cancelled early.
         if let ServerState::Draining(_) = server.state {
@@ -455,12 +334,6 @@ impl Verdict {
             // EMFILE, ENFILE, ENOBUFS, ENOMEM. Any other error pauses, too, so that it cannot become a busy loop.
             _ => Verdict::Wait,
         }
-    }
-}
-
-impl<L: fmt::Debug, H, U> fmt::Debug for Serve<L, H, U> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Serve").field("listener", &self.listener).finish_non_exhaustive()
     }
 }
 

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
-use crate::kernel::{self, explain};
+use crate::kernel::{self, explain, lends_descriptor};
 
 /// A TCP socket that will connect or listen.
 ///
@@ -92,6 +92,17 @@ impl TcpSocket {
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<TcpSocket> {
         stream.set_nonblocking(true)?;
         Ok(TcpSocket { socket: stream.into() })
+    }
+
+    /// Gives the socket to the standard library, blocking again. The type there is that of a connection, but the
+    /// socket is as it was.
+    ///
+    /// # Errors
+    ///
+    /// The error of the system call.
+    pub fn into_std(self) -> io::Result<std::net::TcpStream> {
+        self.socket.set_nonblocking(false)?;
+        Ok(self.socket.into())
     }
 
     /// Chooses our own address. Port 0 is any free port: see [`local_addr`](TcpSocket::local_addr).
@@ -372,3 +383,5 @@ impl TcpSocket {
         SockRef::from(&self.socket)
     }
 }
+
+lends_descriptor!(TcpSocket, this => this.socket);

@@ -18,24 +18,27 @@
 //!
 //! | method | cancel safe |
 //! |---|---|
-//! | `readable`, `writable`, `read`, `read_vectored`, `read_chunk`, `peek`, `write`, `write_vectored` | yes: it was done and returned, or it was not done |
+//! | `readable`, `writable`, `read`, `read_vectored`, `read_buf`, `read_chunk`, `peek`, `write`, `write_vectored` | yes: it was done and returned, or it was not done |
 //! | `read_to_end` | yes: what was read is in the vector |
 //! | `read_exact` | no: what was read is in the buffer, but the caller cannot tell how much |
 //! | `write_all` | no: the caller cannot tell how much was written |
 //!
 //! What it does not know: addresses, and what the bytes mean.
 
+mod traits;
+
 use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use futures_io::{AsyncRead, AsyncWrite};
 use roundel::source::{Direction, Reading, Source, Writing};
 use roundel::task::{poll_budget, spend_budget};
+use rustix::buffer::spare_capacity;
 
 use crate::io::{Buffers, Chunk};
 
@@ -73,6 +76,8 @@ pub trait Transport: mio::event::Source {
 const STRETCH: u64 = 1 << 16;
 /// No system takes more buffers at once.
 const IOV_MAX: usize = 1024;
+/// How much room [`ByteStream::read_buf`] gives a full vector at least. The vector doubles, if that is more.
+const LEAST_ROOM: usize = 64;
 
 impl<S: mio::event::Source> ByteStream<S> {
     /// Registers a stream, which must be non-blocking already.
@@ -117,6 +122,39 @@ impl<S: mio::event::Source> ByteStream<S> {
     /// As [`readable`](ByteStream::readable).
     pub async fn writable(&self) -> io::Result<()> {
         self.source.writable().await
+    }
+
+    /// One try of [`readable`](ByteStream::readable), for a `poll` function of your own.
+    ///
+    /// ```
+    /// use std::future::poll_fn;
+    ///
+    /// # #[cfg(not(miri))]
+    /// roundel::run(async {
+    ///     let (ours, theirs) = roundel_net::UnixStream::pair()?;
+    ///     poll_fn(|cx| theirs.poll_writable(cx)).await?;
+    ///     theirs.try_write(b"ping")?;
+    ///     poll_fn(|cx| ours.poll_readable(cx)).await?;
+    ///     assert_eq!(ours.try_read(&mut [0; 100])?, 4);
+    ///     std::io::Result::Ok(())
+    /// })
+    /// .unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As `readable`.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.source.poll_io(cx, Direction::Read, |_| Ok(()))
+    }
+
+    /// One try of [`writable`](ByteStream::writable), for a `poll` function of your own.
+    ///
+    /// # Errors
+    ///
+    /// As `writable`.
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.source.poll_io(cx, Direction::Write, |_| Ok(()))
     }
 
     /// Tells the source whether the next transfer would block.
@@ -177,6 +215,44 @@ where
         let count = self.source.io(Reading, |mut io| io.read_vectored(buffers)).await?;
         self.after_transfer(Direction::Read, count, wanted);
         Ok(count)
+    }
+
+    /// Reads some bytes and appends them to a vector, into the room that it has. That room need not be zeroed
+    /// first, as a slice would. A vector without room gets some. Returns zero at the end.
+    ///
+    /// ```
+    /// # #[cfg(not(miri))]
+    /// roundel::run(async {
+    ///     let (ours, theirs) = roundel_net::UnixStream::pair()?;
+    ///     let mut bytes = Vec::with_capacity(1024);
+    ///     theirs.write_all(b"hello").await?;
+    ///     ours.read_buf(&mut bytes).await?;
+    ///     theirs.write_all(b", again").await?;
+    ///     ours.read_buf(&mut bytes).await?;
+    ///     assert_eq!(bytes, b"hello, again");
+    ///     assert_eq!(bytes.capacity(), 1024);
+    ///     std::io::Result::Ok(())
+    /// })
+    /// .unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The error of the system call; then the vector is as it was.
+    pub async fn read_buf(&self, bytes: &mut Vec<u8>) -> io::Result<usize>
+    where
+        S: AsFd,
+    {
+        let read = |io: &S| {
+            if bytes.len() == bytes.capacity() {
+                bytes.reserve(LEAST_ROOM);
+            }
+            let wanted = bytes.capacity() - bytes.len();
+            let count = rustix::io::read(io, spare_capacity(bytes))?;
+            self.after_transfer(Direction::Read, count, wanted);
+            Ok(count)
+        };
+        self.source.io(Reading, read).await
     }
 
     /// Reads into a buffer from `buffers`, which is taken only when there is something to read. An empty
@@ -328,67 +404,6 @@ where
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         let tried = self.source.get_ref().write(bytes);
         self.after_try(Direction::Write, bytes.len(), tried)
-    }
-}
-
-impl<S: mio::event::Source> AsyncRead for &ByteStream<S>
-where
-    for<'a> &'a S: Read,
-{
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        let read = self.source.poll_io(cx, Direction::Read, |mut io| io.read(buffer));
-        read.map_ok(|count| {
-            self.after_transfer(Direction::Read, count, buffer.len());
-            count
-        })
-    }
-}
-
-impl<S: mio::event::Source> AsyncRead for ByteStream<S>
-where
-    for<'a> &'a S: Read,
-{
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut &*self).poll_read(cx, buffer)
-    }
-}
-
-impl<S: Transport> AsyncWrite for &ByteStream<S>
-where
-    for<'a> &'a S: Write,
-{
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = self.source.poll_io(cx, Direction::Write, |mut io| io.write(bytes));
-        written.map_ok(|count| {
-            self.after_transfer(Direction::Write, count, bytes.len());
-            count
-        })
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(())) // What is written is with the kernel.
-    }
-
-    /// The peer reads the end. This side can still read. Dropping the stream closes all of it.
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.source.get_ref().close_writing())
-    }
-}
-
-impl<S: Transport> AsyncWrite for ByteStream<S>
-where
-    for<'a> &'a S: Write,
-{
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut &*self).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut &*self).poll_flush(cx)
-    }
-
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut &*self).poll_close(cx)
     }
 }
 

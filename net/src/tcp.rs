@@ -39,7 +39,7 @@ use futures_core::Stream;
 use roundel::source::{Direction, Source};
 use socket2::SockRef;
 
-use crate::kernel::{self, BACKLOG, explain};
+use crate::kernel::{self, BACKLOG, explain, lends_descriptor};
 use crate::names::{Target, ToAddrs};
 use crate::socket::TcpSocket;
 use crate::stream::{ByteStream, Transport};
@@ -303,6 +303,8 @@ impl TcpListener {
         SockRef::from(self.source.get_ref())
     }
 }
+
+lends_descriptor!(TcpListener, listener => listener.source.get_ref());
 
 /// See [`TcpListener::incoming`].
 #[derive(Debug)]

@@ -20,7 +20,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
@@ -130,22 +130,33 @@ impl OneWay {
         drop(old);
     }
 
-    fn poll_read(&self, cx: &Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_read(&self, cx: &Context<'_>, parts: &mut [IoSliceMut<'_>]) -> Poll<io::Result<usize>> {
         ready!(poll_budget(cx));
         let state = self.state.borrow();
+        let has_room = parts.iter().any(|part| !part.is_empty());
         if state.reset {
             return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
-        } else if state.bytes.is_empty() && !state.closed && !buffer.is_empty() {
+        } else if state.bytes.is_empty() && !state.closed && has_room {
             drop(state);
             self.wait(cx, |state| &mut state.reader);
             return Poll::Pending;
         }
         // The borrow ends before `change`, which borrows again and wakes.
         drop(state);
-        Poll::Ready(self.change(|state| state.bytes.read(buffer)))
+        Poll::Ready(self.change(|state| {
+            // One part after the other, because a `VecDeque` may give less than it has.
+            let mut count = 0;
+            for part in parts {
+                let before = count;
+                while count - before < part.len() && !state.bytes.is_empty() {
+                    count += state.bytes.read(&mut part[count - before..])?;
+                }
+            }
+            Ok(count)
+        }))
     }
 
-    fn poll_write(&self, cx: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(&self, cx: &Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         ready!(poll_budget(cx));
         let state = self.state.borrow();
         let room = self.capacity - state.bytes.len();
@@ -153,16 +164,21 @@ impl OneWay {
             return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
         } else if state.closed || state.unread {
             return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
-        } else if room == 0 && !bytes.is_empty() {
+        } else if room == 0 && parts.iter().any(|part| !part.is_empty()) {
             drop(state);
             self.wait(cx, |state| &mut state.writer);
             return Poll::Pending;
         }
         // The borrow ends before `change`, which borrows again and wakes.
         drop(state);
-        let count = room.min(bytes.len());
-        self.change(|state| state.bytes.extend(&bytes[..count]));
-        Poll::Ready(Ok(count))
+        let had = self.capacity - room;
+        Poll::Ready(Ok(self.change(|state| {
+            for part in parts {
+                let room = self.capacity - state.bytes.len();
+                state.bytes.extend(&part[..part.len().min(room)]);
+            }
+            state.bytes.len() - had
+        })))
     }
 }
 
@@ -175,19 +191,43 @@ impl Drop for Duplex {
 
 impl AsyncRead for &Duplex {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.into.poll_read(cx, buffer)
+        self.into.poll_read(cx, &mut [IoSliceMut::new(buffer)])
+    }
+
+    fn poll_read_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.into.poll_read(cx, buffers)
     }
 }
 
 impl AsyncRead for Duplex {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.into.poll_read(cx, buffer)
+        self.into.poll_read(cx, &mut [IoSliceMut::new(buffer)])
+    }
+
+    fn poll_read_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.into.poll_read(cx, buffers)
     }
 }
 
 impl AsyncWrite for &Duplex {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.out.poll_write(cx, bytes)
+        self.out.poll_write(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.out.poll_write(cx, buffers)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -202,7 +242,15 @@ impl AsyncWrite for &Duplex {
 
 impl AsyncWrite for Duplex {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.out.poll_write(cx, bytes)
+        self.out.poll_write(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.out.poll_write(cx, buffers)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

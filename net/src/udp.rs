@@ -31,7 +31,7 @@ use std::task::{Context, Poll};
 use roundel::source::{Direction, Source};
 use socket2::SockRef;
 
-use crate::kernel::explain;
+use crate::kernel::{explain, lends_descriptor};
 use crate::names::ToAddrs;
 
 /// A socket for datagrams. All methods take `&self`: any number of tasks may send and receive.
@@ -186,6 +186,24 @@ impl UdpSocket {
     /// As [`readable`](UdpSocket::readable).
     pub async fn writable(&self) -> io::Result<()> {
         self.source.writable().await
+    }
+
+    /// One try of [`readable`](UdpSocket::readable), for a `poll` function of your own.
+    ///
+    /// # Errors
+    ///
+    /// As `readable`.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.source.poll_io(cx, Direction::Read, |_| Ok(()))
+    }
+
+    /// One try of [`writable`](UdpSocket::writable), for a `poll` function of your own.
+    ///
+    /// # Errors
+    ///
+    /// As `readable`.
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.source.poll_io(cx, Direction::Write, |_| Ok(()))
     }
 
     /// [`send`](UdpSocket::send), without waiting.
@@ -374,3 +392,5 @@ impl UdpSocket {
         SockRef::from(self.source.get_ref())
     }
 }
+
+lends_descriptor!(UdpSocket, socket => socket.source.get_ref());

@@ -50,7 +50,7 @@ use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 pub use datagram::UnixDatagram;
 
-use crate::kernel::{self, explain};
+use crate::kernel::{self, explain, lends_descriptor};
 use crate::stream::{ByteStream, Transport};
 use pauses::Pauses;
 use socket_file::SocketFile;
@@ -324,6 +324,8 @@ impl UnixListener {
         SockRef::from(self.source.get_ref())
     }
 }
+
+lends_descriptor!(UnixListener, listener => listener.source.get_ref());
 
 /// See [`UnixListener::incoming`].
 #[derive(Debug)]

@@ -38,6 +38,13 @@ async fn letters() -> (UdpSocket, UdpSocket) {
     (one, two)
 }
 
+/// A Unix socket with a datagram that is never received.
+async fn news() -> (UnixDatagram, UnixDatagram) {
+    let (one, two) = UnixDatagram::pair().unwrap();
+    two.send(b"x").await.unwrap();
+    (one, two)
+}
+
 async fn tcp() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (ours, theirs) =
@@ -66,6 +73,7 @@ fn rows() -> Vec<Row> {
     let mut rows = sockets();
     rows.extend(streams());
     rows.extend(readers());
+    rows.extend(writers());
     rows
 }
 
@@ -88,6 +96,16 @@ fn sockets() -> Vec<Row> {
             it.0.peek_from(&mut [0]).await.unwrap()
         ),
         row!(["udp::readable"], { it = letters().await }, it.0.readable().await.unwrap()),
+        row!(
+            ["udp::poll_readable"],
+            { it = letters().await },
+            poll_fn(|cx| it.0.poll_readable(cx)).await.unwrap()
+        ),
+        row!(
+            ["udp::poll_writable"],
+            { it = letters().await },
+            poll_fn(|cx| it.0.poll_writable(cx)).await.unwrap()
+        ),
         row!(["udp::writable"], { it = letters().await }, it.0.writable().await.unwrap()),
         row!(["tcp::bind"], 100, |_| {}, TcpListener::bind("127.0.0.1:0").await.unwrap()),
         row!(["tcp::bind_shared"], 100, |_| {}, TcpListener::bind_shared("127.0.0.1:0").await.unwrap()),
@@ -114,6 +132,14 @@ fn sockets() -> Vec<Row> {
                 (one.unwrap(), two.unwrap())
             }
         ),
+        row!(["datagram::writable", "datagram::poll_writable"], { it = UnixDatagram::pair().unwrap() }, {
+            it.0.writable().await.unwrap();
+            poll_fn(|cx| it.0.poll_writable(cx)).await.unwrap()
+        }),
+        row!(["datagram::readable", "datagram::poll_readable"], { it = news().await }, {
+            it.0.readable().await.unwrap();
+            poll_fn(|cx| it.0.poll_readable(cx)).await.unwrap()
+        }),
         row!(["datagram::send"], 100, |_| { it = UnixDatagram::pair().unwrap() }, {
             it.0.send(b"x").await.unwrap();
             it.1.recv(&mut [0]).await.unwrap()
@@ -124,6 +150,10 @@ fn sockets() -> Vec<Row> {
 fn streams() -> Vec<Row> {
     vec![
         row!(["stream::readable"], { it = ended().await }, it.readable().await.unwrap()),
+        row!(["stream::poll_readable", "stream::poll_writable"], { it = ended().await }, {
+            poll_fn(|cx| it.poll_readable(cx)).await.unwrap();
+            poll_fn(|cx| it.poll_writable(cx)).await.unwrap()
+        }),
         row!(["stream::writable"], { it = tcp().await }, it.0.writable().await.unwrap()),
         row!(["stream::read"], { it = ended().await }, it.read(&mut [0]).await.unwrap()),
         row!(
@@ -131,6 +161,7 @@ fn streams() -> Vec<Row> {
             { it = ended().await },
             it.read_vectored(&mut [IoSliceMut::new(&mut [0])]).await.unwrap()
         ),
+        row!(["stream::read_buf"], { it = ended().await }, it.read_buf(&mut Vec::new()).await.unwrap()),
         row!(
             ["stream::read_chunk"],
             { it = ended().await, buffers = io::Buffers::default() },
@@ -147,7 +178,7 @@ fn streams() -> Vec<Row> {
         ),
         row!(["stream::write_all"], { it = ended().await }, it.write_all(b"x").await.unwrap_err()),
         row!(["stream::write_all"], { it = ended().await }, it.write_all(b"").await.unwrap()),
-        row!(["stream::ByteStream"], { it = ended().await }, {
+        row!(["traits::ByteStream"], { it = ended().await }, {
             read(&*it).await.unwrap();
             write(&*it).await.unwrap_err()
         }),
@@ -195,6 +226,23 @@ fn readers() -> Vec<Row> {
             let mut reader = it.borrow_mut();
             reader.lines().next().await.unwrap().unwrap()
         }),
+    ]
+}
+
+fn writers() -> Vec<Row> {
+    vec![
+        row!(
+            ["writer::write_all", "writer::flush"],
+            { it = RefCell::new(io::BufWriter::new(Vec::new())) },
+            {
+                let mut writer = it.borrow_mut();
+                writer.write_all(b"x").await.unwrap();
+                writer.flush().await.unwrap()
+            }
+        ),
+        row!(["writer::BufWriter"], { it = RefCell::new(io::BufWriter::new(Vec::new())) }, {
+            write(&mut *it.borrow_mut()).await.unwrap()
+        }),
         row!(["copy::copy"], {}, io::copy(&b"x"[..], &mut Vec::new()).await.unwrap()),
         row!(
             ["copy::copy_with"],
@@ -226,6 +274,10 @@ const EXEMPT: &[(&str, &str)] = &[
     ("datagram::recv", "the row of `send` receives, too"),
     ("datagram::recv_from", "the same operation as `recv`"),
     ("serve::Serving", "ends once"),
+    ("guest::run", "it is `CancelToken::run`"),
+    ("guest::stopping", "it is `CancelToken::cancelled`"),
+    ("handler::", "the methods of a trait, which only call the program's function"),
+    ("clock::Place", "it is a `time::Sleep`, which ends once"),
     ("output::write", "each is a job of another thread"),
     ("output::write_all", "each is a job of another thread"),
     ("output::Output", "each is a job of another thread"),

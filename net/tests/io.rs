@@ -16,6 +16,8 @@ mod both;
 mod copy;
 #[path = "io/reader.rs"]
 mod reader;
+#[path = "io/writer.rs"]
+mod writer;
 
 use std::io;
 use std::pin::Pin;

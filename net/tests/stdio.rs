@@ -12,7 +12,7 @@ mod common;
 
 use std::fs::File;
 use std::future::poll_fn;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
@@ -113,6 +113,12 @@ async fn write_later() {
     let mut at = 0;
     while at < bytes.len() {
         at += poll_fn(|cx| Pin::new(&mut output).poll_write(cx, &bytes[at..])).await.unwrap();
+        // Several buffers are one job.
+        let (first, rest) = bytes[at..].split_at(1000.min(bytes.len() - at));
+        let parts = [IoSlice::new(first), IoSlice::new(rest)];
+        let count = poll_fn(|cx| Pin::new(&mut output).poll_write_vectored(cx, &parts)).await.unwrap();
+        assert_eq!(count, (bytes.len() - at).min(64 << 10));
+        at += count;
     }
     poll_fn(|cx| Pin::new(&mut output).poll_flush(cx)).await.unwrap();
     output.write_all(END).await.unwrap();

@@ -40,7 +40,8 @@ pub(crate) fn watchdog() -> Watchdog {
 pub(crate) fn path_of(program: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
     let path = test.ancestors().nth(2).expect("deps, and what that is in").join("examples").join(program);
-    assert!(path.exists(), "{} is not built: `cargo build -p examples --examples` does it", path.display());
+    let build = concat!("`cargo build -p ", env!("CARGO_PKG_NAME"), " --examples`");
+    assert!(path.exists(), "{} is not built: {build} does it", path.display());
     path
 }
 

@@ -11,7 +11,7 @@ use std::ops::Deref;
 
 use super::buffers::{Buffers, SMALL};
 
-pub(super) struct Lent {
+pub(crate) struct Lent {
     bytes: Box<[u8]>,
     filled: usize,
     home: Option<Buffers>,
@@ -19,17 +19,17 @@ pub(super) struct Lent {
 
 impl Lent {
     /// A buffer from the pile, or a new one if there is no pile.
-    pub(super) fn new(home: Option<&Buffers>) -> Lent {
+    pub(crate) fn new(home: Option<&Buffers>) -> Lent {
         let bytes = home.map_or_else(|| vec![0; SMALL].into(), Buffers::take);
         Lent { bytes, filled: 0, home: home.cloned() }
     }
 
     /// The whole buffer, filled or not.
-    pub(super) fn room(&mut self) -> &mut [u8] {
+    pub(crate) fn room(&mut self) -> &mut [u8] {
         &mut self.bytes
     }
 
-    pub(super) fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.bytes.len()
     }
 

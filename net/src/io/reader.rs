@@ -18,12 +18,12 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, IoSlice, IoSliceMut};
 use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite, IoSlice};
+use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite};
 use roundel::task::{poll_budget, spend_budget};
 
 use super::buffers::Buffers;
@@ -356,6 +356,14 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         read
     }
 
+    /// Gives out what is buffered, as far as there is room for it.
+    fn take_into(&mut self, buffer: &mut [u8]) -> usize {
+        let count = self.unread.len().min(buffer.len());
+        let place = self.give(count);
+        buffer[..count].copy_from_slice(self.bytes(place));
+        count
+    }
+
     /// Makes room by moving what is unread to the front. If it is at the front already, the buffer grows.
     fn make_room(&mut self, chunk: &mut Lent) {
         if self.unread.is_empty() {
@@ -415,10 +423,20 @@ impl<R: AsyncRead + Unpin> AsyncRead for Reader<R> {
         if self.unread.is_empty() {
             return Pin::new(&mut self.inner).poll_read(cx, buffer);
         }
-        let count = self.unread.len().min(buffer.len());
-        let place = self.give(count);
-        buffer[..count].copy_from_slice(self.bytes(place));
-        Poll::Ready(Ok(count))
+        Poll::Ready(Ok(self.take_into(buffer)))
+    }
+
+    fn poll_read_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(poll_budget(cx));
+        self.skipping = None;
+        if self.unread.is_empty() {
+            return Pin::new(&mut self.inner).poll_read_vectored(cx, buffers);
+        }
+        Poll::Ready(Ok(buffers.iter_mut().map(|buffer| self.take_into(buffer)).sum()))
     }
 }
 

@@ -9,6 +9,7 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use super::guest::Peer;
 use crate::stream::ByteStream;
 use crate::tcp::{TcpListener, TcpStream};
 use crate::unix::{UnixListener, UnixStream};
@@ -25,6 +26,27 @@ pub trait Accept {
     /// The error of the system call.
     fn poll_stream(&self, cx: &mut Context<'_>) -> Poll<io::Result<Self::Stream>>;
 
+    /// As [`poll_stream`](Accept::poll_stream), and tells from where the connection came. The server calls only this; without
+    /// an implementation, the peer is unknown.
+    ///
+    /// # Errors
+    ///
+    /// As `poll_stream`.
+    fn poll_connection(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Self::Stream, Peer)>> {
+        self.poll_stream(cx).map_ok(|stream| (stream, Peer::Unknown))
+    }
+
+    /// Makes the kernel send small writes at once, or not. See [`Serve::nodelay`](super::Serve::nodelay). Without an
+    /// implementation, it does nothing.
+    ///
+    /// # Errors
+    ///
+    /// The error of the system call.
+    fn set_nodelay(stream: &Self::Stream, nodelay: bool) -> io::Result<()> {
+        let _ = (stream, nodelay);
+        Ok(())
+    }
+
     /// Makes the stream set this flag whenever bytes have moved. An implementation that cannot do that drops `flag`;
     /// the connection then never counts as idle.
     fn watch(stream: &mut Self::Stream, flag: Rc<Cell<bool>>) {
@@ -36,7 +58,15 @@ impl Accept for TcpListener {
     type Stream = TcpStream;
 
     fn poll_stream(&self, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
-        self.poll_accept(cx).map(|accepted| accepted.map(|(stream, _)| stream))
+        self.poll_accept(cx).map_ok(|(stream, _)| stream)
+    }
+
+    fn poll_connection(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, Peer)>> {
+        self.poll_accept(cx).map_ok(|(stream, peer)| (stream, Peer::Ip(peer)))
+    }
+
+    fn set_nodelay(stream: &TcpStream, nodelay: bool) -> io::Result<()> {
+        stream.set_nodelay(nodelay)
     }
 
     fn watch(stream: &mut TcpStream, flag: Rc<Cell<bool>>) {
@@ -48,7 +78,11 @@ impl Accept for UnixListener {
     type Stream = UnixStream;
 
     fn poll_stream(&self, cx: &mut Context<'_>) -> Poll<io::Result<UnixStream>> {
-        self.poll_accept(cx).map(|accepted| accepted.map(|(stream, _)| stream))
+        self.poll_accept(cx).map_ok(|(stream, _)| stream)
+    }
+
+    fn poll_connection(&self, cx: &mut Context<'_>) -> Poll<io::Result<(UnixStream, Peer)>> {
+        self.poll_accept(cx).map_ok(|(stream, peer)| (stream, Peer::Unix(peer)))
     }
 
     fn watch(stream: &mut UnixStream, flag: Rc<Cell<bool>>) {

@@ -25,6 +25,8 @@ use roundel::{JoinHandle, spawn};
 use slab::Slab;
 
 use super::accept::{Accept, Outcome};
+use super::guest::Guest;
+use super::handler::Handler;
 
 /// The idle timeout is measured in this many parts. A connection exceeds the timeout by at most one part.
 const PARTS: u32 = 8;
@@ -120,11 +122,10 @@ impl Connections {
     }
 
     /// Spawns a handler for a new connection.
-    pub(crate) fn add<L, H, F>(self: &Rc<Connections>, mut stream: L::Stream, handler: Rc<H>)
+    pub(crate) fn add<L, H>(self: &Rc<Connections>, mut stream: L::Stream, guest: Guest, handler: Rc<H>)
     where
         L: Accept,
-        H: Fn(L::Stream) -> F + 'static,
-        F: Future<Output: Outcome> + 'static,
+        H: Handler<L::Stream>,
     {
         self.count(|served| served.accepted += 1);
         // The flag begins set: a new connection is busy in the period in which it came.
@@ -135,10 +136,11 @@ impl Connections {
         // The entry comes before the task, because the task owns it.
         let key = self.list.borrow_mut().insert(Connection { handle: None, busy, quiet: 0 });
         let entry = Entry { connections: Rc::clone(self), key };
+        let beside = handler.beside(guest);
         let handle = spawn(async move {
             // The handler is foreign code. It is called inside the task, where a panic ends only this task. The stream is
             // named before the entry and so dropped before it, even if the task is never polled.
-            let failed = handler(stream).await.has_failed();
+            let failed = handler.handle(stream, beside).await.has_failed();
             entry.connections.count(|served| served.failed += u64::from(failed));
         });
         if let Some(connection) = self.list.borrow_mut().get_mut(key) {

@@ -8,7 +8,7 @@
 //!
 //! What it does not know: what is written.
 
-use std::io::{self, Write};
+use std::io::{self, IoSlice, Write};
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::LazyLock;
@@ -71,7 +71,7 @@ impl Output {
     ///
     /// The error of the system call: `BrokenPipe` if the reader has closed.
     pub async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.which.submit(bytes).await.unwrap_or_else(lost)
+        self.which.submit(bytes[..bytes.len().min(MOST)].to_vec()).await.unwrap_or_else(lost)
     }
 
     /// Writes all of the bytes.
@@ -98,8 +98,8 @@ impl Output {
 }
 
 impl Which {
-    fn submit(self, bytes: &[u8]) -> Unblock<io::Result<usize>> {
-        let bytes = bytes[..bytes.len().min(MOST)].to_vec();
+    /// `bytes` are [`MOST`] at most.
+    fn submit(self, bytes: Vec<u8>) -> Unblock<io::Result<usize>> {
         match self {
             Which::Stdout => STDOUT.run(move || write_out(io::stdout(), io::stdout().lock(), &bytes)),
             Which::Stderr => STDERR.run(move || write_out(io::stderr(), io::stderr().lock(), &bytes)),
@@ -124,10 +124,24 @@ fn lost(error: JoinError) -> io::Result<usize> {
 
 impl AsyncWrite for Output {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+    }
+
+    /// All buffers together are one job, 64 KiB at most.
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let output = self.get_mut();
         ready!(output.poll_pending(cx))?;
+        let mut bytes = Vec::new();
+        for buffer in buffers {
+            bytes.extend_from_slice(&buffer[..buffer.len().min(MOST - bytes.len())]);
+        }
+        let count = bytes.len();
         output.pending = Some(output.which.submit(bytes));
-        Poll::Ready(Ok(bytes.len().min(MOST)))
+        Poll::Ready(Ok(count))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -22,13 +22,13 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::{self as std_net, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use roundel::source::{Direction, Source};
 use socket2::{Domain, SockRef, Type};
 
 use super::pauses::Pauses;
-use crate::kernel::{self, explain};
+use crate::kernel::{self, explain, lends_descriptor};
 
 /// A socket for datagrams within this machine.
 ///
@@ -202,6 +202,68 @@ impl UnixDatagram {
         self.source.io(Direction::Read, |io| io.recv_from(buffer)).await
     }
 
+    /// Waits until there may be a datagram to receive.
+    ///
+    /// # Errors
+    ///
+    /// Only if the loop of this socket is gone.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.source.readable().await
+    }
+
+    /// Waits until the peer of [`send`](UnixDatagram::send) may have room.
+    ///
+    /// # Errors
+    ///
+    /// As [`readable`](UnixDatagram::readable).
+    pub async fn writable(&self) -> io::Result<()> {
+        self.source.writable().await
+    }
+
+    /// One try of [`readable`](UnixDatagram::readable), for a `poll` function of your own.
+    ///
+    /// # Errors
+    ///
+    /// As `readable`.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.source.poll_io(cx, Direction::Read, |_| Ok(()))
+    }
+
+    /// One try of [`writable`](UnixDatagram::writable), for a `poll` function of your own.
+    ///
+    /// # Errors
+    ///
+    /// As `readable`.
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.source.poll_io(cx, Direction::Write, |_| Ok(()))
+    }
+
+    /// [`send`](UnixDatagram::send), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if the peer has no room; else as `send`.
+    pub fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.after_try(Direction::Write, self.source.get_ref().send(bytes))
+    }
+
+    /// [`recv`](UnixDatagram::recv), without waiting.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if there is nothing; else as `recv`.
+    pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.after_try(Direction::Read, self.source.get_ref().recv(buffer))
+    }
+
+    /// Tells the source about a call that it did not make itself.
+    fn after_try<T>(&self, direction: Direction, tried: io::Result<T>) -> io::Result<T> {
+        if tried.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+            self.source.would_block(direction);
+        }
+        tried
+    }
+
     /// Our own address.
     ///
     /// # Errors
@@ -226,6 +288,8 @@ impl UnixDatagram {
         SockRef::from(self.source.get_ref())
     }
 }
+
+lends_descriptor!(UnixDatagram, socket => socket.source.get_ref());
 
 /// Lets other tasks run once.
 async fn give_way() {
