@@ -90,7 +90,7 @@ pub use core::probe;
 pub use builder::Builder;
 pub use error::JoinError;
 pub use inspect::{dump, metrics};
-pub use join::JoinHandle;
+pub use join::{CancelOnDrop, JoinHandle};
 pub use remote::{Remote, RemoteHandle, remote};
 pub use runtime::{Runtime, run};
 pub use task::{TaskId, YieldNow, spawn, spawn_named, yield_now};
