@@ -103,6 +103,9 @@ pub use futures_core;
 /// The crate whose `AsyncRead` and `AsyncWrite` the pipes of a child are, in the version that this crate uses.
 #[cfg(feature = "io")]
 pub use futures_io;
+/// The crate whose `Sink` a [`SinkSender`](channel::SinkSender) is, in the version that this crate uses.
+#[cfg(feature = "sink")]
+pub use futures_sink;
 /// The crate whose sources a [`Source`](source::Source) takes, in the version that this crate uses.
 ///
 /// ```
