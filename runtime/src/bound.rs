@@ -3,18 +3,21 @@
 //! Facts. Many libraries ask that a future, a stream or a state is `Send`, because another runtime may move it to another
 //! thread. A loop of ours never does. So the value would be safe where it is, but the compiler cannot see that.
 //!
-//! What follows. The value stays on its thread, in a table that belongs to the thread. What travels is its place in the
-//! table, and a place is `Send` without `unsafe`. Each use looks whether this is the value's own thread, and panics if it
+//! What follows. The value stays on its thread, in a slab that belongs to the thread. What travels is its place in the
+//! slab, and a place is `Send` without `unsafe`. Each use looks whether this is the value's own thread, and panics if it
 //! is not.
 //!
 //! A [`LoopBound`] may be dropped anywhere, but its value may not (invariant 10). So another thread only notes the place.
 //! The own thread drops the value when the loop in which it was made turns next. If that loop is over, or there was none,
 //! this happens at the next [`LoopBound::new`] on that thread, and at the latest when the thread ends.
 //!
-//! Invariants. 4: while a value is used, the table is not borrowed. The value itself is, and never twice: what changes it
+//! Invariants. 4: while a value is used, the slab is not borrowed. The value itself is, and never twice: what changes it
 //! takes `&mut self`, so the compiler sees to that. A place is given to another value only after its `LoopBound` is gone.
 //!
 //! What it does not know: which libraries there are.
+
+#[cfg(feature = "io")]
+mod bytes;
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -70,9 +73,9 @@ use crate::core::panics::swallow;
 ///
 /// Cancel safety: as the value; if it is a future, polling it no more loses nothing.
 pub struct LoopBound<T> {
-    /// The value's place in the table of its thread.
+    /// The value's place in the slab of its thread.
     place: usize,
-    home: Arc<Home>,
+    own: Arc<OwnThread>,
     /// The loop in which it was made, which drops the value if another thread drops this.
     inbox: Option<Arc<Inbox>>,
     value: PhantomData<fn() -> T>,
@@ -82,52 +85,52 @@ pub struct LoopBound<T> {
 const NONE: usize = usize::MAX;
 
 /// A thread with values, as it is known from anywhere.
-struct Home {
+struct OwnThread {
     thread: Thread,
     /// The places of values whose `LoopBound` was dropped on another thread. `None` when the thread has ended.
     given_back: Mutex<Option<Vec<usize>>>,
 }
 
-impl Home {
+impl OwnThread {
     fn lock(&self) -> MutexGuard<'_, Option<Vec<usize>>> {
         self.given_back.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The values of one thread.
-struct Table {
-    home: Arc<Home>,
+struct Values {
+    own: Arc<OwnThread>,
     /// Each is a `Value<T>`.
-    values: RefCell<Slab<Rc<dyn Any>>>,
+    slab: RefCell<Slab<Rc<dyn Any>>>,
 }
 
 /// A value, pinned, because it may be a future.
 type Value<T> = RefCell<Pin<Box<T>>>;
 
 thread_local! {
-    static TABLE: Table = {
-        let home = Home { thread: thread::current(), given_back: Mutex::new(Some(Vec::new())) };
-        Table { home: Arc::new(home), values: RefCell::default() }
+    static VALUES: Values = {
+        let own = OwnThread { thread: thread::current(), given_back: Mutex::new(Some(Vec::new())) };
+        Values { own: Arc::new(own), slab: RefCell::default() }
     };
 }
 
-impl Drop for Table {
+impl Drop for Values {
     /// The thread ends. Each value is dropped, whatever the others do.
     fn drop(&mut self) {
-        self.home.lock().take();
-        let values = std::mem::take(self.values.get_mut());
+        self.own.lock().take();
+        let values = std::mem::take(self.slab.get_mut());
         values.into_iter().for_each(|(_, value)| swallow(|| drop(value)));
     }
 }
 
-/// Takes a value out of the table, if this thread still has one.
+/// Takes a value out of the slab, if this thread still has one.
 fn take_out(place: usize) -> Option<Rc<dyn Any>> {
-    TABLE.try_with(|table| table.values.borrow_mut().try_remove(place)).ok().flatten()
+    VALUES.try_with(|all| all.slab.borrow_mut().try_remove(place)).ok().flatten()
 }
 
 /// Drops the values whose `LoopBound` was dropped on another thread.
 fn drop_given_back() {
-    let places = TABLE.try_with(|table| table.home.lock().as_mut().map(std::mem::take));
+    let places = VALUES.try_with(|all| all.own.lock().as_mut().map(std::mem::take));
     for place in places.ok().flatten().unwrap_or_default() {
         let value = take_out(place);
         swallow(|| drop(value));
@@ -145,11 +148,10 @@ impl<T: 'static> LoopBound<T> {
     pub fn new(value: T) -> LoopBound<T> {
         drop_given_back();
         let value: Rc<dyn Any> = Rc::new(Value::new(Box::pin(value)));
-        let entered =
-            TABLE.try_with(|table| (Arc::clone(&table.home), table.values.borrow_mut().insert(value)));
-        let Ok((home, place)) = entered else { thread_ends() };
+        let entered = VALUES.try_with(|all| (Arc::clone(&all.own), all.slab.borrow_mut().insert(value)));
+        let Ok((own, place)) = entered else { thread_ends() };
         let inbox = context::current().map(|context| Arc::clone(&context.inbox));
-        LoopBound { place, home, inbox, value: PhantomData }
+        LoopBound { place, own, inbox, value: PhantomData }
     }
 
     /// Calls `f` with the value.
@@ -196,13 +198,13 @@ impl<T: 'static> LoopBound<T> {
     /// The value, to be borrowed with nothing else borrowed.
     #[track_caller]
     fn value(&self) -> Rc<Value<T>> {
-        let found = TABLE.try_with(|table| {
-            let is_here = Arc::ptr_eq(&table.home, &self.home);
-            is_here.then(|| table.values.borrow().get(self.place).cloned()).flatten()
+        let found = VALUES.try_with(|all| {
+            let is_here = Arc::ptr_eq(&all.own, &self.own);
+            is_here.then(|| all.slab.borrow().get(self.place).cloned()).flatten()
         });
         match found {
             Ok(Some(value)) => value.downcast().unwrap_or_else(|_| thread_ends()),
-            Ok(None) => elsewhere(&self.home.thread),
+            Ok(None) => elsewhere(&self.own.thread),
             Err(_) => thread_ends(),
         }
     }
@@ -223,7 +225,7 @@ impl<T> LoopBound<T> {
     /// Whether this is the thread to which the value is bound.
     #[must_use]
     pub fn is_here(&self) -> bool {
-        TABLE.try_with(|table| Arc::ptr_eq(&table.home, &self.home)).unwrap_or(false)
+        VALUES.try_with(|all| Arc::ptr_eq(&all.own, &self.own)).unwrap_or(false)
     }
 }
 
@@ -251,7 +253,7 @@ impl<T> Drop for LoopBound<T> {
             return;
         }
         // After the thread has ended there is nothing left to drop.
-        let is_noted = self.home.lock().as_mut().map(|places| places.push(self.place)).is_some();
+        let is_noted = self.own.lock().as_mut().map(|places| places.push(self.place)).is_some();
         if let Some(inbox) = self.inbox.take().filter(|_| is_noted) {
             // A loop that is over refuses the errand; the place is noted all the same.
             drop(inbox.send(Box::new(drop_given_back)));
@@ -282,65 +284,6 @@ impl<T: Stream + 'static> Stream for LoopBound<T> {
     #[track_caller]
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T::Item>> {
         self.poll_value(cx, T::poll_next)
-    }
-}
-
-#[cfg(feature = "io")]
-mod bytes {
-    use std::io::{self, IoSlice, IoSliceMut};
-
-    use futures_io::{AsyncRead, AsyncWrite};
-
-    use super::{Context, LoopBound, Pin, Poll};
-
-    impl<T: AsyncRead + 'static> AsyncRead for LoopBound<T> {
-        #[track_caller]
-        fn poll_read(
-            mut self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-            buffer: &mut [u8],
-        ) -> Poll<io::Result<usize>> {
-            self.poll_value(cx, |stream, cx| stream.poll_read(cx, buffer))
-        }
-
-        #[track_caller]
-        fn poll_read_vectored(
-            mut self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-            buffers: &mut [IoSliceMut<'_>],
-        ) -> Poll<io::Result<usize>> {
-            self.poll_value(cx, |stream, cx| stream.poll_read_vectored(cx, buffers))
-        }
-    }
-
-    impl<T: AsyncWrite + 'static> AsyncWrite for LoopBound<T> {
-        #[track_caller]
-        fn poll_write(
-            mut self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-            bytes: &[u8],
-        ) -> Poll<io::Result<usize>> {
-            self.poll_value(cx, |stream, cx| stream.poll_write(cx, bytes))
-        }
-
-        #[track_caller]
-        fn poll_write_vectored(
-            mut self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-            slices: &[IoSlice<'_>],
-        ) -> Poll<io::Result<usize>> {
-            self.poll_value(cx, |stream, cx| stream.poll_write_vectored(cx, slices))
-        }
-
-        #[track_caller]
-        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            self.poll_value(cx, T::poll_flush)
-        }
-
-        #[track_caller]
-        fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            self.poll_value(cx, T::poll_close)
-        }
     }
 }
 

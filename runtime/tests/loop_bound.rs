@@ -55,11 +55,12 @@ fn words(panic: Box<dyn std::any::Any + Send>) -> String {
         .unwrap_or_else(|panic| Box::new((*panic.downcast::<&str>().expect("a panic with words")).to_owned()))
 }
 
+fn may_travel<T: Send + Sync + Unpin + 'static>(_: &T) {}
+
 #[test]
 fn it_may_cross_threads_whatever_is_in_it() {
-    fn is<T: Send + Sync + Unpin + 'static>(_: &T) {}
-    is(&LoopBound::new(Rc::new(Cell::new(1))));
-    is(&LoopBound::new(async {
+    may_travel(&LoopBound::new(Rc::new(Cell::new(1))));
+    may_travel(&LoopBound::new(async {
         let counted = Rc::new(());
         pending::<()>().await;
         drop(counted);
@@ -366,8 +367,7 @@ fn a_spawned_task_may_be_one() {
 }
 
 #[cfg(feature = "io")]
-#[test]
-fn a_stream_of_bytes_is_read_and_written_through_it() {
+mod bytes {
     use futures_io::{AsyncRead, AsyncWrite};
     use std::io::{self, IoSlice, IoSliceMut};
 
@@ -410,18 +410,24 @@ fn a_stream_of_bytes_is_read_and_written_through_it() {
             self.note("close", 0).map_ok(drop)
         }
     }
-    let calls = Rc::<RefCell<Vec<_>>>::default();
-    let mut wire = LoopBound::new(Wire(calls.clone()));
-    let cx = &mut Context::from_waker(Waker::noop());
-    let ready = |poll: Poll<io::Result<usize>>| match poll {
-        Poll::Ready(Ok(count)) => count,
-        _ => unreachable!(),
-    };
-    assert_eq!(ready(Pin::new(&mut wire).poll_read(cx, &mut [0])), 1);
-    assert_eq!(ready(Pin::new(&mut wire).poll_read_vectored(cx, &mut [])), 2);
-    assert_eq!(ready(Pin::new(&mut wire).poll_write(cx, b"x")), 3);
-    assert_eq!(ready(Pin::new(&mut wire).poll_write_vectored(cx, &[])), 4);
-    assert!(Pin::new(&mut wire).poll_flush(cx).is_ready());
-    assert!(Pin::new(&mut wire).poll_close(cx).is_ready());
-    assert_eq!(*calls.borrow(), ["read", "read_vectored", "write", "write_vectored", "flush", "close"]);
+
+    use super::*;
+
+    #[test]
+    fn a_stream_of_bytes_is_read_and_written_through_it() {
+        let calls = Rc::<RefCell<Vec<_>>>::default();
+        let mut wire = LoopBound::new(Wire(calls.clone()));
+        let cx = &mut Context::from_waker(Waker::noop());
+        let ready = |poll: Poll<io::Result<usize>>| match poll {
+            Poll::Ready(Ok(count)) => count,
+            _ => unreachable!(),
+        };
+        assert_eq!(ready(Pin::new(&mut wire).poll_read(cx, &mut [0])), 1);
+        assert_eq!(ready(Pin::new(&mut wire).poll_read_vectored(cx, &mut [])), 2);
+        assert_eq!(ready(Pin::new(&mut wire).poll_write(cx, b"x")), 3);
+        assert_eq!(ready(Pin::new(&mut wire).poll_write_vectored(cx, &[])), 4);
+        assert!(Pin::new(&mut wire).poll_flush(cx).is_ready());
+        assert!(Pin::new(&mut wire).poll_close(cx).is_ready());
+        assert_eq!(*calls.borrow(), ["read", "read_vectored", "write", "write_vectored", "flush", "close"]);
+    }
 }
