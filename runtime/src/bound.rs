@@ -81,9 +81,6 @@ pub struct LoopBound<T> {
     value: PhantomData<fn() -> T>,
 }
 
-/// No place, when the value has been taken out.
-const NONE: usize = usize::MAX;
-
 /// A thread with values, as it is known from anywhere.
 struct OwnThread {
     thread: Thread,
@@ -184,12 +181,12 @@ impl<T: 'static> LoopBound<T> {
     ///
     /// On another thread.
     #[track_caller]
-    pub fn into_inner(mut self) -> T
+    pub fn into_inner(self) -> T
     where
         T: Unpin,
     {
         drop(self.value());
-        let value = take_out(std::mem::replace(&mut self.place, NONE));
+        let value = take_out(self.place);
         let value = value.and_then(|value| value.downcast::<Value<T>>().ok()).and_then(Rc::into_inner);
         let Some(value) = value else { thread_ends() };
         *Pin::into_inner(value.into_inner())

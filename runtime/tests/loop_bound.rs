@@ -99,6 +99,8 @@ fn every_use_on_another_thread_panics_with_a_sentence() {
         for (name, using) in uses {
             let bound = LoopBound::new(1);
             let panic = elsewhere("away", move || {
+                // Its own value has the same place there.
+                let _own = LoopBound::new(1);
                 assert!(!bound.is_here());
                 assert_eq!(format!("{bound:?}"), "LoopBound(<of another thread>)");
                 using(bound);

@@ -8,7 +8,10 @@ mod common;
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use roundel::sync::{Mutex, RwLock, Semaphore, TryAcquireError};
@@ -189,10 +192,39 @@ fn permits_that_keep_their_semaphore_alive() {
         semaphore.close();
         assert!(waits.await.unwrap().is_err());
         assert_eq!(semaphore.try_acquire_owned().unwrap_err(), TryAcquireError::Closed);
-        assert!(semaphore.acquire_owned().await.is_err(), "closed, although permits may be free");
         drop(semaphore);
         assert!(weak.upgrade().is_some(), "the permit is still held");
         drop(permit);
         assert!(weak.upgrade().is_none());
+        let closed = Rc::new(Semaphore::new(1));
+        closed.close();
+        assert!(closed.acquire_owned().await.is_err(), "closed, although a permit is free");
     });
+}
+
+thread_local!(static WRITES: RefCell<Option<Pin<Box<dyn Future<Output = ()>>>>> = const { RefCell::new(None) });
+
+/// Polls the future at once when it is woken, as a foreign executor may.
+struct Inline;
+
+impl Wake for Inline {
+    fn wake(self: Arc<Self>) {
+        let mut writes = WRITES.take().unwrap();
+        assert!(writes.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    }
+}
+
+/// The writer runs inside the destructor of the last reader's guard.
+#[test]
+fn a_reader_has_let_go_of_the_value_before_a_writer_is_called() {
+    let lock = Rc::new(RwLock::new(1));
+    let reading = lock.try_read_owned().unwrap();
+    let writing = lock.write_owned();
+    let mut writes: Pin<Box<dyn Future<Output = ()>>> = Box::pin(async { *writing.await = 2 });
+    let waker = Waker::from(Arc::new(Inline));
+    assert!(writes.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    WRITES.set(Some(writes));
+    // A panic in a waker goes no further, so look at what it has done.
+    drop(reading);
+    assert_eq!(*lock.try_read().unwrap(), 2);
 }
