@@ -221,7 +221,7 @@ fn a_bound_value_used_on_another_thread() {
                 let _ = value.get();
             });
             panics_with(line!(), words, || {
-                roundel::run(async { future.await });
+                roundel::run(async { assert_eq!(future.await, 7) });
             });
             panics_with(line!(), words, || {
                 let _ = value.into_inner();
