@@ -120,20 +120,21 @@ impl<T> RemoteHandle<T> {
         self.shared.reply.wait("a RemoteHandle")
     }
 
-    /// Asks the loop to cancel the task, and returns at once, on any thread. What has come before it at the loop is done
-    /// first, so the result may still be an output. Otherwise it says that the task was cancelled; it comes when the cleanup,
-    /// if there is one, is done. On a task that is over, or a loop that is gone, this does nothing. A second `cancel` cuts
-    /// the cleanup short.
+    /// Asks the loop to cancel the task, and returns at once, on any thread.
+    ///
+    /// The task may end by itself before the loop takes up the request; then the result is its output. Otherwise the result
+    /// says that the task was cancelled, and comes when its cleanup, if it has one, is done. A second `cancel` cuts the
+    /// cleanup short. If the task is over or its loop is gone, this does nothing.
     ///
     /// ```
-    /// let runtime = roundel::Runtime::new().unwrap();
-    /// let handle = runtime.remote().spawn(|| std::future::pending::<()>());
-    /// let thread = std::thread::spawn(move || {
-    ///     handle.cancel();
-    ///     handle.wait()
+    /// roundel::run(async {
+    ///     let handle = roundel::remote().spawn(std::future::pending::<()>);
+    ///     let cancelling = roundel::blocking::unblock(move || {
+    ///         handle.cancel(); // from another thread
+    ///         handle.wait()
+    ///     });
+    ///     assert!(cancelling.await.unwrap().unwrap_err().is_cancelled());
     /// });
-    /// let result = runtime.block_on(roundel::blocking::unblock(|| thread.join().unwrap())).unwrap();
-    /// assert!(result.unwrap_err().is_cancelled());
     /// ```
     pub fn cancel(&self)
     where
