@@ -302,7 +302,7 @@ fn tasks() -> Vec<Row> {
         row!(["bound::LoopBound"], {}, LoopBound::new(ready(())).await),
         row!(["bound::LoopBound"], { it = RefCell::new(LoopBound::new(Endless)) }, next(&it).await),
         row!(
-            ["bound::LoopBound"],
+            ["bytes::LoopBound"],
             { it = RefCell::new(LoopBound::new(Endless)) },
             poll_fn(|cx| Pin::new(&mut *it.borrow_mut()).poll_read(cx, &mut [0])).await.unwrap()
         ),
