@@ -19,7 +19,7 @@
 //! | `next`, `join_next` | yes: results that are there stay until they are fetched |
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -69,7 +69,7 @@ pub struct TaskSet<T> {
     cleaning: VecDeque<usize>,
     /// In a loop that is watched: the task that was last reported to wait for the members, and those that have come since.
     reported: Option<TaskId>,
-    unreported: Vec<usize>,
+    unreported: BTreeSet<usize>,
 }
 
 /// What the members of a set leave to it.
@@ -120,7 +120,7 @@ impl<T> TaskSet<T> {
             ends,
             cleaning: VecDeque::new(),
             reported: None,
-            unreported: Vec::new(),
+            unreported: BTreeSet::new(),
         }
     }
 
@@ -152,7 +152,7 @@ impl<T> TaskSet<T> {
         let id = handle.id();
         let place = self.handles.insert(handle);
         if context::is_watched() {
-            self.unreported.push(place);
+            self.unreported.insert(place);
         }
         id
     }
@@ -201,6 +201,7 @@ impl<T: 'static> TaskSet<T> {
         let handle = &mut self.handles[place];
         let result = ready!(share(|| Pin::new(handle).poll(cx)));
         drop(self.handles.remove(place));
+        self.unreported.remove(&place);
         Poll::Ready(result)
     }
 
