@@ -459,107 +459,109 @@ impl Drop for Inside<'_> {
     }
 }
 
-#[test]
-fn hazard_17_19_locks_are_passed_on() {
-    let cases: [(&str, usize, Use); 10] = [
-        ("mutex", 1, |locks, _, rng| {
-            Box::pin(async move {
+/// Each way to hold a lock: its name, how many may hold it for writing at the same time, and the use.
+const USES: &[(&str, usize, Use)] = &[
+    ("mutex", 1, |locks, _, rng| {
+        Box::pin(async move {
+            let _guard = locks.mutex.lock().await;
+            let _inside = Inside::new(&locks, true);
+            rng.pause(2).await;
+        })
+    }),
+    ("rwlock", 1, |locks, write, rng| {
+        Box::pin(async move {
+            if write {
+                let _guard = locks.rwlock.write().await;
+                let _inside = Inside::new(&locks, true);
+                rng.pause(2).await;
+            } else {
+                let _guard = locks.rwlock.read().await;
+                let _inside = Inside::new(&locks, false);
+                rng.pause(2).await;
+            }
+        })
+    }),
+    ("semaphore of 1", 3, |locks, _, rng| {
+        Box::pin(async move {
+            let _permit = locks.semaphore.acquire().await.unwrap();
+            let _inside = Inside::new(&locks, true);
+            rng.pause(2).await;
+        })
+    }),
+    ("semaphore of many", 3, |locks, write, rng| {
+        Box::pin(async move {
+            let n = if write { 3 } else { 1 };
+            let _permit = locks.semaphore.acquire_many(n).await.unwrap();
+            let _inside = Inside::new(&locks, true);
+            rng.pause(2).await;
+        })
+    }),
+    ("pool", 3, |locks, _, rng| {
+        Box::pin(async move {
+            let _item = locks.pool.checkout().await.unwrap();
+            let _inside = Inside::new(&locks, true);
+            rng.pause(2).await;
+        })
+    }),
+    ("once cell", 1, |locks, _, rng| {
+        Box::pin(async move {
+            let init = async || {
+                let _inside = Inside::new(&locks, true);
+                rng.pause(2).await;
+                Err::<(), ()>(())
+            };
+            let _ = locks.cell.get_or_try_init(init).await;
+        })
+    }),
+    ("mutex, owned and not", 1, |locks, owned, rng| {
+        Box::pin(async move {
+            if owned {
+                let _guard = locks.mutex.lock_owned().await;
+                let _inside = Inside::new(&locks, true);
+                rng.pause(2).await;
+            } else {
                 let _guard = locks.mutex.lock().await;
                 let _inside = Inside::new(&locks, true);
                 rng.pause(2).await;
-            })
-        }),
-        ("rwlock", 1, |locks, write, rng| {
-            Box::pin(async move {
-                if write {
-                    let _guard = locks.rwlock.write().await;
-                    let _inside = Inside::new(&locks, true);
-                    rng.pause(2).await;
-                } else {
-                    let _guard = locks.rwlock.read().await;
-                    let _inside = Inside::new(&locks, false);
-                    rng.pause(2).await;
-                }
-            })
-        }),
-        ("semaphore of 1", 3, |locks, _, rng| {
-            Box::pin(async move {
-                let _permit = locks.semaphore.acquire().await.unwrap();
-                let _inside = Inside::new(&locks, true);
-                rng.pause(2).await;
-            })
-        }),
-        ("semaphore of many", 3, |locks, write, rng| {
-            Box::pin(async move {
-                let n = if write { 3 } else { 1 };
-                let _permit = locks.semaphore.acquire_many(n).await.unwrap();
-                let _inside = Inside::new(&locks, true);
-                rng.pause(2).await;
-            })
-        }),
-        ("pool", 3, |locks, _, rng| {
-            Box::pin(async move {
-                let _item = locks.pool.checkout().await.unwrap();
-                let _inside = Inside::new(&locks, true);
-                rng.pause(2).await;
-            })
-        }),
-        ("once cell", 1, |locks, _, rng| {
-            Box::pin(async move {
-                let init = async || {
-                    let _inside = Inside::new(&locks, true);
-                    rng.pause(2).await;
-                    Err::<(), ()>(())
-                };
-                let _ = locks.cell.get_or_try_init(init).await;
-            })
-        }),
-        ("mutex, owned and not", 1, |locks, owned, rng| {
-            Box::pin(async move {
-                if owned {
-                    let _guard = locks.mutex.lock_owned().await;
-                    let _inside = Inside::new(&locks, true);
-                    rng.pause(2).await;
-                } else {
-                    let _guard = locks.mutex.lock().await;
-                    let _inside = Inside::new(&locks, true);
-                    rng.pause(2).await;
-                }
-            })
-        }),
-        ("rwlock, owned and not", 1, |locks, write, rng| {
-            Box::pin(async move {
-                // A guard of either kind, which is dropped after `_inside`.
-                let _guard: Box<dyn std::any::Any> = match (write, rng.below(2)) {
-                    (true, 0) => Box::new(locks.rwlock.write_owned().await),
-                    (false, 0) => Box::new(locks.rwlock.read_owned().await),
-                    (true, _) => return hold(&locks, true, &rng, locks.rwlock.write()).await,
-                    (false, _) => return hold(&locks, false, &rng, locks.rwlock.read()).await,
-                };
-                let _inside = Inside::new(&locks, write);
-                rng.pause(2).await;
-            })
-        }),
-        ("semaphore, owned", 3, |locks, write, rng| {
-            Box::pin(async move {
-                let n = if write { 3 } else { 1 };
-                let _permit = locks.semaphore.acquire_many_owned(n).await.unwrap();
-                let _inside = Inside::new(&locks, true);
-                rng.pause(2).await;
-            })
-        }),
-        ("condition's mutex", 1, |locks, _, rng| {
-            Box::pin(async move {
-                let condition = Condition::new();
-                condition.notify_one();
-                let _guard = condition.wait_while(locks.mutex.lock().await, |()| false).await;
-                let _inside = Inside::new(&locks, true);
-                rng.pause(2).await;
-            })
-        }),
-    ];
+            }
+        })
+    }),
+    ("rwlock, owned and not", 1, |locks, write, rng| {
+        Box::pin(async move {
+            // A guard of either kind, which is dropped after `_inside`.
+            let _guard: Box<dyn std::any::Any> = match (write, rng.below(2)) {
+                (true, 0) => Box::new(locks.rwlock.write_owned().await),
+                (false, 0) => Box::new(locks.rwlock.read_owned().await),
+                (true, _) => return hold(&locks, true, &rng, locks.rwlock.write()).await,
+                (false, _) => return hold(&locks, false, &rng, locks.rwlock.read()).await,
+            };
+            let _inside = Inside::new(&locks, write);
+            rng.pause(2).await;
+        })
+    }),
+    ("semaphore, owned", 3, |locks, write, rng| {
+        Box::pin(async move {
+            let n = if write { 3 } else { 1 };
+            let _permit = locks.semaphore.acquire_many_owned(n).await.unwrap();
+            let _inside = Inside::new(&locks, true);
+            rng.pause(2).await;
+        })
+    }),
+    ("condition's mutex", 1, |locks, _, rng| {
+        Box::pin(async move {
+            let condition = Condition::new();
+            condition.notify_one();
+            let _guard = condition.wait_while(locks.mutex.lock().await, |()| false).await;
+            let _inside = Inside::new(&locks, true);
+            rng.pause(2).await;
+        })
+    }),
+];
+
+#[test]
+fn hazard_17_19_locks_are_passed_on() {
     for seed in 0..SEEDS {
-        for (name, most, use_it) in &cases {
+        for (name, most, use_it) in USES {
             use_locks(name, *most, *use_it, seed);
         }
     }
