@@ -30,6 +30,8 @@ mod closed;
 mod mpmc;
 mod oneshot;
 mod queue;
+#[cfg(feature = "sink")]
+mod sink;
 mod store;
 mod watch;
 
@@ -39,4 +41,6 @@ pub use closed::{Closed, TryRecvError, TrySendError};
 pub use mpmc::{Permit, Receiver, Recv, Sender, bounded, lifo, priority, unbounded};
 pub use oneshot::{OneshotReceiver, OneshotSender, oneshot};
 pub use queue::{Put, Queue};
+#[cfg(feature = "sink")]
+pub use sink::SinkSender;
 pub use watch::{WatchReceiver, WatchSender, watch};

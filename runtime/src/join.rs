@@ -10,6 +10,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -61,12 +62,7 @@ impl<T> JoinHandle<T> {
     /// that is cancelled by the destructor of another task is dropped when that destructor has returned;
     /// otherwise a chain of them would be as deep as the stack.
     pub fn cancel(&self) {
-        if let Some(executor) = &self.executor {
-            if executor.probe.is_on() && executor.lives(self.id) {
-                executor.probe.tell(Event::Cancel { task: self.id, by: executor.running() }, 0);
-            }
-            executor.cancel(self.id);
-        }
+        self.executor.iter().for_each(|executor| cancel(executor, self.id));
     }
 
     /// Whether the task is over: it returned, panicked or was cancelled.
@@ -83,6 +79,17 @@ impl<T> JoinHandle<T> {
 
     /// Lets the task run on by itself: what dropping the handle does too, said aloud.
     pub fn detach(self) {}
+
+    /// A handle that cancels the task when it is dropped.
+    pub fn cancel_on_drop(self) -> CancelOnDrop<T> {
+        CancelOnDrop { handle: self }
+    }
+
+    /// Tells a watcher that the running task waits for this one.
+    #[track_caller]
+    pub(crate) fn report_wait(&self) {
+        self.report(true);
+    }
 }
 
 impl<T: 'static> Future for JoinHandle<T> {
@@ -105,6 +112,14 @@ impl<T: 'static> Future for JoinHandle<T> {
             join => self.look_closer(join, cx),
         }
     }
+}
+
+/// Cancels a task, which still has its slot.
+pub(crate) fn cancel(executor: &Executor, id: TaskId) {
+    if executor.probe.is_on() && executor.lives(id) {
+        executor.probe.tell(Event::Cancel { task: id, by: executor.running() }, 0);
+    }
+    executor.cancel(id);
 }
 
 /// The task to wake when task `id` is over, if it is a task of the same loop, and another one.
@@ -198,6 +213,66 @@ impl<T> Drop for JoinHandle<T> {
         if self.executor.is_some() {
             self.let_go();
         }
+    }
+}
+
+/// A handle that cancels its task when it is dropped. Awaiting it gives the task's output.
+///
+/// ```
+/// roundel::run(async {
+///     let task = roundel::spawn(std::future::pending::<()>()).cancel_on_drop();
+///     assert_eq!(roundel::task::count(), 2);
+///     drop(task);
+///     assert_eq!(roundel::task::count(), 1);
+///
+///     let task = roundel::spawn(async { 6 * 7 }).cancel_on_drop();
+///     assert_eq!(task.await.unwrap(), 42);
+/// });
+/// ```
+///
+/// Use it for a task that only serves the one that started it. If the children should borrow, or if their errors should
+/// count, use a [`scope`](crate::group::scope()).
+///
+/// Cancel safety: as a [`JoinHandle`]; but if it is dropped before the task is over, the task is cancelled.
+#[must_use = "dropping it cancels the task"]
+pub struct CancelOnDrop<T> {
+    handle: JoinHandle<T>,
+}
+
+impl<T> CancelOnDrop<T> {
+    /// Gives up the handle, and lets the task run on.
+    pub fn detach(mut self) {
+        self.handle.let_go();
+        self.handle.executor = None;
+    }
+}
+
+impl<T> Deref for CancelOnDrop<T> {
+    type Target = JoinHandle<T>;
+
+    fn deref(&self) -> &JoinHandle<T> {
+        &self.handle
+    }
+}
+
+impl<T: 'static> Future for CancelOnDrop<T> {
+    type Output = Result<T, JoinError>;
+
+    #[track_caller]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.handle).poll(cx)
+    }
+}
+
+impl<T> Drop for CancelOnDrop<T> {
+    fn drop(&mut self) {
+        self.handle.cancel();
+    }
+}
+
+impl<T> fmt::Debug for CancelOnDrop<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CancelOnDrop").field(&self.handle).finish()
     }
 }
 

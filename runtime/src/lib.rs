@@ -7,10 +7,10 @@
 //! 2. `slots`, `timers`, `alarm`, `reactor`, `inbox`: which task is next, when, what the kernel reported, and what other
 //!    threads sent. They do not know one another.
 //! 3. `cell`, `extras`, `executor`: take a task out of its slot, poll it, put it back.
-//! 4. `context` (the one thread-local), `waker` (the one `unsafe`).
+//! 4. `context` (the one thread-local of the core), `waker` (the one `unsafe`).
 //! 5. `pace`, `event_loop`, `shutdown`: the loop. Read `EventLoop::turn` first if you read only one thing.
-//! 6. `error`, `judge`, `join`, `task`, `local`, `source`, `time`, `reply`, `remote`, `pool`, `blocking`, `warnings`, `debug`, `deadlock`,
-//!    `builder`, `runtime`: tasks, time, sources, threads, and the loop as programs see it.
+//! 6. `error`, `judge`, `join`, `task`, `local`, `source`, `time`, `reply`, `remote`, `bound`, `pool`, `blocking`, `warnings`, `debug`,
+//!    `deadlock`, `builder`, `runtime`: tasks, time, sources, threads, and the loop as programs see it.
 //! 7. `waiting`: the one line of waiters. On it stand `sync` (begin with `sync/permits.rs`), `channel`, `group`, `cancel`,
 //!    `retry`, `testing`.
 //! 8. `signal`, `process`, `workers`: what lies outside of this process. `record`: what the loop has done, written down
@@ -48,6 +48,7 @@ mod runtime;
 mod share;
 
 pub mod blocking;
+mod bound;
 mod builder;
 pub mod deadlock;
 mod debug;
@@ -87,10 +88,11 @@ mod tests;
 
 pub use core::probe;
 
+pub use bound::LoopBound;
 pub use builder::Builder;
 pub use error::JoinError;
 pub use inspect::{dump, metrics};
-pub use join::JoinHandle;
+pub use join::{CancelOnDrop, JoinHandle};
 pub use remote::{Remote, RemoteHandle, remote};
 pub use runtime::{Runtime, run};
 pub use task::{TaskId, YieldNow, spawn, spawn_named, yield_now};
@@ -99,8 +101,11 @@ pub use warnings::{Warning, WarningKind, Warnings};
 /// The crate whose `Stream` our streams are, in the version that this crate uses.
 pub use futures_core;
 /// The crate whose `AsyncRead` and `AsyncWrite` the pipes of a child are, in the version that this crate uses.
-#[cfg(feature = "process")]
+#[cfg(feature = "io")]
 pub use futures_io;
+/// The crate whose `Sink` a [`SinkSender`](channel::SinkSender) is, in the version that this crate uses.
+#[cfg(feature = "sink")]
+pub use futures_sink;
 /// The crate whose sources a [`Source`](source::Source) takes, in the version that this crate uses.
 ///
 /// ```

@@ -8,17 +8,21 @@
 //! and must be `Send`. It waits in a `Reply` for an `.await` or a blocking `.wait()`. It is there when the task is
 //! over: the future has been dropped, and its cleanup, if it leaves one, is done.
 //!
+//! A task can be cancelled only on its own thread. So [`RemoteHandle::cancel`] sends an errand, too. The loop takes errands in
+//! the order in which they were sent, so the task has been spawned by then.
+//!
 //! Cancel safety: a `RemoteHandle` that is no longer polled loses nothing. Dropping it detaches the task.
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use crate::core::context;
 use crate::core::inbox::Inbox;
 use crate::core::panics::{Payload, contain, swallow};
 use crate::error::JoinError;
+use crate::join;
 use crate::reply::Reply;
 use crate::task::{self, TaskId, leave_cleanup, spawn};
 
@@ -67,8 +71,9 @@ impl Remote {
         Fut: Future<Output = T> + 'static,
         T: Send + 'static,
     {
-        let promise = Promise { reply: Arc::new(Reply::new()), task: None };
-        let handle = RemoteHandle { reply: Arc::clone(&promise.reply), inbox: Arc::clone(&self.inbox) };
+        let shared = Arc::new(Shared { reply: Reply::new(), spawned: OnceLock::new() });
+        let promise = Promise { shared: Arc::clone(&shared), task: None };
+        let handle = RemoteHandle { shared, inbox: Arc::clone(&self.inbox) };
         // If the inbox refuses the errand, it is dropped here, which is fine because `f` is `Send`. Dropping the
         // promise answers the handle.
         drop(self.inbox.send(Box::new(move || promise.keep(f))));
@@ -84,8 +89,15 @@ impl fmt::Debug for Remote {
 
 /// The handle of a task that [`Remote::spawn`] started: await it on any executor, or block with [`wait`](Self::wait).
 pub struct RemoteHandle<T> {
-    reply: Arc<Reply<T>>,
+    shared: Arc<Shared<T>>,
     inbox: Arc<Inbox>,
+}
+
+/// What the handle and the loop share.
+struct Shared<T> {
+    reply: Reply<T>,
+    /// The task that runs the future. Set on the loop's thread, when the errand has spawned it.
+    spawned: OnceLock<TaskId>,
 }
 
 impl<T> RemoteHandle<T> {
@@ -105,13 +117,48 @@ impl<T> RemoteHandle<T> {
             !here,
             "`RemoteHandle::wait` would block the loop that it waits for: `.await` the handle instead"
         );
-        self.reply.wait("a RemoteHandle")
+        self.shared.reply.wait("a RemoteHandle")
+    }
+
+    /// Asks the loop to cancel the task, and returns at once, on any thread.
+    ///
+    /// The task may end by itself before the loop takes up the request; then the result is its output. Otherwise the result
+    /// says that the task was cancelled, and comes when its cleanup, if it has one, is done. A second `cancel` cuts the
+    /// cleanup short. If the task is over or its loop is gone, this does nothing.
+    ///
+    /// ```
+    /// roundel::run(async {
+    ///     let handle = roundel::remote().spawn(std::future::pending::<()>);
+    ///     let cancelling = roundel::blocking::unblock(move || {
+    ///         handle.cancel(); // from another thread
+    ///         handle.wait()
+    ///     });
+    ///     assert!(cancelling.await.unwrap().unwrap_err().is_cancelled());
+    /// });
+    /// ```
+    pub fn cancel(&self)
+    where
+        T: Send + 'static,
+    {
+        let shared = Arc::clone(&self.shared);
+        drop(self.inbox.send(Box::new(move || shared.cancel())));
     }
 
     /// Whether the result is there.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.reply.is_finished()
+        self.shared.reply.is_finished()
+    }
+}
+
+impl<T> Shared<T> {
+    /// Runs on the loop: cancels the task, if it is not over.
+    fn cancel(&self) {
+        let (Some(task), Some(context)) = (self.spawned.get(), context::current()) else { return };
+        // Its slot may have been given to another task by now.
+        if context.executor.lives(*task) {
+            join::cancel(&context.executor, *task);
+        }
     }
 }
 
@@ -120,7 +167,7 @@ impl<T> Future for RemoteHandle<T> {
 
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.reply.poll(cx, "a RemoteHandle")
+        self.shared.reply.poll(cx, "a RemoteHandle")
     }
 }
 
@@ -132,7 +179,7 @@ impl<T> fmt::Debug for RemoteHandle<T> {
 
 /// The loop's end of a [`RemoteHandle`]. If it is dropped without an answer, it answers that the task was cancelled.
 struct Promise<T: Send + 'static> {
-    reply: Arc<Reply<T>>,
+    shared: Arc<Shared<T>>,
     /// The task that runs the future. `None` until it has been polled once.
     task: Option<TaskId>,
 }
@@ -140,6 +187,7 @@ struct Promise<T: Send + 'static> {
 impl<T: Send + 'static> Promise<T> {
     /// Runs on the loop: spawns a task that makes the future, runs it, and answers with its result.
     fn keep<Fut: Future<Output = T> + 'static>(mut self, f: impl FnOnce() -> Fut + 'static) {
+        let shared = Arc::clone(&self.shared);
         let task = spawn(async move {
             self.task = task::current();
             // Make the future, and run it to its end or to a panic.
@@ -158,7 +206,7 @@ impl<T: Send + 'static> Promise<T> {
             let result = result.await;
             // Drop the future before the handle gets its answer. The first of two panics is the answer.
             match (result, contain(|| future.set(None))) {
-                (Ok(output), Ok(())) => self.reply.finish(Ok(output)),
+                (Ok(output), Ok(())) => self.shared.reply.finish(Ok(output)),
                 (Ok(output), Err(payload)) => {
                     swallow(|| drop(output));
                     self.panicked(payload);
@@ -169,6 +217,8 @@ impl<T: Send + 'static> Promise<T> {
                 }
             }
         });
+        // For `RemoteHandle::cancel`. It is set once, because an errand runs once.
+        let _ = shared.spawned.set(task.id());
         // During the shutdown, the runtime has to know which tasks came from other threads.
         let context = context::current().filter(|context| context.ending.get());
         context.into_iter().for_each(|context| context.from_threads.borrow_mut().push(task.id()));
@@ -177,22 +227,22 @@ impl<T: Send + 'static> Promise<T> {
 
     fn panicked(&self, payload: Payload) {
         let error = self.task.map(|task| JoinError::panicked(task, payload));
-        self.reply.finish(Err(error.unwrap_or_else(JoinError::never_ran)));
+        self.shared.reply.finish(Err(error.unwrap_or_else(JoinError::never_ran)));
     }
 }
 
 impl<T: Send + 'static> Drop for Promise<T> {
     /// If the task is cancelled and goes on as its cleanup, the answer comes when the cleanup is done.
     fn drop(&mut self) {
-        if self.reply.is_finished() {
+        if self.shared.reply.is_finished() {
             return;
         }
         let task = self.task.take();
         let cleans = context::current().is_some_and(|context| context.executor.drops.has_left_cleanups());
         if let Some(task) = task.filter(|_| cleans) {
-            let rest = Promise { reply: Arc::clone(&self.reply), task: Some(task) };
+            let rest = Promise { shared: Arc::clone(&self.shared), task: Some(task) };
             return leave_cleanup(Box::pin(async move { drop(rest) }));
         }
-        self.reply.finish(Err(task.map_or_else(JoinError::never_ran, JoinError::cancelled)));
+        self.shared.reply.finish(Err(task.map_or_else(JoinError::never_ran, JoinError::cancelled)));
     }
 }

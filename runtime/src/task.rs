@@ -10,6 +10,8 @@
 //!
 //! What it does not know: how a task is stored or polled.
 
+mod set;
+
 use std::borrow::Cow;
 use std::panic::Location;
 use std::pin::Pin;
@@ -27,6 +29,7 @@ use crate::judge;
 pub use crate::local::LocalKey;
 #[doc(inline)]
 pub use crate::task_local;
+pub use set::TaskSet;
 
 /// Starts a task on the running loop and returns at once. The future need not be `Send`.
 ///
@@ -82,6 +85,37 @@ where
     executor.extras.with(id, |extra| extra.name = Some(name));
     executor.probe.emit(|| Event::Named { task: id });
     JoinHandle::new(executor, id)
+}
+
+/// Tasks are started here, and `task::set` keeps them.
+impl<T: 'static> TaskSet<T> {
+    /// Starts a task on the running loop, as [`spawn`] does.
+    ///
+    /// # Panics
+    ///
+    /// Outside a loop.
+    #[track_caller]
+    pub fn spawn<F>(&mut self, future: F) -> TaskId
+    where
+        F: Future<Output = T> + 'static,
+    {
+        let handle = spawn(self.member(future));
+        self.admit(handle)
+    }
+
+    /// Starts a task with a name by which people can recognise it, as [`spawn_named`] does.
+    ///
+    /// # Panics
+    ///
+    /// Outside a loop.
+    #[track_caller]
+    pub fn spawn_named<F>(&mut self, name: impl Into<Cow<'static, str>>, future: F) -> TaskId
+    where
+        F: Future<Output = T> + 'static,
+    {
+        let handle = spawn_named(name, self.member(future));
+        self.admit(handle)
+    }
 }
 
 /// In a loop that is watched, leaves word how to tell whether the output is an error.

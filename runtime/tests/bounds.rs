@@ -38,6 +38,11 @@ is!(Sync: Remote, TaskId, JoinError, time::Elapsed, probe::Event);
 is!(Unpin: JoinHandle<std::marker::PhantomPinned>, RemoteHandle<std::marker::PhantomPinned>, time::Sleep, time::Interval);
 is!(std::error::Error: JoinError, time::Elapsed);
 
+is!(Send: roundel::LoopBound<Rc<i32>>);
+is!(Sync: roundel::LoopBound<Rc<Cell<i32>>>);
+is!(Unpin: roundel::LoopBound<std::marker::PhantomPinned>);
+
+is_not!(Send: roundel::task::TaskSet<i32>, roundel::CancelOnDrop<i32>, roundel::sync::OwnedPermit);
 is_not!(Send: Runtime, Builder, JoinHandle<i32>, time::Sleep, time::Interval, time::Timeout<std::future::Ready<()>>);
 is_not!(Sync: Runtime, JoinHandle<i32>, time::Sleep, time::Interval);
 is_not!(Send: Source<mio::net::TcpStream>, AsyncFd<std::fs::File>);

@@ -14,6 +14,7 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::Stream;
@@ -26,9 +27,11 @@ use roundel::sync::{
     Barrier, BoundedSemaphore, Condition, Event, Mutex, Notify, OnceCell, Pool, RateLimiter, RwLock,
     Semaphore,
 };
-use roundel::task::{poll_budget, spend_budget};
+use roundel::task::{TaskSet, poll_budget, spend_budget};
 use roundel::testing::{Cut, Sequencer, at_every_await, settle};
-use roundel::{Runtime, blocking, group, remote, retry, signal, spawn, task_local, time, workers, yield_now};
+use roundel::{
+    LoopBound, Runtime, blocking, group, remote, retry, signal, spawn, task_local, time, workers, yield_now,
+};
 use testkit::fair::Row;
 use testkit::row;
 
@@ -96,6 +99,15 @@ fn locks() -> Vec<Row> {
             it.acquire().await.unwrap_err()
         ),
         row!(["semaphore::acquire"], { it = BoundedSemaphore::new(1) }, it.acquire().await.unwrap()),
+        row!(["owned::LockOwned"], { it = Mutex::new(()) }, it.lock_owned().await),
+        row!(["owned::read_owned"], { it = RwLock::new(()) }, it.read_owned().await),
+        row!(["owned::write_owned"], { it = RwLock::new(()) }, it.write_owned().await),
+        row!(["owned::AcquireOwned"], { it = Semaphore::new(1) }, it.acquire_owned().await.unwrap()),
+        row!(
+            ["owned::AcquireOwned"],
+            { it = after(Semaphore::new(1), |it| it.close()) },
+            it.acquire_owned().await.unwrap_err()
+        ),
         row!(["notify::Notified"], { it = Notify::new() }, {
             it.notify_one();
             it.notified().await;
@@ -275,6 +287,25 @@ fn tasks() -> Vec<Row> {
             handle.cancel();
             handle.await.unwrap_err()
         }),
+        row!(["join::CancelOnDrop"], {}, {
+            let handle = spawn(async {}).cancel_on_drop();
+            handle.cancel();
+            handle.await.unwrap_err()
+        }),
+        row!(
+            ["set::TaskSet", "set::join_next", "set::next"],
+            1,
+            |count| { it = RefCell::new(ended_set(count).await) },
+            next(&it).await.unwrap().unwrap()
+        ),
+        row!(["set::TaskSet"], { it = RefCell::new(TaskSet::<()>::new()) }, next(&it).await),
+        row!(["bound::LoopBound"], {}, LoopBound::new(ready(())).await),
+        row!(["bound::LoopBound"], { it = RefCell::new(LoopBound::new(Endless)) }, next(&it).await),
+        row!(
+            ["bytes::LoopBound"],
+            { it = RefCell::new(LoopBound::new(Endless)) },
+            poll_fn(|cx| Pin::new(&mut *it.borrow_mut()).poll_read(cx, &mut [0])).await.unwrap()
+        ),
         row!(
             ["remote::RemoteHandle"],
             10,
@@ -293,6 +324,33 @@ fn tasks() -> Vec<Row> {
             }
         ),
     ]
+}
+
+/// A set whose tasks have ended.
+async fn ended_set(count: usize) -> TaskSet<()> {
+    let mut set = TaskSet::new();
+    for _ in 0..count {
+        set.spawn(async {});
+    }
+    settle().await;
+    set
+}
+
+/// Always has another item and another byte, and knows of no budget.
+struct Endless;
+
+impl Stream for Endless {
+    type Item = ();
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<()>> {
+        Poll::Ready(Some(()))
+    }
+}
+
+impl AsyncRead for Endless {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut [u8]) -> Poll<std::io::Result<usize>> {
+        Poll::Ready(Ok(1))
+    }
 }
 
 fn time_and_tests() -> Vec<Row> {
@@ -457,6 +515,7 @@ const EXEMPT: &[(&str, &str)] = &[
     ("rest::Rest", "private: the rest of a scope that has failed"),
     ("waiting::Wait", "private: the rows of locks and channels go through it"),
     ("permits::Take", "private: the rows of locks go through it"),
+    ("set::Member", "private: the future of a task"),
 ];
 
 testkit::fairness_tests!(rows, EXEMPT);
@@ -477,9 +536,9 @@ async fn burn() {
 type Ask = fn(Rc<One>) -> Pin<Box<dyn Future<Output = ()>>>;
 
 struct One {
-    mutex: Mutex<()>,
-    rwlock: RwLock<()>,
-    semaphore: Semaphore,
+    mutex: Rc<Mutex<()>>,
+    rwlock: Rc<RwLock<()>>,
+    semaphore: Rc<Semaphore>,
     notify: Notify,
     pool: Pool<u8>,
     channel: (channel::Sender<u8>, channel::Receiver<u8>),
@@ -490,9 +549,9 @@ struct One {
 impl One {
     fn new() -> Rc<One> {
         let one = One {
-            mutex: Mutex::new(()),
-            rwlock: RwLock::new(()),
-            semaphore: Semaphore::new(1),
+            mutex: Rc::new(Mutex::new(())),
+            rwlock: Rc::new(RwLock::new(())),
+            semaphore: Rc::new(Semaphore::new(1)),
             notify: Notify::new(),
             pool: Pool::new(1, || ready(Ok(1))),
             channel: channel::unbounded(),
@@ -510,6 +569,11 @@ const ASKS: &[(&str, Ask)] = &[
     ("mutex", |one| Box::pin(async move { std::mem::forget(one.mutex.lock().await) })),
     ("write", |one| Box::pin(async move { std::mem::forget(one.rwlock.write().await) })),
     ("semaphore", |one| Box::pin(async move { one.semaphore.acquire().await.unwrap().forget() })),
+    ("mutex, owned", |one| Box::pin(async move { std::mem::forget(one.mutex.lock_owned().await) })),
+    ("write, owned", |one| Box::pin(async move { std::mem::forget(one.rwlock.write_owned().await) })),
+    ("semaphore, owned", |one| {
+        Box::pin(async move { one.semaphore.acquire_owned().await.unwrap().forget() })
+    }),
     ("notify", |one| Box::pin(async move { one.notify.notified().await })),
     ("pool", |one| Box::pin(async move { std::mem::forget(one.pool.checkout().await) })),
     ("recv", |one| {

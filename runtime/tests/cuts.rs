@@ -13,6 +13,7 @@ use roundel::cancel::CancelToken;
 use roundel::channel::{self, Queue};
 use roundel::group::{as_completed, join, shield};
 use roundel::sync::OnceCell;
+use roundel::task::TaskSet;
 use roundel::testing::{Sequencer, at_every_await, settle};
 use roundel::{Runtime, spawn, time, yield_now};
 
@@ -201,6 +202,30 @@ fn what_ended_stays_there_to_be_fetched() {
             assert_eq!(all, [0, 1, 2]);
         })
         .await;
+    });
+}
+
+#[test]
+fn a_result_that_was_not_returned_stays_in_the_set() {
+    virtually(async {
+        let places = at_every_await(async |cut| {
+            let mut set = TaskSet::new();
+            for i in 0..3 {
+                set.spawn(async move {
+                    time::sleep(SECOND * i).await;
+                    i
+                });
+            }
+            let mut all = Vec::new();
+            all.extend(cut.run(set.join_next()).await.flatten());
+            while let Some(result) = set.join_next().await {
+                all.push(result);
+            }
+            let all: Vec<u32> = all.into_iter().map(Result::unwrap).collect();
+            assert_eq!(all, [0, 1, 2]);
+        })
+        .await;
+        assert!(places >= 2, "{places}");
     });
 }
 

@@ -186,6 +186,24 @@ impl Units for Semaphore {
     }
 }
 
+/// A semaphore whose permits keep it alive.
+struct OwnedPermits(Rc<Semaphore>);
+
+impl Units for OwnedPermits {
+    fn wait(self: Rc<Self>) -> Wait {
+        let waiting = self.0.acquire_owned();
+        Box::pin(async move { waiting.await.unwrap().forget() })
+    }
+
+    fn give(self: Rc<Self>) -> Wait {
+        Rc::clone(&self.0).give()
+    }
+
+    fn drain(&self) -> usize {
+        self.0.drain()
+    }
+}
+
 impl Units for BoundedSemaphore {
     fn wait(self: Rc<Self>) -> Wait {
         Box::pin(async move { self.acquire().await.unwrap().keep() })
@@ -376,8 +394,9 @@ impl Units for RoomIn {
 #[test]
 fn hazard_17_19_units_are_neither_lost_nor_doubled() {
     type Make = fn() -> Rc<dyn UnitsDyn>;
-    let cases: [(&str, Make); 16] = [
+    let cases: [(&str, Make); 17] = [
         ("semaphore", || Rc::new(Rc::new(Semaphore::new(0)))),
+        ("owned permits", || Rc::new(Rc::new(OwnedPermits(Rc::new(Semaphore::new(0)))))),
         ("bounded semaphore", || {
             let semaphore = BoundedSemaphore::new(12);
             (0..12).for_each(|_| semaphore.try_acquire().unwrap().keep());
@@ -409,9 +428,9 @@ fn hazard_17_19_units_are_neither_lost_nor_doubled() {
 type Use = fn(Rc<Locks>, bool, Rc<Rng>) -> Wait;
 
 struct Locks {
-    mutex: Mutex<()>,
-    rwlock: RwLock<()>,
-    semaphore: Semaphore,
+    mutex: Rc<Mutex<()>>,
+    rwlock: Rc<RwLock<()>>,
+    semaphore: Rc<Semaphore>,
     pool: Pool<u32>,
     cell: OnceCell<()>,
     /// How many hold it right now: readers, writers.
@@ -440,76 +459,119 @@ impl Drop for Inside<'_> {
     }
 }
 
-#[test]
-fn hazard_17_19_locks_are_passed_on() {
-    let cases: [(&str, usize, Use); 7] = [
-        ("mutex", 1, |locks, _, rng| {
-            Box::pin(async move {
+/// Each way to hold a lock: its name, how many may hold it for writing at the same time, and the use.
+const USES: &[(&str, usize, Use)] = &[
+    ("mutex", 1, |locks, _, rng| {
+        Box::pin(async move {
+            let _guard = locks.mutex.lock().await;
+            let _inside = Inside::new(&locks, true);
+            rng.pause(2).await;
+        })
+    }),
+    ("rwlock", 1, |locks, write, rng| {
+        Box::pin(async move {
+            if write {
+                let _guard = locks.rwlock.write().await;
+                let _inside = Inside::new(&locks, true);
+                rng.pause(2).await;
+            } else {
+                let _guard = locks.rwlock.read().await;
+                let _inside = Inside::new(&locks, false);
+                rng.pause(2).await;
+            }
+        })
+    }),
+    ("semaphore of 1", 3, |locks, _, rng| {
+        Box::pin(async move {
+            let _permit = locks.semaphore.acquire().await.unwrap();
+            let _inside = Inside::new(&locks, true);
+            rng.pause(2).await;
+        })
+    }),
+    ("semaphore of many", 3, |locks, write, rng| {
+        Box::pin(async move {
+            let n = if write { 3 } else { 1 };
+            let _permit = locks.semaphore.acquire_many(n).await.unwrap();
+            let _inside = Inside::new(&locks, true);
+            rng.pause(2).await;
+        })
+    }),
+    ("pool", 3, |locks, _, rng| {
+        Box::pin(async move {
+            let _item = locks.pool.checkout().await.unwrap();
+            let _inside = Inside::new(&locks, true);
+            rng.pause(2).await;
+        })
+    }),
+    ("once cell", 1, |locks, _, rng| {
+        Box::pin(async move {
+            let init = async || {
+                let _inside = Inside::new(&locks, true);
+                rng.pause(2).await;
+                Err::<(), ()>(())
+            };
+            let _ = locks.cell.get_or_try_init(init).await;
+        })
+    }),
+    ("mutex, owned and not", 1, |locks, owned, rng| {
+        Box::pin(async move {
+            if owned {
+                let _guard = locks.mutex.lock_owned().await;
+                let _inside = Inside::new(&locks, true);
+                rng.pause(2).await;
+            } else {
                 let _guard = locks.mutex.lock().await;
                 let _inside = Inside::new(&locks, true);
                 rng.pause(2).await;
-            })
-        }),
-        ("rwlock", 1, |locks, write, rng| {
-            Box::pin(async move {
-                if write {
-                    let _guard = locks.rwlock.write().await;
-                    let _inside = Inside::new(&locks, true);
-                    rng.pause(2).await;
-                } else {
-                    let _guard = locks.rwlock.read().await;
-                    let _inside = Inside::new(&locks, false);
-                    rng.pause(2).await;
-                }
-            })
-        }),
-        ("semaphore of 1", 3, |locks, _, rng| {
-            Box::pin(async move {
-                let _permit = locks.semaphore.acquire().await.unwrap();
-                let _inside = Inside::new(&locks, true);
-                rng.pause(2).await;
-            })
-        }),
-        ("semaphore of many", 3, |locks, write, rng| {
-            Box::pin(async move {
-                let n = if write { 3 } else { 1 };
-                let _permit = locks.semaphore.acquire_many(n).await.unwrap();
-                let _inside = Inside::new(&locks, true);
-                rng.pause(2).await;
-            })
-        }),
-        ("pool", 3, |locks, _, rng| {
-            Box::pin(async move {
-                let _item = locks.pool.checkout().await.unwrap();
-                let _inside = Inside::new(&locks, true);
-                rng.pause(2).await;
-            })
-        }),
-        ("once cell", 1, |locks, _, rng| {
-            Box::pin(async move {
-                let init = async || {
-                    let _inside = Inside::new(&locks, true);
-                    rng.pause(2).await;
-                    Err::<(), ()>(())
-                };
-                let _ = locks.cell.get_or_try_init(init).await;
-            })
-        }),
-        ("condition's mutex", 1, |locks, _, rng| {
-            Box::pin(async move {
-                let condition = Condition::new();
-                condition.notify_one();
-                let _guard = condition.wait_while(locks.mutex.lock().await, |()| false).await;
-                let _inside = Inside::new(&locks, true);
-                rng.pause(2).await;
-            })
-        }),
-    ];
+            }
+        })
+    }),
+    ("rwlock, owned and not", 1, |locks, write, rng| {
+        Box::pin(async move {
+            // A guard of either kind, which is dropped after `_inside`.
+            let _guard: Box<dyn std::any::Any> = match (write, rng.below(2)) {
+                (true, 0) => Box::new(locks.rwlock.write_owned().await),
+                (false, 0) => Box::new(locks.rwlock.read_owned().await),
+                (true, _) => return hold(&locks, true, &rng, locks.rwlock.write()).await,
+                (false, _) => return hold(&locks, false, &rng, locks.rwlock.read()).await,
+            };
+            let _inside = Inside::new(&locks, write);
+            rng.pause(2).await;
+        })
+    }),
+    ("semaphore, owned", 3, |locks, write, rng| {
+        Box::pin(async move {
+            let n = if write { 3 } else { 1 };
+            let _permit = locks.semaphore.acquire_many_owned(n).await.unwrap();
+            let _inside = Inside::new(&locks, true);
+            rng.pause(2).await;
+        })
+    }),
+    ("condition's mutex", 1, |locks, _, rng| {
+        Box::pin(async move {
+            let condition = Condition::new();
+            condition.notify_one();
+            let _guard = condition.wait_while(locks.mutex.lock().await, |()| false).await;
+            let _inside = Inside::new(&locks, true);
+            rng.pause(2).await;
+        })
+    }),
+];
+
+#[test]
+fn hazard_17_19_locks_are_passed_on() {
     for seed in 0..SEEDS {
-        for (name, most, use_it) in &cases {
+        for (name, most, use_it) in USES {
             use_locks(name, *most, *use_it, seed);
         }
     }
+}
+
+/// Holds a guard for a while.
+async fn hold<G>(locks: &Locks, write: bool, rng: &Rng, guard: impl Future<Output = G>) {
+    let _guard = guard.await;
+    let _inside = Inside::new(locks, write);
+    rng.pause(2).await;
 }
 
 fn use_locks(name: &str, most: usize, use_it: Use, seed: u64) {
@@ -521,9 +583,9 @@ fn use_locks(name: &str, most: usize, use_it: Use, seed: u64) {
         .build()
         .unwrap();
     let locks = Rc::new(Locks {
-        mutex: Mutex::new(()),
-        rwlock: RwLock::new(()),
-        semaphore: Semaphore::new(3),
+        mutex: Rc::new(Mutex::new(())),
+        rwlock: Rc::new(RwLock::new(())),
+        semaphore: Rc::new(Semaphore::new(3)),
         pool: Pool::new(3, || std::future::ready(Ok(0))),
         cell: OnceCell::new(),
         inside: Default::default(),

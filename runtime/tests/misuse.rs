@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::Once;
 use std::time::Duration;
 
-use roundel::{JoinHandle, Runtime, source::AsyncFd, time};
+use roundel::{JoinHandle, LoopBound, Runtime, source::AsyncFd, time};
 
 /// The line in this file at which a panic happened (zero if it was elsewhere), and its words.
 type Heard = (u32, String);
@@ -205,4 +205,29 @@ fn handles_of_a_runtime_that_was_dropped() {
     );
     let error = remote.spawn(|| async {}).wait().unwrap_err();
     assert_eq!(error.to_string(), "the runtime was gone before the task could begin");
+}
+
+#[test]
+fn a_bound_value_used_on_another_thread() {
+    let words = "a LoopBound of the thread `home` was used on the thread `away`: use it on its own thread, which others reach through a `Remote`";
+    let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
+    let home = named("home").spawn(move || {
+        let (value, future) = (LoopBound::new(7), LoopBound::new(async { 7 }));
+        let away = named("away").spawn(move || {
+            panics_with(line!(), words, || {
+                value.with(|_| ());
+            });
+            panics_with(line!(), words, || {
+                let _ = value.get();
+            });
+            panics_with(line!(), words, || {
+                roundel::run(async { assert_eq!(future.await, 7) });
+            });
+            panics_with(line!(), words, || {
+                let _ = value.into_inner();
+            });
+        });
+        away.unwrap().join().unwrap();
+    });
+    home.unwrap().join().unwrap();
 }

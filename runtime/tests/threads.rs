@@ -11,6 +11,7 @@ use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
+use roundel::cancel::with_cleanup;
 use roundel::probe::Event;
 use roundel::{Runtime, spawn, time, yield_now};
 
@@ -264,5 +265,92 @@ impl Account {
             if self.sent.load(SeqCst) >= count { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
+    }
+}
+
+/// Cancelled from another thread: before the loop has heard of the task, while it waits, after its end, after its loop's end.
+#[test]
+fn a_remote_handle_cancels() {
+    let _watchdog = watchdog();
+    let runtime = Runtime::new().unwrap();
+    let never = runtime.remote().spawn(pending::<()>);
+    never.cancel();
+    let (answer, is_answered) = std::sync::mpsc::channel();
+    let remote = runtime.remote();
+    let thread = thread::spawn(move || {
+        assert!(never.wait().unwrap_err().is_cancelled());
+        // One that runs. Its future is dropped on the loop's thread.
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let (dropped, is_dropped) = std::sync::mpsc::channel();
+        let waits = remote.spawn(move || async move {
+            let tells = Tells(dropped);
+            begun.send(thread::current().id()).unwrap();
+            pending::<()>().await;
+            drop(tells);
+        });
+        let home = has_begun.recv().unwrap();
+        waits.cancel();
+        assert!(waits.wait().unwrap_err().is_cancelled());
+        assert_eq!(is_dropped.recv().unwrap(), home);
+        // One that is over, whose slot has another tenant.
+        let over = remote.spawn(|| async { 7 });
+        while !over.is_finished() {
+            thread::yield_now();
+        }
+        let tenant = remote.spawn(|| async {
+            time::sleep(Duration::from_millis(5)).await;
+            8
+        });
+        over.cancel();
+        assert_eq!((over.wait().unwrap(), tenant.wait().unwrap()), (7, 8));
+        answer.send(remote.spawn(pending::<()>)).unwrap();
+    });
+    runtime.block_on(async {
+        while !thread.is_finished() {
+            time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    thread.join().unwrap();
+    let left = is_answered.recv().unwrap();
+    drop(runtime);
+    left.cancel();
+    assert!(left.wait().unwrap_err().is_cancelled());
+}
+
+/// Says on which thread it is dropped.
+struct Tells(std::sync::mpsc::Sender<thread::ThreadId>);
+
+impl Drop for Tells {
+    fn drop(&mut self) {
+        self.0.send(thread::current().id()).unwrap();
+    }
+}
+
+#[test]
+fn a_remote_cancel_waits_for_the_cleanup_and_a_second_one_cuts_it_short() {
+    let _watchdog = watchdog();
+    for cuts in [false, true] {
+        let cleaned = Arc::new(AtomicUsize::new(0));
+        let theirs = cleaned.clone();
+        let runtime = Runtime::builder().virtual_time(true).build().unwrap();
+        runtime.block_on(async {
+            let handle = roundel::remote().spawn(move || {
+                with_cleanup(pending::<()>(), move || async move {
+                    time::sleep(Duration::from_secs(5)).await;
+                    theirs.store(1, SeqCst);
+                })
+            });
+            time::sleep(Duration::from_secs(1)).await;
+            handle.cancel();
+            time::sleep(Duration::from_secs(1)).await;
+            assert!(!handle.is_finished(), "the cleanup takes five seconds");
+            if cuts {
+                handle.cancel();
+                time::sleep(Duration::from_secs(1)).await;
+                assert!(handle.is_finished());
+            }
+            assert!(handle.await.unwrap_err().is_cancelled());
+        });
+        assert_eq!(cleaned.load(SeqCst), usize::from(!cuts));
     }
 }

@@ -148,6 +148,13 @@ impl<T> Sender<T> {
     }
 }
 
+#[cfg(feature = "sink")]
+impl<T> Sender<T> {
+    pub(crate) fn buffer(&self) -> &Buffer<T> {
+        &self.ends.buffer
+    }
+}
+
 /// A wait for room. When it is dropped, it leaves the line.
 struct Reserve<'a, T> {
     buffer: &'a Buffer<T>,

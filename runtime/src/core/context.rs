@@ -3,7 +3,7 @@
 //! Facts. `spawn`, `sleep` and a waker are called with no loop at hand, in the middle of foreign code.
 //! A thread runs at most one loop at a time.
 //!
-//! What follows. The one thread-local of this crate: a reference to the running loop's parts, and what the running poll may
+//! What follows. The one thread-local of the core: a reference to the running loop's parts, and what the running poll may
 //! still do ([`budget`]). The reference is set while a `block_on` or a shutdown runs on this thread. It is read by taking
 //! it out, so that nothing of it is borrowed while anything else runs (invariant 4).
 //!

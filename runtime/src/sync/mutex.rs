@@ -45,15 +45,18 @@ use crate::sync::permits::{Held, Permits, Take};
 /// assert_eq!(*balance.try_lock().unwrap(), 150);
 /// ```
 pub struct Mutex<T> {
-    permits: Permits,
-    value: RefCell<T>,
+    pub(super) permits: Permits,
+    /// `None` while an owned guard has the value.
+    pub(super) value: RefCell<Option<T>>,
 }
+
+const HERE: &str = "the value is in the lock as long as no owned guard holds it";
 
 impl<T> Mutex<T> {
     /// An unlocked mutex.
     #[track_caller]
     pub const fn new(value: T) -> Mutex<T> {
-        Mutex { permits: Permits::new(1, &"mutex"), value: RefCell::new(value) }
+        Mutex { permits: Permits::new(1, &"mutex"), value: RefCell::new(Some(value)) }
     }
 
     /// Gives it a name, for people who watch the loop or read a [trace](crate::record). The first name stays.
@@ -80,7 +83,8 @@ impl<T> Mutex<T> {
     #[inline]
     fn guard(&self) -> MutexGuard<'_, T> {
         let held = Held { permits: &self.permits, n: 1 };
-        MutexGuard { value: self.value.borrow_mut(), mutex: self, _held: held }
+        let value = RefMut::map(self.value.borrow_mut(), |value| value.as_mut().expect(HERE));
+        MutexGuard { value, mutex: self, _held: held }
     }
 
     /// Whether the lock is held.
@@ -90,12 +94,12 @@ impl<T> Mutex<T> {
 
     /// The value. No lock is needed: `&mut self` proves that no other task uses it.
     pub fn get_mut(&mut self) -> &mut T {
-        self.value.get_mut()
+        self.value.get_mut().as_mut().expect(HERE)
     }
 
     /// The value.
     pub fn into_inner(self) -> T {
-        self.value.into_inner()
+        self.value.into_inner().expect(HERE)
     }
 }
 
@@ -119,7 +123,7 @@ impl<T: fmt::Debug> fmt::Debug for Mutex<T> {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Lock<'a, T> {
     mutex: &'a Mutex<T>,
-    take: Take<'a>,
+    take: Take<&'a Permits>,
 }
 
 impl<'a, T> Future for Lock<'a, T> {
@@ -144,7 +148,7 @@ pub struct MutexGuard<'a, T> {
     // The fields are dropped in this order: first the borrow of the value ends, then the lock is released.
     value: RefMut<'a, T>,
     pub(crate) mutex: &'a Mutex<T>,
-    _held: Held<'a>,
+    _held: Held<&'a Permits>,
 }
 
 impl<T> Deref for MutexGuard<'_, T> {

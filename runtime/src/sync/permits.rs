@@ -8,10 +8,15 @@
 //! that is dropped after it was given permits gives them back (invariant 13). One that is dropped in line lets the
 //! waiters after it move up, which it may have blocked by asking for many.
 //!
+//! [`Take`] and [`Held`] reach the permits through `P`. That is a reference, or [`Owned`], which keeps the lock alive. So
+//! an owned guard has the same place in line, and the same rules, as a borrowed one.
+//!
 //! What it does not know: what the permits are for.
 
 use std::cell::Cell;
+use std::ops::Deref;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::core::context::{self, budget};
@@ -203,26 +208,56 @@ impl Permits {
 
     /// See [`poll_take`](Permits::poll_take).
     #[inline]
-    pub(crate) fn take(&self, n: usize) -> Take<'_> {
-        Take { permits: self, n, key: WaitKey::default() }
+    pub(crate) fn take(&self, n: usize) -> Take<&Permits> {
+        Take::new(self, n)
+    }
+}
+
+/// A lock or a semaphore, as something that is made of permits.
+pub(crate) trait HasPermits {
+    fn permits(&self) -> &Permits;
+}
+
+/// The permits of a lock that is kept alive meanwhile.
+pub(crate) struct Owned<L>(pub(crate) Rc<L>);
+
+impl<L> Clone for Owned<L> {
+    fn clone(&self) -> Owned<L> {
+        Owned(Rc::clone(&self.0))
+    }
+}
+
+impl<L: HasPermits> Deref for Owned<L> {
+    type Target = Permits;
+
+    fn deref(&self) -> &Permits {
+        self.0.permits()
     }
 }
 
 /// See [`Permits::take`].
 #[derive(Debug)]
-pub(crate) struct Take<'a> {
-    permits: &'a Permits,
-    n: usize,
+pub(crate) struct Take<P: Deref<Target = Permits>> {
+    pub(crate) permits: P,
+    pub(crate) n: usize,
     key: WaitKey,
 }
 
-impl Take<'_> {
+impl<P: Deref<Target = Permits>> Take<P> {
+    #[inline]
+    pub(crate) fn new(permits: P, n: usize) -> Take<P> {
+        Take { permits, n, key: WaitKey::default() }
+    }
+
     pub(crate) fn is_in_line(&self) -> bool {
         self.key.is_set()
     }
 }
 
-impl Future for Take<'_> {
+// The place in line is in a slab; nothing here is pinned.
+impl<P: Deref<Target = Permits>> Unpin for Take<P> {}
+
+impl<P: Deref<Target = Permits>> Future for Take<P> {
     type Output = bool;
 
     #[inline]
@@ -233,7 +268,7 @@ impl Future for Take<'_> {
     }
 }
 
-impl Drop for Take<'_> {
+impl<P: Deref<Target = Permits>> Drop for Take<P> {
     #[inline]
     fn drop(&mut self) {
         self.permits.leave(&mut self.key, self.n);
@@ -242,12 +277,12 @@ impl Drop for Take<'_> {
 
 /// Permits that are held. They go back when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Held<'a> {
-    pub(crate) permits: &'a Permits,
+pub(crate) struct Held<P: Deref<Target = Permits>> {
+    pub(crate) permits: P,
     pub(crate) n: usize,
 }
 
-impl Drop for Held<'_> {
+impl<P: Deref<Target = Permits>> Drop for Held<P> {
     #[inline]
     fn drop(&mut self) {
         self.permits.queue.resource.is_free();

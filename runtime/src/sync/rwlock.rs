@@ -16,11 +16,12 @@
 use std::cell::{Ref, RefCell, RefMut};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
 
 use crate::sync::permits::{Held, Permits};
 
 /// All permits of a lock: more than the number of readers that fit into memory.
-const ALL: usize = u32::MAX as usize;
+pub(super) const ALL: usize = u32::MAX as usize;
 
 /// A value that many tasks can read or one task can change, also across `.await`s.
 ///
@@ -36,15 +37,19 @@ const ALL: usize = u32::MAX as usize;
 /// });
 /// ```
 pub struct RwLock<T> {
-    permits: Permits,
-    value: RefCell<T>,
+    pub(super) permits: Permits,
+    /// Shared with the owned guards of readers. `None` while the owned guard of a writer has it.
+    pub(super) value: RefCell<Option<Rc<T>>>,
 }
+
+const HERE: &str = "the value is in the lock as long as no owned guard holds it for writing";
+pub(super) const UNSHARED: &str = "no reader has the value while a writer holds the lock";
 
 impl<T> RwLock<T> {
     /// An unlocked lock.
     #[track_caller]
-    pub const fn new(value: T) -> RwLock<T> {
-        RwLock { permits: Permits::new(ALL, &"rwlock"), value: RefCell::new(value) }
+    pub fn new(value: T) -> RwLock<T> {
+        RwLock { permits: Permits::new(ALL, &"rwlock"), value: RefCell::new(Some(Rc::new(value))) }
     }
 
     /// Gives it a name, for people who watch the loop or read a [trace](crate::record). The first name stays.
@@ -77,22 +82,30 @@ impl<T> RwLock<T> {
     }
 
     fn read_guard(&self) -> ReadGuard<'_, T> {
-        ReadGuard { value: self.value.borrow(), _held: Held { permits: &self.permits, n: 1 } }
+        let value = Ref::map(self.value.borrow(), |value| value.as_deref().expect(HERE));
+        ReadGuard { value, _held: Held { permits: &self.permits, n: 1 } }
     }
 
     fn write_guard(&self) -> WriteGuard<'_, T> {
-        WriteGuard { value: self.value.borrow_mut(), _held: Held { permits: &self.permits, n: ALL } }
+        let value = RefMut::map(self.value.borrow_mut(), |value| unshared(value));
+        WriteGuard { value, _held: Held { permits: &self.permits, n: ALL } }
     }
 
     /// The value. No lock is needed: `&mut self` proves that no other task uses it.
     pub fn get_mut(&mut self) -> &mut T {
-        self.value.get_mut()
+        unshared(self.value.get_mut())
     }
 
     /// The value.
     pub fn into_inner(self) -> T {
-        self.value.into_inner()
+        let value = self.value.into_inner().and_then(Rc::into_inner);
+        value.expect(UNSHARED)
     }
+}
+
+/// The value, in a lock that no other task uses.
+fn unshared<T>(value: &mut Option<Rc<T>>) -> &mut T {
+    Rc::get_mut(value.as_mut().expect(HERE)).expect(UNSHARED)
 }
 
 impl<T: Default> Default for RwLock<T> {
@@ -118,7 +131,7 @@ impl<T: fmt::Debug> fmt::Debug for RwLock<T> {
 pub struct ReadGuard<'a, T> {
     // The fields are dropped in this order: first the borrow of the value ends, then the lock is released.
     value: Ref<'a, T>,
-    _held: Held<'a>,
+    _held: Held<&'a Permits>,
 }
 
 impl<T> Deref for ReadGuard<'_, T> {
@@ -134,7 +147,7 @@ impl<T> Deref for ReadGuard<'_, T> {
 #[derive(Debug)]
 pub struct WriteGuard<'a, T> {
     value: RefMut<'a, T>,
-    _held: Held<'a>,
+    _held: Held<&'a Permits>,
 }
 
 impl<T> Deref for WriteGuard<'_, T> {

@@ -15,6 +15,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -41,7 +42,7 @@ use crate::sync::permits::{Held, Permits, Take};
 /// ```
 #[derive(Debug)]
 pub struct Semaphore {
-    permits: Permits,
+    pub(super) permits: Permits,
 }
 
 impl Semaphore {
@@ -75,7 +76,7 @@ impl Semaphore {
     /// If the semaphore is closed, or is closed during the wait.
     #[inline]
     pub fn acquire_many(&self, n: usize) -> Acquire<'_> {
-        Acquire { permits: &self.permits, n, take: self.permits.take(n) }
+        Acquire { take: self.permits.take(n) }
     }
 
     /// Takes a permit if one is free and no task waits.
@@ -93,10 +94,15 @@ impl Semaphore {
     ///
     /// If fewer are free, if a task waits, or if the semaphore is closed.
     pub fn try_acquire_many(&self, n: usize) -> Result<Permit<'_>, TryAcquireError> {
+        self.try_take(n)?;
+        Ok(Permit { held: Held { permits: &self.permits, n } })
+    }
+
+    pub(super) fn try_take(&self, n: usize) -> Result<(), TryAcquireError> {
         if self.permits.is_closed() {
             Err(TryAcquireError::Closed)
         } else if self.permits.try_take(n) {
-            Ok(Permit { held: Held { permits: &self.permits, n } })
+            Ok(())
         } else {
             Err(TryAcquireError::NoPermits)
         }
@@ -140,9 +146,7 @@ impl Semaphore {
 #[must_use = "futures do nothing unless awaited"]
 #[derive(Debug)]
 pub struct Acquire<'a> {
-    permits: &'a Permits,
-    n: usize,
-    take: Take<'a>,
+    take: Take<&'a Permits>,
 }
 
 impl<'a> Future for Acquire<'a> {
@@ -151,21 +155,30 @@ impl<'a> Future for Acquire<'a> {
     #[inline]
     #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // A closed semaphore gives no permits, even if some are free. But a permit that was given before is valid.
-        if self.permits.is_closed() && !self.take.is_in_line() {
-            return budget::spend(cx.waker()).map(|()| Err(Closed(())));
-        }
-        let Acquire { permits, n, take } = &mut *self;
-        let taken = ready!(Pin::new(take).poll(cx));
-        Poll::Ready(if taken { Ok(Permit { held: Held { permits, n: *n } }) } else { Err(Closed(())) })
+        poll_open(&mut self.take, cx).map_ok(|held| Permit { held })
     }
+}
+
+/// Waits for permits of a semaphore, which may be closed.
+#[inline]
+#[track_caller]
+pub(super) fn poll_open<P>(take: &mut Take<P>, cx: &mut Context<'_>) -> Poll<Result<Held<P>, Closed>>
+where
+    P: Deref<Target = Permits> + Clone,
+{
+    // A closed semaphore gives no permits, even if some are free. But a permit that was given before is valid.
+    if take.permits.is_closed() && !take.is_in_line() {
+        return budget::spend(cx.waker()).map(|()| Err(Closed(())));
+    }
+    let taken = ready!(Pin::new(&mut *take).poll(cx));
+    Poll::Ready(if taken { Ok(Held { permits: take.permits.clone(), n: take.n }) } else { Err(Closed(())) })
 }
 
 /// One or more permits. They go back when this is dropped.
 #[must_use = "a permit that is dropped at once permits nothing"]
 #[derive(Debug)]
 pub struct Permit<'a> {
-    held: Held<'a>,
+    held: Held<&'a Permits>,
 }
 
 impl Permit<'_> {
