@@ -99,14 +99,18 @@ fn locks() -> Vec<Row> {
             it.acquire().await.unwrap_err()
         ),
         row!(["semaphore::acquire"], { it = BoundedSemaphore::new(1) }, it.acquire().await.unwrap()),
-        row!(["owned::LockOwned"], { it = Mutex::new(()) }, it.lock_owned().await),
-        row!(["owned::read_owned"], { it = RwLock::new(()) }, it.read_owned().await),
-        row!(["owned::write_owned"], { it = RwLock::new(()) }, it.write_owned().await),
-        row!(["owned::AcquireOwned"], { it = Semaphore::new(1) }, it.acquire_owned().await.unwrap()),
+        row!(["owned::LockOwned"], { it = Mutex::new(()) }, Rc::clone(&it).lock_owned().await),
+        row!(["owned::read_owned"], { it = RwLock::new(()) }, Rc::clone(&it).read_owned().await),
+        row!(["owned::write_owned"], { it = RwLock::new(()) }, Rc::clone(&it).write_owned().await),
+        row!(
+            ["owned::AcquireOwned"],
+            { it = Semaphore::new(1) },
+            Rc::clone(&it).acquire_owned().await.unwrap()
+        ),
         row!(
             ["owned::AcquireOwned"],
             { it = after(Semaphore::new(1), |it| it.close()) },
-            it.acquire_owned().await.unwrap_err()
+            Rc::clone(&it).acquire_owned().await.unwrap_err()
         ),
         row!(["notify::Notified"], { it = Notify::new() }, {
             it.notify_one();
@@ -569,10 +573,14 @@ const ASKS: &[(&str, Ask)] = &[
     ("mutex", |one| Box::pin(async move { std::mem::forget(one.mutex.lock().await) })),
     ("write", |one| Box::pin(async move { std::mem::forget(one.rwlock.write().await) })),
     ("semaphore", |one| Box::pin(async move { one.semaphore.acquire().await.unwrap().forget() })),
-    ("mutex, owned", |one| Box::pin(async move { std::mem::forget(one.mutex.lock_owned().await) })),
-    ("write, owned", |one| Box::pin(async move { std::mem::forget(one.rwlock.write_owned().await) })),
+    ("mutex, owned", |one| {
+        Box::pin(async move { std::mem::forget(Rc::clone(&one.mutex).lock_owned().await) })
+    }),
+    ("write, owned", |one| {
+        Box::pin(async move { std::mem::forget(Rc::clone(&one.rwlock).write_owned().await) })
+    }),
     ("semaphore, owned", |one| {
-        Box::pin(async move { one.semaphore.acquire_owned().await.unwrap().forget() })
+        Box::pin(async move { Rc::clone(&one.semaphore).acquire_owned().await.unwrap().forget() })
     }),
     ("notify", |one| Box::pin(async move { one.notify.notified().await })),
     ("pool", |one| Box::pin(async move { std::mem::forget(one.pool.checkout().await) })),

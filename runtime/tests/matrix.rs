@@ -191,7 +191,7 @@ struct OwnedPermits(Rc<Semaphore>);
 
 impl Units for OwnedPermits {
     fn wait(self: Rc<Self>) -> Wait {
-        let waiting = self.0.acquire_owned();
+        let waiting = Rc::clone(&self.0).acquire_owned();
         Box::pin(async move { waiting.await.unwrap().forget() })
     }
 
@@ -516,7 +516,7 @@ const USES: &[(&str, usize, Use)] = &[
     ("mutex, owned and not", 1, |locks, owned, rng| {
         Box::pin(async move {
             if owned {
-                let _guard = locks.mutex.lock_owned().await;
+                let _guard = Rc::clone(&locks.mutex).lock_owned().await;
                 let _inside = Inside::new(&locks, true);
                 rng.pause(2).await;
             } else {
@@ -530,8 +530,8 @@ const USES: &[(&str, usize, Use)] = &[
         Box::pin(async move {
             // A guard of either kind, which is dropped after `_inside`.
             let _guard: Box<dyn std::any::Any> = match (write, rng.below(2)) {
-                (true, 0) => Box::new(locks.rwlock.write_owned().await),
-                (false, 0) => Box::new(locks.rwlock.read_owned().await),
+                (true, 0) => Box::new(Rc::clone(&locks.rwlock).write_owned().await),
+                (false, 0) => Box::new(Rc::clone(&locks.rwlock).read_owned().await),
                 (true, _) => return hold(&locks, true, &rng, locks.rwlock.write()).await,
                 (false, _) => return hold(&locks, false, &rng, locks.rwlock.read()).await,
             };
@@ -542,7 +542,7 @@ const USES: &[(&str, usize, Use)] = &[
     ("semaphore, owned", 3, |locks, write, rng| {
         Box::pin(async move {
             let n = if write { 3 } else { 1 };
-            let _permit = locks.semaphore.acquire_many_owned(n).await.unwrap();
+            let _permit = Rc::clone(&locks.semaphore).acquire_many_owned(n).await.unwrap();
             let _inside = Inside::new(&locks, true);
             rng.pause(2).await;
         })

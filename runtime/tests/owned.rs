@@ -37,21 +37,21 @@ impl Drop for Counted {
 fn a_guard_outlives_the_last_handle_to_its_lock() {
     let drops = Rc::new(Cell::new(0));
     let mutex = Rc::new(Mutex::new(Counted(drops.clone())));
-    let (weak, guard) = (Rc::downgrade(&mutex), mutex.try_lock_owned().unwrap());
+    let (weak, guard) = (Rc::downgrade(&mutex), Rc::clone(&mutex).try_lock_owned().unwrap());
     drop(mutex);
     assert_eq!((weak.strong_count(), drops.get()), (1, 0));
     drop(guard);
     assert_eq!((weak.strong_count(), drops.get()), (0, 1));
 
     let lock = Rc::new(RwLock::new(Counted(drops.clone())));
-    let guards = (lock.try_read_owned().unwrap(), lock.try_read_owned().unwrap());
+    let guards = (Rc::clone(&lock).try_read_owned().unwrap(), Rc::clone(&lock).try_read_owned().unwrap());
     drop(lock);
     assert_eq!(drops.get(), 1);
     drop(guards);
     assert_eq!(drops.get(), 2);
 
     let lock = Rc::new(RwLock::new(Counted(drops.clone())));
-    let guard = lock.try_write_owned().unwrap();
+    let guard = Rc::clone(&lock).try_write_owned().unwrap();
     drop(lock);
     assert_eq!(drops.get(), 2);
     drop(guard);
@@ -62,9 +62,11 @@ fn a_guard_outlives_the_last_handle_to_its_lock() {
 fn the_value_is_back_when_the_lock_is_free() {
     virtually(async {
         let mutex = Rc::new(Mutex::new(vec![1]));
-        let mut guard = mutex.lock_owned().await;
+        let mut guard = Rc::clone(&mutex).lock_owned().await;
         guard.push(2);
-        assert!(mutex.try_lock().is_none() && mutex.try_lock_owned().is_none() && mutex.is_locked());
+        assert!(
+            mutex.try_lock().is_none() && Rc::clone(&mutex).try_lock_owned().is_none() && mutex.is_locked()
+        );
         assert_eq!(format!("{mutex:?} {guard:?}"), "Mutex { value: <locked>, .. } [1, 2]");
         drop(guard);
         assert_eq!(*mutex.lock().await, [1, 2]);
@@ -73,14 +75,14 @@ fn the_value_is_back_when_the_lock_is_free() {
         assert_eq!(mutex.into_inner(), [1, 2, 3]);
 
         let lock = Rc::new(RwLock::new(vec![1]));
-        let mut guard = lock.write_owned().await;
+        let mut guard = Rc::clone(&lock).write_owned().await;
         guard.push(2);
-        assert!(lock.try_read().is_none() && lock.try_read_owned().is_none());
+        assert!(lock.try_read().is_none() && Rc::clone(&lock).try_read_owned().is_none());
         assert_eq!(format!("{lock:?} {guard:?}"), "RwLock { value: <locked>, .. } [1, 2]");
         drop(guard);
-        let (owned, borrowed) = (lock.read_owned().await, lock.read().await);
+        let (owned, borrowed) = (Rc::clone(&lock).read_owned().await, lock.read().await);
         assert_eq!((&*owned, &*borrowed), (&vec![1, 2], &vec![1, 2]));
-        assert!(lock.try_write().is_none() && lock.try_write_owned().is_none());
+        assert!(lock.try_write().is_none() && Rc::clone(&lock).try_write_owned().is_none());
         drop((owned, borrowed));
         lock.write().await.push(3);
         let mut lock = Rc::into_inner(lock).unwrap();
@@ -93,7 +95,8 @@ fn the_value_is_back_when_the_lock_is_free() {
 fn a_panic_puts_the_value_back() {
     let (mutex, lock) = (Rc::new(Mutex::new(1)), Rc::new(RwLock::new(1)));
     let panics = || {
-        let (mut guard, mut writing) = (mutex.try_lock_owned().unwrap(), lock.try_write_owned().unwrap());
+        let (mut guard, mut writing) =
+            (Rc::clone(&mutex).try_lock_owned().unwrap(), Rc::clone(&lock).try_write_owned().unwrap());
         (*guard, *writing) = (2, 2);
         panic!("expected: while the locks are held");
     };
@@ -105,9 +108,9 @@ fn a_panic_puts_the_value_back() {
 fn owned_and_borrowed_waiters_stand_in_one_line() {
     virtually(async {
         let (mutex, order) = (Rc::new(Mutex::new(())), RefCell::new(Vec::new()));
-        let held = mutex.lock_owned().await;
+        let held = Rc::clone(&mutex).lock_owned().await;
         let owned = async |number| {
-            let _guard = mutex.lock_owned().await;
+            let _guard = Rc::clone(&mutex).lock_owned().await;
             order.borrow_mut().push(number);
             yield_now().await;
         };
@@ -129,13 +132,13 @@ fn owned_and_borrowed_waiters_stand_in_one_line() {
 fn a_writer_is_not_starved_by_owned_readers() {
     virtually(async {
         let lock = Rc::new(RwLock::new(0));
-        let reading = lock.read_owned().await;
+        let reading = Rc::clone(&lock).read_owned().await;
         let theirs = lock.clone();
-        let writer = spawn(async move { *theirs.write_owned().await += 1 });
+        let writer = spawn(async move { *Rc::clone(&theirs).write_owned().await += 1 });
         settle().await;
-        assert!(lock.try_read_owned().is_none(), "a writer waits");
+        assert!(Rc::clone(&lock).try_read_owned().is_none(), "a writer waits");
         let theirs = lock.clone();
-        let reader = spawn(async move { *theirs.read_owned().await });
+        let reader = spawn(async move { *Rc::clone(&theirs).read_owned().await });
         settle().await;
         drop(reading);
         writer.await.unwrap();
@@ -150,11 +153,15 @@ fn a_waiter_that_is_dropped_keeps_nothing() {
             let mutex = Rc::new(Mutex::new(7));
             let lock = Rc::new(RwLock::new(7));
             let semaphore = Rc::new(Semaphore::new(1));
-            let held = (mutex.lock_owned().await, lock.read_owned().await, semaphore.acquire_owned().await);
+            let held = (
+                Rc::clone(&mutex).lock_owned().await,
+                Rc::clone(&lock).read_owned().await,
+                Rc::clone(&semaphore).acquire_owned().await,
+            );
             let asks = async {
-                let first = mutex.lock_owned().await;
-                let second = lock.write_owned().await;
-                let third = semaphore.acquire_owned().await;
+                let first = Rc::clone(&mutex).lock_owned().await;
+                let second = Rc::clone(&lock).write_owned().await;
+                let third = Rc::clone(&semaphore).acquire_owned().await;
                 drop((first, second, third));
             };
             let release = async {
@@ -181,24 +188,25 @@ fn permits_that_keep_their_semaphore_alive() {
     virtually(async {
         let semaphore = Rc::new(Semaphore::new(3));
         let weak: Weak<Semaphore> = Rc::downgrade(&semaphore);
-        let permit = semaphore.acquire_many_owned(2).await.unwrap();
+        let permit = Rc::clone(&semaphore).acquire_many_owned(2).await.unwrap();
         assert_eq!((permit.count(), semaphore.available()), (2, 1));
-        assert_eq!(semaphore.try_acquire_many_owned(2).unwrap_err(), TryAcquireError::NoPermits);
-        semaphore.try_acquire_owned().unwrap().forget();
+        assert_eq!(Rc::clone(&semaphore).try_acquire_many_owned(2).unwrap_err(), TryAcquireError::NoPermits);
+        Rc::clone(&semaphore).try_acquire_owned().unwrap().forget();
         assert_eq!(semaphore.available(), 0);
         let theirs = semaphore.clone();
-        let waits = spawn(async move { theirs.acquire_owned().await.map(|permit| permit.count()) });
+        let waits =
+            spawn(async move { Rc::clone(&theirs).acquire_owned().await.map(|permit| permit.count()) });
         time::sleep(SECOND).await;
         semaphore.close();
         assert!(waits.await.unwrap().is_err());
-        assert_eq!(semaphore.try_acquire_owned().unwrap_err(), TryAcquireError::Closed);
+        assert_eq!(Rc::clone(&semaphore).try_acquire_owned().unwrap_err(), TryAcquireError::Closed);
         drop(semaphore);
         assert!(weak.upgrade().is_some(), "the permit is still held");
         drop(permit);
         assert!(weak.upgrade().is_none());
         let closed = Rc::new(Semaphore::new(1));
         closed.close();
-        assert!(closed.acquire_owned().await.is_err(), "closed, although a permit is free");
+        assert!(Rc::clone(&closed).acquire_owned().await.is_err(), "closed, although a permit is free");
     });
 }
 
@@ -218,8 +226,8 @@ impl Wake for Inline {
 #[test]
 fn a_reader_has_let_go_of_the_value_before_a_writer_is_called() {
     let lock = Rc::new(RwLock::new(1));
-    let reading = lock.try_read_owned().unwrap();
-    let writing = lock.write_owned();
+    let reading = Rc::clone(&lock).try_read_owned().unwrap();
+    let writing = Rc::clone(&lock).write_owned();
     let mut writes: Pin<Box<dyn Future<Output = ()>>> = Box::pin(async { *writing.await = 2 });
     let waker = Waker::from(Arc::new(Inline));
     assert!(writes.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());

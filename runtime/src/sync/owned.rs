@@ -57,7 +57,7 @@ impl<T> Mutex<T> {
     ///
     /// roundel::run(async {
     ///     let log = Rc::new(Mutex::new(vec!["begun"]));
-    ///     let mut guard = log.lock_owned().await;
+    ///     let mut guard = Rc::clone(&log).lock_owned().await;
     ///     // The task is given the lock, already held.
     ///     let task = roundel::spawn(async move { guard.push("done") });
     ///     assert!(log.is_locked());
@@ -65,13 +65,13 @@ impl<T> Mutex<T> {
     ///     assert_eq!(*log.lock().await, ["begun", "done"]);
     /// });
     /// ```
-    pub fn lock_owned(self: &Rc<Self>) -> LockOwned<T> {
-        LockOwned { take: Take::new(Owned(Rc::clone(self)), 1) }
+    pub fn lock_owned(self: Rc<Self>) -> LockOwned<T> {
+        LockOwned { take: Take::new(Owned(self), 1) }
     }
 
     /// Locks if no task holds the lock or waits for it; the guard keeps the mutex alive.
-    pub fn try_lock_owned(self: &Rc<Self>) -> Option<OwnedMutexGuard<T>> {
-        self.permits.try_take(1).then(|| OwnedMutexGuard::new(Owned(Rc::clone(self))))
+    pub fn try_lock_owned(self: Rc<Self>) -> Option<OwnedMutexGuard<T>> {
+        self.permits.try_take(1).then(|| OwnedMutexGuard::new(Owned(self)))
     }
 }
 
@@ -139,16 +139,16 @@ impl<T> RwLock<T> {
     ///
     /// roundel::run(async {
     ///     let config = Rc::new(RwLock::new(1));
-    ///     let (mine, theirs) = (config.read_owned().await, config.read_owned().await);
+    ///     let (mine, theirs) = (Rc::clone(&config).read_owned().await, Rc::clone(&config).read_owned().await);
     ///     let task = roundel::spawn(async move { *theirs });
     ///     assert_eq!(*mine + task.await.unwrap(), 2);
     ///     drop(mine);
-    ///     *config.write_owned().await += 1;
+    ///     *Rc::clone(&config).write_owned().await += 1;
     ///     assert_eq!(*config.read().await, 2);
     /// });
     /// ```
-    pub fn read_owned(self: &Rc<Self>) -> impl Future<Output = OwnedReadGuard<T>> + use<T> {
-        let lock = Owned(Rc::clone(self));
+    pub fn read_owned(self: Rc<Self>) -> impl Future<Output = OwnedReadGuard<T>> + use<T> {
+        let lock = Owned(self);
         async move {
             Take::new(lock.clone(), 1).await;
             OwnedReadGuard::new(lock)
@@ -156,8 +156,8 @@ impl<T> RwLock<T> {
     }
 
     /// Waits until no other task holds the lock. The guard keeps the lock alive.
-    pub fn write_owned(self: &Rc<Self>) -> impl Future<Output = OwnedWriteGuard<T>> + use<T> {
-        let lock = Owned(Rc::clone(self));
+    pub fn write_owned(self: Rc<Self>) -> impl Future<Output = OwnedWriteGuard<T>> + use<T> {
+        let lock = Owned(self);
         async move {
             Take::new(lock.clone(), ALL).await;
             OwnedWriteGuard::new(lock)
@@ -165,13 +165,13 @@ impl<T> RwLock<T> {
     }
 
     /// Locks for reading if no writer holds the lock and no task waits for it. The guard keeps the lock alive.
-    pub fn try_read_owned(self: &Rc<Self>) -> Option<OwnedReadGuard<T>> {
-        self.permits.try_take(1).then(|| OwnedReadGuard::new(Owned(Rc::clone(self))))
+    pub fn try_read_owned(self: Rc<Self>) -> Option<OwnedReadGuard<T>> {
+        self.permits.try_take(1).then(|| OwnedReadGuard::new(Owned(self)))
     }
 
     /// Locks for writing if no task holds the lock or waits for it. The guard keeps the lock alive.
-    pub fn try_write_owned(self: &Rc<Self>) -> Option<OwnedWriteGuard<T>> {
-        self.permits.try_take(ALL).then(|| OwnedWriteGuard::new(Owned(Rc::clone(self))))
+    pub fn try_write_owned(self: Rc<Self>) -> Option<OwnedWriteGuard<T>> {
+        self.permits.try_take(ALL).then(|| OwnedWriteGuard::new(Owned(self)))
     }
 }
 
@@ -246,7 +246,7 @@ impl Semaphore {
     ///
     /// roundel::run(async {
     ///     let seats = Rc::new(Semaphore::new(2));
-    ///     let permit = seats.acquire_owned().await.unwrap();
+    ///     let permit = Rc::clone(&seats).acquire_owned().await.unwrap();
     ///     // No task is spawned before it has its permit.
     ///     let guest = roundel::spawn(async move { drop(permit) });
     ///     assert_eq!(seats.available(), 1);
@@ -258,7 +258,7 @@ impl Semaphore {
     /// # Errors
     ///
     /// If the semaphore is closed, or is closed during the wait.
-    pub fn acquire_owned(self: &Rc<Self>) -> AcquireOwned {
+    pub fn acquire_owned(self: Rc<Self>) -> AcquireOwned {
         self.acquire_many_owned(1)
     }
 
@@ -267,8 +267,8 @@ impl Semaphore {
     /// # Errors
     ///
     /// If the semaphore is closed, or is closed during the wait.
-    pub fn acquire_many_owned(self: &Rc<Self>, n: usize) -> AcquireOwned {
-        AcquireOwned { take: Take::new(Owned(Rc::clone(self)), n) }
+    pub fn acquire_many_owned(self: Rc<Self>, n: usize) -> AcquireOwned {
+        AcquireOwned { take: Take::new(Owned(self), n) }
     }
 
     /// Takes a permit if one is free and no task waits. It keeps the semaphore alive.
@@ -276,7 +276,7 @@ impl Semaphore {
     /// # Errors
     ///
     /// If none is free, if a task waits, or if the semaphore is closed.
-    pub fn try_acquire_owned(self: &Rc<Self>) -> Result<OwnedPermit, TryAcquireError> {
+    pub fn try_acquire_owned(self: Rc<Self>) -> Result<OwnedPermit, TryAcquireError> {
         self.try_acquire_many_owned(1)
     }
 
@@ -285,9 +285,9 @@ impl Semaphore {
     /// # Errors
     ///
     /// If fewer are free, if a task waits, or if the semaphore is closed.
-    pub fn try_acquire_many_owned(self: &Rc<Self>, n: usize) -> Result<OwnedPermit, TryAcquireError> {
+    pub fn try_acquire_many_owned(self: Rc<Self>, n: usize) -> Result<OwnedPermit, TryAcquireError> {
         self.try_take(n)?;
-        Ok(OwnedPermit { held: Held { permits: Owned(Rc::clone(self)), n } })
+        Ok(OwnedPermit { held: Held { permits: Owned(self), n } })
     }
 }
 
