@@ -25,11 +25,11 @@ use examples::args::{Args, end};
 use examples::goodbye::shutdown_token;
 use examples::{loops, println};
 use hyper_util::service::TowerToHyperService;
+use roundel::LoopBound;
 use roundel::cancel::CancelToken;
 use roundel::sync::Notify;
 use roundel_net::TcpListener;
 use roundel_net::hyper::serve_http;
-use send_wrapper::SendWrapper;
 use serde::{Deserialize, Serialize};
 
 const USAGE: &str = "\
@@ -53,18 +53,19 @@ struct Board {
 }
 
 /// What the handlers get: `Send`, and usable only on the thread of the loop.
-type Shared = State<SendWrapper<Rc<Board>>>;
+type Shared = State<LoopBound<Rc<Board>>>;
 
 async fn all(State(board): Shared) -> Json<Vec<Note>> {
-    Json(board.notes.borrow().clone())
+    Json(board.get().notes.borrow().clone())
 }
 
 async fn one(State(board): Shared, Path(number): Path<usize>) -> Result<Json<Note>, StatusCode> {
-    let note = number.checked_sub(1).and_then(|index| board.notes.borrow().get(index).cloned());
+    let note = number.checked_sub(1).and_then(|index| board.get().notes.borrow().get(index).cloned());
     note.map(Json).ok_or(StatusCode::NOT_FOUND)
 }
 
 async fn write(State(board): Shared, Json(note): Json<Note>) -> Result<(StatusCode, String), StatusCode> {
+    let board = board.get();
     if board.notes.borrow().len() == MOST_NOTES {
         return Err(StatusCode::INSUFFICIENT_STORAGE);
     }
@@ -76,11 +77,12 @@ async fn write(State(board): Shared, Json(note): Json<Note>) -> Result<(StatusCo
 /// Waits for the next note; if the server stops, there is none. The futures that it awaits belong to the loop, so they have
 /// to be wrapped.
 async fn next(State(board): Shared) -> Json<Option<Note>> {
-    let wait = async {
+    let board = board.get();
+    let wait = async move {
         board.stop.run(board.written.notified()).await.ok()?;
         board.notes.borrow().last().cloned()
     };
-    Json(SendWrapper::new(wait).await)
+    Json(LoopBound::new(wait).await)
 }
 
 async fn run(addr: String) -> io::Result<()> {
@@ -92,7 +94,7 @@ async fn run(addr: String) -> io::Result<()> {
         .route("/notes", get(all).post(write))
         .route("/notes/{number}", get(one))
         .route("/next", get(next))
-        .with_state(SendWrapper::new(Rc::new(board)));
+        .with_state(LoopBound::new(Rc::new(board)));
     let server = serve_http(listener, TowerToHyperService::new(routes));
     server.until(told).await.map(drop)
 }

@@ -3,7 +3,7 @@
 //! Facts. quinn asks that all three are `Send`, because it was written for several threads. Its futures run where they are
 //! spawned, so on our loop nothing leaves the thread.
 //!
-//! What follows. What belongs to the loop is in a `SendWrapper`, which checks that. The calls of the socket are those of
+//! What follows. What belongs to the loop is in a `LoopBound`, which checks that. The calls of the socket are those of
 //! `quinn-udp`, which sends and receives several packets with one call.
 //!
 //! What it does not know: QUIC.
@@ -18,10 +18,10 @@ use std::time::Instant;
 
 use quinn::udp::{RecvMeta, Transmit, UdpSocketState};
 use quinn::{AsyncTimer, AsyncUdpSocket, Runtime, UdpPoller};
+use roundel::LoopBound;
 use roundel::mio::net::UdpSocket;
 use roundel::source::{Direction, Source};
 use roundel::time::{self, Sleep};
-use send_wrapper::SendWrapper;
 
 /// Runs quinn on the loop of this thread.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,7 @@ pub struct OnThisLoop;
 
 impl Runtime for OnThisLoop {
     fn new_timer(&self, deadline: Instant) -> Pin<Box<dyn AsyncTimer>> {
-        Box::pin(Timer(SendWrapper::new(time::sleep_until(deadline))))
+        Box::pin(Timer(LoopBound::new(time::sleep_until(deadline))))
     }
 
     fn spawn(&self, future: Pin<Box<dyn Future<Output = ()> + Send>>) {
@@ -40,7 +40,7 @@ impl Runtime for OnThisLoop {
         let state = UdpSocketState::new((&socket).into())?;
         socket.set_nonblocking(true)?;
         let source = Source::new(UdpSocket::from_std(socket))?;
-        Ok(Arc::new(Socket { source: SendWrapper::new(source), state }))
+        Ok(Arc::new(Socket { source: LoopBound::new(source), state }))
     }
 
     fn now(&self) -> Instant {
@@ -48,20 +48,20 @@ impl Runtime for OnThisLoop {
     }
 }
 
-struct Timer(SendWrapper<Sleep>);
+struct Timer(LoopBound<Sleep>);
 
 impl AsyncTimer for Timer {
     fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
-        self.0.reset(deadline);
+        self.0 = LoopBound::new(time::sleep_until(deadline));
     }
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut *self.0).poll(cx)
+        Pin::new(&mut self.0).poll(cx)
     }
 }
 
 struct Socket {
-    source: SendWrapper<Source<UdpSocket>>,
+    source: LoopBound<Source<UdpSocket>>,
     state: UdpSocketState,
 }
 
@@ -71,12 +71,14 @@ impl AsyncUdpSocket for Socket {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        let sent = self.state.send(self.source.get_ref().into(), transmit);
-        // Otherwise `poll_writable` would be ready at once, and this would be tried again and again.
-        if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
-            self.source.would_block(Direction::Write);
-        }
-        sent
+        self.source.with(|source| {
+            let sent = self.state.send(source.get_ref().into(), transmit);
+            // Otherwise `poll_writable` would be ready at once, and this would be tried again and again.
+            if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                source.would_block(Direction::Write);
+            }
+            sent
+        })
     }
 
     fn poll_recv(
@@ -85,11 +87,12 @@ impl AsyncUdpSocket for Socket {
         buffers: &mut [IoSliceMut<'_>],
         about: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        self.source.poll_io(cx, Direction::Read, |socket| self.state.recv(socket.into(), buffers, about))
+        let receive = |socket: &UdpSocket| self.state.recv(socket.into(), buffers, about);
+        self.source.with(|source| source.poll_io(cx, Direction::Read, receive))
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.source.get_ref().local_addr()
+        self.source.with(|source| source.get_ref().local_addr())
     }
 
     fn max_transmit_segments(&self) -> usize {
@@ -110,7 +113,7 @@ struct Writable(Arc<Socket>);
 
 impl UdpPoller for Writable {
     fn poll_writable(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.source.poll_io(cx, Direction::Write, |_| Ok(()))
+        self.0.source.with(|source| source.poll_io(cx, Direction::Write, |_| Ok(())))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Libraries that need a line or two: an adapter around a stream, or a wrapper that is `Send`.
 
+use std::cell::RefCell;
 use std::future::ready;
 use std::io;
 use std::pin::Pin;
@@ -12,10 +13,9 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::{Request, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
-use roundel::spawn;
+use roundel::{LoopBound, spawn};
 use roundel_net::TcpStream;
 use roundel_net::hyper::{Executor, Io, Timer};
-use send_wrapper::SendWrapper;
 use tower::ServiceBuilder;
 
 use crate::{http_server, on_a_loop};
@@ -43,7 +43,7 @@ fn hyper_client_speaks_http2_with_our_executor() {
 }
 
 /// A connection for the pool of hyper-util, which asks that it is `Send` and says what it is.
-struct Pooled(SendWrapper<Io<TcpStream>>);
+struct Pooled(LoopBound<RefCell<Io<TcpStream>>>);
 
 impl Connection for Pooled {
     fn connected(&self) -> Connected {
@@ -53,36 +53,36 @@ impl Connection for Pooled {
 
 impl Read for Pooled {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         room: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0).poll_read(cx, room)
+        self.0.with(|io| Pin::new(&mut *io.borrow_mut()).poll_read(cx, room))
     }
 }
 
 impl Write for Pooled {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0).poll_write(cx, bytes)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.0.with(|io| Pin::new(&mut *io.borrow_mut()).poll_write(cx, bytes))
     }
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.with(|io| Pin::new(&mut *io.borrow_mut()).poll_flush(cx))
     }
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.with(|io| Pin::new(&mut *io.borrow_mut()).poll_shutdown(cx))
     }
 }
 
 async fn connect(url: Uri) -> io::Result<Pooled> {
     let stream = TcpStream::connect((url.host().unwrap_or_default(), url.port_u16().unwrap_or(80))).await?;
-    Ok(Pooled(SendWrapper::new(Io::new(stream))))
+    Ok(Pooled(LoopBound::new(RefCell::new(Io::new(stream)))))
 }
 
 #[test]
 fn hyper_util_pools_our_connections() {
     on_a_loop(async {
         let address = http_server().await;
-        let connector = tower::service_fn(|url| Box::pin(SendWrapper::new(connect(url))));
+        let connector = tower::service_fn(|url| Box::pin(LoopBound::new(connect(url))));
         let client = Client::builder(Executor).pool_timer(Timer).build(connector);
         for path in ["/one", "/two"] {
             let request =
