@@ -37,6 +37,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use roundel::source::{Direction, Reading, Source, Writing};
 use roundel::task::{poll_budget, spend_budget};
 
+use crate::details::{self, Described};
 use crate::io::{Buffers, Chunk};
 
 /// A non-blocking stream of bytes on the running loop. Programs call it [`TcpStream`](crate::TcpStream),
@@ -74,19 +75,21 @@ const STRETCH: u64 = 1 << 16;
 /// No system takes more buffers at once.
 const IOV_MAX: usize = 1024;
 
-impl<S: mio::event::Source> ByteStream<S> {
+impl<S: Described> ByteStream<S> {
     /// Registers a stream, which must be non-blocking already.
     #[track_caller]
     pub(crate) fn new(io: S) -> io::Result<ByteStream<S>> {
-        Ok(ByteStream { source: Source::new(io)?, busy: None, short_is_all: false })
+        Ok(ByteStream { source: details::register(io)?, busy: None, short_is_all: false })
     }
 
     /// As [`new`](ByteStream::new), for a stream that a short read has emptied.
     #[track_caller]
     pub(crate) fn new_plain(io: S) -> io::Result<ByteStream<S>> {
-        Ok(ByteStream { source: Source::new(io)?, busy: None, short_is_all: true })
+        Ok(ByteStream { source: details::register(io)?, busy: None, short_is_all: true })
     }
+}
 
+impl<S: mio::event::Source> ByteStream<S> {
     pub(crate) fn source(&self) -> &Source<S> {
         &self.source
     }

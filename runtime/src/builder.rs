@@ -8,7 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::core::event_loop::Options;
-use crate::core::probe::Event;
+use crate::core::probe::{Event, Listener};
 use crate::debug;
 use crate::own_pool::OwnPool;
 use crate::record::{self, Recorder};
@@ -147,18 +147,20 @@ impl Builder {
     /// If the operating system refuses the descriptors, or 65,536 runtimes exist already.
     pub fn build(self) -> io::Result<Runtime> {
         // A sink can do anything, so those that only look come first.
-        let sink = |recorder: Recorder| recorder.sink(self.virtual_time, self.shuffle.is_some());
-        let recorders = self.recorders.into_iter().chain(record::from_environment());
-        let mut sinks: Vec<Sink> = recorders.filter_map(sink).collect();
-        sinks.extend(self.debug.then(debug::sink));
-        sinks.extend(self.sinks);
-        Runtime::build(Options {
+        let listener = |recorder: &Recorder| recorder.listener(self.virtual_time, self.shuffle.is_some());
+        let recorders: Vec<Recorder> = self.recorders.into_iter().chain(record::from_environment()).collect();
+        let mut listeners: Vec<Listener> = recorders.iter().filter_map(listener).collect();
+        let sinks = self.debug.then(debug::sink).into_iter().chain(self.sinks);
+        listeners.extend(sinks.map(waits::listener));
+        let runtime = Runtime::build(Options {
             virtual_time: self.virtual_time,
             shuffle: self.shuffle,
             shutdown_timeout: self.shutdown_timeout,
-            watcher: waits::watch(sinks),
+            watcher: waits::watch(listeners),
             helpers: Box::new(OwnPool::new(self.blocking_threads)),
-        })
+        })?;
+        recorders.iter().for_each(|recorder| runtime.attach(recorder));
+        Ok(runtime)
     }
 }
 

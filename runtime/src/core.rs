@@ -12,6 +12,7 @@ pub(crate) mod id;
 
 pub(crate) mod clock;
 pub(crate) mod panics;
+pub(crate) mod journal;
 pub mod probe;
 pub(crate) mod random;
 

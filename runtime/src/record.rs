@@ -10,7 +10,7 @@
 //!
 //! ```text
 //!   loop ──► probe ──► Observer ──► Seen ──► Tape ──► a file, bytes
-//!                      time, cause           Ring ──► bytes, when they are wanted
+//!                      time, place           Ring ──► bytes, when they are wanted
 //!                                                        │
 //!                        State ◄── Trace ◄── Reader ◄────┘
 //! ```
@@ -48,9 +48,15 @@ mod encoder;
 mod error;
 pub(crate) mod format;
 mod observer;
+mod page;
 pub(crate) mod read;
+mod ring;
+pub(crate) mod snapshot;
+mod standing;
 mod state;
 mod store;
+mod survey;
+mod told;
 mod trace;
 mod what;
 mod write;
@@ -61,21 +67,26 @@ use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use self::format::Header;
 use self::observer::Observer;
-use self::store::{Ring, Tape};
-use crate::core::context;
+use self::ring::Ring;
+use self::store::Tape;
+use self::survey::Told;
+use crate::core::context::{self, Context};
 use crate::core::id::TaskId;
-use crate::core::probe::{End, Event as Reported};
+use crate::core::journal::Entry;
+use crate::core::probe::{Change, End, Event as Reported, Listener, Probe};
+use crate::source;
 use crate::task;
-use crate::waits::Sink;
+use crate::waits;
 
 pub use self::error::TraceError;
-pub use self::state::{State, Step, Timer, Waiter};
+pub use self::snapshot::{Snapshot, Step, Timer, Waiter};
+pub use self::state::State;
 pub use self::trace::{Event, Resource, ResourceKind, Task, Trace};
 pub use self::what::What;
 
@@ -106,7 +117,12 @@ struct Inner {
     taken: bool,
     observer: Observer,
     store: Store,
+    /// What tells it of the loop, once that is known.
+    probe: Weak<Probe>,
+    /// Set while a recorder that was started in a running loop waits for the next turn.
+    told: Option<Told>,
     on_panic: Option<PathBuf>,
+    on_deadlock: Option<PathBuf>,
     at_end: Option<PathBuf>,
 }
 
@@ -126,7 +142,7 @@ impl Recorder {
         Recorder::new(Store::File(path.as_ref().to_owned(), Tape::new(LIMIT)))
     }
 
-    /// Keeps the last `events` events in memory, about a hundred bytes for each.
+    /// Keeps the last `events` events in memory: 16 bytes for each poll and wake, about 120 for each other one.
     #[must_use]
     pub fn ring(events: usize) -> Recorder {
         Recorder::new(Store::Ring(Ring::new(events)))
@@ -140,7 +156,9 @@ impl Recorder {
 
     fn new(store: Store) -> Recorder {
         let (header, observer) = (Header::default(), Observer::default());
-        let inner = Inner { header, taken: false, observer, store, on_panic: None, at_end: None };
+        let (on_panic, on_deadlock, at_end) = (None, None, None);
+        let (taken, probe, told) = (false, Weak::new(), None);
+        let inner = Inner { header, taken, observer, store, probe, told, on_panic, on_deadlock, at_end };
         Recorder { tapes: Rc::new(RefCell::new(inner)) }
     }
 
@@ -160,6 +178,13 @@ impl Recorder {
         self
     }
 
+    /// Writes what is recorded to this file when the loop finds a deadlock.
+    #[must_use]
+    pub fn dump_on_deadlock(self, path: impl AsRef<Path>) -> Recorder {
+        self.tapes.borrow_mut().on_deadlock = Some(path.as_ref().to_owned());
+        self
+    }
+
     /// Writes what is recorded to this file when the runtime has been dropped.
     #[must_use]
     pub fn dump_at_end(self, path: impl AsRef<Path>) -> Recorder {
@@ -173,6 +198,7 @@ impl Recorder {
     ///
     /// If the file cannot be written.
     pub fn dump(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        self.catch_up();
         self.tapes.borrow_mut().dump(path.as_ref())
     }
 
@@ -182,6 +208,7 @@ impl Recorder {
     ///
     /// If the recorder's own file cannot be written or read.
     pub fn bytes(&self) -> io::Result<Vec<u8>> {
+        self.catch_up();
         self.tapes.borrow_mut().bytes()
     }
 
@@ -197,13 +224,105 @@ impl Recorder {
         }
     }
 
+    /// Ends the recording: the loop goes on without it, and what was recorded stays. Does nothing if the recorder records no
+    /// loop that runs on this thread.
+    ///
+    /// ```
+    /// use roundel::record::{self, Recorder};
+    ///
+    /// roundel::run(async {
+    ///     let recorder = Recorder::in_memory();
+    ///     record::start(&recorder);
+    ///     roundel::spawn(async {}).await.unwrap();
+    ///     recorder.stop();
+    ///     let events = recorder.trace().unwrap().events().len();
+    ///     roundel::yield_now().await;
+    ///     assert_eq!(recorder.trace().unwrap().events().len(), events);
+    /// });
+    /// ```
+    pub fn stop(&self) {
+        let Some(context) = context::current() else { return };
+        self.catch_up();
+        if self.tapes.borrow().observer.watches(&context) {
+            context.probe.change(Change::Remove(self.number()));
+            self.tapes.borrow_mut().stop();
+        }
+    }
+
     /// Makes this the recorder of a runtime that is being built. `None` if it has one already, or if its file cannot be
     /// written.
-    pub(crate) fn sink(&self, is_virtual: bool, is_shuffled: bool) -> Option<Sink> {
+    pub(crate) fn listener(&self, is_virtual: bool, is_shuffled: bool) -> Option<Listener> {
         self.tapes.borrow_mut().begin(is_virtual, is_shuffled)?;
-        let tapes = Rc::clone(&self.tapes);
-        Some(Box::new(move |event, place| tapes.borrow_mut().take(event, place)))
+        let (seen, written) = (Rc::clone(&self.tapes), Rc::clone(&self.tapes));
+        Some(Listener {
+            number: self.number(),
+            sink: Box::new(move |event, place| seen.borrow_mut().take(event, place)),
+            reader: Some(Box::new(move |entries| written.borrow_mut().read(entries))),
+        })
     }
+
+    /// Makes this a recorder of a loop that was built without it. It begins with the next turn.
+    pub(crate) fn join(&self, context: &Context) {
+        let (is_virtual, is_shuffled) = (context.clock.is_virtual(), context.executor.is_shuffled());
+        let Some(listener) = self.listener(is_virtual, is_shuffled) else { return };
+        self.tapes.borrow_mut().told = Some(Told::default());
+        self.attach(context);
+        waits::add(context, listener);
+    }
+
+    /// Says which loop it records: then what is asked of it counts what the loop has only written down so far, and the loop can
+    /// ask it for a dump.
+    pub(crate) fn attach(&self, context: &Context) {
+        self.tapes.borrow_mut().probe = Rc::downgrade(&context.probe);
+        context.on_dump(self.dumper());
+    }
+
+    /// The loop tells what it has only written down so far.
+    fn catch_up(&self) {
+        let probe = self.tapes.borrow().probe.upgrade();
+        probe.into_iter().for_each(|probe| probe.flush());
+    }
+
+    /// Told apart from other sinks by its place in memory.
+    fn number(&self) -> usize {
+        Rc::as_ptr(&self.tapes).addr()
+    }
+
+    /// What the loop calls when its flight recorders are to write what they hold.
+    fn dumper(&self) -> Box<dyn Fn()> {
+        let tapes = Rc::downgrade(&self.tapes);
+        Box::new(move || {
+            let Some(tapes) = tapes.upgrade() else { return };
+            Recorder { tapes: Rc::clone(&tapes) }.catch_up();
+            if let Ok(mut tapes) = tapes.try_borrow_mut() {
+                let path = tapes.on_deadlock.clone();
+                tapes.dump_to(path);
+            }
+        })
+    }
+}
+
+/// Records the running loop from its next turn on. The trace begins with what stands where then: the tasks, the queue, the
+/// timers, and what is waited for. Only who waits for a lock or a channel since before is not known, unless the loop was
+/// watched already.
+///
+/// ```
+/// use roundel::record::{self, Recorder};
+///
+/// roundel::run(async {
+///     let flight = Recorder::ring(1_000);
+///     record::start(&flight);
+///     roundel::yield_now().await;
+///     assert!(flight.trace().unwrap().begin().is_some());
+/// });
+/// ```
+///
+/// # Panics
+///
+/// Outside a loop.
+#[track_caller]
+pub fn start(recorder: &Recorder) {
+    recorder.join(&context::expect("record::start"));
 }
 
 /// The recorder that the environment asks for.
@@ -251,37 +370,85 @@ impl Inner {
                 open(path).and_then(|(path, file)| tape.begin(Some((path, file)), &self.header))
             }
             Store::Memory(tape) => tape.begin(None, &self.header),
-            Store::Ring(_) | Store::Broken => Ok(()),
+            Store::Ring(ring) => {
+                ring.set_shuffled(is_shuffled);
+                Ok(())
+            }
+            Store::Broken => Ok(()),
         };
         begun.map_err(|error| self.give_up(&error)).ok()
     }
 
+    #[inline]
     fn take(&mut self, event: Reported, place: u64) {
+        if self.told.is_some() && !self.arrive(event, place) {
+            return;
+        }
         let seen = self.observer.see(event, place);
         let result = match &mut self.store {
             Store::Ring(ring) => {
-                ring.push(seen);
+                ring.push(&seen);
                 Ok(())
             }
-            Store::File(_, tape) | Store::Memory(tape) => tape.push(&seen),
+            Store::File(_, tape) | Store::Memory(tape) => tape.take(&seen),
             Store::Broken => return,
         };
         match event {
             Reported::PollBegin { .. } | Reported::PollEnd { .. } | Reported::Wake { .. }
                 if result.is_ok() => {}
+            Reported::WaitOn { .. } | Reported::WaitDone { .. } if result.is_ok() => {}
             _ => self.look_closer(event, seen.at, result),
         }
     }
 
+    /// Takes what the loop has written down.
+    fn read(&mut self, entries: &[Entry]) {
+        let Some(last) = entries.last().filter(|_| self.told.is_none()) else { return };
+        self.observer.pass(last.at);
+        let result = match &mut self.store {
+            Store::Ring(ring) => {
+                ring.extend(entries);
+                Ok(())
+            }
+            Store::File(_, tape) | Store::Memory(tape) => tape.extend(entries),
+            Store::Broken => Ok(()),
+        };
+        if let Err(error) = result {
+            self.give_up(&error);
+        }
+    }
+
+    /// A recorder that was started in a running loop begins with a turn. Whether this is its first event.
+    #[cold]
+    fn arrive(&mut self, event: Reported, place: u64) -> bool {
+        let Some(told) = &mut self.told else { return true };
+        told.see(event, place);
+        let Some(context) = context::current().filter(|_| event == Reported::Turn) else { return false };
+        let Some(survey) = self.told.take().map(|told| told.survey(&context)) else { return false };
+        self.observer.watch(context.runtime);
+        match &mut self.store {
+            Store::Ring(ring) => ring.begin(&survey),
+            Store::File(_, tape) | Store::Memory(tape) => tape.survey(&survey),
+            Store::Broken => {}
+        }
+        true
+    }
+
     /// Events after which there is more to do, and errors.
+    #[cold]
     fn look_closer(&mut self, event: Reported, at: u64, result: io::Result<()>) {
         let result = match event {
             Reported::Closed => result.and_then(|()| self.end(at)),
             Reported::Done { end: End::Panicked, .. } => {
-                result.and_then(|()| self.dump_to(self.on_panic.clone()))
+                self.dump_to(self.on_panic.clone());
+                result
             }
             Reported::Named { task } => {
                 self.name(task);
+                result
+            }
+            Reported::SourceNamed { source } => {
+                self.name_socket(source);
                 result
             }
             _ => result,
@@ -300,11 +467,29 @@ impl Inner {
         }
     }
 
+    fn name_socket(&mut self, source: u64) {
+        let Some(details) = source::details(source) else { return };
+        match &mut self.store {
+            Store::Ring(ring) => ring.socket(source, &details),
+            Store::File(_, tape) | Store::Memory(tape) => tape.socket(source, &details),
+            Store::Broken => {}
+        }
+    }
+
     fn end(&mut self, at: u64) -> io::Result<()> {
         if let Store::File(_, tape) | Store::Memory(tape) = &mut self.store {
             tape.end(at)?;
         }
-        self.dump_to(self.at_end.clone())
+        self.dump_to(self.at_end.clone());
+        Ok(())
+    }
+
+    /// The recording ends before the runtime does.
+    fn stop(&mut self) {
+        self.told = None;
+        if let Err(error) = self.end(self.observer.now()) {
+            self.give_up(&error);
+        }
     }
 
     fn bytes(&mut self) -> io::Result<Vec<u8>> {
@@ -322,13 +507,12 @@ impl Inner {
     }
 
     /// If a dump fails, the recording goes on.
-    fn dump_to(&mut self, path: Option<PathBuf>) -> io::Result<()> {
+    fn dump_to(&mut self, path: Option<PathBuf>) {
         if let Some(path) = path
             && let Err(error) = self.dump(&path)
         {
             complain(format_args!("the trace cannot be written to {}: {error}", path.display()));
         }
-        Ok(())
     }
 
     fn give_up(&mut self, error: &io::Error) {

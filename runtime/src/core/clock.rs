@@ -10,6 +10,7 @@
 //! `Instant::now()` appears in this file and in no other (the tidy test holds that).
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -22,8 +23,8 @@ pub(crate) const NEVER: Nanos = u64::MAX;
 #[derive(Clone)]
 pub(crate) struct Clock {
     origin: Instant,
-    /// The time of a virtual clock; `None` for the real one.
-    hand: Option<Cell<Nanos>>,
+    /// The time of a virtual clock, which its clones share; `None` for the real one.
+    hand: Option<Rc<Cell<Nanos>>>,
     /// No two clocks of a process have the same.
     number: u64,
 }
@@ -46,7 +47,7 @@ impl Clock {
     pub(crate) fn new(is_virtual: bool) -> Clock {
         static CLOCKS: AtomicU64 = AtomicU64::new(0);
         let number = CLOCKS.fetch_add(1, Relaxed);
-        Clock { origin: Instant::now(), hand: is_virtual.then(Cell::default), number }
+        Clock { origin: Instant::now(), hand: is_virtual.then(Rc::default), number }
     }
 
     pub(crate) fn is_virtual(&self) -> bool {

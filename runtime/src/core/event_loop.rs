@@ -53,7 +53,7 @@ pub(crate) struct Options {
     /// The seed of a shuffled schedule.
     pub(crate) shuffle: Option<u64>,
     pub(crate) shutdown_timeout: Duration,
-    pub(crate) watcher: Option<Watcher>,
+    pub(crate) watcher: Option<Box<dyn Watcher>>,
     pub(crate) helpers: Box<dyn Helpers>,
 }
 
@@ -90,15 +90,16 @@ const SHRINK_ABOVE: usize = 1024;
 
 impl EventLoop {
     pub(crate) fn new(options: Options) -> io::Result<EventLoop> {
-        let probe = Rc::new(Probe::new(options.watcher));
+        let clock = Clock::new(options.virtual_time);
+        let probe = Rc::new(Probe::new(options.watcher, clock.clone()));
         let (poller, reactor) = Poller::new(Rc::clone(&probe))?;
         let Some((number, inbox)) = TABLE.enter(poller.bell()?) else {
             return Err(io::Error::other("this process has 65,536 runtimes already: drop one first"));
         };
         let context = Rc::new(Context {
             runtime: number,
-            unwatched: if probe.is_on() { u32::MAX } else { number.into() },
-            clock: Clock::new(options.virtual_time),
+            unwatched: Cell::new(if probe.is_on() { u32::MAX } else { number.into() }),
+            clock,
             executor: Rc::new(Executor::new(number, options.shuffle, Rc::clone(&probe))),
             timers: Rc::new(Timers::new(Rc::clone(&probe))),
             reactor: Rc::new(reactor),
@@ -111,6 +112,7 @@ impl EventLoop {
                 None if options.virtual_time => Random::new(0),
                 None => Random::unseeded(),
             },
+            dumpers: RefCell::default(),
             ending: Cell::new(false),
             from_threads: RefCell::default(),
         });
@@ -169,8 +171,12 @@ impl EventLoop {
     /// Step 1. Polls a batch: one stretch after the other, until the next look is due. One net catches the panics of the
     /// whole batch. A panic ends the batch, and the task that panicked is dropped.
     fn poll_ready_tasks(&self, root: &mut Root<'_>) {
-        let Context { executor, .. } = &*self.context;
-        let poll = if executor.plain { Self::poll_batch::<true> } else { Self::poll_batch::<false> };
+        let Context { executor, probe, .. } = &*self.context;
+        if !executor.plain.get() && !probe.is_on() && executor.is_watched() {
+            // The last sink has gone.
+            self.context.set_watched(false);
+        }
+        let poll = if executor.plain.get() { Self::poll_batch::<true> } else { Self::poll_batch::<false> };
         let polled = contain(|| poll(self, root));
         root.end = polled.unwrap_or_else(|payload| executor.crash(payload).map(Err));
     }
@@ -228,9 +234,6 @@ impl EventLoop {
         });
         drop(waking);
         asked.unwrap_or_else(|error| panic!("the kernel refused to wait for events: {error}"));
-        if wait != Wait::No {
-            probe.emit(|| Event::Unpark);
-        }
         self.wake_all(&mut engine.woken);
     }
 
