@@ -123,6 +123,11 @@ impl Journal {
         self.push(kind, task);
     }
 
+    /// The clock was read elsewhere.
+    pub(crate) fn pass(&self, now: Nanos) {
+        self.now.set(self.now.get().max(now));
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.borrow().is_empty()
     }

@@ -18,7 +18,7 @@ use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::time::Duration;
 
-use crate::core::clock::Clock;
+use crate::core::clock::{Clock, Nanos};
 use crate::core::id::TaskId;
 use crate::core::journal::{Entry, Journal};
 use crate::core::panics::{contain, go_on, swallow};
@@ -343,6 +343,11 @@ impl Probe {
     #[inline]
     pub(crate) fn woken(&self, task: TaskId) {
         self.journal.woken(task);
+    }
+
+    /// The watcher has read the clock: what is written in the journal from now on is not earlier.
+    pub(crate) fn pass(&self, now: Nanos) {
+        self.journal.pass(now);
     }
 
     /// Tells the watcher what is in the journal.

@@ -86,7 +86,10 @@ impl Observer {
             Event::Done { .. } | Event::Unheard { .. } | Event::Park | Event::SourceReady { .. } => {}
             // Not events of a trace.
             Event::FirstWait { .. } | Event::Named { .. } | Event::SourceNamed { .. } => return More::Nothing,
-            _ => self.read_clock(),
+            _ => {
+                self.read_clock();
+                context.probe.pass(self.now);
+            }
         }
         match event {
             Event::Turn => {

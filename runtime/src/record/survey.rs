@@ -9,6 +9,7 @@
 //! What it does not know: where it goes.
 
 use std::collections::BTreeMap;
+use std::task::Waker;
 
 use crate::core::context::Context;
 use crate::core::id::TaskId;
@@ -80,7 +81,8 @@ impl Told {
         Snapshot {
             step: Step::Outside,
             turn: 0,
-            shutdown: 0,
+            // In the other steps of a shutdown there are no turns.
+            shutdown: if context.ending.get() { 2 } else { 0 },
             is_partial: false,
             running: None,
             outside_is_next: queued.outside_is_next,
@@ -99,6 +101,10 @@ impl Told {
 fn timers(context: &Context) -> Vec<Timer<TaskNo, ResourceNo>> {
     let mut timers = BTreeMap::new();
     context.timers.for_each(|key, waker| {
+        // The limit of a shutdown wakes nothing, and no task has set it.
+        if waker.will_wake(Waker::noop()) {
+            return;
+        }
         let timer = ResourceNo::Timer(key.number());
         timers.insert(key.number(), Timer { timer, deadline: key.deadline(), task: number(waker).map(task) });
     });

@@ -272,9 +272,9 @@ fn a_recorder_that_begins_in_the_middle_knows_what_stood_where() {
             }
         };
         play(&program, Runtime::builder().probe(start).record(whole.clone()));
-        let (whole, late) = (whole.trace().unwrap(), late.trace().unwrap());
-        if !late.events().is_empty() {
-            assert_same_end(&whole, &late, false);
+        // Some programs are over before that turn, and some with it.
+        if let Some(late) = late.trace().ok().filter(|late| !late.events().is_empty()) {
+            assert_same_end(&whole.trace().unwrap(), &late, false);
         }
     });
 }
