@@ -11,8 +11,8 @@
 pub(crate) mod id;
 
 pub(crate) mod clock;
-pub(crate) mod panics;
 pub(crate) mod journal;
+pub(crate) mod panics;
 pub mod probe;
 pub(crate) mod random;
 

@@ -73,6 +73,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use self::format::Header;
 use self::observer::Observer;
+use self::page::Wait;
 use self::ring::Ring;
 use self::store::Tape;
 use self::survey::Told;
@@ -325,6 +326,20 @@ pub fn start(recorder: &Recorder) {
     recorder.join(&context::expect("record::start"));
 }
 
+/// The wait that begins or ends with an event, if one does.
+#[inline]
+fn wait(event: Reported, place: u64) -> Option<(bool, Wait)> {
+    match event {
+        Reported::WaitOn { task, on, holder } => {
+            Some((true, Wait { task, on: told::resource(on), holder, place }))
+        }
+        Reported::WaitDone { task, on } => {
+            Some((false, Wait { task, on: told::resource(on), holder: None, place }))
+        }
+        _ => None,
+    }
+}
+
 /// The recorder that the environment asks for.
 pub(crate) fn from_environment() -> Option<Recorder> {
     static RUNTIMES: AtomicUsize = AtomicUsize::new(0);
@@ -383,6 +398,11 @@ impl Inner {
     fn take(&mut self, event: Reported, place: u64) {
         if self.told.is_some() && !self.arrive(event, place) {
             return;
+        }
+        if let Store::Ring(ring) = &mut self.store
+            && let Some((begins, wait)) = wait(event, place)
+        {
+            return ring.push_wait(self.observer.now(), begins, wait);
         }
         let seen = self.observer.see(event, place);
         let result = match &mut self.store {

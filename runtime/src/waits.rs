@@ -19,9 +19,9 @@ mod open;
 
 use crate::core::context::{self, Context};
 use crate::core::id::TaskId;
+use crate::core::journal::Entry;
 use crate::core::panics::{contain, swallow};
 pub(crate) use crate::core::probe::Sink;
-use crate::core::journal::Entry;
 use crate::core::probe::{Change, Event, Listener, Probe, Resource, Watcher};
 use crate::core::reactor::Direction;
 pub(crate) use numbers::Numbered;

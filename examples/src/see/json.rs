@@ -102,9 +102,10 @@ fn address(trace: &Trace, number: Option<u32>) -> String {
 fn begin(state: &Snapshot) -> String {
     let all = |tasks: &[u32]| list(tasks.iter().map(u32::to_string));
     let none = |value: Option<u32>| value.map_or(-1, i64::from);
-    let timers = state.timers.iter().map(|timer| {
-        format!("[{},{},{}]", timer.timer, timer.deadline.min(EXACT), none(timer.task))
-    });
+    let timers = state
+        .timers
+        .iter()
+        .map(|timer| format!("[{},{},{}]", timer.timer, timer.deadline.min(EXACT), none(timer.task)));
     let waits =
         state.waiters.iter().map(|wait| format!("[{},{},{}]", none(wait.task), wait.on, none(wait.holder)));
     format!(

@@ -27,7 +27,11 @@ pub(crate) enum Kind {
     WokenByRunning,
     /// It was woken while no task ran.
     Woken,
-    /// Not of a task: the low bits are a number.
+    /// A wait begins, or ends. Only in rings: the low bits are a place in a list.
+    Wait,
+    /// See `Wait`.
+    Waited,
+    /// Anything else. Only in rings, as the waits.
     Other,
 }
 
@@ -56,6 +60,8 @@ impl Entry {
             2 => Kind::Ready,
             3 => Kind::WokenByRunning,
             4 => Kind::Woken,
+            5 => Kind::Wait,
+            6 => Kind::Waited,
             _ => Kind::Other,
         }
     }

@@ -14,8 +14,8 @@ use std::collections::{HashMap, VecDeque};
 use crate::core::id::TaskId;
 use crate::core::probe::{Event, Resource};
 use crate::core::reactor::Direction;
-use crate::waits::Numbered;
 use crate::waits;
+use crate::waits::Numbered;
 
 /// What has woken a task, if no task has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,11 +47,7 @@ impl Causes {
                 self.candidates.extend(task.map(|task| (task, Cause::Timer(timer))));
             }
             Event::WaitOn { task: Some(task), on, .. } => self.wait(task, on, place),
-            Event::WaitDone { on: Resource::Source(source), .. } => {
-                if let Some(waits) = self.sources.get_mut(&source) {
-                    waits.retain(|(at, _)| *at != place);
-                }
-            }
+            Event::WaitDone { on: Resource::Source(source), .. } => self.waited(source, place),
             Event::SourceReady { source, readable, writable } => self.report(source, readable, writable),
             Event::SourceClosed { source } => drop(self.sources.remove(&source)),
             _ => {}
@@ -59,13 +55,21 @@ impl Causes {
         None
     }
 
-    fn wait(&mut self, task: TaskId, on: Resource, place: u64) {
+    /// A wait begins.
+    pub(crate) fn wait(&mut self, task: TaskId, on: Resource, place: u64) {
         match on {
             Resource::Timer(timer) => {
                 self.timers.insert(timer, Some(task));
             }
             Resource::Source(source) => self.sources.entry(source).or_default().push((place, task)),
             _ => {}
+        }
+    }
+
+    /// A wait at a source ends.
+    pub(crate) fn waited(&mut self, source: u64, place: u64) {
+        if let Some(waits) = self.sources.get_mut(&source) {
+            waits.retain(|(at, _)| *at != place);
         }
     }
 

@@ -94,8 +94,9 @@ impl Encoder {
         Record::State(Box::new(snapshot)).write(bytes);
     }
 
+    /// Writes an event that brings no text with it.
     #[inline]
-    fn event(&mut self, at: u64, what: What<TaskNo, ResourceNo>, bytes: &mut Vec<u8>) {
+    pub(crate) fn event(&mut self, at: u64, what: What<TaskNo, ResourceNo>, bytes: &mut Vec<u8>) {
         let after = at.saturating_sub(self.now);
         self.now += after;
         Record::Event { after, what }.write(bytes);

@@ -85,7 +85,9 @@ impl Observer {
             // What is certain to come right after something else.
             Event::Done { .. } | Event::Unheard { .. } | Event::Park | Event::SourceReady { .. } => {}
             // Not events of a trace.
-            Event::FirstWait { .. } | Event::Named { .. } | Event::SourceNamed { .. } => return More::Nothing,
+            Event::FirstWait { .. } | Event::Named { .. } | Event::SourceNamed { .. } => {
+                return More::Nothing;
+            }
             _ => {
                 self.read_clock();
                 context.probe.pass(self.now);

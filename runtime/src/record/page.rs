@@ -3,20 +3,31 @@
 //! Facts. Three kinds of events make up most of a trace: a poll begins, a task is woken, a poll ends. The journal writes each
 //! in two words. All other events are seven times as large.
 //!
-//! What follows. A page is entries like those of the journal. An event of another kind stands in a list beside them, and its
-//! entry is its place there.
+//! What follows. A page is entries like those of the journal. The waits stand in a list beside them, all other events in
+//! another, and their entries are places there.
 //!
 //! What it does not know: what the events mean.
 
 use crate::core::id::TaskId;
 use crate::core::journal::{Entry, Kind};
 use crate::core::probe::Event;
+use crate::record::format::ResourceNo;
 use crate::record::observer::{More, Seen};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Page {
     entries: Vec<Entry>,
+    waits: Vec<Wait>,
     others: Vec<Seen>,
+}
+
+/// A wait that begins or ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wait {
+    pub(crate) task: Option<TaskId>,
+    pub(crate) on: ResourceNo,
+    pub(crate) holder: Option<TaskId>,
+    pub(crate) place: u64,
 }
 
 /// What an entry leaves out, because it follows from those before it.
@@ -56,7 +67,7 @@ impl Thread {
             }
             Kind::WokenByRunning => Event::Wake { task, by: self.running },
             Kind::Woken => Event::Wake { task, by: None },
-            Kind::Other => return None,
+            Kind::Wait | Kind::Waited | Kind::Other => return None,
         })
     }
 }
@@ -64,6 +75,9 @@ impl Thread {
 /// What stands on a page: an entry of the journal, or an event as a whole.
 pub(crate) enum Line<'a> {
     Entry(Entry),
+    /// A wait that begins at this time, or ends.
+    Wait(u64, &'a Wait),
+    Waited(u64, &'a Wait),
     Seen(&'a Seen),
 }
 
@@ -74,6 +88,7 @@ impl Page {
 
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
+        self.waits.clear();
         self.others.clear();
     }
 
@@ -87,12 +102,22 @@ impl Page {
         self.others.push(*seen);
     }
 
+    #[inline]
+    pub(crate) fn push_wait(&mut self, at: u64, begins: bool, wait: Wait) {
+        let kind = if begins { Kind::Wait } else { Kind::Waited };
+        self.entries.push(Entry::new(at, kind, self.waits.len() as u64));
+        self.waits.push(wait);
+    }
+
     /// All that stands on it, in order.
     #[inline]
     pub(crate) fn for_each(&self, mut f: impl FnMut(Line<'_>)) {
         for entry in &self.entries {
+            let number = entry.number() as usize;
             match entry.kind() {
-                Kind::Other => f(Line::Seen(&self.others[entry.number() as usize])),
+                Kind::Wait => f(Line::Wait(entry.at, &self.waits[number])),
+                Kind::Waited => f(Line::Waited(entry.at, &self.waits[number])),
+                Kind::Other => f(Line::Seen(&self.others[number])),
                 _ => f(Line::Entry(*entry)),
             }
         }
@@ -100,6 +125,15 @@ impl Page {
 }
 
 impl Line<'_> {
+    /// When it was.
+    pub(crate) fn at(&self) -> u64 {
+        match self {
+            Line::Entry(entry) => entry.at,
+            Line::Wait(at, _) | Line::Waited(at, _) => *at,
+            Line::Seen(seen) => seen.at,
+        }
+    }
+
     /// The event as a whole.
     pub(crate) fn seen(self, thread: &mut Thread) -> Option<Seen> {
         match self {
@@ -111,6 +145,8 @@ impl Line<'_> {
                 let event = thread.event(entry)?;
                 Some(Seen { at: entry.at, place: 0, event, more: More::Nothing })
             }
+            // They are told apart before.
+            Line::Wait(..) | Line::Waited(..) => None,
         }
     }
 }

@@ -11,8 +11,8 @@
 use crate::core::probe::End;
 use crate::record::error::{Kind, TraceError};
 use crate::record::format::{
-    Header, LAST_KIND, MAGIC, NAME, RESOURCE, Record, ResourceNo, SHUFFLED, SOCKET, STATE, TASK, TEXT, TaskNo,
-    VERSION, VIRTUAL,
+    Header, LAST_KIND, MAGIC, NAME, RESOURCE, Record, ResourceNo, SHUFFLED, SOCKET, STATE, TASK, TEXT,
+    TaskNo, VERSION, VIRTUAL,
 };
 use crate::record::snapshot::{Snapshot, Step, Timer, Waiter};
 use crate::record::what::What;
@@ -152,9 +152,11 @@ impl<'a> Input<'a> {
     }
 
     fn state(&mut self) -> Read<Snapshot<TaskNo, ResourceNo>> {
-        let (turn, step, shutdown, running) = (self.number()?, self.step()?, self.small()?, self.maybe_task()?);
+        let (turn, step, shutdown, running) =
+            (self.number()?, self.step()?, self.small()?, self.maybe_task()?);
         let ((outside_is_next, is_partial), live) = (self.bits()?, self.number()?);
-        let (tasks, outside, over) = (self.list(Input::task)?, self.list(Input::task)?, self.list(Input::task)?);
+        let (tasks, outside, over) =
+            (self.list(Input::task)?, self.list(Input::task)?, self.list(Input::task)?);
         let timers = self.list(|input| {
             let (timer, deadline, task) = (input.resource()?, input.number()?, input.maybe_task()?);
             Ok(Timer { timer, deadline, task })

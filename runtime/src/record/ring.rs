@@ -20,12 +20,13 @@ use crate::core::journal::{Entry, Kind};
 use crate::core::probe::{Event, Resource};
 use crate::record::causes::{Cause, Causes};
 use crate::record::encoder::Encoder;
-use crate::record::format::Header;
+use crate::record::format::{Header, ResourceNo};
 use crate::record::observer::{More, Seen};
-use crate::record::page::{Line, Page, Thread};
+use crate::record::page::{Line, Page, Thread, Wait};
 use crate::record::standing::LoopStanding;
 use crate::record::survey::Survey;
 use crate::record::told::{is_in_trace, task, what};
+use crate::record::what::What;
 use crate::source::Details;
 
 /// A ring keeps the names of at most this many locks and channels whose first wait it no longer holds. Of those, there is
@@ -110,6 +111,15 @@ impl Ring {
         self.pages.iter_mut().next_back().into_iter().for_each(|page| page.push(seen));
     }
 
+    /// A wait begins or ends.
+    #[inline]
+    pub(crate) fn push_wait(&mut self, at: u64, begins: bool, wait: Wait) {
+        if self.pages.back().is_none_or(|page| page.len() >= self.of_a_page) {
+            self.turn_page();
+        }
+        self.pages.iter_mut().next_back().into_iter().for_each(|page| page.push_wait(at, begins, wait));
+    }
+
     /// Takes what the loop has written down.
     pub(crate) fn extend(&mut self, mut entries: &[Entry]) {
         while !entries.is_empty() {
@@ -158,13 +168,11 @@ impl Ring {
                     surplus -= 1;
                     return base.take_line(line);
                 }
-                let Some(seen) = &line.seen(&mut base.thread) else { return };
                 // The first event that is told: all that it stands on comes before it.
                 if !std::mem::replace(&mut begun, true) {
-                    self.open(&base, seen.at, &mut encoder, &mut bytes);
+                    self.open(&base, line.at(), &mut encoder, &mut bytes);
                 }
-                let cause = base.causes.see(seen.event, seen.place);
-                encoder.write(seen, cause, &mut bytes);
+                base.write(line, &mut encoder, &mut bytes);
             });
         });
         bytes
@@ -189,7 +197,12 @@ impl Base {
     /// An event leaves the ring. Most are polls and wakes, which change little.
     #[inline]
     fn take_line(&mut self, line: Line<'_>) {
-        let Line::Entry(entry) = line else { return self.take(line) };
+        let entry = match line {
+            Line::Entry(entry) => entry,
+            Line::Seen(_) => return self.take(line),
+            Line::Wait(_, wait) => return self.wait(wait),
+            Line::Waited(_, wait) => return self.waited(wait),
+        };
         let Some(id) = entry.task(self.thread.runtime) else { return };
         match entry.kind() {
             Kind::Poll => {
@@ -202,9 +215,57 @@ impl Base {
             }
             Kind::WokenByRunning => self.standing.woken_by_running(task(id)),
             // Its cause has to be found.
-            Kind::Woken | Kind::Other => return self.take(line),
+            _ => return self.take(line),
         }
         self.gone += 1;
+    }
+
+    fn wait(&mut self, wait: &Wait) {
+        self.gone += 1;
+        self.note_wait(wait);
+        self.standing.wait(wait.task.map(task), wait.on, wait.holder.map(task));
+    }
+
+    fn waited(&mut self, wait: &Wait) {
+        self.gone += 1;
+        self.note_waited(wait);
+        self.standing.stop_waiting(wait.task.map(task), wait.on);
+    }
+
+    /// Only a timer and a source can be causes.
+    fn note_wait(&mut self, wait: &Wait) {
+        let on = match wait.on {
+            ResourceNo::Timer(timer) => Resource::Timer(timer),
+            ResourceNo::Source(source) => Resource::Source(source),
+            _ => return,
+        };
+        wait.task.into_iter().for_each(|task| self.causes.wait(task, on, wait.place));
+    }
+
+    fn note_waited(&mut self, wait: &Wait) {
+        if let ResourceNo::Source(source) = wait.on {
+            self.causes.waited(source, wait.place);
+        }
+    }
+
+    /// Writes an event that is held.
+    fn write(&mut self, line: Line<'_>, encoder: &mut Encoder, bytes: &mut Vec<u8>) {
+        match line {
+            Line::Wait(at, wait) => {
+                self.note_wait(wait);
+                let holder = wait.holder.map(task);
+                encoder.event(at, What::Wait { task: wait.task.map(task), on: wait.on, holder }, bytes);
+            }
+            Line::Waited(at, wait) => {
+                self.note_waited(wait);
+                encoder.event(at, What::Waited { task: wait.task.map(task), on: wait.on }, bytes);
+            }
+            line => {
+                let Some(seen) = &line.seen(&mut self.thread) else { return };
+                let cause = self.causes.see(seen.event, seen.place);
+                encoder.write(seen, cause, bytes);
+            }
+        }
     }
 
     fn take(&mut self, line: Line<'_>) {

@@ -16,9 +16,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::Hash;
 
 use crate::record::format::{ResourceNo, TaskNo};
-use crate::waits::Numbered;
 use crate::record::snapshot::{Snapshot, Step, Timer, Waiter};
 use crate::record::what::What;
+use crate::waits::Numbered;
 
 /// Something that has a place in a table without many holes.
 pub(crate) trait Place: Copy + Eq + Hash {
@@ -71,8 +71,10 @@ pub(crate) struct Standing<T, R> {
     timers: BTreeMap<(u64, u64), Timer<T, R>>,
     /// Where a timer stands among them.
     keys: HashMap<R, (u64, u64), Numbered>,
-    /// The waits of a task for a resource.
-    waits: HashMap<(Option<T>, R), Waits<T>, Numbered>,
+    /// The waits of each task, by its place.
+    waits: Vec<(Option<T>, Waits<T, R>)>,
+    /// Those of code that is no task of the loop, and of tasks that are over: a task may leave word at a source, and end.
+    others: Vec<(Option<T>, Waits<T, R>)>,
     /// The sources that are registered, and when each was.
     sources: HashMap<R, u64, Numbered>,
     /// How many timers, waits and sources there have been.
@@ -82,11 +84,57 @@ pub(crate) struct Standing<T, R> {
 /// When a wait began, and the task that had the thing then.
 type Begun<T> = (u64, Option<T>);
 
-/// The waits of one task for one resource: mostly one. They end in the order in which they began.
+/// The waits of one task: mostly one. Those for the same thing end in the order in which they began.
 #[derive(Clone, Debug)]
-struct Waits<T> {
-    first: Begun<T>,
-    more: VecDeque<Begun<T>>,
+struct Waits<T, R> {
+    /// It is older than all of `more` that are for the same thing.
+    first: Option<(R, Begun<T>)>,
+    more: Option<Box<More<T, R>>>,
+}
+
+type More<T, R> = HashMap<R, VecDeque<Begun<T>>, Numbered>;
+
+impl<T, R> Default for Waits<T, R> {
+    fn default() -> Waits<T, R> {
+        Waits { first: None, more: None }
+    }
+}
+
+impl<T: Copy, R: Copy + Eq + Hash> Waits<T, R> {
+    #[inline]
+    fn begin(&mut self, on: R, begun: Begun<T>) {
+        if self.first.is_none() && self.more.is_none() {
+            return self.first = Some((on, begun));
+        }
+        self.more.get_or_insert_default().entry(on).or_default().push_back(begun);
+    }
+
+    #[inline]
+    fn end(&mut self, on: R) {
+        if self.first.is_some_and(|(first, _)| first == on) {
+            self.first = None;
+        } else if let Some(more) = &mut self.more {
+            let left = more.get_mut(&on).map(|waits| {
+                waits.pop_front();
+                waits.len()
+            });
+            if left == Some(0) {
+                more.remove(&on);
+            }
+            if more.is_empty() {
+                self.more = None;
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first.is_none() && self.more.is_none()
+    }
+
+    fn all(&self) -> impl Iterator<Item = (R, Begun<T>)> {
+        let more = self.more.iter().flat_map(|more| more.iter());
+        self.first.into_iter().chain(more.flat_map(|(on, waits)| waits.iter().map(|begun| (*on, *begun))))
+    }
 }
 
 impl<T, R> Default for Standing<T, R> {
@@ -106,7 +154,8 @@ impl<T, R> Default for Standing<T, R> {
             live: 0,
             timers: BTreeMap::new(),
             keys: HashMap::default(),
-            waits: HashMap::default(),
+            waits: Vec::new(),
+            others: Vec::new(),
             sources: HashMap::default(),
             count: 0,
         }
@@ -140,11 +189,12 @@ impl<T: Place, R: Copy + Eq + Hash> Standing<T, R> {
 
     /// The waits that have not ended, in the order in which they began.
     pub(crate) fn waiters(&self) -> Vec<Waiter<T, R>> {
-        let all = self.waits.iter().flat_map(|((task, on), waits)| {
-            let begun = std::iter::once(&waits.first).chain(&waits.more);
-            begun.map(|(at, holder)| (*at, Waiter { task: *task, on: *on, holder: *holder }))
-        });
-        in_order(all)
+        let each = |(task, waits): &(Option<T>, Waits<T, R>)| {
+            let task = *task;
+            let waiter = |(on, (at, holder))| (at, Waiter { task, on, holder });
+            waits.all().map(waiter).collect::<Vec<_>>()
+        };
+        in_order(self.waits.iter().chain(&self.others).flat_map(each))
     }
 
     /// The sources that are registered, in the order in which they were.
@@ -301,20 +351,43 @@ impl<T: Place, R: Copy + Eq + Hash> Standing<T, R> {
         }
     }
 
-    fn wait(&mut self, task: Option<T>, on: R, holder: Option<T>) {
+    /// A wait begins.
+    pub(crate) fn wait(&mut self, task: Option<T>, on: R, holder: Option<T>) {
         self.count += 1;
         let begun = (self.count, holder);
-        self.waits
-            .entry((task, on))
-            .and_modify(|waits| waits.more.push_back(begun))
-            .or_insert(Waits { first: begun, more: VecDeque::new() });
+        let Some(id) = task else { return self.waits_of_other(None).begin(on, begun) };
+        let place = id.place();
+        if place >= self.waits.len() {
+            self.waits.resize_with(place + 1, Default::default);
+        }
+        let (of, waits) = &mut self.waits[place];
+        if *of != task {
+            let former = (std::mem::replace(of, task), std::mem::take(waits));
+            if !former.1.is_empty() {
+                self.others.push(former);
+            }
+        }
+        self.waits[place].1.begin(on, begun);
     }
 
-    fn stop_waiting(&mut self, task: Option<T>, on: R) {
-        let Some(waits) = self.waits.get_mut(&(task, on)) else { return };
-        match waits.more.pop_front() {
-            Some(next) => waits.first = next,
-            None => drop(self.waits.remove(&(task, on))),
+    fn waits_of_other(&mut self, task: Option<T>) -> &mut Waits<T, R> {
+        let found = self.others.iter().position(|(other, _)| *other == task);
+        let index = found.unwrap_or_else(|| {
+            self.others.push((task, Waits::default()));
+            self.others.len() - 1
+        });
+        &mut self.others[index].1
+    }
+
+    /// The oldest such wait ends.
+    pub(crate) fn stop_waiting(&mut self, task: Option<T>, on: R) {
+        let found = task.and_then(|id| self.waits.get_mut(id.place()));
+        match found.filter(|(of, _)| *of == task) {
+            Some((_, waits)) => waits.end(on),
+            None => {
+                self.waits_of_other(task).end(on);
+                self.others.retain(|(_, waits)| !waits.is_empty());
+            }
         }
     }
 

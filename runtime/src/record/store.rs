@@ -104,7 +104,10 @@ impl Tape {
     pub(crate) fn survey(&mut self, survey: &Survey) {
         self.thread.runtime = survey.runtime;
         self.causes = survey.causes.clone();
-        survey.tasks.iter().for_each(|seen| self.write(false, |encoder, bytes| encoder.describe(seen, bytes)));
+        survey
+            .tasks
+            .iter()
+            .for_each(|seen| self.write(false, |encoder, bytes| encoder.describe(seen, bytes)));
         survey.names.iter().for_each(|(task, name)| self.name(*task, name));
         self.write(false, |encoder, bytes| encoder.state(survey.snapshot.clone(), bytes));
     }

@@ -162,8 +162,8 @@ impl<T: Copy, R: Copy> What<T, R> {
         mut of_resource: impl FnMut(R) -> S,
     ) -> What<U, S> {
         use What::{
-            Cancel, Close, Done, Fired, Gap, Mark, Open, Park, Poll, Polled, Ready, Set, Shutdown, Spawn, Spent,
-            Turn, Unheard, Unpark, Unset, Wait, Waited, Wake,
+            Cancel, Close, Done, Fired, Gap, Mark, Open, Park, Poll, Polled, Ready, Set, Shutdown, Spawn,
+            Spent, Turn, Unheard, Unpark, Unset, Wait, Waited, Wake,
         };
         let (mut t, mut r) = (|task| of_task(task), |resource| of_resource(resource));
         match self {

@@ -79,7 +79,9 @@ impl Output<'_> {
         self.maybe_task(state.running);
         self.0.push(u8::from(state.outside_is_next) + 2 * u8::from(state.is_partial));
         self.number(state.live);
-        [&state.tasks, &state.outside, &state.over].into_iter().for_each(|tasks| self.list(tasks, Output::task));
+        [&state.tasks, &state.outside, &state.over]
+            .into_iter()
+            .for_each(|tasks| self.list(tasks, Output::task));
         self.list(&state.timers, |out, Timer { timer, deadline, task }| {
             out.resource(timer, 0);
             out.number(deadline);

@@ -235,7 +235,11 @@ fn assert_same_end(whole: &Trace, part: &Trace, exact: bool) {
     assert!(!exact || part.dropped() == before as u64, "{} are missing, not {before}", part.dropped());
     for (index, (theirs_next, ours_next)) in whole.events()[before..].iter().zip(gaps).enumerate() {
         if exact || index > 0 {
-            assert_eq!(said(whole, &theirs, exact), said(part, &ours, exact), "before event {index} of {told}");
+            assert_eq!(
+                said(whole, &theirs, exact),
+                said(part, &ours, exact),
+                "before event {index} of {told}"
+            );
         }
         let [one, other] = [(whole, theirs_next), (part, ours_next)].map(|(trace, event)| {
             let cause = if let What::Wake { cause, .. } = event.what { cause } else { None };
@@ -394,16 +398,10 @@ fn any_record(random: &mut Random) -> Record<'static> {
 fn any_state(r: &mut Random) -> Snapshot<TaskNo, ResourceNo> {
     let steps = [Step::Outside, Step::Poll, Step::Kernel, Step::Mail, Step::Timers];
     let tasks = |r: &mut Random| (0..r.below(4)).map(|_| any_task(r)).collect::<Vec<_>>();
-    let timer = |r: &mut Random| Timer {
-        timer: any_resource(r),
-        deadline: any_number(r),
-        task: maybe(r, any_task),
-    };
-    let waiter = |r: &mut Random| Waiter {
-        task: maybe(r, any_task),
-        on: any_resource(r),
-        holder: maybe(r, any_task),
-    };
+    let timer =
+        |r: &mut Random| Timer { timer: any_resource(r), deadline: any_number(r), task: maybe(r, any_task) };
+    let waiter =
+        |r: &mut Random| Waiter { task: maybe(r, any_task), on: any_resource(r), holder: maybe(r, any_task) };
     Snapshot {
         step: steps[r.below(5) as usize],
         turn: any_number(r),

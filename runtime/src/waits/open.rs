@@ -7,6 +7,7 @@
 //!
 //! What it does not know: what a wait is.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use super::numbers::Numbered;
@@ -39,9 +40,12 @@ fn key(on: Resource) -> (u8, u64) {
 impl Open {
     /// A task waits at this place. Returns the one that waited there before.
     pub(super) fn begin(&mut self, on: Resource, place: u64, task: Option<TaskId>) -> Option<Option<TaskId>> {
-        let Some(waits) = self.waits.get_mut(&key(on)) else {
-            self.waits.insert(key(on), Waits { on, first: (place, task), more: BTreeMap::new() });
-            return None;
+        let waits = match self.waits.entry(key(on)) {
+            Entry::Occupied(waits) => waits.into_mut(),
+            Entry::Vacant(vacant) => {
+                vacant.insert(Waits { on, first: (place, task), more: BTreeMap::new() });
+                return None;
+            }
         };
         if waits.first.0 == place {
             return Some(std::mem::replace(&mut waits.first.1, task));
@@ -51,14 +55,15 @@ impl Open {
 
     /// The wait at this place ends. Returns the task that waited, if there was such a wait.
     pub(super) fn end(&mut self, on: Resource, place: u64) -> Option<Option<TaskId>> {
-        let waits = self.waits.get_mut(&key(on))?;
+        let Entry::Occupied(mut found) = self.waits.entry(key(on)) else { return None };
+        let waits = found.get_mut();
         let (first, task) = waits.first;
         if first != place {
             return waits.more.remove(&place);
         }
         match waits.more.pop_first() {
             Some(next) => waits.first = next,
-            None => drop(self.waits.remove(&key(on))),
+            None => drop(found.remove()),
         }
         Some(task)
     }
