@@ -75,21 +75,25 @@ const STRETCH: u64 = 1 << 16;
 /// No system takes more buffers at once.
 const IOV_MAX: usize = 1024;
 
-impl<S: Described> ByteStream<S> {
+impl<S: mio::event::Source> ByteStream<S> {
     /// Registers a stream, which must be non-blocking already.
     #[track_caller]
-    pub(crate) fn new(io: S) -> io::Result<ByteStream<S>> {
+    pub(crate) fn new(io: S) -> io::Result<ByteStream<S>>
+    where
+        S: Described,
+    {
         Ok(ByteStream { source: details::register(io)?, busy: None, short_is_all: false })
     }
 
     /// As [`new`](ByteStream::new), for a stream that a short read has emptied.
     #[track_caller]
-    pub(crate) fn new_plain(io: S) -> io::Result<ByteStream<S>> {
+    pub(crate) fn new_plain(io: S) -> io::Result<ByteStream<S>>
+    where
+        S: Described,
+    {
         Ok(ByteStream { source: details::register(io)?, busy: None, short_is_all: true })
     }
-}
 
-impl<S: mio::event::Source> ByteStream<S> {
     pub(crate) fn source(&self) -> &Source<S> {
         &self.source
     }

@@ -225,6 +225,7 @@ impl Context {
     }
 
     /// Asks all flight recorders of this loop to write what they hold, each to the file that it was given for this.
+    #[allow(dead_code, reason = "the reporter of deadlocks calls it")]
     pub(crate) fn dump_all(&self) {
         let dumpers = self.dumpers.take();
         dumpers.iter().for_each(|dump| dump());

@@ -557,3 +557,21 @@ fn what_is_no_trace_is_said_to_be_none() {
         format!("the trace is broken at byte {}: no record begins with this byte", bytes.len() - 1)
     );
 }
+
+#[test]
+fn a_loop_asks_its_flight_recorders_for_their_dumps() {
+    let path = std::env::temp_dir().join(format!("roundel-dump-all-{}", std::process::id()));
+    let flight = Recorder::ring(100).dump_on_deadlock(&path);
+    let runtime = Runtime::builder().virtual_time(true).record(flight).record(Recorder::in_memory());
+    let runtime = runtime.build().unwrap();
+    runtime.block_on(async {
+        crate::spawn_named("seen", async {}).await.unwrap();
+        assert!(!path.exists());
+        context::current().unwrap().dump_all();
+    });
+    let trace = Trace::read(std::fs::File::open(&path).unwrap()).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert!(trace.tasks().iter().any(|task| trace.text(task.name) == Some("seen")));
+    let last = trace.events().iter().rev().find(|event| matches!(event.what, What::Poll { .. }));
+    assert!(matches!(last.unwrap().what, What::Poll { task: 0 }), "as far as the poll that asked");
+}
