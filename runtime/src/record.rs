@@ -131,7 +131,7 @@ enum Store {
     /// The file is opened when a runtime is built.
     File(PathBuf, Tape),
     Memory(Tape),
-    Ring(Ring),
+    Ring(Box<Ring>),
     /// Set when the file could not be written: nothing is recorded any more.
     Broken,
 }
@@ -146,7 +146,7 @@ impl Recorder {
     /// Keeps the last `events` events in memory: 16 bytes for each poll and wake, about 120 for each other one.
     #[must_use]
     pub fn ring(events: usize) -> Recorder {
-        Recorder::new(Store::Ring(Ring::new(events)))
+        Recorder::new(Store::Ring(Box::new(Ring::new(events))))
     }
 
     /// Records into memory.
