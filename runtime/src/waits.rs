@@ -16,6 +16,7 @@
 mod before;
 mod numbers;
 mod open;
+mod place;
 
 use crate::core::context::{self, Context};
 use crate::core::id::TaskId;
@@ -26,6 +27,8 @@ use crate::core::probe::{Change, Event, Listener, Probe, Resource, Watcher};
 use crate::core::reactor::Direction;
 pub(crate) use numbers::Numbered;
 use open::Open;
+use place::is_word;
+pub(crate) use place::{direction, place, word};
 
 /// Tells a watcher that the running task begins to wait for something, at a place of its own there, or goes on waiting; or
 /// that the wait at this place ends. `holder` is the task that has it or has to bring it about, if that is known.
@@ -45,31 +48,6 @@ fn tell_watcher(probe: &Probe, on: Resource, place: u64, holder: Option<TaskId>,
     let here = context::current().filter(|context| std::ptr::eq(&raw const *context.probe, probe));
     let task = here.and_then(|context| context.executor.running());
     probe.tell(Event::WaitOn { task, on, holder }, place);
-}
-
-/// Set in the place of a task that has left word at a source. Such a wait ends with the source's next report. Bit 62 is
-/// the direction.
-const WORD: u64 = 1 << 63;
-
-/// The place of a future that waits at a source. Bit 61 is the direction.
-pub(crate) fn place(direction: Direction, number: u64) -> u64 {
-    (direction as u64) << 61 | number
-}
-
-/// The place of a task that has left word at a source.
-pub(crate) fn word(direction: Direction, number: u64) -> u64 {
-    WORD | (direction as u64) << 62 | number
-}
-
-/// Whether this is the place of a task that has left word, for this direction.
-fn is_word(place: u64, way: Direction) -> bool {
-    place & WORD != 0 && direction(place) == way
-}
-
-/// Which way the bytes go that a task waits for at this place of a source.
-pub(crate) fn direction(place: u64) -> Direction {
-    let bit = if place & WORD == 0 { 61 } else { 62 };
-    if place & (1 << bit) == 0 { Direction::Read } else { Direction::Write }
 }
 
 /// A watcher that tells all of these, if there are any.

@@ -108,12 +108,17 @@ fn describe_resource(trace: &Trace, what: &What) -> String {
             format!("{} says: {}", who(task), trace.text(Some(text)).unwrap_or_default())
         }
         What::Gap { dropped } => format!("{dropped} events are missing here"),
-        What::Shutdown { step } => match step {
-            1 => "the shutdown begins: all tasks are cancelled".into(),
-            2 => "the shutdown lets what is left run".into(),
-            3 => "the shutdown drops what is left".into(),
-            _ => "the shutdown ends timers and sources".into(),
-        },
+        What::Shutdown { step } => shutdown(step).into(),
         _ => "something that this program does not know".into(),
+    }
+}
+
+/// What a step of the shutdown does.
+fn shutdown(step: u32) -> &'static str {
+    match step {
+        1 => "the shutdown begins: all tasks are cancelled",
+        2 => "the shutdown lets what is left run",
+        3 => "the shutdown drops what is left",
+        _ => "the shutdown ends timers and sources",
     }
 }

@@ -30,7 +30,14 @@ fn a_trace_is_summed_up_and_told_line_by_line() {
     let stats = see(&path, &[]);
     in_order(
         &stats,
-        &["of real time", "4 tasks, ", "most polls:", "#0.1 main", "try --log", "worth a look first: --event "],
+        &[
+            "of real time",
+            "4 tasks, ",
+            "most polls:",
+            "#0.1 main",
+            "try --log",
+            "worth a look first: --event ",
+        ],
     );
     let log = see(&path, &["--log"]);
     in_order(
@@ -157,6 +164,9 @@ fn virtual_time_is_explained() {
     let _watchdog = watchdog();
     let path = recorded("race", "virtual");
     let stats = see(Path::new(&path), &["--stats"]);
-    in_order(&stats, &["of virtual time", "Virtual time stands still while tasks run", "a poll takes no time here"]);
+    in_order(
+        &stats,
+        &["of virtual time", "Virtual time stands still while tasks run", "a poll takes no time here"],
+    );
     fs::remove_file(path).unwrap();
 }

@@ -1,5 +1,7 @@
 //! The state of a loop at one moment, as values: what a trace begins with if its recorder had to begin in the middle.
 //!
+//! Facts. What follows from the events of a whole run cannot follow from its last part alone.
+//!
 //! What it does not know: how it is written down, and how it changes.
 
 /// A step of a turn.
