@@ -68,8 +68,9 @@ class State {
     const step = causes.step[event];
     const isTurn = trace.kind[event] === KIND.turn;
     if (isTurn) Object.assign(this, { mail: [], reports: [] });
-    // When nothing else is in the lanes, the batch has ended because the loop passed over what is over.
-    if ((step !== 1 || isTurn) && this.over.size > 0 && this.ready === 0) this.passOver();
+    // A batch of polls has ended. When no live task is in the lanes, the loop has passed over what is over.
+    const before = event > 0 ? causes.step[event - 1] : trace.begin?.step ?? 0;
+    if (before === 1 && (step >= 3 || isTurn) && this.over.size > 0 && this.ready === 0) this.passOver();
     CHANGE[trace.kind[event]]?.(this, trace, event, step, causes);
   }
 

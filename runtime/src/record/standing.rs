@@ -62,6 +62,8 @@ pub(crate) struct Standing<T, R> {
     /// What is known of each task, by its place.
     marks: Vec<u8>,
     pub(crate) running: Option<T>,
+    /// How many of those in the lanes are over.
+    over: usize,
     tasks: VecDeque<T>,
     outside: VecDeque<T>,
     outside_is_next: bool,
@@ -148,6 +150,7 @@ impl<T, R> Default for Standing<T, R> {
             shutdown: 0,
             marks: Vec::new(),
             running: None,
+            over: 0,
             tasks: VecDeque::new(),
             outside: VecDeque::new(),
             outside_is_next: false,
@@ -205,7 +208,11 @@ impl<T: Place, R: Copy + Eq + Hash> Standing<T, R> {
     /// Goes on to the state after the next event.
     #[inline]
     pub(crate) fn apply(&mut self, what: &What<T, R>) {
+        let before = self.step;
         self.go_on(what);
+        if self.over > 0 && before == Step::Poll {
+            self.run_dry(matches!(what, What::Turn { .. }));
+        }
         match *what {
             What::Poll { task } => self.poll(task),
             What::Polled { .. } => self.polled(),
@@ -283,6 +290,18 @@ impl<T: Place, R: Copy + Eq + Hash> Standing<T, R> {
         }
     }
 
+    /// A batch of polls has ended. If no live task is left in the lanes, the loop has looked for one, and has passed over all
+    /// that are over.
+    fn run_dry(&mut self, is_turn: bool) {
+        let has_ended = is_turn || self.step > Step::Poll;
+        if has_ended && self.over == self.tasks.len() + self.outside.len() {
+            while let Some(next) = self.next() {
+                *self.mark(next) &= !(OVER | QUEUED);
+            }
+            self.over = 0;
+        }
+    }
+
     #[inline]
     fn mark(&mut self, task: T) -> &mut u8 {
         let place = task.place();
@@ -320,6 +339,7 @@ impl<T: Place, R: Copy + Eq + Hash> Standing<T, R> {
                 break;
             }
             *self.mark(next) &= !(OVER | QUEUED);
+            self.over = self.over.saturating_sub(1);
         }
         self.tasks.retain(|queued| *queued != task);
         self.outside.retain(|queued| *queued != task);
@@ -343,10 +363,12 @@ impl<T: Place, R: Copy + Eq + Hash> Standing<T, R> {
     fn end(&mut self, task: T) {
         self.live = self.live.saturating_sub(1);
         let mark = self.mark(task);
+        let is_root = *mark & ROOT != 0;
         if *mark & QUEUED != 0 {
             *mark |= OVER;
+            self.over += 1;
         }
-        if *mark & ROOT != 0 {
+        if is_root {
             self.step = Step::Outside;
         }
     }
@@ -421,6 +443,7 @@ impl<T: Place, R: Copy + Eq + Hash> Standing<T, R> {
         self.outside = snapshot.outside.iter().copied().collect();
         snapshot.tasks.iter().chain(&snapshot.outside).for_each(|task| *self.mark(*task) |= QUEUED);
         snapshot.over.iter().for_each(|task| *self.mark(*task) |= OVER);
+        self.over = snapshot.over.len();
         for Timer { timer, deadline, task } in &snapshot.timers {
             self.apply_rare(&What::Set { timer: *timer, deadline: *deadline, task: *task });
         }

@@ -9,7 +9,6 @@
 //! What it does not know: where it goes.
 
 use std::collections::BTreeMap;
-use std::task::Waker;
 
 use crate::core::context::Context;
 use crate::core::id::TaskId;
@@ -101,8 +100,8 @@ impl Told {
 fn timers(context: &Context) -> Vec<Timer<TaskNo, ResourceNo>> {
     let mut timers = BTreeMap::new();
     context.timers.for_each(|key, waker| {
-        // The limit of a shutdown wakes nothing, and no task has set it.
-        if waker.will_wake(Waker::noop()) {
+        // No task has set the limit of a shutdown.
+        if context.ending.get() && number(waker).is_none() {
             return;
         }
         let timer = ResourceNo::Timer(key.number());

@@ -147,12 +147,18 @@ fn assert_causes(trace: &Trace) {
     }
 }
 
+/// The last events up to this one, for a person who looks for an error.
+fn last(trace: &Trace, index: usize) -> Vec<What<(u32, u32), String>> {
+    let events = &trace.events()[index.saturating_sub(20)..=index];
+    events.iter().map(|event| recorded(trace, event.what)).collect()
+}
+
 /// The state that follows from the trace is that of the loop, at each poll; and no wait is left.
 fn assert_states(watched: &Watched) {
     let Watched { trace, snapshots, .. } = watched;
     let (mut state, mut snapshots) = (State::new(trace), snapshots.iter());
     let number = |task: u32| (trace.tasks()[task as usize].slot, trace.tasks()[task as usize].serial);
-    for event in trace.events() {
+    for (index, event) in trace.events().iter().enumerate() {
         state.apply(&event.what);
         if let What::Poll { task } = event.what {
             assert_eq!(state.running(), Some(task));
@@ -167,7 +173,7 @@ fn assert_states(watched: &Watched) {
                 // The shuffle holds the tasks that were drawn and not taken, so only those of a known order can be compared.
                 (lanes, real) = Default::default();
             }
-            assert_eq!(lanes, real, "the lanes at {} ns", event.at);
+            assert_eq!(lanes, real, "the lanes at {} ns, after {:#?}", event.at, last(trace, index));
             // The shutdown limits its waits by a timer that no task has set.
             let is_ours =
                 deadline == snapshot.deadline || deadline.is_none_or(|ours| snapshot.deadline < Some(ours));
@@ -573,5 +579,6 @@ fn a_loop_asks_its_flight_recorders_for_their_dumps() {
     std::fs::remove_file(&path).unwrap();
     assert!(trace.tasks().iter().any(|task| trace.text(task.name) == Some("seen")));
     let last = trace.events().iter().rev().find(|event| matches!(event.what, What::Poll { .. }));
-    assert!(matches!(last.unwrap().what, What::Poll { task: 0 }), "as far as the poll that asked");
+    let Some(What::Poll { task }) = last.map(|event| event.what) else { panic!("it has polls") };
+    assert_eq!(trace.tasks()[task as usize].slot, 0, "as far as the poll that asked");
 }
