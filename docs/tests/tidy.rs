@@ -13,8 +13,15 @@ use docs::{Source, root, sources};
 const LAYERS: &[(&str, &[&str], Siblings)] = &[
     (
         "leaves",
-        &["id", "clock", "random", "panics", "probe"],
-        Siblings::Some(&[("probe", "id"), ("probe", "panics")]),
+        &["id", "clock", "random", "panics", "journal", "probe"],
+        Siblings::Some(&[
+            ("journal", "id"),
+            ("journal", "clock"),
+            ("probe", "id"),
+            ("probe", "clock"),
+            ("probe", "panics"),
+            ("probe", "journal"),
+        ]),
     ),
     (
         "what wakes, and what is woken",
@@ -72,7 +79,7 @@ const ABSENCES: &[(&str, &[&str])] = &[
 ];
 
 /// Lines of code: comments and blank lines are not counted, because there should be more of them where the code is hard.
-const MOST_LINES_OF_CORE: usize = 2_923;
+const MOST_LINES_OF_CORE: usize = 3_276;
 const LONGEST_FUNCTION: usize = 40;
 /// A test is a script, which is read from top to bottom.
 const LONGEST_TEST: usize = 70;

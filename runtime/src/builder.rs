@@ -8,7 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::core::event_loop::Options;
-use crate::core::probe::Event;
+use crate::core::probe::{Event, Listener};
 use crate::deadlock::{self, Deadlock, Detector};
 use crate::debug;
 use crate::own_pool::OwnPool;
@@ -186,26 +186,29 @@ impl Builder {
     /// If the operating system refuses the descriptors, or 65,536 runtimes exist already.
     pub fn build(self) -> io::Result<Runtime> {
         // A sink can do anything, so those that only look come first.
-        let sink = |recorder: Recorder| recorder.sink(self.virtual_time, self.shuffle.is_some());
-        let recorders = self.recorders.into_iter().chain(record::from_environment());
-        let mut sinks: Vec<Sink> = recorders.filter_map(sink).collect();
+        let listener = |recorder: &Recorder| recorder.listener(self.virtual_time, self.shuffle.is_some());
+        let recorders: Vec<Recorder> = self.recorders.into_iter().chain(record::from_environment()).collect();
+        let mut listeners: Vec<Listener> = recorders.iter().filter_map(listener).collect();
         let debug = self.warnings.is_some();
         let all = self.on_warning.is_some().then(Warnings::default);
         let warnings = self.warnings.or(all);
-        sinks.extend(warnings.map(|warnings| debug::sink(warnings, self.on_warning)));
+        let warner = warnings.map(|warnings| debug::sink(warnings, self.on_warning));
         let looks = debug || self.virtual_time || self.on_deadlock.is_some();
-        if self.detects.unwrap_or(looks) {
-            let detector = Detector::new(self.virtual_time, debug, self.on_deadlock);
-            sinks.push(detector.sink());
-        }
-        sinks.extend(self.sinks);
-        Runtime::build(Options {
+        let detector = self
+            .detects
+            .unwrap_or(looks)
+            .then(|| Detector::new(self.virtual_time, debug, self.on_deadlock).sink());
+        let sinks = warner.into_iter().chain(detector).chain(self.sinks);
+        listeners.extend(sinks.map(waits::listener));
+        let runtime = Runtime::build(Options {
             virtual_time: self.virtual_time,
             shuffle: self.shuffle,
             shutdown_timeout: self.shutdown_timeout,
-            watcher: waits::watch(sinks),
+            watcher: waits::watch(listeners),
             helpers: Box::new(OwnPool::new(self.blocking_threads)),
-        })
+        })?;
+        recorders.iter().for_each(|recorder| runtime.attach(recorder));
+        Ok(runtime)
     }
 }
 

@@ -11,6 +11,7 @@
 pub(crate) mod id;
 
 pub(crate) mod clock;
+pub(crate) mod journal;
 pub(crate) mod panics;
 pub mod probe;
 pub(crate) mod random;

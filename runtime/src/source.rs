@@ -24,7 +24,12 @@ mod registered;
 pub use self::descriptor::AsyncFd;
 pub use self::registered::{Io, Reading, Ready, Source, Way, Writing};
 use crate::core::context;
-pub use crate::core::reactor::Direction;
+pub use crate::core::reactor::{Details, Direction};
+
+/// What the source with this number has said of itself in the running loop.
+pub(crate) fn details(source: u64) -> Option<Details> {
+    context::current()?.reactor.details.borrow().get(&source).cloned()
+}
 
 /// How many sources are registered with the running loop; zero outside a loop.
 #[must_use]

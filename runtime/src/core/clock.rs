@@ -10,6 +10,7 @@
 //! `Instant::now()` appears in this file and in no other (the tidy test holds that).
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -22,8 +23,8 @@ pub(crate) const NEVER: Nanos = u64::MAX;
 #[derive(Clone)]
 pub(crate) struct Clock {
     origin: Instant,
-    /// The time of a virtual clock; `None` for the real one.
-    hand: Option<Cell<Nanos>>,
+    /// The time of a virtual clock, which its clones share; `None` for the real one.
+    hand: Option<Rc<Cell<Nanos>>>,
     /// No two clocks of a process have the same.
     pub(crate) number: u64,
 }
@@ -31,7 +32,7 @@ pub(crate) struct Clock {
 impl Clock {
     pub(crate) fn new(is_virtual: bool) -> Clock {
         static CLOCKS: AtomicU64 = AtomicU64::new(0);
-        let hand = is_virtual.then(Cell::default);
+        let hand = is_virtual.then(Rc::default);
         Clock { origin: Instant::now(), hand, number: CLOCKS.fetch_add(1, Relaxed) }
     }
 

@@ -32,9 +32,9 @@ use crate::core::timers::Timers;
 pub(crate) struct Context {
     /// The runtime's number, in every task's number.
     pub(crate) runtime: u16,
-    /// The same if the loop was built without a watcher, and otherwise a number that no runtime has. So one comparison tells
-    /// a wake that the task is ours and that no watcher has to be told.
-    pub(crate) unwatched: u32,
+    /// The same while the loop has no watcher, and otherwise a number that no runtime has. So one comparison tells a wake
+    /// that the task is ours and that no watcher has to be told.
+    pub(crate) unwatched: Cell<u32>,
     pub(crate) clock: Clock,
     pub(crate) executor: Rc<Executor>,
     pub(crate) timers: Rc<Timers>,
@@ -44,6 +44,8 @@ pub(crate) struct Context {
     pub(crate) probe: Rc<Probe>,
     /// For what programs leave to chance; the schedule has its own.
     pub(crate) random: Random,
+    /// What is called when the flight recorders of this loop are to write what they hold.
+    pub(crate) dumpers: RefCell<Vec<Box<dyn Fn()>>>,
     /// Set when the shutdown begins: what need not be done any more should not be begun.
     pub(crate) ending: Cell<bool>,
     /// Tasks that other threads have started since then: the shutdown does not wait for them.
@@ -69,7 +71,7 @@ struct Here {
     context: Cell<Option<ManuallyDrop<Rc<Context>>>>,
     budget: Cell<u32>,
     refused: Cell<u32>,
-    /// Whether the loop was built with a watcher. Every lock and every message asks, and here that takes one instruction.
+    /// Whether the loop has a watcher. Every lock and every message asks, and here that takes one instruction.
     watched: Cell<bool>,
     /// Whether a loop turns or shuts down on this thread, perhaps one that waits until another one has dropped a task.
     busy: Cell<bool>,
@@ -153,7 +155,7 @@ pub(crate) fn is_busy() -> bool {
 /// Makes a loop the one that runs on this thread, until the guard is dropped. `busy` says that it turns or shuts down.
 pub(crate) fn enter(context: Rc<Context>, busy: bool) -> Entered {
     HERE.with(|here| Entered {
-        watched: here.watched.replace(context.unwatched != context.runtime.into()),
+        watched: here.watched.replace(context.unwatched.get() != context.runtime.into()),
         busy: here.busy.replace(busy || here.busy.get()),
         before: here.context.replace(Some(ManuallyDrop::new(context))),
     })
@@ -190,17 +192,57 @@ impl Home for Context {
 pub(crate) fn wake_here(id: TaskId) -> bool {
     // Invariant 3: this only enqueues, so the loop may stay borrowed, if no watcher has to be told.
     look(|context| match context {
-        Some(context) if context.unwatched == u32::from(id.runtime()) => context.executor.try_wake(id),
+        Some(context) if context.unwatched.get() == u32::from(id.runtime()) => context.executor.try_wake(id),
         _ => false,
     })
 }
 
+/// The same in a loop that is watched.
+#[cold]
+pub(crate) fn wake_here_and_tell(id: TaskId) -> bool {
+    // To write a wake down runs no foreign code, so the loop may stay borrowed. To tell of it does.
+    let is_written = look(|context| match context {
+        Some(context) if context.runtime == id.runtime() => context.executor.try_wake_and_write(id),
+        _ => false,
+    });
+    if is_written {
+        return true;
+    }
+    let context = current().filter(|context| context.runtime == id.runtime());
+    context.map(|context| context.wake_task(id)).is_some()
+}
+
 impl Context {
+    /// The loop has got a watcher, or has lost its last one. A batch that is under way goes on as it was.
+    pub(crate) fn set_watched(&self, watched: bool) {
+        self.unwatched.set(if watched { u32::MAX } else { self.runtime.into() });
+        self.executor.set_watched(watched);
+        if current().is_some_and(|here| here.runtime == self.runtime) {
+            HERE.with(|here| here.watched.set(watched));
+        }
+    }
+
+    /// Adds a flight recorder.
+    pub(crate) fn on_dump(&self, dumper: Box<dyn Fn()>) {
+        self.dumpers.borrow_mut().push(dumper);
+    }
+
+    /// Asks all flight recorders of this loop to write what they hold, each to the file that it was given for this.
+    pub(crate) fn dump_all(&self) {
+        let dumpers = self.dumpers.take();
+        dumpers.iter().for_each(|dump| dump());
+        self.dumpers.borrow_mut().extend(dumpers);
+    }
+
     /// Wakes a task of this loop.
     #[inline]
     pub(crate) fn wake_task(&self, id: TaskId) {
+        let by = self.executor.running();
         if self.executor.wake(id) {
-            self.probe.emit(|| Event::Wake { task: id, by: self.executor.running() });
+            match self.probe.writes_wake(by) {
+                true => self.probe.woken(id),
+                false => self.probe.emit(|| Event::Wake { task: id, by }),
+            }
         }
     }
 }

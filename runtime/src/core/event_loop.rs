@@ -53,7 +53,7 @@ pub(crate) struct Options {
     /// The seed of a shuffled schedule.
     pub(crate) shuffle: Option<u64>,
     pub(crate) shutdown_timeout: Duration,
-    pub(crate) watcher: Option<Watcher>,
+    pub(crate) watcher: Option<Box<dyn Watcher>>,
     pub(crate) helpers: Box<dyn Helpers>,
 }
 
@@ -90,15 +90,16 @@ const SHRINK_ABOVE: usize = 1024;
 
 impl EventLoop {
     pub(crate) fn new(options: Options) -> io::Result<EventLoop> {
-        let probe = Rc::new(Probe::new(options.watcher));
+        let clock = Clock::new(options.virtual_time);
+        let probe = Rc::new(Probe::new(options.watcher, clock.clone()));
         let (poller, reactor) = Poller::new(Rc::clone(&probe))?;
         let Some((number, inbox)) = TABLE.enter(poller.bell()?) else {
             return Err(io::Error::other("this process has 65,536 runtimes already: drop one first"));
         };
         let context = Rc::new(Context {
             runtime: number,
-            unwatched: if probe.is_on() { u32::MAX } else { number.into() },
-            clock: Clock::new(options.virtual_time),
+            unwatched: Cell::new(if probe.is_on() { u32::MAX } else { number.into() }),
+            clock,
             executor: Rc::new(Executor::new(number, options.shuffle, Rc::clone(&probe))),
             timers: Rc::new(Timers::new(Rc::clone(&probe))),
             reactor: Rc::new(reactor),
@@ -111,6 +112,7 @@ impl EventLoop {
                 None if options.virtual_time => Random::new(0),
                 None => Random::unseeded(),
             },
+            dumpers: RefCell::default(),
             ending: Cell::new(false),
             from_threads: RefCell::default(),
             twin: Cell::default(),
@@ -169,8 +171,12 @@ impl EventLoop {
     /// Step 1. Polls a batch: one stretch after the other, until the next look is due. One net catches the panics of the
     /// whole batch. A panic ends the batch, and the task that panicked is dropped.
     fn poll_ready_tasks(&self, root: &mut Root<'_>) {
-        let Context { executor, .. } = &*self.context;
-        let poll = if executor.plain { Self::poll_batch::<true> } else { Self::poll_batch::<false> };
+        let Context { executor, probe, .. } = &*self.context;
+        if !executor.plain.get() && !probe.is_on() && executor.is_watched() {
+            // The last sink has gone.
+            self.context.set_watched(false);
+        }
+        let poll = if executor.plain.get() { Self::poll_batch::<true> } else { Self::poll_batch::<false> };
         let polled = contain(|| poll(self, root));
         root.end = polled.unwrap_or_else(|payload| executor.crash(payload).map(Err));
     }
@@ -223,7 +229,7 @@ impl EventLoop {
         // Its watcher may have left something to do, which may end the loop or make tasks ready.
         root.end = probe.is_on().then(|| probe.afterwards.take()).flatten().and_then(|act| act()).map(Err);
         let limit = if root.end.is_some() || probe.is_on() && executor.has_ready() { Wait::No } else { wait };
-        let mut waking = executor.plain.then(|| executor.waking());
+        let mut waking = executor.plain.get().then(|| executor.waking());
         let asked = engine.poller.wait(limit, reactor, |waker| match (&mut waking, number(&waker)) {
             (Some(wake), Some(id)) if id.runtime() == *runtime && engine.woken.is_empty() => {
                 wake(id);
@@ -234,9 +240,6 @@ impl EventLoop {
         });
         drop(waking);
         asked.unwrap_or_else(|error| panic!("the kernel refused to wait for events: {error}"));
-        if wait != Wait::No {
-            probe.emit(|| Event::Unpark);
-        }
         self.wake_all(&mut engine.woken);
     }
 
@@ -264,7 +267,7 @@ impl EventLoop {
         for waker in woken.drain(..) {
             match number(&waker).filter(|id| id.runtime() == self.context.runtime) {
                 // To drop a waker of ours does nothing, so do not even call it, unless its clones are counted.
-                Some(id) if self.context.executor.plain => {
+                Some(id) if self.context.executor.plain.get() => {
                     self.context.wake_task(id);
                     std::mem::forget(waker);
                 }

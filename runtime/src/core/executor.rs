@@ -63,8 +63,11 @@ use crate::core::slots::{self, Mark, Slots, note};
 pub(crate) struct Executor {
     state: RefCell<State>,
     pub(crate) probe: Rc<Probe>,
-    /// Whether the loop was built with neither a watcher nor a shuffled schedule. A poll would ask three times.
-    pub(crate) plain: bool,
+    /// Whether the loop has a watcher.
+    is_watched: Cell<bool>,
+    /// Whether the loop has neither a watcher nor a shuffled schedule. A poll would ask three times.
+    pub(crate) plain: Cell<bool>,
+    is_shuffled: bool,
     /// The task whose code runs right now.
     running: Cell<Option<TaskId>>,
     pub(crate) drops: Drops,
@@ -125,13 +128,32 @@ impl Executor {
         }
         Executor {
             state: RefCell::new(State { slots, live: 0, shells: 0, looked: (0, 0) }),
-            plain: !probe.is_on() && seed.is_none(),
+            is_watched: Cell::new(probe.is_on()),
+            plain: Cell::new(!probe.is_on() && seed.is_none()),
+            is_shuffled: seed.is_some(),
             probe,
             running: Cell::default(),
             drops: Drops::default(),
             extras,
             fallen: Cell::default(),
         }
+    }
+
+    /// The loop has got a watcher, or has lost its last one.
+    pub(crate) fn set_watched(&self, watched: bool) {
+        self.is_watched.set(watched);
+        self.plain.set(!watched && !self.is_shuffled);
+        if watched {
+            self.extras.always();
+        }
+    }
+
+    pub(crate) fn is_watched(&self) -> bool {
+        self.is_watched.get()
+    }
+
+    pub(crate) fn is_shuffled(&self) -> bool {
+        self.is_shuffled
     }
 
     /// Takes a future in; it is first polled when its turn comes. One allocation, the box; or none, if a shell of the
@@ -200,6 +222,16 @@ impl Executor {
         self.state.try_borrow_mut().map(|mut state| state.slots.wake(id)).is_ok()
     }
 
+    /// The same in a loop that is watched, if the watcher can be told later.
+    #[inline]
+    pub(crate) fn try_wake_and_write(&self, id: TaskId) -> bool {
+        let writes = self.probe.writes_wake(self.running.get());
+        if writes && self.state.borrow_mut().slots.wake(id) {
+            self.probe.woken(id);
+        }
+        writes
+    }
+
     /// As [`wake`](Executor::wake), for many wakes under one borrow. While this lives, no foreign code may run.
     pub(crate) fn waking(&self) -> impl FnMut(TaskId) {
         let mut state = self.state.borrow_mut();
@@ -232,13 +264,13 @@ impl Executor {
             let mut hand = Hand { task, fallen: &self.fallen };
             drop(state);
             if !PLAIN {
-                self.probe.emit(|| Event::PollBegin { task: id });
+                self.probe.poll_begins(id);
             }
             self.running.set(Some(id));
             let polled = poll(id, hand.task.as_mut().map(Pin::as_mut));
             self.running.set(None);
             if !PLAIN {
-                self.probe.emit(|| Event::PollEnd { task: id, ready: polled.is_ready() });
+                self.probe.poll_ended(id, polled.is_ready());
             }
             // Put back, or settle.
             state = match (polled, hand.task.take()) {

@@ -14,13 +14,15 @@
 //!
 //! What is not here: sinks, balancing, recording, formatting, analysis. They are built on top.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::core::clock::{Clock, Nanos};
 use crate::core::id::TaskId;
-use crate::core::panics::{Payload, contain, swallow};
+use crate::core::journal::{Entry, Journal};
+use crate::core::panics::{Payload, contain, go_on, swallow};
 
 /// One thing that the loop did.
 ///
@@ -123,6 +125,12 @@ pub enum Event {
         /// Its descriptor, if that is known.
         descriptor: Option<i32>,
     },
+    /// More is known of a source that has been registered: its descriptor, or its addresses. See
+    /// [`Source::describe`](crate::source::Source::describe).
+    SourceNamed {
+        /// The source's number, as in [`Resource::Source`].
+        source: u64,
+    },
     /// A source leaves the loop. Reports of it will not come any more.
     SourceClosed {
         /// The source's number.
@@ -181,6 +189,12 @@ pub enum Event {
         /// The task that was running, if one was.
         task: Option<TaskId>,
     },
+    /// The runtime is being dropped: its shutdown begins, or the next step of it does.
+    Shutdown {
+        /// 1: all tasks are cancelled. 2: what their destructors have left runs. 3: what is still there is dropped. 4: timers,
+        /// sources and threads end.
+        step: u32,
+    },
     /// The runtime has been dropped. Events that follow come from handles that have outlived it.
     Closed,
 }
@@ -216,10 +230,42 @@ pub enum Resource {
     },
 }
 
-/// Is told each event, and the place of a wait that begins or ends: a number that no other wait for the same resource has at
-/// that time. It may be told of a wait that goes on, and of the end of a wait that has not begun. It says whether it wants
-/// to be told more.
-pub(crate) type Watcher = Box<dyn FnMut(Event, u64) -> bool>;
+/// Is called with each event, and with the place of a wait.
+pub(crate) type Sink = Box<dyn FnMut(Event, u64)>;
+
+/// Is called with what was written in the [`Journal`], if it can wait for that.
+pub(crate) type Reader = Box<dyn FnMut(&[Entry])>;
+
+/// One of those that watch a loop.
+pub(crate) struct Listener {
+    /// Its own, if it may leave again; otherwise 0.
+    pub(crate) number: usize,
+    pub(crate) sink: Sink,
+    pub(crate) reader: Option<Reader>,
+}
+
+/// What a loop that is watched tells.
+pub(crate) trait Watcher {
+    /// Is told each event, and the place of a wait that begins or ends: a number that no other wait for the same resource
+    /// has at that time. It may be told of a wait that goes on, and of the end of a wait that has not begun. It says whether
+    /// it wants to be told more.
+    fn see(&mut self, event: Event, place: u64) -> bool;
+
+    /// Is told what has been written in the journal.
+    fn read(&mut self, entries: &[Entry]);
+
+    /// Whether polls and wakes may be written in the journal.
+    fn can_wait(&self) -> bool;
+
+    /// A listener comes, or the one with this number goes.
+    fn change(&mut self, change: Change);
+}
+
+/// A change of the listeners, while the loop runs.
+pub(crate) enum Change {
+    Add(Listener),
+    Remove(usize),
+}
 
 /// The name of a lock or a channel, if it has one, where it was made, and where it notes which task holds it.
 pub(crate) type Made = (Option<&'static str>, &'static Location<'static>, Option<Holder>);
@@ -230,13 +276,18 @@ pub(crate) type Afterwards = Box<dyn FnOnce() -> Option<Payload>>;
 /// The task that holds a lock, and since when, by the clock of its loop.
 pub(crate) type Holder = Rc<Cell<Option<(TaskId, u64)>>>;
 
-#[derive(Default)]
 pub(crate) struct Probe {
     on: Cell<bool>,
+    /// Set while the watcher can wait: polls and wakes are written in the journal.
+    writes: Cell<bool>,
+    journal: Journal,
+    /// Set when there are changes that the watcher has not been told.
+    is_changed: Cell<bool>,
+    changes: RefCell<Vec<Change>>,
     /// How many things have been given a number so that they can be told apart.
     numbered: Cell<u64>,
     /// Out of its cell while it is told something: whatever it makes the loop do finds no watcher to tell.
-    watcher: Cell<Option<Watcher>>,
+    watcher: Cell<Option<Box<dyn Watcher>>>,
     /// Set by a watcher: what the loop does when it has been told. With a payload, its `block_on` ends.
     pub(crate) afterwards: Cell<Option<Afterwards>>,
     /// Where in the program the wait begins of which the watcher is being told, and what is known of the line.
@@ -244,9 +295,34 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    pub(crate) fn new(watcher: Option<Watcher>) -> Probe {
-        let (on, watcher) = (Cell::new(watcher.is_some()), Cell::new(watcher));
-        Probe { on, watcher, numbered: Cell::new(0), afterwards: Cell::new(None), place: Cell::new(None) }
+    pub(crate) fn new(watcher: Option<Box<dyn Watcher>>, clock: Clock) -> Probe {
+        let probe = Probe {
+            on: Cell::new(false),
+            writes: Cell::new(false),
+            journal: Journal::new(clock),
+            is_changed: Cell::new(false),
+            changes: RefCell::default(),
+            numbered: Cell::new(0),
+            watcher: Cell::new(None),
+            afterwards: Cell::new(None),
+            place: Cell::new(None),
+        };
+        watcher.into_iter().for_each(|watcher| probe.begin(watcher));
+        probe
+    }
+
+    /// A watcher for a loop that has none.
+    pub(crate) fn begin(&self, watcher: Box<dyn Watcher>) {
+        self.on.set(true);
+        self.writes.set(watcher.can_wait());
+        let before = self.watcher.replace(Some(watcher));
+        swallow(|| drop(before));
+    }
+
+    /// The watcher is told of this before it is told the next event.
+    pub(crate) fn change(&self, change: Change) {
+        self.changes.borrow_mut().push(change);
+        self.is_changed.set(true);
     }
 
     #[inline]
@@ -268,15 +344,84 @@ impl Probe {
         }
     }
 
+    /// The probe point of a poll that begins.
+    #[inline]
+    pub(crate) fn poll_begins(&self, task: TaskId) {
+        if !self.writes.get() {
+            return self.emit(|| Event::PollBegin { task });
+        }
+        if self.journal.poll_begins(task) {
+            self.flush();
+        }
+    }
+
+    /// The probe point of a poll that has ended.
+    #[inline]
+    pub(crate) fn poll_ended(&self, task: TaskId, ready: bool) {
+        if !self.writes.get() {
+            return self.emit(|| Event::PollEnd { task, ready });
+        }
+        self.journal.poll_ended(task, ready);
+    }
+
+    /// Whether a wake by this task, or by none, can be told by [`woken`](Probe::woken), which runs no foreign code.
+    #[inline]
+    pub(crate) fn writes_wake(&self, by: Option<TaskId>) -> bool {
+        self.writes.get() && self.journal.takes_wake(by)
+    }
+
+    /// The probe point of such a wake.
+    #[inline]
+    pub(crate) fn woken(&self, task: TaskId) {
+        self.journal.woken(task);
+    }
+
+    /// The watcher has read the clock: what is written in the journal from now on is not earlier.
+    pub(crate) fn pass(&self, now: Nanos) {
+        self.journal.pass(now);
+    }
+
+    /// Tells the watcher what is in the journal.
+    #[cold]
+    pub(crate) fn flush(&self) {
+        if self.journal.is_empty() {
+            return;
+        }
+        let Some(mut watcher) = self.watcher.take() else { return };
+        self.read_to(&mut *watcher);
+        self.watcher.set(Some(watcher));
+    }
+
+    fn read_to(&self, watcher: &mut dyn Watcher) {
+        let entries = self.journal.take();
+        let _ = contain(|| watcher.read(&entries)).map_err(go_on);
+        self.journal.give_back(entries);
+    }
+
     /// The same for the begin or the end of a wait at this place.
     #[cold]
     pub(crate) fn tell(&self, event: Event, place: u64) {
         let Some(mut watcher) = self.watcher.take() else { return };
-        if let Ok(true) = contain(|| watcher(event, place)) {
+        if !self.journal.is_empty() {
+            self.read_to(&mut *watcher);
+        }
+        if self.is_changed.take() {
+            self.changes.take().into_iter().for_each(|change| watcher.change(change));
+            self.writes.set(watcher.can_wait());
+        }
+        if let Ok(true) = contain(|| watcher.see(event, place)) {
             return self.watcher.set(Some(watcher));
         }
         self.on.set(false);
+        self.writes.set(false);
         swallow(|| drop(watcher));
+    }
+}
+
+#[cfg(test)]
+impl Default for Probe {
+    fn default() -> Probe {
+        Probe::new(None, Clock::new(false))
     }
 }
 

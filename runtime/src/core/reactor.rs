@@ -24,9 +24,11 @@
 //!
 //! What it does not know: tasks, timers, what a source is. It knows tokens and wakers.
 
+mod details;
 mod waiters;
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::io;
 use std::panic::resume_unwind;
 use std::rc::Rc;
@@ -43,6 +45,7 @@ use crate::core::clock::Nanos;
 use crate::core::inbox::Bell;
 use crate::core::panics::{self, contain};
 use crate::core::probe::{Event, Probe};
+pub use details::Details;
 pub(crate) use waiters::{Place, Waiters};
 
 /// Which way the bytes go.
@@ -77,6 +80,8 @@ pub(crate) struct Reactor {
     registrations: RefCell<Slab<Rc<Registration>>>,
     generation: Cell<u32>,
     closed: Cell<bool>,
+    /// What sources have said of themselves, by their numbers. Only in a loop that is watched.
+    pub(crate) details: RefCell<HashMap<u64, Details>>,
     /// The process that built it.
     process: u32,
     pub(crate) probe: Rc<Probe>,
@@ -113,7 +118,11 @@ impl Poller {
     /// code. A watcher is told afterwards.
     pub(crate) fn wait(&mut self, wait: Wait, reactor: &Reactor, wake: impl FnMut(Waker)) -> io::Result<()> {
         let (limit, mut wake) = (self.limit(wait)?, wake);
-        match self.poll.poll(&mut self.events, limit) {
+        let asked = self.poll.poll(&mut self.events, limit);
+        if wait != Wait::No {
+            reactor.probe.emit(|| Event::Unpark);
+        }
+        match asked {
             // A signal came: nothing was reported, and the loop will be back.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             result => result?,
@@ -155,7 +164,8 @@ impl Reactor {
     fn new(registry: Registry, probe: Rc<Probe>) -> Reactor {
         let (registrations, generation) = (RefCell::default(), Cell::default());
         let (closed, process) = (Cell::default(), std::process::id());
-        Reactor { registry, registrations, generation, closed, process, probe }
+        let details = RefCell::default();
+        Reactor { registry, registrations, generation, closed, details, process, probe }
     }
 
     /// Registers a source for both directions, for as long as it lives.
@@ -216,6 +226,9 @@ impl Reactor {
     }
 
     fn forget(&self, registration: &Registration) {
+        if !self.details.borrow().is_empty() {
+            self.details.borrow_mut().remove(&registration.number());
+        }
         let slot = registration.token.0 as u32 as usize;
         let entry = self.registrations.borrow_mut().try_remove(slot);
         drop(entry);
@@ -227,6 +240,22 @@ impl Reactor {
         if registrations.capacity() > SHRINK_ABOVE && registrations.len() < registrations.capacity() / 4 {
             registrations.shrink_to_fit();
         }
+    }
+
+    /// The wakers of all that wait: for which source, in which direction, and at which place, if at one. `f` must not run
+    /// foreign code.
+    pub(crate) fn for_each_waiter(&self, mut f: impl FnMut(u64, Direction, Option<Place>, &Waker)) {
+        for (_, registration) in &*self.registrations.borrow() {
+            for direction in [Direction::Read, Direction::Write] {
+                let waiters = registration.waiters(direction).borrow();
+                waiters.for_each(|place, waker| f(registration.number(), direction, place, waker));
+            }
+        }
+    }
+
+    /// The numbers of all sources.
+    pub(crate) fn numbers(&self) -> Vec<u64> {
+        self.registrations.borrow().iter().map(|(_, registration)| registration.number()).collect()
     }
 
     /// How many sources are registered.

@@ -250,14 +250,36 @@ impl<T: Slot> Slots<T> {
     }
 }
 
-#[cfg(test)]
+/// What stands in the queue, from the front of each lane.
+pub(crate) struct Queued {
+    pub(crate) tasks: Vec<TaskId>,
+    pub(crate) outside: Vec<TaskId>,
+    /// Those of them that are over: `pop` will pass over them.
+    pub(crate) over: Vec<TaskId>,
+    /// The flag that decides which lane is next.
+    pub(crate) outside_is_next: bool,
+}
+
 impl<T: Slot> Slots<T> {
+    /// What stands in the queue now.
+    pub(crate) fn queued(&mut self) -> Queued {
+        let mut over = Vec::new();
+        let [tasks, outside] = self.queue.lanes(&mut self.slots).map(|lane| {
+            let number = |slot: Index| {
+                let is_over = self.slots[slot as usize].mark().is_over();
+                let id = if is_over { self.former(slot as usize) } else { self.number(slot as usize) };
+                over.extend(is_over.then_some(id));
+                id
+            };
+            lane.into_iter().map(number).collect()
+        });
+        Queued { tasks, outside, over, outside_is_next: self.queue.outside_was_last() }
+    }
+
     /// The tasks that are ready: in the lane of tasks and in the outside lane, from the front.
+    #[cfg(test)]
     pub(crate) fn lanes(&mut self) -> [Vec<TaskId>; 2] {
-        let lanes = self.queue.lanes(&mut self.slots);
-        lanes.map(|mut lane| {
-            lane.retain(|slot| !self.slots[*slot as usize].mark().is_over());
-            lane.into_iter().map(|slot| self.number(slot as usize)).collect()
-        })
+        let Queued { tasks, outside, over, .. } = self.queued();
+        [tasks, outside].map(|lane| lane.into_iter().filter(|id| !over.contains(id)).collect())
     }
 }

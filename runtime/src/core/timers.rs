@@ -72,6 +72,11 @@ impl Timers {
         self.pending.borrow().first().map(|key| key.deadline)
     }
 
+    /// All of them, in any order. `f` must not run foreign code.
+    pub(crate) fn for_each(&self, f: impl FnMut(Key, &Waker)) {
+        self.pending.borrow().for_each(f);
+    }
+
     /// Takes out all that are due at `now`, in order. The caller wakes them.
     pub(crate) fn take_due(&self, now: Nanos, due: &mut Vec<Waker>) {
         while self.next().is_some_and(|deadline| deadline <= now) {

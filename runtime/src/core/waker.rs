@@ -107,9 +107,8 @@ pub(crate) fn wake_task(id: TaskId) {
 #[cold]
 #[inline(never)]
 fn wake_elsewhere(id: TaskId) {
-    match context::current().filter(|here| context::is_watched() && here.runtime == id.runtime()) {
-        Some(here) => here.wake_task(id),
-        None => TABLE.wake(id),
+    if !(context::is_watched() && context::wake_here_and_tell(id)) {
+        TABLE.wake(id);
     }
 }
 

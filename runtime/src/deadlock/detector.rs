@@ -177,6 +177,8 @@ impl Detector {
         let (callback, earlier) = (Rc::clone(&self.callback), context.probe.afterwards.take());
         context.probe.afterwards.set(Some(Box::new(move || {
             let earlier = earlier.and_then(|act| act());
+            // The flight recorders first: what the program does about it is not what led to it.
+            context::current().iter().for_each(|context| context.dump_all());
             let told = contain(|| tell(&callback, &deadlock)).err();
             let stop =
                 || (stops && !is_anything_ready()).then(|| Box::new(Stop(deadlock.to_string())) as Payload);

@@ -24,10 +24,11 @@ use std::task::{Wake, Waker};
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any};
 
-use crate::core::clock::{NEVER, Nanos};
+use crate::core::clock::{Clock, NEVER, Nanos};
 use crate::core::probe::{Event, Probe};
 use crate::core::timers::{Key, Timers};
 use crate::tests::{Random, Word, property};
+use crate::waits;
 
 /// The interface that `Timers` and its model share.
 trait Pending {
@@ -550,13 +551,11 @@ fn hazard_25_ten_million_timers_and_none_is_early() {
     };
     let fired = Rc::new(RefCell::new(Vec::new()));
     let theirs = Rc::clone(&fired);
-    let probe = Probe::new(Some(Box::new(move |event, _| match event {
-        Event::TimerFired { timer } => {
-            theirs.borrow_mut().push(timer);
-            true
-        }
+    let listener = waits::listener(Box::new(move |event, _| match event {
+        Event::TimerFired { timer } => theirs.borrow_mut().push(timer),
         other => panic!("timers report only what has fired, not {other:?}"),
-    })));
+    }));
+    let probe = Probe::new(waits::watch(vec![listener]), Clock::new(true));
     let timers = Timers::new(Rc::new(probe));
     let (set, keys, random) = (BTreeSet::new(), VecDeque::new(), Random::new(25));
     let mut both = Both { timers, set, keys, inserted: 0, now: 0, random };

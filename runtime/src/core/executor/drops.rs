@@ -266,7 +266,7 @@ impl Executor {
     #[cold]
     pub(crate) fn crash(&self, payload: Payload) -> Option<Payload> {
         let Some(id) = self.running.take() else { resume_unwind(payload) };
-        self.probe.emit(|| Event::PollEnd { task: id, ready: true });
+        self.probe.poll_ended(id, true);
         let Some(task) = self.fallen.take() else { return Some(payload) };
         self.drop_task(id, task, Cause::Panicked(payload));
         None

@@ -13,6 +13,7 @@ use crate::core::cell::BoxedTask;
 use crate::core::id::TaskId;
 use crate::core::panics::swallow;
 use crate::core::probe::End;
+use crate::core::slots::Queued;
 
 /// What came of a handle's poll.
 pub(crate) enum Join<T> {
@@ -123,6 +124,20 @@ impl Slot {
             () if self.mark.has(PANICKED) => End::Panicked,
             () => End::Returned,
         })
+    }
+}
+
+impl Executor {
+    /// What stands in the queue now.
+    pub(crate) fn queued(&self) -> Queued {
+        self.state.borrow_mut().slots.queued()
+    }
+
+    /// The tasks that are awaited by tasks: which one, and by which.
+    pub(crate) fn joins(&self) -> Vec<(TaskId, TaskId)> {
+        let all = self.all();
+        let mut state = self.state.borrow_mut();
+        all.into_iter().filter_map(|id| Some((id, state.slots.get(id).waiter?))).collect()
     }
 }
 

@@ -83,6 +83,15 @@ impl Waiters {
         }
     }
 
+    /// Each waker, with its place unless it has only left word.
+    pub(crate) fn for_each(&self, mut f: impl FnMut(Option<Place>, &Waker)) {
+        let place = |index| Place { index, round: self.round };
+        self.first.iter().for_each(|waker| f((!self.is_word).then(|| place(0)), waker));
+        let Some(more) = &self.more else { return };
+        more.wakers.iter().for_each(|(index, waker)| f(Some(place(index as u32 + 1)), waker));
+        more.words.iter().for_each(|waker| f(None, waker));
+    }
+
     #[inline]
     pub(crate) fn add(&mut self, waker: Waker) -> Place {
         if self.first.is_some() {

@@ -99,8 +99,12 @@ impl Lane {
     }
 }
 
-#[cfg(test)]
 impl Queue {
+    /// Whether the next pop takes from the outside lane, if neither is empty.
+    pub(super) fn outside_was_last(&self) -> bool {
+        self.outside_is_next
+    }
+
     /// The slots in the lane of tasks and in the outside lane, from the front.
     pub(super) fn lanes<T: Slot>(&self, slots: &mut [T]) -> [Vec<Index>; 2] {
         [&self.tasks, &self.outside].map(|lane| {

@@ -43,6 +43,10 @@ impl Key {
     pub(crate) fn number(self) -> u64 {
         self.serial
     }
+
+    pub(crate) fn deadline(self) -> Nanos {
+        self.deadline
+    }
 }
 
 #[derive(Default)]
@@ -111,6 +115,10 @@ impl Segments {
 
     pub(super) fn pop(&mut self) -> Option<(Key, Waker)> {
         self.take(0, 0)
+    }
+
+    pub(super) fn for_each(&self, mut f: impl FnMut(Key, &Waker)) {
+        self.segments.iter().flat_map(|segment| &segment.timers).for_each(|(key, waker)| f(*key, waker));
     }
 
     pub(super) fn into_wakers(self) -> impl Iterator<Item = Waker> {
