@@ -201,7 +201,10 @@ impl Builder {
     /// ```
     pub fn probe(mut self, sink: impl FnMut(Event) + 'static) -> Builder {
         let mut sink = sink;
-        self.sinks.push(Box::new(move |event, _| sink(event)));
+        self.sinks.push(Box::new(move |event, _| {
+            sink(event);
+            true
+        }));
         self
     }
 
@@ -234,7 +237,7 @@ impl Builder {
         }
         sinks.extend(self.sinks);
         let watcher = match &seen {
-            Some(seen) if sinks.is_empty() => Some(inspect::watcher(seen)),
+            Some(seen) if sinks.is_empty() => Some(inspect::sink(seen)),
             Some(seen) => {
                 sinks.insert(0, inspect::sink(seen));
                 waits::watch(sinks)
