@@ -29,7 +29,6 @@ const WIDEST: usize = 80;
 const ALLOWED: &[(&str, &str)] = &[
     ("13", "80 columns"),
     ("14", "80 columns"),
-    ("15", "80 columns"),
     ("19", "80 columns"),
     ("20", "80 columns"),
 ];

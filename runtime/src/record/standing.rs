@@ -4,8 +4,8 @@
 //! polled; a timer is set until it fires; a wait lasts until it ends. Which of the two lanes a task is queued in follows from
 //! the step of the turn. A ring of events needs this state for the events that leave it, at a few instructions for each.
 //!
-//! What follows. The rules stand here once, for the tasks and resources of a trace in memory and for those of a loop. What
-//! is known of a task is a byte at the task's place in a table, so most events look nothing up.
+//! What follows. The rules stand here once. They serve a trace in memory and a ring of events. What is known of a task is a
+//! byte at the task's place in a table, so most events look nothing up.
 //!
 //! The steps 3 to 5 of a turn begin with the first thing that no task does. A task that is over stays in its lane until the
 //! loop would have passed over it, because that changes which lane is next.

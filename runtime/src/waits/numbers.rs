@@ -1,6 +1,6 @@
 //! Maps by numbers that the loop counts up.
 //!
-//! Facts. The hasher of the standard library resists an attacker who chooses the keys. Nobody chooses these.
+//! Facts. The hasher of the standard library resists an attacker who chooses the keys. The keys of these maps are counted, not chosen.
 //!
 //! What it does not know: what the numbers are.
 
