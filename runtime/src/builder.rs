@@ -231,7 +231,8 @@ impl Builder {
         let warnings = self.warnings.or(all);
         sinks.extend(warnings.map(|warnings| debug::sink(warnings, self.on_warning)));
         let looks = debug || self.virtual_time || self.on_deadlock.is_some();
-        if self.detects.unwrap_or(looks) {
+        let detects = self.detects.unwrap_or(looks);
+        if detects {
             let detector = Detector::new(self.virtual_time, debug, self.on_deadlock);
             sinks.push(detector.sink());
         }
@@ -251,6 +252,7 @@ impl Builder {
             watcher,
             helpers: Box::new(OwnPool::new(self.blocking_threads)),
         })?;
+        runtime.count_wakers(detects);
         seen.into_iter().for_each(|seen| inspect::open(runtime.number(), seen));
         Ok(runtime)
     }

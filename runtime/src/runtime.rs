@@ -91,6 +91,11 @@ impl Runtime {
         Metrics::of(&self.event_loop.context)
     }
 
+    /// Whether the clones of the loop's wakers are counted, which a search for deadlocks needs.
+    pub(crate) fn count_wakers(&self, counted: bool) {
+        self.event_loop.context.probe.counts_wakers.set(counted);
+    }
+
     /// The number of the loop in this process.
     pub(crate) fn number(&self) -> u16 {
         self.event_loop.context.runtime

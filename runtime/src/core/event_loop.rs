@@ -179,10 +179,11 @@ impl EventLoop {
     /// Another stretch follows if the last one was full, and if the next look is not due.
     #[inline(never)]
     fn poll_batch<const PLAIN: bool>(&self, root: &mut Root<'_>) -> Option<Result<(), Payload>> {
-        let Context { executor, clock, .. } = &*self.context;
+        let Context { executor, clock, probe, .. } = &*self.context;
+        let counted = !PLAIN && probe.counts_wakers.get();
         loop {
             match executor
-                .poll_stretch::<PLAIN>(self.pace.stretch(), |id, task| poll::<PLAIN>(id, task, root))
+                .poll_stretch::<PLAIN>(self.pace.stretch(), |id, task| poll(id, task, root, counted))
             {
                 Stretch::Full if self.pace.may_go_on(clock) => {}
                 Stretch::Full => break,
@@ -287,10 +288,10 @@ impl EventLoop {
 
 /// Polls one task. A root has nothing in its slot, because its future is elsewhere.
 #[inline(always)]
-fn poll<const PLAIN: bool>(id: TaskId, task: Option<HeldTask<'_>>, root: &mut Root<'_>) -> Poll<()> {
+fn poll(id: TaskId, task: Option<HeldTask<'_>>, root: &mut Root<'_>, counted: bool) -> Poll<()> {
     budget::refill();
     // To drop a waker of ours does nothing, so do not even call it.
-    let waker = ManuallyDrop::new(waker::<PLAIN>(id));
+    let waker = ManuallyDrop::new(waker(id, counted));
     let mut cx = TaskContext::from_waker(&waker);
     match task {
         Some(task) => task.poll(&mut cx),

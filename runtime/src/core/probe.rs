@@ -266,6 +266,8 @@ pub(crate) type Holder = Rc<Cell<Option<(TaskId, u64)>>>;
 #[derive(Default)]
 pub(crate) struct Probe {
     on: Cell<bool>,
+    /// Whether the clones of this loop's wakers are counted, because a watcher looks for deadlocks.
+    pub(crate) counts_wakers: Cell<bool>,
     /// How many things have been given a number so that they can be told apart.
     numbered: Cell<u64>,
     /// Out of its cell while it is told something: whatever it makes the loop do finds no watcher to tell.
@@ -283,8 +285,7 @@ pub(crate) struct Probe {
 impl Probe {
     pub(crate) fn new(watcher: Option<Watcher>) -> Probe {
         let probe = Probe::default();
-        probe.on.set(watcher.is_some());
-        probe.watcher.set(watcher);
+        watcher.into_iter().for_each(|watcher| probe.change(Box::new(|_| watcher)));
         probe
     }
 

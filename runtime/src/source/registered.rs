@@ -281,7 +281,7 @@ impl<S: mio::event::Source> Source<S> {
     ) -> Poll<io::Error> {
         // A waker of ours is copied without a call.
         let original = cx.waker();
-        let waker = number(original).map_or_else(|| original.clone(), waker::<true>);
+        let waker = number(original).map_or_else(|| original.clone(), |id| waker(id, false));
         let new = self.registration.join_waiters(direction).borrow_mut().add(waker);
         *place = Some(new);
         self.report(direction, new, true);
