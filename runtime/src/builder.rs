@@ -202,7 +202,7 @@ impl Builder {
     pub fn probe(mut self, sink: impl FnMut(Event) + 'static) -> Builder {
         let mut sink = sink;
         self.sinks.push(Box::new(move |event, _| {
-            sink(event);
+            sink(*event);
             true
         }));
         self

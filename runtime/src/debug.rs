@@ -40,7 +40,7 @@ pub(crate) fn sink(warnings: Warnings, callback: Option<Callback>) -> Sink {
         cancelled: Vec::new(),
     };
     Box::new(move |event, _| {
-        watch.see(event);
+        watch.see(*event);
         true
     })
 }

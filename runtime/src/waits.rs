@@ -68,14 +68,15 @@ pub(crate) type Sink = Watcher;
 /// A watcher that tells all of these sinks, if there are any.
 pub(crate) fn watch(sinks: Vec<Sink>) -> Option<Watcher> {
     let mut watch = Watch { sinks, waits: Open::default() };
-    (!watch.sinks.is_empty()).then(|| Box::new(move |event, place| watch.see(event, place)) as Watcher)
+    (!watch.sinks.is_empty())
+        .then(|| Box::new(move |event: &Event, place| watch.see(event, place)) as Watcher)
 }
 
 /// Adds a sink to a loop that runs already.
 pub(crate) fn add(probe: &Probe, sink: Sink) {
     let (mut watch, mut has_begun) = (Watch { sinks: vec![sink], waits: Open::default() }, false);
     let late: Watcher = Box::new(move |event, place| {
-        if event == Event::Turn && !has_begun {
+        if *event == Event::Turn && !has_begun {
             has_begun = true;
             before::waits(|on, place, task, holder| watch.wait_begins(on, place, Some(task), holder));
         }
@@ -97,7 +98,7 @@ fn beside(one: Watcher, other: Watcher) -> Watcher {
 }
 
 /// A sink that panics is dropped, because its state may be broken. So is one that wants to be told no more.
-fn tell_all(sinks: &mut Vec<Sink>, event: Event, place: u64) {
+fn tell_all(sinks: &mut Vec<Sink>, event: &Event, place: u64) {
     sinks.retain_mut(|sink| {
         let told = contain(|| sink(event, place));
         if let Ok(true) = told {
@@ -118,18 +119,18 @@ struct Watch {
 
 impl Watch {
     /// Says whether a sink is left.
-    fn see(&mut self, event: Event, place: u64) -> bool {
-        match event {
+    fn see(&mut self, event: &Event, place: u64) -> bool {
+        match *event {
             Event::PollBegin { .. } | Event::PollEnd { .. } | Event::Wake { .. } => self.tell(event, 0),
             Event::WaitOn { task, on, holder } => self.wait_begins(on, place, task, holder),
             Event::WaitDone { on, .. } => self.wait_ends_at(on, place),
-            event => self.see_rare(event),
+            _ => self.see_rare(event),
         }
         !self.sinks.is_empty()
     }
 
-    fn see_rare(&mut self, event: Event) {
-        match event {
+    fn see_rare(&mut self, event: &Event) {
+        match *event {
             Event::SourceReady { source, readable, writable } => {
                 self.tell(event, 0);
                 // Tasks that have left word wait no longer. All others end their waits themselves.
@@ -146,7 +147,7 @@ impl Watch {
             }
             Event::Closed => {
                 for (on, place, task) in std::mem::take(&mut self.waits).all() {
-                    self.tell(Event::WaitDone { task, on }, place);
+                    self.tell(&Event::WaitDone { task, on }, place);
                 }
                 self.tell(event, 0);
             }
@@ -158,10 +159,10 @@ impl Watch {
     fn wait_begins(&mut self, on: Resource, place: u64, task: Option<TaskId>, holder: Option<TaskId>) {
         match self.waits.begin(on, place, task) {
             Some(before) if before == task => return,
-            Some(before) => self.tell(Event::WaitDone { task: before, on }, place),
+            Some(before) => self.tell(&Event::WaitDone { task: before, on }, place),
             None => {}
         }
-        self.tell(Event::WaitOn { task, on, holder }, place);
+        self.tell(&Event::WaitOn { task, on, holder }, place);
     }
 
     /// The waits at these places end, if they have begun.
@@ -174,12 +175,12 @@ impl Watch {
     /// The wait at this place ends, if it has begun.
     fn wait_ends_at(&mut self, on: Resource, place: u64) {
         if let Some(task) = self.waits.end(on, place) {
-            self.tell(Event::WaitDone { task, on }, place);
+            self.tell(&Event::WaitDone { task, on }, place);
         }
     }
 
     #[inline]
-    fn tell(&mut self, event: Event, place: u64) {
+    fn tell(&mut self, event: &Event, place: u64) {
         match &mut self.sinks[..] {
             // If there is only one and it panics, the probe drops it together with this watcher.
             [sink] => {

@@ -233,7 +233,7 @@ pub enum Resource {
 /// Is told each event, and the place of a wait that begins or ends: a number that no other wait for the same resource has at
 /// that time. It may be told of a wait that goes on, and of the end of a wait that has not begun. It says whether it wants
 /// to be told more.
-pub(crate) type Watcher = Box<dyn FnMut(Event, u64) -> bool>;
+pub(crate) type Watcher = Box<dyn FnMut(&Event, u64) -> bool>;
 
 /// Makes the watcher of a loop that runs already, from the one that it has had so far, if it has had one.
 pub(crate) type Change = Box<dyn FnOnce(Option<Watcher>) -> Watcher>;
@@ -325,7 +325,7 @@ impl Probe {
         if let Some(change) = self.change.take() {
             watcher = change(Some(watcher));
         }
-        if let Ok(true) = contain(|| watcher(event, place)) {
+        if let Ok(true) = contain(|| watcher(&event, place)) {
             return self.watcher.set(Some(watcher));
         }
         self.on.set(false);

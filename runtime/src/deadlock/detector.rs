@@ -73,7 +73,7 @@ impl Detector {
 
     pub(crate) fn sink(mut self) -> Sink {
         Box::new(move |event, place| {
-            self.see(event, place);
+            self.see(*event, place);
             true
         })
     }

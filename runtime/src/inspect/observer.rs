@@ -25,7 +25,7 @@ use crate::waits::Sink;
 pub(crate) fn sink(seen: &Arc<Seen>) -> Sink {
     let mut observer = Observer::new(seen);
     Box::new(move |event, place| {
-        observer.see(event, place);
+        observer.see(*event, place);
         true
     })
 }

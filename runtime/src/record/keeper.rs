@@ -93,22 +93,22 @@ impl Keeper {
 
     /// Takes an event, and says whether it wants more.
     #[inline]
-    pub(super) fn see(&mut self, event: Reported, place: u64) -> bool {
+    pub(super) fn see(&mut self, event: &Reported, place: u64) -> bool {
         let is_taken = match &self.told {
-            Some(_) => self.stopped || !self.arrive(event, place),
+            Some(_) => self.stopped || !self.arrive(*event, place),
             None => self.stopped || self.take_shortly(event, place),
         };
         if !is_taken {
-            self.take(event, place);
+            self.take(*event, place);
         }
         !self.stopped
     }
 
     /// In a ring, an event that fits in an entry.
     #[inline]
-    fn take_shortly(&mut self, event: Reported, place: u64) -> bool {
+    fn take_shortly(&mut self, event: &Reported, place: u64) -> bool {
         let Store::Ring(ring) = &mut self.store else { return false };
-        match event {
+        match *event {
             Reported::PollBegin { task } => ring.poll_begins(self.observer.now(), task),
             Reported::PollEnd { task, ready } => {
                 self.observer.read_clock();
