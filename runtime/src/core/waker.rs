@@ -8,7 +8,7 @@
 //! Waking looks where the number belongs: to the loop that runs on this thread (push it on the ready
 //! queue), or to any other (put it into that loop's inbox).
 //!
-//! A loop that is watched also wants to know whether code that is not ours keeps a waker, because that code may wake the
+//! A loop that looks for deadlocks has to know whether code that is not ours keeps a waker, because that code may wake the
 //! task at any time. So its wakers have a second table of functions, which counts the clones of each task. Our own code
 //! keeps numbers, and is not counted.
 //!

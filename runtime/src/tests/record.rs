@@ -20,6 +20,7 @@ use super::{Random, cases, property};
 use crate::core::context;
 use crate::core::id::TaskId;
 use crate::core::probe::{End, Event, Resource};
+use crate::core::waker::count_clones;
 use crate::record::format::{Header, Record, ResourceNo, TaskNo};
 use crate::record::queued::Queued;
 use crate::record::read::Input;
@@ -651,6 +652,18 @@ fn what_is_no_trace_is_said_to_be_none() {
         error(&bytes),
         format!("the trace is broken at byte {}: no record begins with this byte", bytes.len() - 1)
     );
+}
+
+#[test]
+fn a_loop_that_is_only_recorded_counts_no_wakers() {
+    let counted = |detects: bool| {
+        let runtime = Runtime::builder().record(Recorder::ring(10)).detect_deadlocks(detects);
+        runtime.build().unwrap().block_on(std::future::poll_fn(|cx| {
+            let clone = cx.waker().clone();
+            std::task::Poll::Ready(count_clones(clone.data().addr(), 0))
+        }))
+    };
+    assert_eq!((counted(false), counted(true)), (0, 1));
 }
 
 #[test]
