@@ -162,7 +162,7 @@ fn a_page_opens_at_an_event_and_outputs_go_to_standard_output() {
 #[test]
 fn virtual_time_is_explained() {
     let _watchdog = watchdog();
-    let path = recorded("race", "virtual");
+    let path = recorded("hello_world", "virtual");
     let stats = see(Path::new(&path), &["--stats"]);
     in_order(
         &stats,
