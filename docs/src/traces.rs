@@ -34,9 +34,9 @@ pub struct Shown {
 pub const TRACES: &[Shown] = &[
     shown("journey", &[], 1, "is readable and writable", "05-one-bytes-journey.md"),
     shown("greedy", &[], 1, "#1.1 runs", "07-the-ready-queue.md"),
-    shown("timeouts", &["query", "--virtual"], 1, "timer 1 fires", "08-time.md"),
-    shown("fetches", &["concurrent", "--virtual"], 1, "timer 1 wakes #0.1 main", "11-many-as-one.md"),
-    shown("lost_wake", &[], 1, "timer 1 fires", "12-waiting-for-each-other.md"),
+    shown("timeouts", &["query", "--virtual"], 1, "timer 2 fires", "08-time.md"),
+    shown("fetches", &["concurrent", "--virtual"], 1, "timer 2 wakes #0.1 main", "11-many-as-one.md"),
+    shown("lost_wake", &[], 1, "timer 2 fires", "12-waiting-for-each-other.md"),
     shown(
         "deadlock",
         &[],

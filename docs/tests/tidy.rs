@@ -82,7 +82,7 @@ const ABSENCES: &[(&str, &[&str])] = &[
 ];
 
 /// Lines of code: comments and blank lines are not counted, because there should be more of them where the code is hard.
-const MOST_LINES_OF_CORE: usize = 2_937;
+const MOST_LINES_OF_CORE: usize = 3_000;
 const LONGEST_FUNCTION: usize = 40;
 /// A test is a script, which is read from top to bottom.
 const LONGEST_TEST: usize = 70;

@@ -28,6 +28,7 @@ use std::time::Instant;
 use roundel::source::Direction;
 use roundel::time::{self, Sleep};
 
+use crate::details;
 use crate::kernel::{self, explain};
 use crate::names::ToAddrs;
 use crate::socket::TcpSocket;
@@ -46,7 +47,10 @@ impl TcpStream {
         let name = target.to_string();
         let mut race = Race::new(Schedule::new(target.resolve().await?));
         match poll_fn(|cx| race.poll(cx)).await {
-            Some(stream) => Ok(stream),
+            Some(stream) => {
+                details::describe(stream.source());
+                Ok(stream)
+            }
             None => Err(ConnectError { target: name, attempts: race.failed }.into()),
         }
     }
@@ -63,6 +67,7 @@ impl TcpSocket {
         kernel::begin_connect(self.get_ref(), &address.into()).map_err(failed)?;
         let stream = ByteStream::new_plain(mio::net::TcpStream::from_std(self.into_inner().into()))?;
         stream.source().io(Direction::Write, check).await.map_err(failed)?;
+        details::describe(stream.source());
         Ok(stream)
     }
 }

@@ -15,6 +15,7 @@ pub mod stdio;
 pub mod testing;
 
 mod connect;
+mod details;
 mod kernel;
 mod names;
 mod socket;

@@ -40,6 +40,7 @@ use roundel::source::{Direction, Reading, Source, Writing};
 use roundel::task::{poll_budget, spend_budget};
 use rustix::buffer::spare_capacity;
 
+use crate::details::{self, Described};
 use crate::io::{Buffers, Chunk};
 
 /// A non-blocking stream of bytes on the running loop. Programs call it [`TcpStream`](crate::TcpStream),
@@ -82,14 +83,20 @@ const LEAST_ROOM: usize = 64;
 impl<S: mio::event::Source> ByteStream<S> {
     /// Registers a stream, which must be non-blocking already.
     #[track_caller]
-    pub(crate) fn new(io: S) -> io::Result<ByteStream<S>> {
-        Ok(ByteStream { source: Source::new(io)?, busy: None, short_is_all: false })
+    pub(crate) fn new(io: S) -> io::Result<ByteStream<S>>
+    where
+        S: Described,
+    {
+        Ok(ByteStream { source: details::register(io)?, busy: None, short_is_all: false })
     }
 
     /// As [`new`](ByteStream::new), for a stream that a short read has emptied.
     #[track_caller]
-    pub(crate) fn new_plain(io: S) -> io::Result<ByteStream<S>> {
-        Ok(ByteStream { source: Source::new(io)?, busy: None, short_is_all: true })
+    pub(crate) fn new_plain(io: S) -> io::Result<ByteStream<S>>
+    where
+        S: Described,
+    {
+        Ok(ByteStream { source: details::register(io)?, busy: None, short_is_all: true })
     }
 
     pub(crate) fn source(&self) -> &Source<S> {

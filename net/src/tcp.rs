@@ -39,6 +39,7 @@ use futures_core::Stream;
 use roundel::source::{Direction, Source};
 use socket2::SockRef;
 
+use crate::details;
 use crate::kernel::{self, BACKLOG, explain, lends_descriptor};
 use crate::names::{Target, ToAddrs};
 use crate::socket::TcpSocket;
@@ -232,7 +233,7 @@ impl TcpListener {
 
     #[track_caller]
     pub(crate) fn new(listener: mio::net::TcpListener) -> io::Result<TcpListener> {
-        Ok(TcpListener { source: Source::new(listener)? })
+        Ok(TcpListener { source: details::register(listener)? })
     }
 
     /// Takes over a listener of the standard library.

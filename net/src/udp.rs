@@ -31,6 +31,7 @@ use std::task::{Context, Poll};
 use roundel::source::{Direction, Source};
 use socket2::SockRef;
 
+use crate::details;
 use crate::kernel::{explain, lends_descriptor};
 use crate::names::ToAddrs;
 
@@ -70,7 +71,7 @@ impl UdpSocket {
 
     #[track_caller]
     fn new(socket: mio::net::UdpSocket) -> io::Result<UdpSocket> {
-        Ok(UdpSocket { source: Source::new(socket)? })
+        Ok(UdpSocket { source: details::register(socket)? })
     }
 
     /// Takes over a socket of the standard library.
@@ -110,7 +111,9 @@ impl UdpSocket {
             let connected = self.source.get_ref().connect(address);
             connected.map_err(|error| explain("connect to", address, &error))
         };
-        to.target()?.first(connect).await
+        to.target()?.first(connect).await?;
+        details::describe(&self.source);
+        Ok(())
     }
 
     /// Sends one datagram to the peer that was chosen with [`connect`](UdpSocket::connect).

@@ -50,6 +50,7 @@ use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 pub use datagram::UnixDatagram;
 
+use crate::details;
 use crate::kernel::{self, explain, lends_descriptor};
 use crate::stream::{ByteStream, Transport};
 use pauses::Pauses;
@@ -250,7 +251,7 @@ impl UnixListener {
 
     #[track_caller]
     fn new(listener: mio::net::UnixListener, file: Option<SocketFile>) -> io::Result<UnixListener> {
-        Ok(UnixListener { file, source: Source::new(listener)? })
+        Ok(UnixListener { file, source: details::register(listener)? })
     }
 
     /// Takes over a listener of the standard library. Its file is left alone.

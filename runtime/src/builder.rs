@@ -201,7 +201,10 @@ impl Builder {
     /// ```
     pub fn probe(mut self, sink: impl FnMut(Event) + 'static) -> Builder {
         let mut sink = sink;
-        self.sinks.push(Box::new(move |event, _| sink(event)));
+        self.sinks.push(Box::new(move |event, _| {
+            sink(*event);
+            true
+        }));
         self
     }
 
@@ -228,13 +231,14 @@ impl Builder {
         let warnings = self.warnings.or(all);
         sinks.extend(warnings.map(|warnings| debug::sink(warnings, self.on_warning)));
         let looks = debug || self.virtual_time || self.on_deadlock.is_some();
-        if self.detects.unwrap_or(looks) {
+        let detects = self.detects.unwrap_or(looks);
+        if detects {
             let detector = Detector::new(self.virtual_time, debug, self.on_deadlock);
             sinks.push(detector.sink());
         }
         sinks.extend(self.sinks);
         let watcher = match &seen {
-            Some(seen) if sinks.is_empty() => Some(inspect::watcher(seen)),
+            Some(seen) if sinks.is_empty() => Some(inspect::sink(seen)),
             Some(seen) => {
                 sinks.insert(0, inspect::sink(seen));
                 waits::watch(sinks)
@@ -248,6 +252,7 @@ impl Builder {
             watcher,
             helpers: Box::new(OwnPool::new(self.blocking_threads)),
         })?;
+        runtime.count_wakers(detects);
         seen.into_iter().for_each(|seen| inspect::open(runtime.number(), seen));
         Ok(runtime)
     }

@@ -39,7 +39,10 @@ pub(crate) fn sink(warnings: Warnings, callback: Option<Callback>) -> Sink {
         poll: None,
         cancelled: Vec::new(),
     };
-    Box::new(move |event, _| watch.see(event))
+    Box::new(move |event, _| {
+        watch.see(*event);
+        true
+    })
 }
 
 struct Watch {

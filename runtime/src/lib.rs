@@ -3,7 +3,7 @@
 //!
 //! From the ground up; each file opens with the facts from which it follows. The first five steps are the folder `core`.
 //!
-//! 1. `id` (a task's number), `clock`, `random`, `panics`, `probe`: the leaves.
+//! 1. `id` (a task's number), `clock`, `random`, `panics`, `journal`, `probe`: the leaves.
 //! 2. `slots`, `timers`, `alarm`, `reactor`, `inbox`: which task is next, when, what the kernel reported, and what other
 //!    threads sent. They do not know one another.
 //! 3. `cell`, `extras`, `executor`: take a task out of its slot, poll it, put it back.

@@ -10,7 +10,7 @@
 //!
 //! ```text
 //!   loop ──► probe ──► Observer ──► Seen ──► Tape ──► a file, bytes
-//!                      time, cause           Ring ──► bytes, when they are wanted
+//!                      time, place           Ring ──► bytes, when they are wanted
 //!                                                        │
 //!                        State ◄── Trace ◄── Reader ◄────┘
 //! ```
@@ -45,37 +45,45 @@
 
 mod causes;
 mod encoder;
+mod entry;
 mod error;
 pub(crate) mod format;
+mod keeper;
 mod observer;
+mod page;
+pub(crate) mod queued;
 pub(crate) mod read;
+mod ring;
+pub(crate) mod snapshot;
+mod standing;
 mod state;
 mod store;
+mod survey;
+mod told;
 mod trace;
 mod what;
 mod write;
 
 use std::cell::RefCell;
-use std::ffi::OsString;
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use self::format::Header;
+use self::keeper::{Keeper, Store, with_number};
 use self::observer::Observer;
-use self::store::{Ring, Tape};
-use crate::core::context;
-use crate::core::id::TaskId;
-use crate::core::probe::{End, Event as Reported};
-use crate::task;
-use crate::waits::Sink;
+use self::ring::Ring;
+use self::store::Tape;
+use self::survey::Told;
+use crate::core::context::{self, Context};
+use crate::core::probe::Event as Reported;
+use crate::waits::{self, Sink};
 
 pub use self::error::TraceError;
-pub use self::state::{State, Step, Timer, Waiter};
+pub use self::snapshot::{Snapshot, Step, Timer, Waiter};
+pub use self::state::State;
 pub use self::trace::{Event, Resource, ResourceKind, Task, Trace};
 pub use self::what::What;
 
@@ -97,26 +105,7 @@ const LIMIT: u64 = 256 << 20;
 /// ```
 #[derive(Clone)]
 pub struct Recorder {
-    tapes: Rc<RefCell<Inner>>,
-}
-
-struct Inner {
-    header: Header,
-    /// Set when a runtime has been built with this recorder.
-    taken: bool,
-    observer: Observer,
-    store: Store,
-    on_panic: Option<PathBuf>,
-    at_end: Option<PathBuf>,
-}
-
-enum Store {
-    /// The file is opened when a runtime is built.
-    File(PathBuf, Tape),
-    Memory(Tape),
-    Ring(Ring),
-    /// Set when the file could not be written: nothing is recorded any more.
-    Broken,
+    tapes: Rc<RefCell<Keeper>>,
 }
 
 impl Recorder {
@@ -126,10 +115,10 @@ impl Recorder {
         Recorder::new(Store::File(path.as_ref().to_owned(), Tape::new(LIMIT)))
     }
 
-    /// Keeps the last `events` events in memory, about a hundred bytes for each.
+    /// Keeps the last `events` events in memory: 16 bytes for each poll and wake, about 120 for each other one.
     #[must_use]
     pub fn ring(events: usize) -> Recorder {
-        Recorder::new(Store::Ring(Ring::new(events)))
+        Recorder::new(Store::Ring(Box::new(Ring::new(events))))
     }
 
     /// Records into memory.
@@ -140,7 +129,9 @@ impl Recorder {
 
     fn new(store: Store) -> Recorder {
         let (header, observer) = (Header::default(), Observer::default());
-        let inner = Inner { header, taken: false, observer, store, on_panic: None, at_end: None };
+        let (on_panic, on_deadlock, at_end) = (None, None, None);
+        let (taken, stopped, told) = (false, false, None);
+        let inner = Keeper { header, taken, stopped, observer, store, told, on_panic, on_deadlock, at_end };
         Recorder { tapes: Rc::new(RefCell::new(inner)) }
     }
 
@@ -157,6 +148,13 @@ impl Recorder {
     #[must_use]
     pub fn dump_on_panic(self, path: impl AsRef<Path>) -> Recorder {
         self.tapes.borrow_mut().on_panic = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// Writes what is recorded to this file when the loop finds a deadlock.
+    #[must_use]
+    pub fn dump_on_deadlock(self, path: impl AsRef<Path>) -> Recorder {
+        self.tapes.borrow_mut().on_deadlock = Some(path.as_ref().to_owned());
         self
     }
 
@@ -197,13 +195,63 @@ impl Recorder {
         }
     }
 
+    /// Ends the recording: the loop goes on without it, and what was recorded stays.
+    ///
+    /// ```
+    /// use roundel::record::{self, Recorder};
+    ///
+    /// roundel::run(async {
+    ///     let recorder = Recorder::in_memory();
+    ///     record::start(&recorder);
+    ///     roundel::time::sleep(std::time::Duration::from_millis(1)).await;
+    ///     recorder.stop();
+    ///     let events = recorder.trace().unwrap().events().len();
+    ///     roundel::time::sleep(std::time::Duration::from_millis(1)).await;
+    ///     assert!(events > 0 && recorder.trace().unwrap().events().len() == events);
+    /// });
+    /// ```
+    pub fn stop(&self) {
+        self.tapes.borrow_mut().stop();
+    }
+
     /// Makes this the recorder of a runtime that is being built. `None` if it has one already, or if its file cannot be
     /// written.
     pub(crate) fn sink(&self, is_virtual: bool, is_shuffled: bool) -> Option<Sink> {
         self.tapes.borrow_mut().begin(is_virtual, is_shuffled)?;
         let tapes = Rc::clone(&self.tapes);
-        Some(Box::new(move |event, place| tapes.borrow_mut().take(event, place)))
+        Some(Box::new(move |event, place| tapes.borrow_mut().see(event, place)))
     }
+
+    /// Makes this a recorder of a loop that was built without it. It begins with the next turn.
+    pub(crate) fn join(&self, context: &Context) {
+        let (is_virtual, is_shuffled) = (context.clock.is_virtual(), context.executor.is_shuffled);
+        let Some(sink) = self.sink(is_virtual, is_shuffled) else { return };
+        self.tapes.borrow_mut().told = Some(Told::default());
+        waits::add(&context.probe, sink);
+    }
+}
+
+/// Records the running loop from its next turn on. The trace begins with what stands where then: the tasks, the queue, the
+/// timers, and what is waited for. Two kinds of waits are not known then: waits for locks and channels that have begun before,
+/// and waits for what has come already, until the task is polled.
+///
+/// ```
+/// use roundel::record::{self, Recorder};
+///
+/// roundel::run(async {
+///     let flight = Recorder::ring(1_000);
+///     record::start(&flight);
+///     roundel::time::sleep(std::time::Duration::from_millis(1)).await;
+///     assert!(flight.trace().unwrap().begin().is_some());
+/// });
+/// ```
+///
+/// # Panics
+///
+/// Outside a loop.
+#[track_caller]
+pub fn start(recorder: &Recorder) {
+    recorder.join(&context::expect("record::start"));
 }
 
 /// The recorder that the environment asks for.
@@ -213,11 +261,6 @@ pub(crate) fn from_environment() -> Option<Recorder> {
     let number = RUNTIMES.fetch_add(1, Relaxed) + 1;
     let path = if number == 1 { path } else { with_number(path, number) };
     Some(Recorder::to_file(PathBuf::from(path)))
-}
-
-fn with_number(mut path: OsString, number: usize) -> OsString {
-    path.push(format!(".{number}"));
-    path
 }
 
 /// Sets a mark in the traces of the running loop: `see` shows it in the timeline. Does nothing outside of a loop, and
@@ -232,145 +275,6 @@ pub fn mark(text: &'static str) {
     {
         context.probe.emit(|| Reported::Mark { text, task: context.executor.running() });
     }
-}
-
-impl Inner {
-    /// Says what is said once, and opens the file.
-    fn begin(&mut self, is_virtual: bool, is_shuffled: bool) -> Option<()> {
-        if std::mem::replace(&mut self.taken, true) {
-            complain(format_args!("a recorder records one runtime only: this one is not recorded"));
-            return None;
-        }
-        let program = std::env::args_os().next().unwrap_or_default();
-        let program = Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned();
-        // On virtual time, two runs of one program give the same bytes.
-        let date = if is_virtual { 0 } else { seconds_since_1970() };
-        self.header = Header { is_virtual, is_shuffled, date, program };
-        let begun = match &mut self.store {
-            Store::File(path, tape) => {
-                open(path).and_then(|(path, file)| tape.begin(Some((path, file)), &self.header))
-            }
-            Store::Memory(tape) => tape.begin(None, &self.header),
-            Store::Ring(_) | Store::Broken => Ok(()),
-        };
-        begun.map_err(|error| self.give_up(&error)).ok()
-    }
-
-    fn take(&mut self, event: Reported, place: u64) {
-        let seen = self.observer.see(event, place);
-        let result = match &mut self.store {
-            Store::Ring(ring) => {
-                ring.push(seen);
-                Ok(())
-            }
-            Store::File(_, tape) | Store::Memory(tape) => tape.push(&seen),
-            Store::Broken => return,
-        };
-        match event {
-            Reported::PollBegin { .. } | Reported::PollEnd { .. } | Reported::Wake { .. }
-                if result.is_ok() => {}
-            _ => self.look_closer(event, seen.at, result),
-        }
-    }
-
-    /// Events after which there is more to do, and errors.
-    fn look_closer(&mut self, event: Reported, at: u64, result: io::Result<()>) {
-        let result = match event {
-            Reported::Closed => result.and_then(|()| self.end(at)),
-            Reported::Done { end: End::Panicked, .. } => {
-                result.and_then(|()| self.dump_to(self.on_panic.clone()))
-            }
-            Reported::Named { task } => {
-                self.name(task);
-                result
-            }
-            _ => result,
-        };
-        if let Err(error) = result {
-            self.give_up(&error);
-        }
-    }
-
-    fn name(&mut self, task: TaskId) {
-        let Some(name) = task::name(task) else { return };
-        match &mut self.store {
-            Store::Ring(ring) => ring.name(task, &name),
-            Store::File(_, tape) | Store::Memory(tape) => tape.name(task, &name),
-            Store::Broken => {}
-        }
-    }
-
-    fn end(&mut self, at: u64) -> io::Result<()> {
-        if let Store::File(_, tape) | Store::Memory(tape) = &mut self.store {
-            tape.end(at)?;
-        }
-        self.dump_to(self.at_end.clone())
-    }
-
-    fn bytes(&mut self) -> io::Result<Vec<u8>> {
-        let at = self.observer.now();
-        match &mut self.store {
-            Store::File(_, tape) | Store::Memory(tape) => tape.bytes(at),
-            Store::Ring(ring) => Ok(ring.bytes(&self.header)),
-            Store::Broken => Err(io::Error::other("its file could not be written")),
-        }
-    }
-
-    fn dump(&mut self, path: &Path) -> io::Result<()> {
-        let bytes = self.bytes()?;
-        std::fs::write(path, bytes)
-    }
-
-    /// If a dump fails, the recording goes on.
-    fn dump_to(&mut self, path: Option<PathBuf>) -> io::Result<()> {
-        if let Some(path) = path
-            && let Err(error) = self.dump(&path)
-        {
-            complain(format_args!("the trace cannot be written to {}: {error}", path.display()));
-        }
-        Ok(())
-    }
-
-    fn give_up(&mut self, error: &io::Error) {
-        let store = std::mem::replace(&mut self.store, Store::Broken);
-        if let Store::File(path, tape) = store {
-            let path = tape.path().unwrap_or(&path);
-            complain(format_args!("the trace cannot be written to {}: {error}", path.display()));
-        }
-    }
-}
-
-impl Drop for Inner {
-    /// Handles may have told of something after the runtime was gone.
-    fn drop(&mut self) {
-        if let Store::File(_, tape) = &mut self.store {
-            let _ = tape.flush();
-        }
-    }
-}
-
-/// Opens a file for writing. If another process records in it, the one with this process's number at its end.
-fn open(path: &Path) -> io::Result<(PathBuf, File)> {
-    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
-    if let Err(std::fs::TryLockError::WouldBlock) = file.try_lock() {
-        let path = PathBuf::from(with_number(path.as_os_str().to_owned(), std::process::id() as usize));
-        let file = File::create(&path)?;
-        return Ok((path, file));
-    }
-    // A pipe and a device have no length.
-    if file.metadata()?.is_file() {
-        file.set_len(0)?;
-    }
-    Ok((path.to_owned(), file))
-}
-
-fn seconds_since_1970() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-/// Not by `eprintln`, which panics if standard error cannot be written to.
-fn complain(text: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "roundel: {text}");
 }
 
 impl fmt::Debug for Recorder {

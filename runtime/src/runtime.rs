@@ -19,6 +19,7 @@ use crate::core::event_loop::{EventLoop, Options};
 use crate::core::panics::{contain, swallow};
 use crate::deadlock::Stop;
 use crate::inspect::Metrics;
+use crate::record::Recorder;
 use crate::remote::Remote;
 
 /// Builds a [`Runtime`] with default options, runs `main` on it, and shuts it down.
@@ -90,9 +91,30 @@ impl Runtime {
         Metrics::of(&self.event_loop.context)
     }
 
+    /// Whether the clones of the loop's wakers are counted, which a search for deadlocks needs.
+    pub(crate) fn count_wakers(&self, counted: bool) {
+        self.event_loop.context.probe.counts_wakers.set(counted);
+    }
+
     /// The number of the loop in this process.
     pub(crate) fn number(&self) -> u16 {
         self.event_loop.context.runtime
+    }
+
+    /// Records what the loop does from its next turn on, as [`record::start`](crate::record::start) does inside of it.
+    ///
+    /// ```
+    /// use roundel::{Runtime, record::Recorder};
+    ///
+    /// let runtime = Runtime::new().unwrap();
+    /// runtime.block_on(async { roundel::spawn(std::future::pending::<()>()).detach() });
+    /// let recorder = Recorder::in_memory();
+    /// runtime.record(&recorder);
+    /// runtime.block_on(async {});
+    /// assert_eq!(recorder.trace().unwrap().tasks().len(), 2);
+    /// ```
+    pub fn record(&self, recorder: &Recorder) {
+        recorder.join(&self.event_loop.context);
     }
 
     /// Runs the loop until `main` is done. Tasks that are not done by then wait for the next `block_on`.

@@ -24,6 +24,7 @@ mod registered;
 pub use self::descriptor::AsyncFd;
 pub use self::registered::{Io, Reading, Ready, Source, Way, Writing};
 use crate::core::context;
+pub use crate::core::probe::Details;
 pub use crate::core::reactor::Direction;
 
 /// How many sources are registered with the running loop; zero outside a loop.

@@ -328,3 +328,119 @@ fn a_file_that_cannot_be_written_is_one_sentence_and_the_program_goes_on() {
         assert!(said.len() == 1 && said[0].starts_with(&begin), "{said:?}");
     }
 }
+
+/// The names of the tasks that a trace knows.
+fn names(trace: &Trace) -> Vec<&str> {
+    (0..trace.tasks().len() as u32).map(|task| name(trace, task)).collect()
+}
+
+#[test]
+fn a_recorder_starts_and_stops_in_a_running_loop() {
+    let recorder = Recorder::in_memory();
+    let runtime = Runtime::builder().virtual_time(true).build().unwrap();
+    runtime.block_on(async {
+        let asleep = spawn_named("asleep", time::sleep(Duration::from_secs(1)));
+        let joins = spawn_named("joins", async move { asleep.await.unwrap() });
+        yield_now().await;
+        roundel::record::start(&recorder);
+        // What runs in the same turn is not told.
+        spawn_named("before", async {}).await.unwrap();
+        time::sleep(Duration::from_millis(1)).await;
+        joins.await.unwrap();
+        spawn_named("during", yield_now()).await.unwrap();
+        recorder.stop();
+        spawn_named("after", yield_now()).await.unwrap();
+    });
+    let trace = recorder.trace().unwrap();
+    let begin = trace.begin().expect("it begins in the middle");
+    assert_eq!((begin.timers.len(), begin.live), (1, 3));
+    assert!(!names(&trace).contains(&"before"), "{:?}", names(&trace));
+    assert!(names(&trace).contains(&"asleep") && names(&trace).contains(&"during"), "{:?}", names(&trace));
+    assert!(!names(&trace).contains(&"after"), "{:?}", names(&trace));
+    // The waits that had begun before are known, and end. The sleep of main has just fired, so its wait is not known.
+    let on = |wanted: ResourceKind| {
+        begin.waiters.iter().filter(|wait| trace.resources()[wait.on as usize].kind == wanted).count()
+    };
+    assert_eq!((on(ResourceKind::Timer), on(ResourceKind::Task) >= 1), (1, true), "{begin:?}");
+    let mut state = State::new(&trace);
+    whats(&trace).for_each(|what| state.apply(&what));
+    assert!(state.waiters().all(|wait| trace.resources()[wait.on as usize].kind != ResourceKind::Timer));
+    // The timer is the cause of the wake, although it was set before.
+    let is_by_timer =
+        |what| matches!(what, What::Wake { task, cause: Some(_), .. } if name(&trace, task) == "asleep");
+    assert_eq!(whats(&trace).filter(|what| is_by_timer(*what)).count(), 1);
+}
+
+#[test]
+fn a_loop_that_is_not_watched_any_more_tells_nothing_and_can_be_watched_again() {
+    let runtime = Runtime::builder().virtual_time(true).build().unwrap();
+    for round in 0..3 {
+        let recorder = Recorder::ring(50);
+        runtime.record(&recorder);
+        runtime.block_on(async {
+            spawn_named("told", yield_now()).await.unwrap();
+            recorder.stop();
+            for _ in 0..100 {
+                spawn(async {}).await.unwrap();
+            }
+        });
+        let trace = recorder.trace().unwrap();
+        assert!(names(&trace).contains(&"told") && trace.events().len() < 30, "round {round}");
+        let held = Rc::new(());
+        let other = Rc::clone(&held);
+        runtime.block_on(async { spawn(async move { drop(other) }).await.unwrap() });
+        assert_eq!(Rc::strong_count(&held), 1);
+    }
+}
+
+#[test]
+fn the_poll_that_asks_for_a_trace_is_in_it() {
+    let recorder = Recorder::in_memory();
+    let runtime = Runtime::builder().virtual_time(true).record(recorder.clone()).build().unwrap();
+    runtime.block_on(async {
+        let polls = |trace: &Trace| whats(trace).filter(|what| matches!(what, What::Poll { .. })).count();
+        for number in 1..20 {
+            assert_eq!(polls(&recorder.trace().unwrap()), number);
+            yield_now().await;
+        }
+    });
+}
+
+#[test]
+fn broadcast_and_watch_channels_have_names() {
+    let trace = record(async {
+        let (sender, receiver) = roundel::channel::broadcast::<u8>(1);
+        let (sender, mut receiver) = (sender.named("news"), receiver.named("the first name stays"));
+        let (state, watcher) = roundel::channel::watch(0);
+        let mut watcher = watcher.named("config");
+        let waits = spawn(async move { receiver.recv().await.unwrap() });
+        let watches = spawn(async move { watcher.changed().await.unwrap() });
+        yield_now().await;
+        sender.send(1).unwrap();
+        state.send(1).unwrap();
+        waits.await.unwrap();
+        watches.await.unwrap();
+    });
+    let named =
+        trace.resources().iter().filter_map(|line| Some((trace.text(line.what)?, trace.text(line.name)?)));
+    assert_eq!(named.collect::<Vec<_>>(), [("broadcast", "news"), ("watch", "config")]);
+}
+
+#[test]
+fn the_shutdown_and_its_steps_are_in_the_trace() {
+    let recorder = Recorder::in_memory();
+    let runtime = Runtime::builder().virtual_time(true).record(recorder.clone()).build().unwrap();
+    runtime.block_on(async {
+        let cleanup = || async { time::sleep(Duration::from_millis(1)).await };
+        spawn(roundel::cancel::with_cleanup(std::future::pending::<()>(), cleanup)).detach();
+        yield_now().await;
+    });
+    drop(runtime);
+    let trace = recorder.trace().unwrap();
+    let steps =
+        whats(&trace).filter_map(|what| if let What::Shutdown { step } = what { Some(step) } else { None });
+    assert_eq!(steps.collect::<Vec<_>>(), [1, 2, 3, 4]);
+    let mut state = State::new(&trace);
+    whats(&trace).for_each(|what| state.apply(&what));
+    assert_eq!(state.shutdown(), 4);
+}

@@ -24,13 +24,14 @@ function findCauses(trace) {
   };
   const pass = new Pass(trace, found);
   for (let event = 0; event < trace.count; event++) pass.visit(event);
-  return { ...found, ...eventsOfTasks(trace, found), roots: pass.roots, turns: pass.turns };
+  return { ...found, ...eventsOfTasks(trace, found), roots: pass.roots, turns: pass.turns, shutdown: trace.kind.indexOf(KIND.shutdown) };
 }
 
 class Pass {
   constructor(trace, found) {
     const perTask = () => new Int32Array(trace.tasks.length).fill(NONE);
-    Object.assign(this, { trace, found, turn: NONE, step: 0, running: NONE, poll: NONE });
+    const { turn = NONE, step = 0, running = NONE } = trace.begin ?? {};
+    Object.assign(this, { trace, found, turn, step, running, poll: NONE });
     // The wake or spawn that has queued a task, until the poll.
     this.queuedBy = perTask();
     this.lastPoll = perTask();
@@ -44,6 +45,10 @@ class Pass {
     this.openAt = new Map();
     this.waitAt = new Map();
     this.lastPark = NONE;
+    for (const [task, resource] of trace.begin?.waits ?? []) {
+      if (!this.waits.has(task)) this.waits.set(task, []);
+      this.waits.get(task).push(resource);
+    }
     // The tasks that were given to `block_on`. A turn ends when such a task does.
     this.roots = new Set();
     // The events with which the turns begin.
@@ -68,6 +73,8 @@ class Pass {
   // A turn begins with step 1. Its other steps are known by what happens in them, and they come in their order.
   stepOf(event, kind) {
     if (kind === KIND.turn) return 1;
+    // The shutdown cancels outside of a turn. The turns that it runs begin with an event of their own.
+    if (kind === KIND.shutdown) return 0;
     // During a poll it is step 1. Without a turn there is no step.
     if (this.running !== NONE || this.step === 0) return this.step;
     return Math.max(this.step, this.leastStep(event, kind));
@@ -230,8 +237,18 @@ function statusAfter(trace, causes, index) {
   }
 }
 
+// What a task does before its first event: it is not spawned yet, or it was before the trace began.
+function statusBefore(trace, causes, task) {
+  const first = causes.taskFirst[task];
+  const isSpawned = first < causes.taskFirst[task + 1] && trace.kind[causes.taskEvents[first]] === KIND.spawn;
+  if (!trace.begin || isSpawned) return 'unborn';
+  const { tasks, outside, running } = trace.begin;
+  if (running === task) return 'running';
+  return tasks.includes(task) || outside.includes(task) ? 'queued' : 'waiting';
+}
+
 // What a task does after `event`; "unborn" if it was not spawned yet.
 function statusAt(trace, causes, task, event) {
   const index = lastChange(causes, task, event);
-  return index === NONE ? 'unborn' : statusAfter(trace, causes, index);
+  return index === NONE ? statusBefore(trace, causes, task) : statusAfter(trace, causes, index);
 }

@@ -36,6 +36,8 @@ class Diagnosis {
     this.unheard = [];
     this.panicked = [];
     this.knots = new Knots(trace);
+    // Task -> the event with which it was cancelled.
+    this.cancels = new Map();
     for (let event = 0; event < trace.count; event++) LOOKS[trace.kind[event]]?.call(this, event);
     this.neverPolled = this.findNeverPolled();
   }
@@ -69,7 +71,7 @@ class Diagnosis {
     const group = (title, help, items) => ({ title, help, items });
     return [
       group('Deadlocks', 'Each of these tasks waits for the next one, and the last one for the first.',
-        from(this.knots.closed(), (knot) => `${task(knot.tasks[0])} waits for ${knot.tasks.slice(1).map(task).join(', which waits for ')}`)),
+        from(this.knots.found.slice(0, WORST), (knot) => `${task(knot.tasks[0])} waits for ${knot.tasks.slice(1).map(task).join(', which waits for ')}${this.endOf(knot)}`)),
       group('Longest polls', 'While a poll runs, everything else stands still.',
         from(this.polls.entries, ({ size, event }) => `${task(trace.a[event])} ran for ${span(size)}`)),
       group('Longest waits in the queue', 'The task was ready, but others ran first.',
@@ -77,7 +79,7 @@ class Diagnosis {
       group('Longest waits for a lock or channel', 'From the beginning of the wait until its end.',
         from(this.locks.entries, ({ size, event }) => `${task(trace.a[event])} waited ${span(size)} for the ${words.resource(trace.b[event])}`)),
       group('Latest timers', 'How long after its deadline a timer fired.',
-        from(this.late.entries, ({ size, event }) => `${words.resource(trace.a[event])} was ${span(size)} late`)),
+        from(this.late.entries, ({ size, event }) => `${words.resource(trace.a[event])} fired ${span(size)} after its deadline`)),
       group('Hot tasks', `They woke themselves at least ${HOT} times in a row.`,
         from(worst(this.hot), ({ key, count }) => `${task(key)} woke itself ${count} times in a row`)),
       group('Wakes without effect', 'The task was polled, and the trace shows nothing that it did.',
@@ -89,6 +91,14 @@ class Diagnosis {
         from(this.unheard.slice(0, WORST), (entry) => words.short(entry.event))),
       group('Where the trace stops', '', this.lastWords(words)),
     ].filter(({ items }) => items.length > 0);
+  }
+
+  // A circle may be closed for a while only: until a task in it is cancelled, or gets what it waits for.
+  endOf({ end, tasks }) {
+    if (end === NONE) return ', until the trace ends';
+    const cancelled = tasks.find((each) => this.cancels.get(each) <= end);
+    const why = cancelled === undefined ? 'one of these waits ended' : `${taskName(this.trace, cancelled)} was cancelled`;
+    return `, until ${why} at event ${end}`;
   }
 
   // A loop that parks without limit and never comes back has lost a wake-up, or is in a deadlock.
@@ -153,6 +163,9 @@ const LOOKS = {
     const isLine = wait !== NONE && this.trace.resources[this.trace.b[event]]?.kind === 'line';
     if (isLine) this.locks.offer(this.trace.time[event] - this.trace.time[wait], event);
   },
+  [KIND.cancel](event) {
+    this.cancels.set(this.trace.a[event], event);
+  },
   [KIND.done](event) {
     if (this.trace.b[event] === 2) this.panicked.push({ event });
   },
@@ -165,28 +178,30 @@ const LOOKS = {
 //
 // A task that waits for a task or a lock leads to the task that has to bring it about. When a wait closes a circle, none
 // of the tasks can go on, unless one of them also waits for something else, such as a timeout. So a circle is reported
-// only if every task in it has that one wait, and still has it at the end of the trace.
+// only if every task in it has that one wait. It is open again when the first of these waits ends.
 class Knots {
   constructor(trace) {
     this.trace = trace;
     // Task -> its open waits, as events.
     this.waits = new Map();
     this.found = [];
+    (trace.begin?.waits ?? []).forEach(([task], index) => this.wait(begunWait(index), task));
   }
 
-  wait(event) {
-    const task = this.trace.a[event];
+  wait(event, task = this.trace.a[event]) {
     if (task === NONE) return;
     this.waits.set(task, [...(this.waits.get(task) ?? []), event]);
     const tasks = this.circle(task);
-    if (tasks) this.found.push({ event, tasks });
+    if (tasks) this.found.push({ event: Math.max(event, 0), tasks, end: NONE });
   }
 
   waited(event) {
     const [task, resource] = [this.trace.a[event], this.trace.b[event]];
     const waits = this.waits.get(task);
-    const index = waits?.findIndex((wait) => this.trace.b[wait] === resource) ?? -1;
-    if (index >= 0) this.waits.set(task, waits.toSpliced(index, 1));
+    const index = waits?.findIndex((wait) => waitResource(this.trace, wait) === resource) ?? -1;
+    if (index < 0) return;
+    this.waits.set(task, waits.toSpliced(index, 1));
+    for (const knot of this.found) if (knot.end === NONE && knot.tasks.includes(task)) knot.end = event;
   }
 
   // The tasks from this one round to it again, or null.
@@ -200,9 +215,5 @@ class Knots {
       if (path.includes(next)) return null;
       path.push(next);
     }
-  }
-
-  closed() {
-    return this.found.filter(({ tasks }) => this.circle(tasks[0])?.length === tasks.length).slice(0, WORST);
   }
 }

@@ -135,7 +135,7 @@ class Panels {
 
   waiters(resource) {
     const waits = this.view.state.waits.get(resource) ?? [];
-    const chips = waits.slice(0, MOST).map((wait) => this.chip(this.trace.a[wait]));
+    const chips = waits.slice(0, MOST).map((wait) => this.chip(waitTask(this.trace, wait)));
     const rest = waits.length - chips.length;
     return [...chips, rest > 0 ? `and ${rest.toLocaleString('en')} more` : null];
   }
@@ -143,7 +143,7 @@ class Panels {
   sources() {
     const { state } = this.view;
     const draw = ([source, { descriptor, bits }]) => [
-      ...rich(resourceName(this.trace, source)), make('small', {}, descriptor === NONE ? '' : ` fd ${descriptor}`), ' ',
+      ...rich(resourceName(this.trace, source)), make('small', {}, descriptor === NONE || this.trace.resources[source].fd !== undefined ? '' : ` fd ${descriptor}`), ' ',
       bits === 0 ? null : make('b', { class: 'ready' }, readiness(bits)),
       state.waits.has(source) ? ' waiting: ' : null, ...this.waiters(source),
     ];

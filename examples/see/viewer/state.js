@@ -9,7 +9,8 @@
 // Invariant. The state after an event does not depend on the way in which one came there.
 
 class State {
-  constructor() {
+  // Before the first event. `begin` is what stood where then, if the recorder began in the middle.
+  constructor(begin = null) {
     this.event = NONE;
     // The two lanes of the ready queue. A set keeps the order of insertion, and any member can be removed.
     this.tasks = new Set();
@@ -35,6 +36,14 @@ class State {
     this.reports = [];
     this.live = 0;
     this.dropped = 0;
+    if (begin) this.start(begin);
+  }
+
+  start({ tasks, outside, over, outsideIsNext, running, timers, waits, sources, live }) {
+    Object.assign(this, { tasks: new Set(tasks), outside: new Set(outside), over: new Set(over), outsideIsNext, running, live });
+    timers.forEach(([timer, deadline, task], index) => this.timers.set(timer, { deadline, task, event: index - timers.length - 1 }));
+    waits.forEach(([, resource], index) => this.waits.set(resource, [...(this.waits.get(resource) ?? []), begunWait(index)]));
+    for (const source of sources) this.sources.set(source, { descriptor: NONE, bits: 0, event: NONE });
   }
 
   // How much there is to copy.
@@ -59,8 +68,9 @@ class State {
     const step = causes.step[event];
     const isTurn = trace.kind[event] === KIND.turn;
     if (isTurn) Object.assign(this, { mail: [], reports: [] });
-    // When nothing else is in the lanes, the batch has ended because the loop passed over what is over.
-    if ((step !== 1 || isTurn) && this.over.size > 0 && this.ready === 0) this.passOver();
+    // A batch of polls has ended. When no live task is in the lanes, the loop has passed over what is over.
+    const before = event > 0 ? causes.step[event - 1] : trace.begin?.step ?? 0;
+    if (before === 1 && (step >= 3 || isTurn) && this.over.size > 0 && this.ready === 0) this.passOver();
     CHANGE[trace.kind[event]]?.(this, trace, event, step, causes);
   }
 
@@ -180,7 +190,7 @@ const CHANGE = {
   [KIND.waited](state, trace, event) {
     const [task, resource] = [trace.a[event], trace.b[event]];
     const waits = [...(state.waits.get(resource) ?? [])];
-    const index = waits.findIndex((wait) => trace.a[wait] === task);
+    const index = waits.findIndex((wait) => waitTask(trace, wait) === task);
     if (index >= 0) waits.splice(index, 1);
     if (waits.length > 0) state.waits.set(resource, waits);
     else state.waits.delete(resource);
@@ -218,7 +228,8 @@ const NEAR = 256;
 
 class History {
   constructor(trace, causes) {
-    Object.assign(this, { trace, causes, copies: [new State()], state: new State(), near: new State() });
+    const begin = () => new State(trace.begin);
+    Object.assign(this, { trace, causes, copies: [begin()], state: begin(), near: begin() });
     let last = NONE;
     for (let event = 0; event < trace.count; event++) {
       this.state.apply(trace, causes, event);
@@ -252,7 +263,7 @@ class History {
 
   // A second reader of the same states, which goes its own way.
   reader() {
-    return Object.assign(Object.create(History.prototype), this, { state: new State(), near: new State() });
+    return Object.assign(Object.create(History.prototype), this, { state: new State(this.trace.begin), near: new State(this.trace.begin) });
   }
 
   copyBefore(event) {
@@ -298,7 +309,7 @@ function plainState(trace, causes, state) {
     outside: [...state.lane('outside')],
     outside_is_next: state.outsideIsNext,
     timers: timersInOrder(state).map(({ timer, deadline, task }) => ({ timer, deadline, task })),
-    waits: [...state.waits].map(([resource, waits]) => ({ resource, tasks: waits.map((wait) => trace.a[wait]) })),
+    waits: [...state.waits].map(([resource, waits]) => ({ resource, tasks: waits.map((wait) => waitTask(trace, wait)) })),
     holders: [...state.holders].map(([resource, task]) => ({ resource, task })),
     sources: [...state.sources].map(([source, { descriptor, bits }]) => ({ source, descriptor, bits })),
     live: state.live,

@@ -10,7 +10,7 @@ const NONE = -1;
 // The kinds of events, in the order of their numbers in the file.
 const KINDS = [
   'turn', 'spawn', 'wake', 'poll', 'polled', 'done', 'unheard', 'park', 'unpark', 'ready', 'fired',
-  'wait', 'waited', 'set', 'unset', 'open', 'close', 'cancel', 'spent', 'mark', 'gap',
+  'wait', 'waited', 'set', 'unset', 'open', 'close', 'cancel', 'spent', 'mark', 'gap', 'shutdown',
 ];
 const KIND = Object.fromEntries(KINDS.map((name, number) => [name, number]));
 
@@ -18,7 +18,7 @@ const KIND = Object.fromEntries(KINDS.map((name, number) => [name, number]));
 const ENDS = ['returned', 'was cancelled', 'panicked'];
 
 // The version of the format that this page understands.
-const VERSION = 1;
+const VERSION = 2;
 
 function readTrace(text) {
   const json = JSON.parse(text);
@@ -64,6 +64,24 @@ function nameSpawners({ count, kind, a, b, tasks }) {
   }
 }
 
+// ---- Waits. One that had begun before the first event has no event: its number is below -1, and it stands in `begin`.
+
+function begunWait(index) {
+  return -2 - index;
+}
+
+function waitTask(trace, wait) {
+  return wait >= 0 ? trace.a[wait] : trace.begin.waits[-2 - wait][0];
+}
+
+function waitResource(trace, wait) {
+  return wait >= 0 ? trace.b[wait] : trace.begin.waits[-2 - wait][1];
+}
+
+function waitHolder(trace, wait) {
+  return wait >= 0 ? trace.c[wait] : trace.begin.waits[-2 - wait][2];
+}
+
 // ---- Names. They hold `backticks` around what a program named, so that the page can show it as code.
 
 function quoted(name) {
@@ -103,8 +121,8 @@ function isLock(trace, resource) {
 
 // The task that has to bring about what a wait is for, or -1.
 function holderOf(trace, wait) {
-  const resource = trace.b[wait];
-  return trace.resources[resource]?.kind === 'task' || isLock(trace, resource) ? trace.c[wait] : NONE;
+  const resource = waitResource(trace, wait);
+  return trace.resources[resource]?.kind === 'task' || isLock(trace, resource) ? waitHolder(trace, wait) : NONE;
 }
 
 function resourceName(trace, resource) {
@@ -113,10 +131,17 @@ function resourceName(trace, resource) {
   const own = name ? ` ${quoted(name)}` : '';
   if (kind === 'timer') return `timer ${number}${own}`;
   if (kind === 'task') return task === undefined ? `task ${number}` : plainName(trace, task);
-  if (kind === 'source') return what === 'listener' ? `listener ${number}${own}` : `${what || 'source'} ${number}${own}`;
+  if (kind === 'source') return `${what || 'source'} ${number}${own}${socketOf(trace, resource)}`;
   if (name) return `${what} ${quoted(name)}`;
   // "channel to be sent to" is a name of several words, and a number at its end would belong to nothing.
   return String(what).includes(' ') ? `${what} (no. ${number})` : `${what} ${number}`;
+}
+
+// " (fd 9, 127.0.0.1:50312)": the descriptor of a source and its peer, or its own address if it has no peer.
+function socketOf(trace, resource) {
+  const { fd, peer, local } = trace.resources[resource];
+  const known = [fd === null || fd === undefined ? null : `fd ${fd}`, peer ?? local].filter(Boolean);
+  return known.length === 0 ? '' : ` (${known.join(', ')})`;
 }
 
 // "the end of `eggs`", "timer 3": what a task waits for.

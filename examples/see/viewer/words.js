@@ -21,7 +21,8 @@ class Words {
     const at = `at ${span(this.trace.time[event])}`;
     if (step[event] !== 0) return `Turn ${turn[event]}, step ${step[event]}, ${at}.`;
     if (turns.length === 0 || event < turns[0]) return `Before the first turn, ${at}.`;
-    return event > turns.at(-1) ? `Shutdown, ${at}.` : `Between two turns, ${at}.`;
+    if (this.causes.shutdown !== NONE && event >= this.causes.shutdown) return `Shutdown, ${at}.`;
+    return event > turns.at(-1) ? `After the last turn, ${at}.` : `Between two turns, ${at}.`;
   }
 
   what(event) {
@@ -226,7 +227,7 @@ const SAY = {
     if (set === NONE) return `${capital(this.resource(timer))} is due.`;
     const deadline = this.trace.b[set];
     const late = this.trace.time[event] - deadline;
-    const lateness = late > 0 ? ` It is ${span(late)} late.` : '';
+    const lateness = late > 0 ? ` It fires ${span(late)} after its deadline.` : '';
     return `${capital(this.resource(timer))} is due: it was set for ${span(deadline)}.${lateness}`;
   },
   wait(event, task, resource, holder) {
@@ -262,6 +263,17 @@ const SAY = {
     return `${task === NONE ? 'The program' : capital(this.task(task))} leaves a mark: “${words}”.`;
   },
   gap(event, number) {
-    return `Here ${counted(number, 'event')} are missing, because the recorder had no room for them. What follows may look wrong.`;
+    const missing = `${counted(number, 'event')} ${number === 1 ? 'is' : 'are'} missing`;
+    if (event === 0 && this.trace.begin) return `Before this, ${missing}. The trace knows what stood where then, so the page is right from here on.`;
+    return `Here ${missing}, because the recorder had no room for them. What follows may look wrong.`;
+  },
+  shutdown(event, step) {
+    const steps = [
+      'The runtime is dropped, so the shutdown begins. All tasks are cancelled.',
+      'The shutdown lets cleanups run, and what destructors have spawned.',
+      'The shutdown drops what is still there. What is spawned from now on is dropped at once.',
+      'The shutdown ends the timers, the sources and the threads.',
+    ];
+    return steps[step - 1] ?? `The shutdown goes on with step ${step}.`;
   },
 };

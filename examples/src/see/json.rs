@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use roundel::probe::End;
-use roundel::record::{ResourceKind, State, Trace, What};
+use roundel::record::{ResourceKind, Snapshot, State, Trace, What};
 
 use crate::see::names::short;
 
@@ -25,12 +25,13 @@ pub fn json(trace: &Trace) -> String {
     let mut out = String::from("{");
     let clock = if trace.is_virtual() { "virtual" } else { "real" };
     let date = trace.date().map_or(String::new(), date);
-    let _ = write!(out, "\"version\":1,\"program\":{},\"date\":\"{date}\"", text(trace.program()));
+    let _ = write!(out, "\"version\":2,\"program\":{},\"date\":\"{date}\"", text(trace.program()));
     let (shuffled, dropped, cut) = (trace.is_shuffled(), trace.dropped(), trace.is_cut());
     let _ = write!(out, ",\"clock\":\"{clock}\",\"shuffle\":{shuffled},\"dropped\":{dropped},\"cut\":{cut}");
     let _ = write!(out, ",\n\"texts\":{}", list(trace.texts().iter().map(|line| text(line))));
     let _ = write!(out, ",\n\"tasks\":{}", tasks(trace));
     let _ = write!(out, ",\n\"resources\":{}", resources(trace));
+    let _ = write!(out, ",\n\"begin\":{}", trace.begin().map_or("null".into(), begin));
     let _ = write!(out, ",\n\"events\":{}", events(trace));
     let _ = write!(out, ",\n\"turn\":{}", turn());
     let _ = write!(out, ",\n\"files\":{}", files(trace));
@@ -85,10 +86,42 @@ fn resources(trace: &Trace) -> String {
         let name = or_null(trace.text(resource.name).map(text));
         let (what, at, task) = (text(what), or_null(resource.at), or_null(resource.task));
         let number = short(resource);
+        let fd = or_null(resource.descriptor);
+        let (local, peer) = (address(trace, resource.local), address(trace, resource.peer));
         format!(
-            "{{\"kind\":\"{kind}\",\"number\":{number},\"what\":{what},\"name\":{name},\"at\":{at},\"task\":{task}}}"
+            "{{\"kind\":\"{kind}\",\"number\":{number},\"what\":{what},\"name\":{name},\"at\":{at},\"task\":{task},\"fd\":{fd},\"local\":{local},\"peer\":{peer}}}"
         )
     }))
+}
+
+fn address(trace: &Trace, number: Option<u32>) -> String {
+    or_null(trace.text(number).map(text))
+}
+
+/// What stood where before the first event.
+fn begin(state: &Snapshot) -> String {
+    let all = |tasks: &[u32]| list(tasks.iter().map(u32::to_string));
+    let none = |value: Option<u32>| value.map_or(-1, i64::from);
+    let timers = state
+        .timers
+        .iter()
+        .map(|timer| format!("[{},{},{}]", timer.timer, timer.deadline.min(EXACT), none(timer.task)));
+    let waits =
+        state.waiters.iter().map(|wait| format!("[{},{},{}]", none(wait.task), wait.on, none(wait.holder)));
+    format!(
+        "{{\"turn\":{},\"step\":{},\"running\":{},\"outsideIsNext\":{},\"live\":{},\"tasks\":{},\"outside\":{},\"over\":{},\"timers\":{},\"waits\":{},\"sources\":{}}}",
+        state.turn,
+        state.step.number(),
+        none(state.running),
+        state.outside_is_next,
+        state.live,
+        all(&state.tasks),
+        all(&state.outside),
+        all(&state.over),
+        list(timers),
+        list(waits),
+        all(&state.sources),
+    )
 }
 
 /// The columns of the events.
@@ -147,6 +180,7 @@ fn row(what: &What, next_timer: Option<u32>) -> (u8, i64, i64, i64) {
         What::Spent { task } => (18, maybe(task), -1, -1),
         What::Mark { text, task } => (19, one(text), maybe(task), -1),
         What::Gap { dropped } => (20, number(dropped), -1, -1),
+        What::Shutdown { step } => (21, one(step), -1, -1),
         // A kind of a later version.
         _ => (20, 0, -1, -1),
     }

@@ -86,7 +86,7 @@ fn describe_resource(trace: &Trace, what: &What) -> String {
                 (true, false) => "readable",
                 _ => "writable",
             };
-            format!("{} is {ways}", names.resource(source))
+            format!("{} is {ways}", names.full(source))
         }
         What::Fired { timer } => format!("{} fires", names.resource(timer)),
         What::Wait { task, on, holder } => {
@@ -99,12 +99,26 @@ fn describe_resource(trace: &Trace, what: &What) -> String {
             format!("{} is set to {}", names.resource(timer), clock(deadline))
         }
         What::Unset { timer } => format!("{} is dropped", names.resource(timer)),
-        What::Open { source, .. } => format!("{} is opened", names.resource(source)),
-        What::Close { source } => format!("{} is closed", names.resource(source)),
+        What::Open { source, .. } => {
+            let socket = names.socket(source).map_or(String::new(), |socket| format!(": {socket}"));
+            format!("{} opens{socket}", names.resource(source))
+        }
+        What::Close { source } => format!("{} closes", names.resource(source)),
         What::Mark { text, task } => {
             format!("{} says: {}", who(task), trace.text(Some(text)).unwrap_or_default())
         }
         What::Gap { dropped } => format!("{dropped} events are missing here"),
+        What::Shutdown { step } => shutdown(step).into(),
         _ => "something that this program does not know".into(),
+    }
+}
+
+/// What a step of the shutdown does.
+fn shutdown(step: u32) -> &'static str {
+    match step {
+        1 => "the shutdown begins: all tasks are cancelled",
+        2 => "the shutdown lets what is left run",
+        3 => "the shutdown drops what is left",
+        _ => "the shutdown ends timers and sources",
     }
 }

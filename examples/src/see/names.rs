@@ -48,15 +48,33 @@ impl<'a> Names<'a> {
         self.trace.text(self.trace.tasks().get(task as usize)?.at)
     }
 
-    /// `timer 3`, `source 1 (TcpStream)`, `mutex 4 accounts`, `#3.1 eggs`.
+    /// The same as [`resource`](Names::resource), and what is known of a socket: `TcpStream 5 (fd 9, 127.0.0.1:50312)`.
+    #[must_use]
+    pub fn full(self, resource: u32) -> String {
+        let socket = self.socket(resource);
+        let socket = socket.map_or(String::new(), |socket| format!(" ({socket})"));
+        self.resource(resource) + &socket
+    }
+
+    /// The descriptor of a source and the address of its peer, or its own address if it has no peer.
+    #[must_use]
+    pub fn socket(self, resource: u32) -> Option<String> {
+        let entry = self.trace.resources().get(resource as usize)?;
+        let descriptor = entry.descriptor.map(|descriptor| format!("fd {descriptor}"));
+        let address = self.trace.text(entry.peer).or(self.trace.text(entry.local)).map(str::to_owned);
+        let known: Vec<String> = descriptor.into_iter().chain(address).collect();
+        (!known.is_empty()).then(|| known.join(", "))
+    }
+
+    /// `timer 3`, `TcpStream 5`, `mutex 4 "accounts"`, `#3.1 eggs`.
     #[must_use]
     pub fn resource(self, resource: u32) -> String {
         let Some(entry) = self.trace.resources().get(resource as usize) else { return "?".into() };
-        let (what, number) = (self.trace.text(entry.what), entry.number);
+        let (what, number) = (self.trace.text(entry.what), short(entry));
         let mut text = match (entry.kind, entry.task) {
             (ResourceKind::Task, Some(task)) => return self.task(task),
             (ResourceKind::Timer, _) => format!("timer {number}"),
-            (ResourceKind::Source, _) => format!("{} {}", what.unwrap_or("source"), short(entry)),
+            (ResourceKind::Source, _) => format!("{} {number}", what.unwrap_or("source")),
             _ => format!("{} {number}", what.unwrap_or("line")),
         };
         if let Some(name) = self.trace.text(entry.name) {
@@ -75,10 +93,15 @@ impl<'a> Names<'a> {
     }
 }
 
-/// A resource's number for people. The number of a source is a count of sources, and below it a place in a table.
+/// A resource's number for people: all kinds count from one. In a trace, timers and sources count from zero. The number of
+/// a source is such a count, and below it a place in a table.
 #[must_use]
 pub fn short(resource: &Resource) -> u64 {
-    if resource.kind == ResourceKind::Source { resource.number >> 32 } else { resource.number }
+    match resource.kind {
+        ResourceKind::Source => (resource.number >> 32) + 1,
+        ResourceKind::Timer => resource.number.saturating_add(1),
+        _ => resource.number,
+    }
 }
 
 /// A number of nanoseconds: `1.500 s`, `200.0 ms`, `4.0 µs`, `70 ns`.

@@ -11,6 +11,32 @@ use crate::see::story::{Poll, length, polls};
 /// How many of each kind stand out.
 const SHOWN: usize = 5;
 
+/// The event to look at first, and what is remarkable about it: the longest wait in the queue, the longest poll, or a task
+/// that panicked.
+#[must_use]
+pub fn surprise(trace: &Trace) -> Option<(usize, String)> {
+    let (polls, names) = (polls(trace), Names::new(trace));
+    let at_panic = |what: What| matches!(what, What::Polled { panicked: true, .. });
+    if let Some(index) = trace.events().iter().position(|event| at_panic(event.what))
+        && let What::Polled { task, .. } = trace.events()[index].what
+    {
+        return Some((index, format!("{} panics", names.task(task))));
+    }
+    let queued = |poll: &Poll| poll.queued.map_or(0, |queued| poll.begin - trace.events()[queued].at);
+    let longest = polls.iter().max_by_key(|poll| queued(poll).max(poll.took()))?;
+    let (waited, took) = (queued(longest), longest.took());
+    let what = match (waited.max(took) == 0, waited > took) {
+        (true, _) => {
+            return polls
+                .last()
+                .map(|poll| (poll.index, format!("the last poll, of {}", names.task(poll.task))));
+        }
+        (false, true) => format!("{} was queued for {}", names.task(longest.task), time(waited)),
+        (false, false) => format!("{} ran for {}", names.task(longest.task), time(took)),
+    };
+    Some((longest.index, what))
+}
+
 /// The lines.
 #[must_use]
 pub fn stats(trace: &Trace) -> Vec<String> {
@@ -51,7 +77,10 @@ fn totals(trace: &Trace, polls: &[Poll]) -> Vec<String> {
         ),
         format!("{} tasks, {} polls, {} in them", trace.tasks().len(), polls.len(), time(busy)),
     ];
-    if !trace.is_virtual() && length > 0 {
+    if trace.is_virtual() {
+        lines.push("Virtual time stands still while tasks run, and jumps to the next deadline when".into());
+        lines.push("none can run. So a poll takes no time here, and a wait as long as its timer.".into());
+    } else if length > 0 {
         let share = busy as f64 * 100.0 / length as f64;
         lines.push(format!("{share:.1} % of the time, a task ran"));
     }

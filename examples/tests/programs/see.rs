@@ -28,7 +28,17 @@ fn a_trace_is_summed_up_and_told_line_by_line() {
     let _watchdog = watchdog();
     let path = hello("sum");
     let stats = see(&path, &[]);
-    in_order(&stats, &["of real time", "4 tasks, ", "most polls:", "#0.1 main", "try --log"]);
+    in_order(
+        &stats,
+        &[
+            "of real time",
+            "4 tasks, ",
+            "most polls:",
+            "#0.1 main",
+            "try --log",
+            "worth a look first: --event ",
+        ],
+    );
     let log = see(&path, &["--log"]);
     in_order(
         &log,
@@ -40,7 +50,7 @@ fn a_trace_is_summed_up_and_told_line_by_line() {
             "#3.1 toast runs",
             "is set to 1",
             "the loop sleeps, at most",
-            "timer 2 wakes #3.1 toast",
+            "timer 3 wakes #3.1 toast",
             "#3.1 toast is over",
         ],
     );
@@ -55,9 +65,13 @@ fn the_causes_of_a_poll_lead_back_to_the_beginning() {
     let path = hello("why");
     let why = see(&path, &["--why", "toast"]);
     let lines: Vec<&str> = why.lines().collect();
-    assert_eq!(lines.len(), 3, "{why}");
+    assert_eq!(lines.len(), 7, "{why}");
+    assert!(lines[1].starts_with("    event ") && lines[1].contains(", turn 2.1; queued at event "), "{why}");
+    assert!(lines[1].ends_with(", turn 1.5, no. 1 of the outside lane (tasks lane: 0)"), "{why}");
+    assert!(lines[6].starts_with("--event N"), "{why}");
+    let lines = [lines[0], lines[2], lines[4]];
     assert!(lines[0].starts_with("#3.1 toast was polled at 1"), "{why}");
-    assert!(lines[0].contains("because timer 2 fired at 1") && lines[0].contains("by #3.1 toast"), "{why}");
+    assert!(lines[0].contains("because timer 3 fired at 1") && lines[0].contains("by #3.1 toast"), "{why}");
     assert!(
         lines[1].contains("because #0.1 main spawned it at")
             && lines[1].contains("examples/examples/hello.rs:")
@@ -79,7 +93,7 @@ fn other_tools_get_their_formats() {
     let read = |path: &str| fs::read_to_string(path).unwrap();
     let page = read(&html);
     let json = page.split_once("id=\"trace\">").unwrap().1.split_once("</script>").unwrap().0;
-    assert!(json.trim_start().starts_with("{\"version\":1,\"program\":\"hello\""), "{json}");
+    assert!(json.trim_start().starts_with("{\"version\":2,\"program\":\"hello\""), "{json}");
     assert!(
         json.contains("\"name\":\"toast\"") && json.contains("\"examples/examples/hello.rs\":["),
         "{json}"
@@ -111,15 +125,48 @@ fn a_file_that_is_no_trace_or_was_cut_is_said_to_be_so() {
     refused(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), "no trace of roundel");
     let mut bytes = fs::read(&path).unwrap();
     let other = beside(&path, "changed");
-    bytes[8] = 2;
-    fs::write(&other, &bytes).unwrap();
-    refused(&other, "version 2");
     bytes[8] = 1;
+    fs::write(&other, &bytes).unwrap();
+    refused(&other, "version 1");
+    bytes[8] = 2;
     fs::write(&other, &bytes[..bytes.len() - 1]).unwrap();
     let ended = run("see", &[&other, "--log"]);
     assert_eq!(ended.code(), Some(0));
     assert!(ended.complaints.starts_with("warning: the trace ends in the middle of a record"), "{ended:?}");
     assert!(ended.lines.len() > 10, "{ended:?}");
     fs::remove_file(other).unwrap();
+    fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn a_page_opens_at_an_event_and_outputs_go_to_standard_output() {
+    let _watchdog = watchdog();
+    let path = hello("event");
+    let page = beside(&path, "html");
+    assert_eq!(see(&path, &["--event", "12"]), format!("{page}#event=12"));
+    assert!(fs::read_to_string(&page).unwrap().contains("id=\"trace\">"));
+    let ended = run("see", &[path.to_str().unwrap(), "--event", "9999"]);
+    assert!(ended.complaints.contains("there is no event 9999: the trace has "), "{ended:?}");
+    let folded = see(&path, &["--folded", "-"]);
+    assert!(folded.starts_with("main ") && folded.lines().count() == 4, "{folded}");
+    // The trace of another loop of the program stands beside it.
+    let second = beside(&path, "2");
+    fs::copy(&path, &second).unwrap();
+    let ended = run("see", &[path.to_str().unwrap()]);
+    assert!(ended.complaints.contains(&format!("{second} is the trace of the next one")), "{ended:?}");
+    for path in [page, second, path.display().to_string()] {
+        fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
+fn virtual_time_is_explained() {
+    let _watchdog = watchdog();
+    let path = recorded("hello_world", "virtual");
+    let stats = see(Path::new(&path), &["--stats"]);
+    in_order(
+        &stats,
+        &["of virtual time", "Virtual time stands still while tasks run", "a poll takes no time here"],
+    );
     fs::remove_file(path).unwrap();
 }

@@ -70,8 +70,8 @@ fn everything_can_be_done_by_keyboard() {
 #[test]
 fn a_trace_that_cannot_be_shown_says_why() {
     let Some((_turn, browser)) = browser("broken") else { return };
-    let newer = trace("hello").replacen("\"version\":1", "\"version\":2", 1);
-    for (text, says) in [(newer.as_str(), "has version 2"), ("{", "cannot be shown"), ("", "cannot be shown")]
+    let newer = trace("hello").replacen("\"version\":2", "\"version\":3", 1);
+    for (text, says) in [(newer.as_str(), "has version 3"), ("{", "cannot be shown"), ("", "cannot be shown")]
     {
         let ask = "return page.getElementById('sentence').textContent;";
         let (answer, console) = browser.visit(&page(text), "", PHONE, Theme::Light, ask);

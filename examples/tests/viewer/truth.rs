@@ -69,8 +69,7 @@ async fn talk(shared: &Rc<Shared>) {
     _ = listener.await;
 }
 
-fn recorded(seed: u64, shuffled: bool) -> Trace {
-    let recorder = Recorder::in_memory();
+fn recorded(seed: u64, shuffled: bool, recorder: Recorder) -> Trace {
     let mut builder = Runtime::builder().virtual_time(true).record(recorder.clone());
     if shuffled {
         builder = builder.shuffle(seed);
@@ -145,8 +144,11 @@ const COMPARE: &str = r"
 #[test]
 fn the_page_has_the_state_of_the_loop_after_each_event() {
     let mut most = 0;
-    for (seed, shuffled) in [(1, false), (2, false), (3, true)] {
-        let trace = recorded(seed, shuffled);
+    // The last one begins in the middle, with what stood where.
+    for (seed, shuffled, ring) in [(1, false, 0), (2, false, 0), (3, true, 0), (4, false, 60)] {
+        let recorder = if ring > 0 { Recorder::ring(ring) } else { Recorder::in_memory() };
+        let trace = recorded(seed, shuffled, recorder);
+        assert_eq!(trace.begin().is_some(), ring > 0);
         let expected = states(&trace);
         most = most.max(expected.len());
         let list = expected.iter().map(|state| format!("'{state}'")).collect::<Vec<_>>().join(",");

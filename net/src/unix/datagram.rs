@@ -28,6 +28,7 @@ use roundel::source::{Direction, Source};
 use socket2::{Domain, SockRef, Type};
 
 use super::pauses::Pauses;
+use crate::details;
 use crate::kernel::{self, explain, lends_descriptor};
 
 /// A socket for datagrams within this machine.
@@ -115,7 +116,7 @@ impl UnixDatagram {
     #[track_caller]
     fn adopt(socket: std_net::UnixDatagram) -> io::Result<UnixDatagram> {
         socket.set_nonblocking(true)?;
-        Ok(UnixDatagram { source: Source::new(mio::net::UnixDatagram::from_std(socket))? })
+        Ok(UnixDatagram { source: details::register(mio::net::UnixDatagram::from_std(socket))? })
     }
 
     /// Gives the socket to the standard library, blocking again.

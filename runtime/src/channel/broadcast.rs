@@ -92,6 +92,13 @@ pub struct BroadcastSender<T> {
 }
 
 impl<T: Clone> BroadcastSender<T> {
+    /// Gives the channel a name, for people who watch the loop or read a [trace](crate::record). The first name stays.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> BroadcastSender<T> {
+        self.log.queue.resource.set_name(name);
+        self
+    }
+
     /// Sends a value to every receiver; returns how many receivers there are. This never waits.
     ///
     /// # Errors
@@ -183,6 +190,13 @@ impl<T: Clone> BroadcastReceiver<T> {
 }
 
 impl<T> BroadcastReceiver<T> {
+    /// Gives the channel a name, for people who watch the loop or read a [trace](crate::record). The first name stays.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> BroadcastReceiver<T> {
+        self.log.queue.resource.set_name(name);
+        self
+    }
+
     /// How many values this receiver has not received yet, counting those it has missed.
     pub fn len(&self) -> usize {
         (self.log.sent.get() - self.next) as usize

@@ -60,6 +60,11 @@ struct WatchCell<T> {
 }
 
 impl<T> WatchCell<T> {
+    fn set_name(&self, name: &'static str) {
+        self.changed.resource.set_name(name);
+        self.deserted.resource.set_name(name);
+    }
+
     fn get(&self) -> Rc<T> {
         Rc::clone(&self.value.borrow())
     }
@@ -78,6 +83,13 @@ pub struct WatchSender<T> {
 }
 
 impl<T> WatchSender<T> {
+    /// Gives the channel a name, for people who watch the loop or read a [trace](crate::record). The first name stays.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> WatchSender<T> {
+        self.cell.set_name(name);
+        self
+    }
+
     /// Replaces the value. This never waits.
     ///
     /// # Errors
@@ -143,6 +155,13 @@ pub struct WatchReceiver<T> {
 }
 
 impl<T> WatchReceiver<T> {
+    /// Gives the channel a name, for people who watch the loop or read a [trace](crate::record). The first name stays.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> WatchReceiver<T> {
+        self.cell.set_name(name);
+        self
+    }
+
     /// Waits until there is a newer value than this receiver has seen. The newer value then counts as seen.
     ///
     /// # Errors

@@ -32,9 +32,9 @@ use crate::core::timers::Timers;
 pub(crate) struct Context {
     /// The runtime's number, in every task's number.
     pub(crate) runtime: u16,
-    /// The same if the loop was built without a watcher, and otherwise a number that no runtime has. So one comparison tells
-    /// a wake that the task is ours and that no watcher has to be told.
-    pub(crate) unwatched: u32,
+    /// The same while the loop has no watcher, and otherwise a number that no runtime has. So one comparison tells a wake
+    /// that the task is ours and that no watcher has to be told. A loop notices at its next turn that it has a watcher.
+    pub(crate) unwatched: Cell<u32>,
     pub(crate) clock: Clock,
     pub(crate) executor: Rc<Executor>,
     pub(crate) timers: Rc<Timers>,
@@ -69,7 +69,7 @@ struct Here {
     context: Cell<Option<ManuallyDrop<Rc<Context>>>>,
     budget: Cell<u32>,
     refused: Cell<u32>,
-    /// Whether the loop was built with a watcher. Every lock and every message asks, and here that takes one instruction.
+    /// Whether the loop has a watcher. Every lock and every message asks, and here that takes one instruction.
     watched: Cell<bool>,
     /// Whether a loop turns or shuts down on this thread, perhaps one that waits until another one has dropped a task.
     busy: Cell<bool>,
@@ -153,7 +153,7 @@ pub(crate) fn is_busy() -> bool {
 /// Makes a loop the one that runs on this thread, until the guard is dropped. `busy` says that it turns or shuts down.
 pub(crate) fn enter(context: Rc<Context>, busy: bool) -> Entered {
     HERE.with(|here| Entered {
-        watched: here.watched.replace(context.unwatched != context.runtime.into()),
+        watched: here.watched.replace(context.probe.is_on()),
         busy: here.busy.replace(busy || here.busy.get()),
         before: here.context.replace(Some(ManuallyDrop::new(context))),
     })
@@ -195,12 +195,23 @@ pub(crate) fn is_here(id: TaskId) -> bool {
 pub(crate) fn wake_here(id: TaskId) -> bool {
     // Invariant 3: this only enqueues, so the loop may stay borrowed, if no watcher has to be told.
     look(|context| match context {
-        Some(context) if context.unwatched == u32::from(id.runtime()) => context.executor.try_wake(id),
+        Some(context) if context.unwatched.get() == u32::from(id.runtime()) => context.executor.try_wake(id),
         _ => false,
     })
 }
 
 impl Context {
+    /// At the begin of a turn: takes note of whether there is a watcher. It may have come, or gone, since the last one.
+    #[inline]
+    pub(crate) fn look_for_watcher(&self) {
+        let is_on = self.probe.is_on();
+        if is_on == (self.unwatched.get() == self.runtime.into()) {
+            self.unwatched.set(if is_on { u32::MAX } else { self.runtime.into() });
+            self.executor.set_watched(is_on);
+            HERE.with(|here| here.watched.set(is_on));
+        }
+    }
+
     /// Wakes a task of this loop.
     #[inline]
     pub(crate) fn wake_task(&self, id: TaskId) {

@@ -97,7 +97,7 @@ impl EventLoop {
         };
         let context = Rc::new(Context {
             runtime: number,
-            unwatched: if probe.is_on() { u32::MAX } else { number.into() },
+            unwatched: Cell::new(if probe.is_on() { u32::MAX } else { number.into() }),
             clock: Clock::new(options.virtual_time),
             executor: Rc::new(Executor::new(number, options.shuffle, Rc::clone(&probe))),
             timers: Rc::new(Timers::new(Rc::clone(&probe))),
@@ -154,6 +154,7 @@ impl EventLoop {
     ) {
         let Context { executor, clock, probe, .. } = &*self.context;
         probe.emit(|| Event::Turn);
+        self.context.look_for_watcher();
         self.poll_ready_tasks(root); // 1
         let wait = if root.end.is_none() { how_long(self) } else { None }; // 2
         let Some(wait) = wait else { return };
@@ -170,7 +171,7 @@ impl EventLoop {
     /// whole batch. A panic ends the batch, and the task that panicked is dropped.
     fn poll_ready_tasks(&self, root: &mut Root<'_>) {
         let Context { executor, .. } = &*self.context;
-        let poll = if executor.plain { Self::poll_batch::<true> } else { Self::poll_batch::<false> };
+        let poll = if executor.plain.get() { Self::poll_batch::<true> } else { Self::poll_batch::<false> };
         let polled = contain(|| poll(self, root));
         root.end = polled.unwrap_or_else(|payload| executor.crash(payload).map(Err));
     }
@@ -178,10 +179,11 @@ impl EventLoop {
     /// Another stretch follows if the last one was full, and if the next look is not due.
     #[inline(never)]
     fn poll_batch<const PLAIN: bool>(&self, root: &mut Root<'_>) -> Option<Result<(), Payload>> {
-        let Context { executor, clock, .. } = &*self.context;
+        let Context { executor, clock, probe, .. } = &*self.context;
+        let counted = !PLAIN && probe.counts_wakers.get();
         loop {
             match executor
-                .poll_stretch::<PLAIN>(self.pace.stretch(), |id, task| poll::<PLAIN>(id, task, root))
+                .poll_stretch::<PLAIN>(self.pace.stretch(), |id, task| poll(id, task, root, counted))
             {
                 Stretch::Full if self.pace.may_go_on(clock) => {}
                 Stretch::Full => break,
@@ -223,7 +225,7 @@ impl EventLoop {
         // Its watcher may have left something to do, which may end the loop or make tasks ready.
         root.end = probe.is_on().then(|| probe.afterwards.take()).flatten().and_then(|act| act()).map(Err);
         let limit = if root.end.is_some() || probe.is_on() && executor.has_ready() { Wait::No } else { wait };
-        let mut waking = executor.plain.then(|| executor.waking());
+        let mut waking = executor.plain.get().then(|| executor.waking());
         let asked = engine.poller.wait(limit, reactor, |waker| match (&mut waking, number(&waker)) {
             (Some(wake), Some(id)) if id.runtime() == *runtime && engine.woken.is_empty() => {
                 wake(id);
@@ -234,9 +236,6 @@ impl EventLoop {
         });
         drop(waking);
         asked.unwrap_or_else(|error| panic!("the kernel refused to wait for events: {error}"));
-        if wait != Wait::No {
-            probe.emit(|| Event::Unpark);
-        }
         self.wake_all(&mut engine.woken);
     }
 
@@ -264,7 +263,7 @@ impl EventLoop {
         for waker in woken.drain(..) {
             match number(&waker).filter(|id| id.runtime() == self.context.runtime) {
                 // To drop a waker of ours does nothing, so do not even call it, unless its clones are counted.
-                Some(id) if self.context.executor.plain => {
+                Some(id) if self.context.executor.plain.get() => {
                     self.context.wake_task(id);
                     std::mem::forget(waker);
                 }
@@ -289,10 +288,10 @@ impl EventLoop {
 
 /// Polls one task. A root has nothing in its slot, because its future is elsewhere.
 #[inline(always)]
-fn poll<const PLAIN: bool>(id: TaskId, task: Option<HeldTask<'_>>, root: &mut Root<'_>) -> Poll<()> {
+fn poll(id: TaskId, task: Option<HeldTask<'_>>, root: &mut Root<'_>, counted: bool) -> Poll<()> {
     budget::refill();
     // To drop a waker of ours does nothing, so do not even call it.
-    let waker = ManuallyDrop::new(waker::<PLAIN>(id));
+    let waker = ManuallyDrop::new(waker(id, counted));
     let mut cx = TaskContext::from_waker(&waker);
     match task {
         Some(task) => task.poll(&mut cx),

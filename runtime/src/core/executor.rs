@@ -58,13 +58,14 @@ use crate::core::extras::{Extras, Locals};
 use crate::core::id::TaskId;
 use crate::core::panics::{self, swallow};
 use crate::core::probe::{End, Event, Probe};
-use crate::core::slots::{self, Mark, QUEUED, Slots, note};
+use crate::core::slots::{self, Mark, Slots, note};
 
 pub(crate) struct Executor {
     state: RefCell<State>,
     pub(crate) probe: Rc<Probe>,
-    /// Whether the loop was built with neither a watcher nor a shuffled schedule. A poll would ask three times.
-    pub(crate) plain: bool,
+    /// Whether the loop has neither a watcher nor a shuffled schedule. A poll would ask three times.
+    pub(crate) plain: Cell<bool>,
+    pub(crate) is_shuffled: bool,
     /// The task whose code runs right now.
     running: Cell<Option<TaskId>>,
     pub(crate) drops: Drops,
@@ -92,7 +93,7 @@ const FEW: usize = 64;
 
 /// Half a cache line.
 #[derive(Default)]
-struct Slot {
+pub(crate) struct Slot {
     /// The future; when the task is over, its output, or what it panicked with; in a vacant slot, perhaps a shell.
     ///
     /// `None` means one of four things, and three of them can be told apart: the task is over, and nothing is left of it
@@ -100,8 +101,8 @@ struct Slot {
     /// to poll); or it is out, to be polled or to be dropped, and no caller needs to know which.
     task: Option<BoxedTask>,
     /// The task that awaits the handle. If something else does, its waker is among the extras.
-    waiter: Option<TaskId>,
-    mark: Mark,
+    pub(crate) waiter: Option<TaskId>,
+    pub(crate) mark: Mark,
 }
 
 /// Set when the handle is dropped; then the task's end empties the slot.
@@ -119,19 +120,31 @@ const PANICKED: u32 = note(4);
 impl Executor {
     pub(crate) fn new(runtime: u16, seed: Option<u64>, probe: Rc<Probe>) -> Executor {
         let slots = Slots::new(runtime, 1, seed);
-        let extras = Extras::default();
-        if probe.is_on() {
-            extras.always();
-        }
-        Executor {
+        let executor = Executor {
             state: RefCell::new(State { slots, live: 0, shells: 0, looked: (0, 0) }),
-            plain: !probe.is_on() && seed.is_none(),
+            plain: Cell::default(),
+            is_shuffled: seed.is_some(),
             probe,
             running: Cell::default(),
             drops: Drops::default(),
-            extras,
+            extras: Extras::default(),
             fallen: Cell::default(),
+        };
+        executor.set_watched(executor.probe.is_on());
+        executor
+    }
+
+    /// The loop has a watcher from now on, or has none any more.
+    pub(crate) fn set_watched(&self, watched: bool) {
+        self.plain.set(!watched && !self.is_shuffled);
+        if watched {
+            self.extras.always();
         }
+    }
+
+    /// The slots and the queue, to be looked at. While this lives, no foreign code may run.
+    pub(crate) fn slots(&self) -> RefMut<'_, Slots<Slot>> {
+        RefMut::map(self.state.borrow_mut(), |state| &mut state.slots)
     }
 
     /// Takes a future in; it is first polled when its turn comes. One allocation, the box; or none, if a shell of the
@@ -346,23 +359,11 @@ impl Executor {
         self.state.borrow().live
     }
 
-    /// Visits the tasks that have not ended, in the order of their slots. `visit` is told whether the task is queued, and
-    /// which task awaits its handle. It runs no foreign code.
-    pub(crate) fn visit(&self, mut visit: impl FnMut(TaskId, bool, Option<TaskId>)) {
-        let slots = &mut self.state.borrow_mut().slots;
-        for slot in 0..slots.count() {
-            let id = slots.number(slot);
-            let Slot { mark, waiter, .. } = slots.get(id);
-            if !mark.is_over() {
-                visit(id, mark.has(QUEUED), *waiter);
-            }
-        }
-    }
-
     /// The tasks that have not ended, in the order of their slots.
     pub(crate) fn all(&self) -> Vec<TaskId> {
-        let mut all = Vec::new();
-        self.visit(|id, _, _| all.push(id));
+        let slots = &mut self.state.borrow_mut().slots;
+        let mut all: Vec<TaskId> = (0..slots.count()).map(|slot| slots.number(slot)).collect();
+        all.retain(|id| !slots.get(*id).mark.is_over());
         all
     }
 

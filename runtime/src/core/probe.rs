@@ -14,7 +14,7 @@
 //!
 //! What is not here: sinks, balancing, recording, formatting, analysis. They are built on top.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
@@ -123,6 +123,12 @@ pub enum Event {
         /// Its descriptor, if that is known.
         descriptor: Option<i32>,
     },
+    /// More is known of a source that has been registered: its descriptor, or its addresses. See
+    /// [`Source::describe`](crate::source::Source::describe).
+    SourceNamed {
+        /// The source's number, as in [`Resource::Source`].
+        source: u64,
+    },
     /// A source leaves the loop. Reports of it will not come any more.
     SourceClosed {
         /// The source's number.
@@ -181,6 +187,14 @@ pub enum Event {
         /// The task that was running, if one was.
         task: Option<TaskId>,
     },
+    /// The loop has found a deadlock. What is done about it comes after this.
+    Deadlock,
+    /// The runtime is being dropped: its shutdown begins, or the next step of it does.
+    Shutdown {
+        /// 1: all tasks are cancelled. 2: what their destructors have left runs. 3: what is still there is dropped. 4: timers,
+        /// sources and threads end.
+        step: u32,
+    },
     /// The runtime has been dropped. Events that follow come from handles that have outlived it.
     Closed,
 }
@@ -219,7 +233,26 @@ pub enum Resource {
 /// Is told each event, and the place of a wait that begins or ends: a number that no other wait for the same resource has at
 /// that time. It may be told of a wait that goes on, and of the end of a wait that has not begun. It says whether it wants
 /// to be told more.
-pub(crate) type Watcher = Box<dyn FnMut(Event, u64) -> bool>;
+pub(crate) type Watcher = Box<dyn FnMut(&Event, u64) -> bool>;
+
+/// Makes the watcher of a loop that runs already, from the one that it has had so far, if it has had one.
+pub(crate) type Change = Box<dyn FnOnce(Option<Watcher>) -> Watcher>;
+
+/// What a source says of itself, for traces and other views of the loop. What is not known is left out.
+///
+/// ```
+/// let details = roundel::source::Details { descriptor: Some(9), ..Default::default() };
+/// assert_eq!(details.peer, None);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Details {
+    /// The number of its descriptor.
+    pub descriptor: Option<i32>,
+    /// Its own address.
+    pub local: Option<String>,
+    /// The address of its peer.
+    pub peer: Option<String>,
+}
 
 /// The name of a lock or a channel, if it has one, where it was made, and where it notes which task holds it.
 pub(crate) type Made = (Option<&'static str>, &'static Location<'static>, Option<Holder>);
@@ -233,20 +266,37 @@ pub(crate) type Holder = Rc<Cell<Option<(TaskId, u64)>>>;
 #[derive(Default)]
 pub(crate) struct Probe {
     on: Cell<bool>,
+    /// Whether the clones of this loop's wakers are counted, because a watcher looks for deadlocks.
+    pub(crate) counts_wakers: Cell<bool>,
     /// How many things have been given a number so that they can be told apart.
     numbered: Cell<u64>,
     /// Out of its cell while it is told something: whatever it makes the loop do finds no watcher to tell.
     watcher: Cell<Option<Watcher>>,
+    /// What becomes of the watcher before it is told the next event.
+    change: Cell<Option<Change>>,
     /// Set by a watcher: what the loop does when it has been told. With a payload, its `block_on` ends.
     pub(crate) afterwards: Cell<Option<Afterwards>>,
     /// Where in the program the wait begins of which the watcher is being told, and what is known of the line.
     pub(crate) place: Cell<Option<(&'static Location<'static>, Option<Made>)>>,
+    /// What the source has said of which the watcher is being told.
+    pub(crate) details: RefCell<Details>,
 }
 
 impl Probe {
     pub(crate) fn new(watcher: Option<Watcher>) -> Probe {
-        let (on, watcher) = (Cell::new(watcher.is_some()), Cell::new(watcher));
-        Probe { on, watcher, numbered: Cell::new(0), afterwards: Cell::new(None), place: Cell::new(None) }
+        let probe = Probe::default();
+        watcher.into_iter().for_each(|watcher| probe.change(Box::new(|_| watcher)));
+        probe
+    }
+
+    /// Changes the watcher before it is told the next event; at present it may be out of its cell.
+    pub(crate) fn change(&self, change: Change) {
+        let change: Change = match (self.on.replace(true), self.change.take()) {
+            (false, _) => return self.watcher.set(Some(change(None))),
+            (true, None) => change,
+            (true, Some(earlier)) => Box::new(|watcher| change(Some(earlier(watcher)))),
+        };
+        self.change.set(Some(change));
     }
 
     #[inline]
@@ -272,10 +322,14 @@ impl Probe {
     #[cold]
     pub(crate) fn tell(&self, event: Event, place: u64) {
         let Some(mut watcher) = self.watcher.take() else { return };
-        if let Ok(true) = contain(|| watcher(event, place)) {
+        if let Some(change) = self.change.take() {
+            watcher = change(Some(watcher));
+        }
+        if let Ok(true) = contain(|| watcher(&event, place)) {
             return self.watcher.set(Some(watcher));
         }
         self.on.set(false);
+        self.change.take().into_iter().for_each(|change| self.change(change));
         swallow(|| drop(watcher));
     }
 }

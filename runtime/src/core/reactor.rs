@@ -113,7 +113,11 @@ impl Poller {
     /// code. A watcher is told afterwards.
     pub(crate) fn wait(&mut self, wait: Wait, reactor: &Reactor, wake: impl FnMut(Waker)) -> io::Result<()> {
         let (limit, mut wake) = (self.limit(wait)?, wake);
-        match self.poll.poll(&mut self.events, limit) {
+        let asked = self.poll.poll(&mut self.events, limit);
+        if wait != Wait::No {
+            reactor.probe.emit(|| Event::Unpark);
+        }
+        match asked {
             // A signal came: nothing was reported, and the loop will be back.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             result => result?,

@@ -57,8 +57,9 @@ const TURNS_WITHOUT_WAITING: u32 = 128;
 impl EventLoop {
     /// Cancels all tasks, lets what their destructors leave have its time, and drops the rest.
     fn end_tasks(&self, ending: &Ending) {
-        let Context { executor, inbox, helpers, .. } = &*self.context;
+        let Context { executor, inbox, helpers, probe, .. } = &*self.context;
         let Some(mut engine) = self.engine.take() else { return };
+        probe.emit(|| Event::Shutdown { step: 1 });
         // What other threads have sent is cancelled with the rest.
         self.take_mail(&mut engine);
         // Cleanups may use threads, so those stay, but cleanups do not wait for older jobs.
@@ -66,8 +67,10 @@ impl EventLoop {
         helpers.clear();
         executor.cancel_all();
         if self.awaited(ending) > 0 {
+            probe.emit(|| Event::Shutdown { step: 2 });
             self.finish_leftovers(&mut engine, ending);
         }
+        probe.emit(|| Event::Shutdown { step: 3 });
         // From here on nothing new lives: what the destructors spawn is dropped at once.
         executor.refuse_spawns();
         helpers.close();
@@ -117,7 +120,8 @@ impl EventLoop {
 
     /// Ends everything but the tasks. Mail is refused before threads are waited for, because one of them may wait for us.
     fn close(&self, ending: &Ending) {
-        let Context { clock, timers, reactor, inbox, helpers, .. } = &*self.context;
+        let Context { clock, timers, reactor, inbox, helpers, probe, .. } = &*self.context;
+        probe.emit(|| Event::Shutdown { step: 4 });
         timers.close(clock.now());
         reactor.close();
         inbox.close().errands.into_iter().for_each(|errand| swallow(|| drop(errand)));

@@ -42,7 +42,7 @@ pub(crate) struct Slots<T> {
     /// Where the serials of fresh slots begin.
     first_serial: u32,
     pub(crate) queue: Queue,
-    slots: Vec<T>,
+    pub(crate) slots: Vec<T>,
     /// The first of the vacant slots.
     vacant: Index,
     /// Takes the place of the queue's order, if a seed was given.
@@ -247,17 +247,5 @@ impl<T: Slot> Slots<T> {
     /// Whether the task of the last slot is over, so that the slot may be vacant.
     pub(crate) fn is_last_over(&mut self) -> bool {
         self.slots.last_mut().is_some_and(|last| last.mark().is_over())
-    }
-}
-
-#[cfg(test)]
-impl<T: Slot> Slots<T> {
-    /// The tasks that are ready: in the lane of tasks and in the outside lane, from the front.
-    pub(crate) fn lanes(&mut self) -> [Vec<TaskId>; 2] {
-        let lanes = self.queue.lanes(&mut self.slots);
-        lanes.map(|mut lane| {
-            lane.retain(|slot| !self.slots[*slot as usize].mark().is_over());
-            lane.into_iter().map(|slot| self.number(slot as usize)).collect()
-        })
     }
 }

@@ -8,7 +8,7 @@
 //! Waking looks where the number belongs: to the loop that runs on this thread (push it on the ready
 //! queue), or to any other (put it into that loop's inbox).
 //!
-//! A loop that is watched also wants to know whether code that is not ours keeps a waker, because that code may wake the
+//! A loop that looks for deadlocks has to know whether code that is not ours keeps a waker, because that code may wake the
 //! task at any time. So its wakers have a second table of functions, which counts the clones of each task. Our own code
 //! keeps numbers, and is not counted.
 //!
@@ -24,14 +24,14 @@ use crate::core::context;
 use crate::core::id::TaskId;
 use crate::core::inbox::TABLE;
 
-/// The waker of a task. With `PLAIN`, its clones are not counted. This one itself is never counted.
+/// The waker of a task. If it is `counted`, its clones are. This one itself never is.
 #[inline]
-pub(crate) fn waker<const PLAIN: bool>(id: TaskId) -> Waker {
+pub(crate) fn waker(id: TaskId, counted: bool) -> Waker {
     #[cfg(test)]
     if oracle::is_on() {
         return oracle::waker(id);
     }
-    from_number(id, if PLAIN { &VTABLE } else { &COUNTED })
+    from_number(id, if counted { &COUNTED } else { &VTABLE })
 }
 
 #[allow(unsafe_code)]
@@ -72,7 +72,7 @@ fn wake_word(word: *const ()) {
 
 fn nothing(_: *const ()) {}
 
-/// The wakers of a loop that is watched.
+/// The wakers of a loop that looks for deadlocks.
 static COUNTED: RawWakerVTable = RawWakerVTable::new(clone_counted, wake_counted, wake_word, uncount);
 
 /// How many counted clones each task has, by its number as a word.

@@ -72,7 +72,10 @@ impl Detector {
     }
 
     pub(crate) fn sink(mut self) -> Sink {
-        Box::new(move |event, place| self.see(event, place))
+        Box::new(move |event, place| {
+            self.see(*event, place);
+            true
+        })
     }
 
     fn see(&mut self, event: Event, place: u64) {
@@ -200,6 +203,8 @@ impl Detector {
         let (callback, earlier) = (Rc::clone(&self.callback), context.probe.afterwards.take());
         context.probe.afterwards.set(Some(Box::new(move || {
             let earlier = earlier.and_then(|act| act());
+            // The flight recorders first: what the program does about it is not what led to it.
+            context::current().iter().for_each(|context| context.probe.emit(|| Event::Deadlock));
             let told = contain(|| tell(&callback, &deadlock)).err();
             let stop =
                 || (stops && !is_anything_ready()).then(|| Box::new(Stop(deadlock.to_string())) as Payload);

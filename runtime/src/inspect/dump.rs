@@ -21,6 +21,7 @@ use crate::core::context::Context;
 use crate::core::id::TaskId;
 use crate::core::probe::Resource;
 use crate::core::reactor::Direction;
+use crate::core::slots::QUEUED;
 use crate::core::waker;
 use crate::inspect::loops;
 use crate::inspect::seen::Seen;
@@ -129,16 +130,20 @@ fn copy(seen: &Seen, clock: Nanos) -> Vec<Task> {
 fn put_together(context: &Context) -> Vec<Task> {
     let running = context.executor.running();
     let (mut tasks, mut joins) = (BTreeMap::new(), Vec::new());
-    context.executor.visit(|id, is_queued, waiter| {
-        let state = match is_queued {
+    let all = context.executor.all();
+    let mut slots = context.executor.slots();
+    for id in all {
+        let slot = slots.get(id);
+        let state = match slot.mark.has(QUEUED) {
             _ if running == Some(id) => TaskState::Running,
             true => TaskState::Ready,
             false => TaskState::Waiting,
         };
         let (name, spawned_at, waits) = (None, None, Vec::new());
         tasks.insert(id, Task { id, name, state, spawned_at, waits, has_more_waits: false, life: None });
-        joins.extend(waiter.map(|waiter| (waiter, Wait::on(Resource::Task(id)))));
-    });
+        joins.extend(slot.waiter.map(|waiter| (waiter, Wait::on(Resource::Task(id)))));
+    }
+    drop(slots);
     for task in tasks.values_mut() {
         task.name = context.executor.extras.get(task.id, |extra| extra.name.clone());
         task.spawned_at = context.executor.origin(task.id).map(|(place, _)| place);
@@ -163,7 +168,8 @@ fn reports(context: &Context) -> Vec<(TaskId, Wait)> {
     let (sources, mut found) = (context.reactor.sources(), Vec::new());
     for (_, source) in sources.iter() {
         for direction in [Direction::Read, Direction::Write] {
-            for id in source.waiters(direction).borrow().iter().filter_map(waker::number) {
+            for id in source.waiters(direction).borrow().iter().filter_map(|(_, waker)| waker::number(waker))
+            {
                 let wait = Wait::on(Resource::Source(source.number()));
                 found.push((id, Wait { direction: Some(direction), ..wait }));
             }

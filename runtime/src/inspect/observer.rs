@@ -14,24 +14,18 @@ use std::sync::Arc;
 use crate::core::clock::Nanos;
 use crate::core::context;
 use crate::core::id::TaskId;
-use crate::core::probe::{Event, Resource, Watcher};
+use crate::core::probe::{Event, Resource};
 use crate::inspect::door;
 use crate::inspect::pages::Origin;
 use crate::inspect::seen::Seen;
 use crate::task;
 use crate::waits::Sink;
 
-/// A sink that keeps the table up to date.
+/// A sink that keeps the table up to date. It needs no balanced waits, so it may be the watcher of a loop by itself.
 pub(crate) fn sink(seen: &Arc<Seen>) -> Sink {
     let mut observer = Observer::new(seen);
-    Box::new(move |event, place| observer.see(event, place))
-}
-
-/// The same as the only watcher of a loop. It needs no balanced waits, so nothing has to stand between it and the probe.
-pub(crate) fn watcher(seen: &Arc<Seen>) -> Watcher {
-    let mut observer = Observer::new(seen);
     Box::new(move |event, place| {
-        observer.see(event, place);
+        observer.see(*event, place);
         true
     })
 }

@@ -10,12 +10,12 @@
 //! What it does not know: how a wait is reported.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::core::id::TaskId;
 use crate::core::probe::{Event, Resource};
 use crate::core::reactor::Direction;
 use crate::waits;
+use crate::waits::Numbered;
 
 /// What has woken a task, if no task has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,16 +24,14 @@ pub(crate) enum Cause {
     Source(u64),
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Causes {
     /// The timers that are set, with the tasks that wait for them.
-    timers: Numbered<Option<TaskId>>,
+    timers: HashMap<u64, Option<TaskId>, Numbered>,
     /// The waits at each source, by their places.
-    sources: Numbered<Vec<(u64, TaskId)>>,
+    sources: HashMap<u64, Vec<(u64, TaskId)>, Numbered>,
     candidates: VecDeque<(TaskId, Cause)>,
 }
-
-type Numbered<T> = HashMap<u64, T, BuildHasherDefault<NumberHasher>>;
 
 impl Causes {
     /// Takes note of an event. The cause, if the event is a wake.
@@ -49,11 +47,7 @@ impl Causes {
                 self.candidates.extend(task.map(|task| (task, Cause::Timer(timer))));
             }
             Event::WaitOn { task: Some(task), on, .. } => self.wait(task, on, place),
-            Event::WaitDone { on: Resource::Source(source), .. } => {
-                if let Some(waits) = self.sources.get_mut(&source) {
-                    waits.retain(|(at, _)| *at != place);
-                }
-            }
+            Event::WaitDone { on: Resource::Source(source), .. } => self.waited(source, place),
             Event::SourceReady { source, readable, writable } => self.report(source, readable, writable),
             Event::SourceClosed { source } => drop(self.sources.remove(&source)),
             _ => {}
@@ -61,15 +55,21 @@ impl Causes {
         None
     }
 
-    fn wait(&mut self, task: TaskId, on: Resource, place: u64) {
+    /// A wait begins.
+    pub(crate) fn wait(&mut self, task: TaskId, on: Resource, place: u64) {
         match on {
             Resource::Timer(timer) => {
-                if let Some(waiter) = self.timers.get_mut(&timer) {
-                    *waiter = Some(task);
-                }
+                self.timers.insert(timer, Some(task));
             }
             Resource::Source(source) => self.sources.entry(source).or_default().push((place, task)),
             _ => {}
+        }
+    }
+
+    /// A wait at a source ends.
+    pub(crate) fn waited(&mut self, source: u64, place: u64) {
+        if let Some(waits) = self.sources.get_mut(&source) {
+            waits.retain(|(at, _)| *at != place);
         }
     }
 
@@ -87,25 +87,5 @@ impl Causes {
     fn take(&mut self, task: TaskId) -> Option<Cause> {
         let at = self.candidates.iter().position(|(candidate, _)| *candidate == task)?;
         self.candidates.remove(at).map(|(_, cause)| cause)
-    }
-}
-
-/// For numbers that the loop counts up: it need not resist anybody.
-#[derive(Debug, Default)]
-struct NumberHasher(u64);
-
-impl Hasher for NumberHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
-    }
-
-    #[inline]
-    fn write_u64(&mut self, number: u64) {
-        // The multiplier is 2^64 divided by the golden ratio. The swap brings the mixed bits down, where the table looks.
-        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15).swap_bytes();
     }
 }

@@ -15,7 +15,10 @@ use crate::core::probe::{Event, Resource};
 use crate::record::causes::Cause;
 use crate::record::format::{Header, Record, ResourceNo, TaskNo};
 use crate::record::observer::{More, Seen};
+use crate::record::snapshot::Snapshot;
+use crate::record::told::{resource, task, what};
 use crate::record::what::What;
+use crate::source::Details;
 
 #[derive(Debug, Default)]
 pub(crate) struct Encoder {
@@ -27,27 +30,6 @@ pub(crate) struct Encoder {
     /// The places in the program, by the addresses of their locations. To write a place as a text takes much longer than to
     /// find its number here.
     places: HashMap<usize, u32>,
-}
-
-/// Whether an event of the probe is one of the trace, too. The others bring only what tables say.
-pub(crate) fn is_in_trace(event: Event) -> bool {
-    let is_left_out = matches!(event, Event::UnheardError { .. } | Event::Released { .. });
-    !is_left_out && !matches!(event, Event::Named { .. } | Event::FirstWait { .. } | Event::Closed)
-}
-
-/// A task, as the file names it.
-#[inline]
-pub(crate) fn task(id: TaskId) -> TaskNo {
-    TaskNo { slot: id.slot() as u32, serial: id.serial() }
-}
-
-fn resource(on: Resource) -> ResourceNo {
-    match on {
-        Resource::Task(id) => ResourceNo::Task(task(id)),
-        Resource::Timer(number) => ResourceNo::Timer(number),
-        Resource::Source(number) => ResourceNo::Source(number),
-        Resource::Line { number, .. } => ResourceNo::Line(number),
-    }
 }
 
 impl Encoder {
@@ -73,25 +55,19 @@ impl Encoder {
 
     /// Writes an event, and before it all that it names for the first time.
     #[inline]
-    pub(crate) fn write(&mut self, seen: &Seen, bytes: &mut Vec<u8>) {
-        let what = match seen.event {
-            Event::PollBegin { task: id } => What::Poll { task: task(id) },
-            Event::PollEnd { task: id, ready } => {
-                What::Polled { task: task(id), complete: ready, panicked: false }
+    pub(crate) fn write(&mut self, seen: &Seen, cause: Option<Cause>, bytes: &mut Vec<u8>) {
+        let text = match seen.event {
+            Event::PollBegin { .. } | Event::PollEnd { .. } | Event::Wake { .. } => 0,
+            Event::WaitOn { .. } | Event::WaitDone { .. } => 0,
+            Event::Mark { text, .. } => self.text(text, bytes),
+            _ => {
+                self.describe(seen, bytes);
+                0
             }
-            Event::Wake { task: id, by } => {
-                What::Wake { task: task(id), by: by.map(task), cause: cause(&seen.more) }
-            }
-            Event::WaitOn { task: id, on, holder } => {
-                What::Wait { task: id.map(task), on: resource(on), holder: holder.map(task) }
-            }
-            Event::WaitDone { task: id, on } => What::Waited { task: id.map(task), on: resource(on) },
-            _ => match self.introduce(seen, bytes) {
-                Some(what) => what,
-                None => return,
-            },
         };
-        self.event(seen.at, what, bytes);
+        if let Some(what) = what(seen, cause, text) {
+            self.event(seen.at, what, bytes);
+        }
     }
 
     /// Writes the name of a task.
@@ -100,30 +76,30 @@ impl Encoder {
         Record::Name { task: task(id), name }.write(bytes);
     }
 
+    /// Writes what is known of a socket. There may be many peers, and each has an address of its own.
+    pub(crate) fn socket(&mut self, source: u64, details: &Details, bytes: &mut Vec<u8>) {
+        let local = details.local.as_deref().map(|address| self.text(address, bytes));
+        let peer = details.peer.as_deref().map(|address| self.fresh_text(address, bytes));
+        let descriptor = details.descriptor.and_then(|number| u32::try_from(number).ok());
+        Record::Socket { resource: ResourceNo::Source(source), descriptor, local, peer }.write(bytes);
+    }
+
     /// Writes that events are missing here.
     pub(crate) fn gap(&mut self, at: u64, dropped: u64, bytes: &mut Vec<u8>) {
         self.event(at, What::Gap { dropped }, bytes);
     }
 
+    /// Writes what stands where.
+    pub(crate) fn state(&mut self, snapshot: Snapshot<TaskNo, ResourceNo>, bytes: &mut Vec<u8>) {
+        Record::State(Box::new(snapshot)).write(bytes);
+    }
+
+    /// Writes an event that brings no text with it.
     #[inline]
-    fn event(&mut self, at: u64, what: What<TaskNo, ResourceNo>, bytes: &mut Vec<u8>) {
+    pub(crate) fn event(&mut self, at: u64, what: What<TaskNo, ResourceNo>, bytes: &mut Vec<u8>) {
         let after = at.saturating_sub(self.now);
         self.now += after;
         Record::Event { after, what }.write(bytes);
-    }
-
-    /// Events that bring texts with them, and some that are nothing but that.
-    fn introduce(&mut self, seen: &Seen, bytes: &mut Vec<u8>) -> Option<What<TaskNo, ResourceNo>> {
-        self.describe(seen, bytes);
-        Some(match seen.event {
-            Event::Spawn { task: id, .. } => What::Spawn { task: task(id) },
-            Event::SourceOpened { source, descriptor, .. } => What::Open {
-                source: ResourceNo::Source(source),
-                descriptor: descriptor.and_then(|number| u32::try_from(number).ok()),
-            },
-            Event::Mark { text, task: id } => What::Mark { text: self.text(text, bytes), task: id.map(task) },
-            _ => return rare(seen),
-        })
     }
 
     /// Writes what is known of the thing that an event introduces.
@@ -157,8 +133,14 @@ impl Encoder {
         if let Some(number) = self.texts.get(text) {
             return *number;
         }
+        let number = self.fresh_text(text, bytes);
+        self.texts.insert(text.into(), number);
+        number
+    }
+
+    /// The same for a text that is not likely to come again.
+    fn fresh_text(&mut self, text: &str, bytes: &mut Vec<u8>) -> u32 {
         Record::Text(text).write(bytes);
-        self.texts.insert(text.into(), self.count);
         self.count += 1;
         self.count - 1
     }
@@ -172,41 +154,6 @@ impl Encoder {
         self.places.insert(address, number);
         number
     }
-}
-
-fn cause(more: &More) -> Option<ResourceNo> {
-    match more {
-        More::Cause(Cause::Timer(number)) => Some(ResourceNo::Timer(*number)),
-        More::Cause(Cause::Source(number)) => Some(ResourceNo::Source(*number)),
-        _ => None,
-    }
-}
-
-/// Events that bring no text.
-fn rare(seen: &Seen) -> Option<What<TaskNo, ResourceNo>> {
-    Some(match (seen.event, &seen.more) {
-        (Event::Turn, More::Turn(number)) => What::Turn { number: *number },
-        (Event::Done { task: id, end }, _) => What::Done { task: task(id), end },
-        (Event::Unheard { task: id }, _) => What::Unheard { task: task(id) },
-        (Event::Park, More::Limit(limit)) => What::Park { limit: Some(*limit) },
-        (Event::Park, _) => What::Park { limit: None },
-        (Event::Unpark, _) => What::Unpark,
-        (Event::SourceReady { source, readable, writable }, _) => {
-            What::Ready { source: ResourceNo::Source(source), readable, writable }
-        }
-        (Event::TimerFired { timer }, _) => What::Fired { timer: ResourceNo::Timer(timer) },
-        (Event::TimerSet { timer, deadline }, more) => What::Set {
-            timer: ResourceNo::Timer(timer),
-            deadline: u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX),
-            task: if let More::Task(id) = more { Some(task(*id)) } else { None },
-        },
-        (Event::TimerUnset { timer }, _) => What::Unset { timer: ResourceNo::Timer(timer) },
-        (Event::SourceClosed { source }, _) => What::Close { source: ResourceNo::Source(source) },
-        (Event::Cancel { task: id, by }, _) => What::Cancel { task: task(id), by: by.map(task) },
-        (Event::Spent { task: id }, _) => What::Spent { task: id.map(task) },
-        // Names, first waits and the end of the runtime are no events of the file.
-        _ => return None,
-    })
 }
 
 /// A type's name without its path, and without what it holds: `TcpStream` for `mio::net::tcp::stream::TcpStream`.

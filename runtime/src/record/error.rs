@@ -39,7 +39,7 @@ impl fmt::Display for TraceError {
             Kind::Io(error) => write!(f, "the trace cannot be read: {error}"),
             Kind::NoTrace => f.write_str("this is no trace of roundel: it does not begin like one"),
             Kind::Version(version) => {
-                write!(f, "the trace has version {version} of the format, and this program reads version 1")
+                write!(f, "the trace has version {version} of the format, and this program reads version 2")
             }
             Kind::Bad(what) => write!(f, "the trace is broken at byte {at}: {what}"),
         }

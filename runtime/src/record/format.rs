@@ -10,11 +10,13 @@
 //!
 //! ```text
 //!   header     "RNDLTRC\n"   version   flags   date   program
-//!   event      kind (0 to 20)   nanoseconds   the fields of that kind
+//!   event      kind (0 to 21)   nanoseconds   the fields of that kind
 //!   text       64   its bytes                            the first text is number 0, the next one 1, …
 //!   task       65   task   place?   size?   task that spawned it?
 //!   name       66   task   text
 //!   resource   67   resource   what?   name?   place?
+//!   socket     68   resource   descriptor?   local address?   peer's address?
+//!   state      69   what stands where, before the first event
 //! ```
 //!
 //! A task is its slot and its serial. A resource is a kind (0 task, 1 timer, 2 source, 3 line) and its number, or the task. A
@@ -26,10 +28,11 @@
 //! What it does not know: tables, files, the loop.
 
 use crate::core::probe::End;
+use crate::record::snapshot::Snapshot;
 use crate::record::what::What;
 
 pub(crate) const MAGIC: &[u8; 8] = b"RNDLTRC\n";
-pub(crate) const VERSION: u64 = 1;
+pub(crate) const VERSION: u64 = 2;
 
 /// The flags of the header.
 pub(crate) const VIRTUAL: u64 = 1;
@@ -52,6 +55,8 @@ pub(crate) const TEXT: u8 = 64;
 pub(crate) const TASK: u8 = 65;
 pub(crate) const NAME: u8 = 66;
 pub(crate) const RESOURCE: u8 = 67;
+pub(crate) const SOCKET: u8 = 68;
+pub(crate) const STATE: u8 = 69;
 
 /// A task, as the file names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,17 +75,19 @@ pub(crate) enum ResourceNo {
 }
 
 /// A record of the file. Texts are numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Record<'a> {
     Event { after: u64, what: What<TaskNo, ResourceNo> },
     Text(&'a str),
     Task { task: TaskNo, at: Option<u32>, size: Option<u64>, by: Option<TaskNo> },
     Name { task: TaskNo, name: u32 },
     Resource { resource: ResourceNo, what: Option<u32>, name: Option<u32>, at: Option<u32> },
+    Socket { resource: ResourceNo, descriptor: Option<u32>, local: Option<u32>, peer: Option<u32> },
+    State(Box<Snapshot<TaskNo, ResourceNo>>),
 }
 
 /// The highest number of an event's kind.
-pub(crate) const LAST_KIND: u8 = 20;
+pub(crate) const LAST_KIND: u8 = 21;
 
 /// The number of an event's kind, in the file and in the viewer.
 #[inline]
@@ -107,6 +114,7 @@ pub(crate) fn kind<T, R>(what: &What<T, R>) -> u8 {
         What::Spent { .. } => 18,
         What::Mark { .. } => 19,
         What::Gap { .. } => 20,
+        What::Shutdown { .. } => 21,
     }
 }
 

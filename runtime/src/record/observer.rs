@@ -1,11 +1,13 @@
-//! What the loop reports, completed by what only can be known at that moment: the time, the cause, names and places.
+//! What the loop reports, completed by what only can be known at that moment: the time, names and places.
 //!
 //! Facts. An event is a few numbers without a time. To read the clock takes longer than all else that is done for an event.
 //! Most events come right after another one.
 //!
 //! What follows. The clock is read for the events before which something may have taken time: the loop was in the kernel, or
-//! a poll was under way, and the moment matters. These are the begin of a turn, the end of a poll, a wake, a spawn, a
-//! timer, a report, a park and a mark. All others have the time of the event before. So times never go back.
+//! a poll was under way. These are the begin of a turn, the end of a poll, the end of a sleep, and in a poll the rare
+//! events whose moment matters: a spawn, a timer, a source, a cancel and a mark. All others have the time of the event
+//! before: wakes and waits in a poll have the time at which it began, unless something rare came between. So times never
+//! go back. A poll alone costs one reading.
 //!
 //! What it does not know: where the events go.
 
@@ -16,13 +18,14 @@ use crate::core::clock::Clock;
 use crate::core::context::{self, Context};
 use crate::core::id::TaskId;
 use crate::core::probe::Event;
-use crate::record::causes::{Cause, Causes};
 
 /// An event, completed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
     /// Nanoseconds since the runtime was built.
     pub(crate) at: u64,
+    /// The place of a wait at what is waited for.
+    pub(crate) place: u64,
     pub(crate) event: Event,
     pub(crate) more: More,
 }
@@ -33,8 +36,6 @@ pub(crate) enum More {
     Nothing,
     /// The number of the turn.
     Turn(u64),
-    /// What has woken the task.
-    Cause(Cause),
     /// Where the task was spawned, and how many bytes its box has.
     Origin(&'static Location<'static>, usize),
     /// The task that was running.
@@ -52,7 +53,6 @@ pub(crate) struct Observer {
     /// The time of the last event.
     now: u64,
     turns: u64,
-    causes: Causes,
 }
 
 impl Observer {
@@ -64,31 +64,28 @@ impl Observer {
     /// Completes an event.
     #[inline]
     pub(crate) fn see(&mut self, event: Event, place: u64) -> Seen {
-        let cause = self.causes.see(event, place);
         let more = match event {
-            Event::PollBegin { .. } | Event::WaitOn { .. } | Event::WaitDone { .. } => More::Nothing,
-            Event::Wake { .. } => {
-                self.read_clock();
-                cause.map_or(More::Nothing, More::Cause)
-            }
+            Event::PollBegin { .. } | Event::Wake { .. } => More::Nothing,
+            Event::WaitOn { .. } | Event::WaitDone { .. } => More::Nothing,
             Event::PollEnd { .. } => {
                 self.read_clock();
                 More::Nothing
             }
             event => self.complete(event),
         };
-        Seen { at: self.now, event, more }
+        Seen { at: self.now, place, event, more }
     }
 
     fn complete(&mut self, event: Event) -> More {
         if let (Event::Spawn { task, .. }, None) = (event, self.runtime) {
-            self.runtime = Some(task.runtime());
-            self.clock =
-                self.context().filter(|context| !context.clock.is_virtual()).map(|found| found.clock.clone());
+            self.watch(task.runtime());
         }
         let Some(context) = self.context() else { return More::Nothing };
         match event {
-            Event::Done { .. } | Event::Unheard { .. } | Event::FirstWait { .. } | Event::Named { .. } => {
+            // What is certain to come right after something else.
+            Event::Done { .. } | Event::Unheard { .. } | Event::Park | Event::SourceReady { .. } => {}
+            // Not events of a trace.
+            Event::FirstWait { .. } | Event::Named { .. } | Event::SourceNamed { .. } | Event::Deadlock => {
                 return More::Nothing;
             }
             _ => self.read_clock(),
@@ -108,6 +105,14 @@ impl Observer {
         }
     }
 
+    /// Watches the loop that runs on this thread, whose number is this.
+    pub(crate) fn watch(&mut self, runtime: u16) {
+        self.runtime = Some(runtime);
+        self.clock =
+            self.context().filter(|context| !context.clock.is_virtual()).map(|found| found.clock.clone());
+        self.read_clock();
+    }
+
     /// How long the loop may sleep. While it sleeps on virtual time, it waits for another thread, and no time passes.
     fn limit(&self, context: &Context) -> More {
         let deadline = context.timers.next().filter(|_| !context.clock.is_virtual());
@@ -120,7 +125,7 @@ impl Observer {
     }
 
     #[inline]
-    fn read_clock(&mut self) {
+    pub(crate) fn read_clock(&mut self) {
         match &self.clock {
             Some(clock) => self.now = self.now.max(clock.now()),
             None => self.now = self.now.max(self.context().map_or(0, |context| context.clock.now())),

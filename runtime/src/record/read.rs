@@ -11,9 +11,10 @@
 use crate::core::probe::End;
 use crate::record::error::{Kind, TraceError};
 use crate::record::format::{
-    Header, LAST_KIND, MAGIC, NAME, RESOURCE, Record, ResourceNo, SHUFFLED, TASK, TEXT, TaskNo, VERSION,
-    VIRTUAL,
+    Header, LAST_KIND, MAGIC, NAME, RESOURCE, Record, ResourceNo, SHUFFLED, SOCKET, STATE, TASK, TEXT,
+    TaskNo, VERSION, VIRTUAL,
 };
+use crate::record::snapshot::{Snapshot, Step, Timer, Waiter};
 use crate::record::what::What;
 
 /// The bytes of a trace, and how far they have been read.
@@ -96,6 +97,13 @@ impl<'a> Input<'a> {
                     name: input.maybe_small()?,
                     at: input.maybe_small()?,
                 },
+                SOCKET => Record::Socket {
+                    resource: input.resource()?,
+                    descriptor: input.maybe_small()?,
+                    local: input.maybe_small()?,
+                    peer: input.maybe_small()?,
+                },
+                STATE => Record::State(Box::new(input.state()?)),
                 kind if kind > LAST_KIND => return Err(input.bad_before("no record begins with this byte")),
                 kind => Record::Event { after: input.number()?, what: input.event(kind)? },
             })
@@ -119,6 +127,7 @@ impl<'a> Input<'a> {
             17 => What::Cancel { task: self.task()?, by: self.maybe_task()? },
             18 => What::Spent { task: self.maybe_task()? },
             20 => What::Gap { dropped: self.number()? },
+            21 => What::Shutdown { step: self.small()? },
             kind => self.wait(kind)?,
         })
     }
@@ -140,6 +149,52 @@ impl<'a> Input<'a> {
             19 => What::Mark { text: self.small()?, task: self.maybe_task()? },
             _ => return Err(self.bad("no event is of this kind")),
         })
+    }
+
+    fn state(&mut self) -> Read<Snapshot<TaskNo, ResourceNo>> {
+        let (turn, step, shutdown, running) =
+            (self.number()?, self.step()?, self.small()?, self.maybe_task()?);
+        let ((outside_is_next, is_partial), live) = (self.bits()?, self.number()?);
+        let (tasks, outside, over) =
+            (self.list(Input::task)?, self.list(Input::task)?, self.list(Input::task)?);
+        let timers = self.list(|input| {
+            let (timer, deadline, task) = (input.resource()?, input.number()?, input.maybe_task()?);
+            Ok(Timer { timer, deadline, task })
+        })?;
+        let waiters = self.list(|input| {
+            let (task, on, holder) = (input.maybe_task()?, input.resource()?, input.maybe_task()?);
+            Ok(Waiter { task, on, holder })
+        })?;
+        let sources = self.list(Input::resource)?;
+        Ok(Snapshot {
+            step,
+            turn,
+            shutdown,
+            is_partial,
+            running,
+            outside_is_next,
+            live,
+            tasks,
+            outside,
+            over,
+            timers,
+            waiters,
+            sources,
+        })
+    }
+
+    /// Nothing is reserved for as many as the file says that there are: each of them has to be there.
+    fn list<V>(&mut self, one: impl Fn(&mut Self) -> Read<V>) -> Read<Vec<V>> {
+        let (count, mut all) = (self.number()?, Vec::new());
+        for _ in 0..count {
+            all.push(one(self)?);
+        }
+        Ok(all)
+    }
+
+    fn step(&mut self) -> Read<Step> {
+        let number = self.byte()?;
+        Step::from_number(number.into()).ok_or_else(|| self.bad_before("no step of a turn has this number"))
     }
 
     fn bad(&self, what: &'static str) -> Stop {

@@ -16,6 +16,7 @@ use crate::core::probe::End;
 use crate::record::error::{Kind, TraceError};
 use crate::record::format::{Header, Record, ResourceNo, TaskNo};
 use crate::record::read::Input;
+use crate::record::snapshot::Snapshot;
 use crate::record::what::What;
 
 /// A recorded run of a loop.
@@ -25,6 +26,8 @@ pub struct Trace {
     texts: Vec<String>,
     tasks: Vec<Task>,
     resources: Vec<Resource>,
+    /// What stood where before the first event, if the recorder began in the middle.
+    begin: Option<Box<Snapshot<u32, u32>>>,
     events: Vec<Event>,
     is_cut: bool,
 }
@@ -87,6 +90,12 @@ pub struct Resource {
     pub name: Option<u32>,
     /// The text that says where in the program it was made.
     pub at: Option<u32>,
+    /// The descriptor of a source, if it is known.
+    pub descriptor: Option<u32>,
+    /// The text of a socket's own address, and of its peer's.
+    pub local: Option<u32>,
+    /// See `local`.
+    pub peer: Option<u32>,
 }
 
 impl Trace {
@@ -162,6 +171,12 @@ impl Trace {
         gaps.fold(0, u64::saturating_add)
     }
 
+    /// What stood where before the first event, if the recorder began in the middle of the run.
+    #[must_use]
+    pub fn begin(&self) -> Option<&Snapshot> {
+        self.begin.as_deref()
+    }
+
     /// Everything that has happened, in order.
     #[must_use]
     pub fn events(&self) -> &[Event] {
@@ -225,6 +240,13 @@ impl Reader {
                 let entry = &mut self.trace.resources[resource as usize];
                 (entry.what, entry.name, entry.at) = (what, name, at);
             }
+            Record::Socket { resource, descriptor, local, peer } => {
+                self.known([local, peer])?;
+                let resource = self.resource(resource);
+                let entry = &mut self.trace.resources[resource as usize];
+                (entry.descriptor, entry.local, entry.peer) = (descriptor, local, peer);
+            }
+            Record::State(state) => self.state(&state)?,
             Record::Event { after, what } => {
                 if let What::Mark { text, .. } = what {
                     self.known([Some(text)])?;
@@ -252,8 +274,23 @@ impl Reader {
         let reader = RefCell::new(&mut *self);
         let (task, resource) = (|task| reader.borrow_mut().task(task), |on| reader.borrow_mut().resource(on));
         let what = what.map(task, resource);
+        if let What::Open { source, descriptor: descriptor @ Some(_) } = what {
+            self.trace.resources[source as usize].descriptor = descriptor;
+        }
         self.look_for_panics(what);
         self.trace.events.push(Event { at: self.now, what });
+    }
+
+    /// A snapshot stands before the first event, or right after a gap with which the trace begins.
+    fn state(&mut self, state: &Snapshot<TaskNo, ResourceNo>) -> Result<(), &'static str> {
+        let before = self.trace.events.iter().filter(|event| !matches!(event.what, What::Gap { .. })).count();
+        if before > 0 || self.trace.begin.is_some() {
+            return Err("a state stands between events");
+        }
+        let reader = RefCell::new(&mut *self);
+        let state = state.map(|task| reader.borrow_mut().task(task), |on| reader.borrow_mut().resource(on));
+        self.trace.begin = Some(Box::new(state));
+        Ok(())
     }
 
     /// The loop says that a poll has completed a task, also if that panicked. How the task has ended tells the two apart:
@@ -291,7 +328,9 @@ impl Reader {
         };
         let resources = &mut self.trace.resources;
         *self.resources.entry(resource).or_insert_with(|| {
-            resources.push(Resource { kind, number, task, what: None, name: None, at: None });
+            let (what, name, at) = (None, None, None);
+            let (descriptor, local, peer) = (None, None, None);
+            resources.push(Resource { kind, number, task, what, name, at, descriptor, local, peer });
             resources.len() as u32 - 1
         })
     }

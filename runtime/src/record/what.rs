@@ -141,6 +141,12 @@ pub enum What<T = u32, R = u32> {
         /// The task that was running, if one was.
         task: Option<T>,
     },
+    /// The shutdown begins, or its next step does.
+    Shutdown {
+        /// 1: all tasks are cancelled. 2: what their destructors have left runs. 3: what is still there is dropped. 4: timers,
+        /// sources and threads end.
+        step: u32,
+    },
     /// Here, events are missing.
     Gap {
         /// How many.
@@ -156,8 +162,8 @@ impl<T: Copy, R: Copy> What<T, R> {
         mut of_resource: impl FnMut(R) -> S,
     ) -> What<U, S> {
         use What::{
-            Cancel, Close, Done, Fired, Gap, Mark, Open, Park, Poll, Polled, Ready, Set, Spawn, Spent, Turn,
-            Unheard, Unpark, Unset, Wait, Waited, Wake,
+            Cancel, Close, Done, Fired, Gap, Mark, Open, Park, Poll, Polled, Ready, Set, Shutdown, Spawn,
+            Spent, Turn, Unheard, Unpark, Unset, Wait, Waited, Wake,
         };
         let (mut t, mut r) = (|task| of_task(task), |resource| of_resource(resource));
         match self {
@@ -181,6 +187,7 @@ impl<T: Copy, R: Copy> What<T, R> {
             Cancel { task, by } => Cancel { task: t(task), by: by.map(t) },
             Spent { task } => Spent { task: task.map(t) },
             Mark { text, task } => Mark { text, task: task.map(t) },
+            Shutdown { step } => Shutdown { step },
             Gap { dropped } => Gap { dropped },
         }
     }

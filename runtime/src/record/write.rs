@@ -5,9 +5,10 @@
 //! What it does not know: where the bytes go.
 
 use crate::record::format::{
-    Header, MAGIC, NAME, RESOURCE, Record, ResourceNo, SHUFFLED, TASK, TEXT, TaskNo, VERSION, VIRTUAL,
-    end_code, kind,
+    Header, MAGIC, NAME, RESOURCE, Record, ResourceNo, SHUFFLED, SOCKET, STATE, TASK, TEXT, TaskNo, VERSION,
+    VIRTUAL, end_code, kind,
 };
+use crate::record::snapshot::{Snapshot, Timer, Waiter};
 use crate::record::what::What;
 
 /// Writes numbers at the end of some bytes.
@@ -65,6 +66,35 @@ impl Output<'_> {
         self.number(number);
     }
 
+    /// How many there are, and each of them.
+    fn list<V: Copy>(&mut self, all: &[V], one: impl Fn(&mut Self, V)) {
+        self.number(all.len() as u64);
+        all.iter().for_each(|value| one(self, *value));
+    }
+
+    fn state(&mut self, state: &Snapshot<TaskNo, ResourceNo>) {
+        self.number(state.turn);
+        self.0.push(state.step.number() as u8);
+        self.number(state.shutdown.into());
+        self.maybe_task(state.running);
+        self.0.push(u8::from(state.outside_is_next) + 2 * u8::from(state.is_partial));
+        self.number(state.live);
+        [&state.tasks, &state.outside, &state.over]
+            .into_iter()
+            .for_each(|tasks| self.list(tasks, Output::task));
+        self.list(&state.timers, |out, Timer { timer, deadline, task }| {
+            out.resource(timer, 0);
+            out.number(deadline);
+            out.maybe_task(task);
+        });
+        self.list(&state.waiters, |out, Waiter { task, on, holder }| {
+            out.maybe_task(task);
+            out.resource(on, 0);
+            out.maybe_task(holder);
+        });
+        self.list(&state.sources, |out, source| out.resource(source, 0));
+    }
+
     #[inline]
     fn maybe_resource(&mut self, resource: Option<ResourceNo>) {
         match resource {
@@ -112,6 +142,15 @@ impl Record<'_> {
                 out.resource(resource, 0);
                 [what, name, at].into_iter().for_each(|text| out.maybe(text.map(u64::from)));
             }
+            Record::Socket { resource, descriptor, local, peer } => {
+                out.0.push(SOCKET);
+                out.resource(resource, 0);
+                [descriptor, local, peer].into_iter().for_each(|number| out.maybe(number.map(u64::from)));
+            }
+            Record::State(ref state) => {
+                out.0.push(STATE);
+                out.state(state);
+            }
         }
     }
 }
@@ -144,6 +183,7 @@ fn write_event(out: &mut Output<'_>, after: u64, what: What<TaskNo, ResourceNo>)
         What::Spent { task } => out.maybe_task(task),
         What::Park { limit } => out.maybe(limit),
         What::Gap { dropped } => out.number(dropped),
+        What::Shutdown { step } => out.number(step.into()),
         What::Unpark => {}
         other => write_wait(out, other),
     }

@@ -19,7 +19,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use crate::core::context::{self, budget};
-use crate::core::probe::{Event, Resource};
+use crate::core::probe::{Details, Event, Resource};
 use crate::core::reactor::{Direction, Place, Reactor, Registration, gone};
 use crate::core::waker::{number, waker};
 use crate::task;
@@ -123,6 +123,39 @@ impl<S: mio::event::Source> Source<S> {
             descriptor: descriptor(),
         });
         Source { io: Some(io), reactor, registration }
+    }
+
+    /// Says what people want to know of this source: `details` is called only if the loop is watched, so it may ask the kernel.
+    /// It may be said again, when more is known.
+    ///
+    /// ```
+    /// use std::os::fd::AsRawFd;
+    /// use roundel::source::{Details, Source};
+    ///
+    /// # #[cfg(not(miri))]
+    /// roundel::run(async {
+    ///     let source = Source::new(mio::net::UdpSocket::bind("127.0.0.1:0".parse().unwrap())?)?;
+    ///     source.describe(|socket| Details {
+    ///         descriptor: Some(socket.as_raw_fd()),
+    ///         local: socket.local_addr().ok().map(|address| address.to_string()),
+    ///         peer: None,
+    ///     });
+    ///     std::io::Result::Ok(())
+    /// })
+    /// .unwrap();
+    /// ```
+    #[inline]
+    pub fn describe(&self, details: impl FnOnce(&S) -> Details) {
+        if self.reactor.probe.is_on() {
+            self.tell_details(details(self.get_ref()));
+        }
+    }
+
+    #[cold]
+    fn tell_details(&self, details: Details) {
+        let probe = &self.reactor.probe;
+        *probe.details.borrow_mut() = details;
+        probe.emit(|| Event::SourceNamed { source: self.registration.number() });
     }
 
     /// Asks the kernel for a new report, because other code may have read or written.
@@ -248,7 +281,7 @@ impl<S: mio::event::Source> Source<S> {
     ) -> Poll<io::Error> {
         // A waker of ours is copied without a call.
         let original = cx.waker();
-        let waker = number(original).map_or_else(|| original.clone(), waker::<true>);
+        let waker = number(original).map_or_else(|| original.clone(), |id| waker(id, false));
         let new = self.registration.join_waiters(direction).borrow_mut().add(waker);
         *place = Some(new);
         self.report(direction, new, true);

@@ -417,7 +417,7 @@ fn assert_conserved(trace: &[Entry], tasks: u32) {
     assert_eq!(trace.iter().find(late), None, "a future outlived its runtime");
 }
 
-/// The same events, with the numbers of a runtime that has the number 0 and begins with the serial 1.
+/// The same events without deadlocks, with the numbers of a runtime that has the number 0 and begins with the serial 1.
 fn normal(events: &[Event]) -> Vec<Event> {
     let Some(Event::Spawn { task: first, .. }) = events.first() else { return Vec::new() };
     // Shift the serials so that the first task has serial 1.
@@ -439,7 +439,8 @@ fn normal(events: &[Event]) -> Vec<Event> {
         Event::WaitDone { task, on } => Event::WaitDone { task: task.map(id), on: resource(on) },
         other => other,
     };
-    events.iter().map(normal).collect()
+    // A waker of the oracle is no number, so the detector does not know which task it would wake.
+    events.iter().filter(|event| **event != Event::Deadlock).map(normal).collect()
 }
 
 /// Runs a program with wakers of the other kind. A panic is held back until they are switched off again.

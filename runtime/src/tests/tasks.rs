@@ -513,7 +513,7 @@ impl Performance {
     }
 
     fn waker(&self, id: TaskId) -> Waker {
-        if self.numbers { waker::waker::<true>(id) } else { Waker::from(Arc::new(Foreign(id))) }
+        if self.numbers { waker::waker(id, false) } else { Waker::from(Arc::new(Foreign(id))) }
     }
 
     /// Polls one task, as the loop does.
@@ -660,7 +660,7 @@ impl Witness {
     fn waker(&self) -> Waker {
         match self {
             Witness::Foreign(count) => Waker::from(Arc::new(Count(Arc::clone(count)))),
-            Witness::Number(counter, _) => waker::waker::<true>(counter.id()),
+            Witness::Number(counter, _) => waker::waker(counter.id(), false),
         }
     }
 

@@ -550,7 +550,7 @@ fn hazard_25_ten_million_timers_and_none_is_early() {
     };
     let fired = Rc::new(RefCell::new(Vec::new()));
     let theirs = Rc::clone(&fired);
-    let probe = Probe::new(Some(Box::new(move |event, _| match event {
+    let probe = Probe::new(Some(Box::new(move |event, _| match *event {
         Event::TimerFired { timer } => {
             theirs.borrow_mut().push(timer);
             true

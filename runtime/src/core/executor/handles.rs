@@ -135,8 +135,4 @@ impl Executor {
         assert_eq!(state.shells, found);
         found
     }
-    /// The tasks that are ready: in the lane of tasks and in the outside lane, from the front.
-    pub(crate) fn lanes(&self) -> [Vec<TaskId>; 2] {
-        self.state.borrow_mut().slots.lanes()
-    }
 }

@@ -145,11 +145,15 @@ impl Waiters {
         }
     }
 
-    /// All that wait.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Waker> {
-        let more = self.more.iter();
-        let more = more.flat_map(|more| more.wakers.iter().map(|(_, waker)| waker).chain(&more.words));
-        self.first.iter().chain(more)
+    /// All that wait. A waiter that has only left word has no place.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Option<Place>, &Waker)> {
+        let place = |index| Some(Place { index, round: self.round });
+        let first = self.first.iter().map(move |waker| (place(0).filter(|_| !self.is_word), waker));
+        let more = self.more.iter().flat_map(move |more| {
+            let wakers = more.wakers.iter().map(move |(index, waker)| (place(index as u32 + 1), waker));
+            wakers.chain(more.words.iter().map(|waker| (None, waker)))
+        });
+        first.chain(more)
     }
 
     /// Whether a round has ended since this place was given.

@@ -33,7 +33,7 @@ pub(crate) struct Mark {
     /// The serial of the tenant, or of the next one when the tenant is over; the notes; and the three bits.
     pub(super) state: u32,
     /// The next slot in the queue, unless this is the last one of its lane; for a vacant slot, the next vacant one.
-    pub(super) next: Index,
+    pub(crate) next: Index,
 }
 
 /// Set while the slot is in the queue: from `open` or a wake until `pop`. It outlives the tenant: `close` leaves it, and

@@ -20,18 +20,18 @@
 use super::mark::{Index, NOWHERE, Slot};
 
 pub(crate) struct Queue {
-    tasks: Lane,
-    outside: Lane,
+    pub(crate) tasks: Lane,
+    pub(crate) outside: Lane,
     /// Set in the steps of a turn that bring wakes from outside: they go to that lane.
     arriving: bool,
     /// Set when the next pop is to take from the outside lane. It matters only while neither is empty.
-    outside_is_next: bool,
+    pub(crate) outside_is_next: bool,
 }
 
-/// Both ends are [`NOWHERE`] while the lane is empty.
-struct Lane {
-    first: Index,
-    last: Index,
+/// Both ends are [`NOWHERE`] while the lane is empty. The link of the last slot may lead anywhere.
+pub(crate) struct Lane {
+    pub(crate) first: Index,
+    pub(crate) last: Index,
 }
 
 impl Queue {
@@ -96,23 +96,5 @@ impl Lane {
     #[inline]
     fn is_empty(&self) -> bool {
         self.first == NOWHERE
-    }
-}
-
-#[cfg(test)]
-impl Queue {
-    /// The slots in the lane of tasks and in the outside lane, from the front.
-    pub(super) fn lanes<T: Slot>(&self, slots: &mut [T]) -> [Vec<Index>; 2] {
-        [&self.tasks, &self.outside].map(|lane| {
-            // The link of a lane's last slot may lead anywhere, so the walk ends there.
-            let mut next = Some(lane.first);
-            let slot = || {
-                let found = next?;
-                let link = slots.get_mut(found as usize)?.mark().next;
-                next = (found != lane.last).then_some(link);
-                Some(found)
-            };
-            std::iter::from_fn(slot).collect()
-        })
     }
 }
