@@ -47,10 +47,8 @@ fn from_number(id: TaskId, table: &'static RawWakerVTable) -> Waker {
 /// The task that a waker wakes, if the waker is one of ours: then its number can be kept instead of it.
 #[inline]
 pub(crate) fn number(waker: &Waker) -> Option<TaskId> {
-    if !ptr::eq(waker.vtable(), &VTABLE) && !is_counted(waker) {
-        return None;
-    }
-    TaskId::from_word(waker.data().addr())
+    let ours = ptr::eq(waker.vtable(), &VTABLE) || is_counted(waker);
+    if ours { TaskId::from_word(waker.data().addr()) } else { None }
 }
 
 #[cold]
