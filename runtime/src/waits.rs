@@ -12,7 +12,7 @@
 //!
 //! What it does not know: what is waited for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::panic::Location;
 
@@ -54,8 +54,8 @@ pub(crate) fn tell_watcher(
     probe.tell(Event::WaitOn { task, on, holder }, place);
 }
 
-/// Set in the place of a task that has left word at a source. Such a wait ends with the source's next report. Bit 62 is
-/// the direction.
+/// Set in the place of a task that has left word at a source. Such a wait ends with the source's next report, or with the
+/// task. Bit 62 is the direction.
 const WORD: u64 = 1 << 63;
 
 /// The place of a future that waits at a source. Bit 61 is the direction.
@@ -88,7 +88,7 @@ pub(crate) type Sink = Box<dyn FnMut(Event, u64)>;
 
 /// A watcher that tells all of these sinks, if there are any.
 pub(crate) fn watch(sinks: Vec<Sink>) -> Option<Watcher> {
-    let mut watch = Watch { sinks, waits: BTreeMap::new() };
+    let mut watch = Watch { sinks, waits: BTreeMap::new(), words: BTreeSet::new() };
     (!watch.sinks.is_empty()).then(|| Box::new(move |event, place| watch.see(event, place)) as Watcher)
 }
 
@@ -96,8 +96,13 @@ struct Watch {
     sinks: Vec<Sink>,
     /// The waits that were reported and have not ended, by [`key`] and place. Ordered, so that the waits left at the end
     /// are reported in the same order in each run.
-    waits: BTreeMap<(u8, u64, u64), (Resource, Option<TaskId>)>,
+    waits: BTreeMap<Key, (Resource, Option<TaskId>)>,
+    /// Those of tasks that have left word. Nothing ends them when the task is dropped.
+    words: BTreeSet<(TaskId, Key)>,
 }
+
+/// What is waited for, and the place there.
+type Key = (u8, u64, u64);
 
 /// A resource as two numbers, which are compared faster than the texts in it.
 fn key(on: Resource) -> (u8, u64) {
@@ -130,6 +135,13 @@ impl Watch {
                     }
                 }
             }
+            Event::Done { task, .. } => {
+                let words = (task, (0, 0, 0))..=(task, (u8::MAX, u64::MAX, u64::MAX));
+                while let Some(&(_, key)) = self.words.range(words.clone()).next() {
+                    self.wait_ends_at(key);
+                }
+                self.tell(event, 0);
+            }
             Event::SourceClosed { source } => {
                 self.wait_ends(Resource::Source(source), &EVERYWHERE);
                 self.tell(event, 0);
@@ -155,6 +167,11 @@ impl Watch {
         if let Some((on, task)) = before {
             self.tell(Event::WaitDone { task, on }, place);
         }
+        if let (Some(task), Resource::Source(_)) = (task, on)
+            && is_word(place)
+        {
+            self.words.insert((task, (kind, number, place)));
+        }
         self.tell(Event::WaitOn { task, on, holder }, place);
     }
 
@@ -168,8 +185,11 @@ impl Watch {
     }
 
     /// The wait at this place ends, if it has begun.
-    fn wait_ends_at(&mut self, key: (u8, u64, u64)) {
+    fn wait_ends_at(&mut self, key: Key) {
         if let Some((on, task)) = self.waits.remove(&key) {
+            if is_word(key.2) {
+                task.iter().for_each(|task| _ = self.words.remove(&(*task, key)));
+            }
             self.tell(Event::WaitDone { task, on }, key.2);
         }
     }
