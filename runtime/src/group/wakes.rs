@@ -265,10 +265,6 @@ impl WatchedWaker {
 
 impl Wake for WatchedWaker {
     fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
         self.twin.wake_by_ref();
     }
 }

@@ -167,6 +167,43 @@ fn a_task_that_was_woken_in_its_first_poll() {
     });
 }
 
+/// Other code may wake a task of the circle, which then goes on without the lock.
+#[test]
+fn a_task_whose_waker_is_kept() {
+    says_nothing("a task whose waker is kept", async {
+        let kept = Kept::default();
+        let theirs = kept.clone();
+        spawn(async move {
+            for _ in 0..10 {
+                time::sleep(SECOND).await;
+            }
+            theirs.wake();
+        })
+        .detach();
+        gives_up_when_woken(kept).await;
+    });
+}
+
+/// A circle with a task that gives up when it is woken.
+async fn gives_up_when_woken(kept: Kept) {
+    let (a, b) = two_locks();
+    let _a = a.lock().await;
+    let (theirs, other) = (a.clone(), b.clone());
+    spawn(async move {
+        let _b = other.lock().await;
+        // No group: the waker that is kept is the task's own.
+        let (mut lock, mut wait) = (pin!(theirs.lock()), pin!(kept.wait()));
+        poll_fn(|cx| match wait.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => lock.as_mut().poll(cx).map(drop),
+        })
+        .await;
+    })
+    .detach();
+    yield_now().await;
+    drop(b.lock().await);
+}
+
 /// A thread has woken a task, which is still in the inbox when the loop looks.
 #[test]
 fn a_task_whose_wake_is_in_the_inbox() {
@@ -180,23 +217,8 @@ fn a_task_whose_wake_is_in_the_inbox() {
         }
     });
     builder.build().unwrap().block_on(async {
-        let (a, b) = two_locks();
-        let _a = a.lock().await;
-        let (theirs, other) = (a.clone(), b.clone());
-        spawn(async move {
-            let _b = other.lock().await;
-            // No group: the waker that is kept is the task's own.
-            let (mut lock, mut wait) = (pin!(theirs.lock()), pin!(kept.wait()));
-            poll_fn(|cx| match wait.as_mut().poll(cx) {
-                Poll::Ready(()) => Poll::Ready(()),
-                Poll::Pending => lock.as_mut().poll(cx).map(drop),
-            })
-            .await;
-        })
-        .detach();
         spawn(time::sleep(SECOND)).detach();
-        yield_now().await;
-        drop(b.lock().await);
+        gives_up_when_woken(kept).await;
     });
     assert!(told.borrow().is_empty(), "{}", told.borrow()[0]);
 }
