@@ -66,7 +66,6 @@
 //! What it does not know: how the loop turns.
 
 mod detector;
-mod doubt;
 mod report;
 mod waits;
 mod way;
@@ -77,7 +76,6 @@ use std::panic::Location;
 use std::time::Duration;
 
 pub(crate) use self::detector::{Callback, Detector, Stop};
-pub(crate) use self::doubt::Doubt;
 use crate::core::id::TaskId;
 use crate::core::probe::Resource;
 

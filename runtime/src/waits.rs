@@ -12,6 +12,8 @@
 //!
 //! What it does not know: what is waited for.
 
+mod doubt;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::panic::Location;
@@ -21,6 +23,7 @@ use crate::core::id::TaskId;
 use crate::core::panics::{contain, swallow};
 use crate::core::probe::{Event, Made, Probe, Resource, Watcher};
 use crate::core::reactor::Direction;
+pub(crate) use doubt::{Doubt, is_doubted};
 
 /// Tells a watcher that the running task begins to wait for something, at a place of its own there, or goes on waiting; or
 /// that the wait at this place ends. `holder` is the task that has it or has to bring it about, if that is known.

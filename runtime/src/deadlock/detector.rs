@@ -24,7 +24,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::doubt::is_doubted;
 use super::waits::{Task, Waits, is_mutex};
 use super::way::{Way, add_all_that_wait};
 use super::{Blocked, Deadlock};
@@ -35,7 +34,7 @@ use crate::core::panics::{self, Payload, contain};
 use crate::core::probe::Event;
 use crate::core::waker::count_clones;
 use crate::task;
-use crate::waits::Sink;
+use crate::waits::{Sink, is_doubted};
 use crate::warnings::say;
 
 /// Is called with each deadlock.

@@ -25,11 +25,11 @@ use pin_project_lite::pin_project;
 
 use crate::core::context::budget;
 use crate::core::panics::{self, Payload, contain, swallow};
-use crate::deadlock::Doubt;
 use crate::error::JoinError;
 use crate::group::rest::Rest;
 use crate::waiter::Waiter;
 use crate::waiting::Watched;
+use crate::waits::Doubt;
 
 /// How the body or a child ended.
 pub(super) enum ChildEnd<'a> {

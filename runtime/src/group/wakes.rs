@@ -26,8 +26,8 @@ use std::task::{Context, Wake, Waker};
 
 use crate::core::context;
 use crate::core::id::TaskId;
-use crate::deadlock::Doubt;
 use crate::waiter::Waiter;
+use crate::waits::Doubt;
 
 /// The wakers of all children of one parent.
 #[derive(Debug)]

@@ -50,6 +50,6 @@ impl Drop for Doubt {
     }
 }
 
-pub(super) fn is_doubted(task: TaskId) -> bool {
+pub(crate) fn is_doubted(task: TaskId) -> bool {
     doubts().contains_key(&task)
 }
