@@ -9,18 +9,23 @@
 //! - The *whole* loop: it is about to sleep without a limit, no timer is set, no task waits for a source, no `Remote` is
 //!   left, and no code outside of this crate keeps the waker of a task. Then nothing can happen any more, whatever the
 //!   tasks wait for.
-//! - A *circle*, while other tasks go on: each of some tasks waits for nothing but the end of another one of them, or for
-//!   a [`Mutex`](crate::sync::Mutex) that another one of them holds, and no other task can cancel any of them.
+//! - A *circle*, while other tasks go on: each task of the circle waits for nothing but a
+//!   [`Mutex`](crate::sync::Mutex) that the next one holds, and has no handle with which it could be cancelled.
 //!
-//! Contract. No false alarm: when it is not certain that tasks wait for ever, nothing is said. In particular, a task that
-//! waits for several things is blocked only if all of them are. So some deadlocks are not noticed:
+//! Contract. No false alarm, with one exception: a mutex counts as held by the task that has locked it, even if the program
+//! moves the guard into another task. Then a circle may be reported that this other task is going to open.
+//!
+//! When it is not certain that tasks wait for ever, nothing is said. In particular, a task that waits for several things is
+//! blocked only if all of them are. So some deadlocks are not noticed:
 //!
 //! - the whole loop, while a `Remote` or a `RemoteHandle` lives, wherever it is, or while a lock of another crate keeps a
 //!   waker of a live task;
-//! - a circle beside tasks that go on, if a task of the circle has a handle that no task of the circle awaits, or if one of
-//!   them waits for a channel or a semaphore, which any task may use.
-//!
-//! A mutex counts as held by the task that has locked it, even if the program moves the guard into another task.
+//! - the whole loop, if another thread takes longer than some milliseconds to let go of the loop after its last answer;
+//! - a circle beside tasks that go on, if one of its tasks has a handle. Any task may have it, so also one that awaits the
+//!   end of a task is in no such circle;
+//! - such a circle, if one of its tasks waits for a channel or a semaphore, which any task may use; if it has polled the
+//!   child of a scope whose handle lives; or if it runs a group of futures that another task has run before;
+//! - such a circle of more than 256 tasks.
 //!
 //! Deadlocks are looked for in a loop with [`debug`](crate::Builder::debug), with
 //! [`virtual_time`](crate::Builder::virtual_time) or with [`on_deadlock`](crate::Builder::on_deadlock);
@@ -29,7 +34,7 @@
 //! - In debug mode, the report goes to standard error.
 //! - `on_deadlock` hands it to the program.
 //! - On virtual time, `block_on` panics with it if its own future can never go on, because a test must not hang. (If
-//!   `on_deadlock` has made a task ready, it goes on.)
+//!   `on_deadlock` has made a task ready that could not go on, the `block_on` goes on, too.)
 //!
 //! Each deadlock is reported once.
 //!
@@ -63,8 +68,10 @@
 mod detector;
 mod report;
 mod waits;
+mod way;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::panic::Location;
 use std::time::Duration;
 
@@ -140,39 +147,80 @@ impl Deadlock {
     }
 
     /// The circles among the tasks: each task waits for what the next one has, and the last one for what the first one
-    /// has.
+    /// has. No task is in two of them.
     #[must_use]
     pub fn circles(&self) -> Vec<Vec<TaskId>> {
-        let mut circles: Vec<Vec<TaskId>> = Vec::new();
-        for task in &self.tasks {
-            let is_new = !circles.iter().any(|circle| circle.contains(&task.id));
-            circles.extend(self.circle_from(task.id).filter(|_| is_new));
-        }
-        circles
+        let holders = self.holders();
+        let mut search =
+            Search { circles: Vec::new(), path: Vec::new(), marks: vec![Mark::New; self.tasks.len()] };
+        (0..self.tasks.len()).for_each(|start| search.search(start, &holders));
+        let id = |place: &usize| self.tasks[*place].id;
+        search.circles.iter().map(|circle| circle.iter().map(id).collect()).collect()
     }
 
-    /// The circle that leads from a task back to itself, if there is one. Each task is looked at once.
-    fn circle_from(&self, start: TaskId) -> Option<Vec<TaskId>> {
-        let (mut path, mut seen) = (vec![start], vec![start]);
-        while let Some(last) = path.last() {
-            let mut next = self.holders(*last);
-            if next.clone().any(|holder| holder == start) {
-                return Some(path);
-            }
-            match next.find(|holder| !seen.contains(holder)) {
-                Some(holder) => {
-                    path.push(holder);
-                    seen.push(holder);
+    /// For each task, the places of those that have what it waits for.
+    fn holders(&self) -> Vec<Vec<usize>> {
+        let places: HashMap<_, _> =
+            self.tasks.iter().zip(0..).map(|(task, place)| (task.id, place)).collect();
+        let holder = |wait: &Wait| wait.holder.and_then(|id| places.get(&id).copied());
+        self.tasks.iter().map(|task| task.waits.iter().filter_map(holder).collect()).collect()
+    }
+
+    /// A task of the deadlock.
+    fn task(&self, id: TaskId) -> Option<&Blocked> {
+        let place = self.tasks.binary_search_by_key(&id.slot(), |task| task.id.slot()).ok()?;
+        Some(&self.tasks[place]).filter(|task| task.id == id)
+    }
+}
+
+/// How far the search for circles has come with a task.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    New,
+    /// It is on the path, at this place.
+    OnPath(usize),
+    Done,
+}
+
+/// A depth-first search. Each task is on the path once.
+struct Search {
+    circles: Vec<Vec<usize>>,
+    /// The tasks on the path, each with the number of its holders that have been looked at.
+    path: Vec<(usize, usize)>,
+    marks: Vec<Mark>,
+}
+
+impl Search {
+    fn search(&mut self, start: usize, holders: &[Vec<usize>]) {
+        self.enter(start);
+        while let Some((task, next)) = self.path.last_mut() {
+            let Some(holder) = holders[*task].get(*next).copied() else {
+                self.leave(self.path.len() - 1);
+                continue;
+            };
+            *next += 1;
+            match self.marks[holder] {
+                Mark::New => self.enter(holder),
+                Mark::OnPath(place) => {
+                    self.circles.push(self.path[place..].iter().map(|(task, _)| *task).collect());
+                    self.leave(place);
                 }
-                None => _ = path.pop(),
+                Mark::Done => {}
             }
         }
-        None
     }
 
-    /// The tasks that have what this one waits for.
-    fn holders(&self, id: TaskId) -> impl Iterator<Item = TaskId> + Clone {
-        let task = self.tasks.iter().find(|task| task.id == id);
-        task.into_iter().flat_map(|task| &task.waits).filter_map(|wait| wait.holder)
+    fn enter(&mut self, task: usize) {
+        if self.marks[task] == Mark::New {
+            self.marks[task] = Mark::OnPath(self.path.len());
+            self.path.push((task, 0));
+        }
+    }
+
+    /// The tasks on the path from this place on are done with.
+    fn leave(&mut self, place: usize) {
+        for (task, _) in self.path.drain(place..) {
+            self.marks[task] = Mark::Done;
+        }
     }
 }

@@ -16,10 +16,10 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::task::{Context as TaskContext, Poll};
 
-use crate::core::context;
-use crate::core::inbox::Inbox;
+use crate::core::context::{self, Context};
+use crate::core::inbox::{Inbox, TABLE};
 use crate::core::panics::{Payload, contain, swallow};
 use crate::error::JoinError;
 use crate::join;
@@ -44,6 +44,29 @@ use crate::task::{self, TaskId, leave_cleanup, spawn};
 #[derive(Clone)]
 pub struct Remote {
     inbox: Arc<Inbox>,
+    /// Dropped after the reference to the inbox, because the loop counts those.
+    nudge: Nudge,
+}
+
+/// The number of a loop that is watched. When another thread drops this, that loop looks again whether anything can still
+/// wake it.
+#[derive(Clone)]
+struct Nudge(Option<u16>);
+
+impl Drop for Nudge {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(number) = self.0 {
+            nudge(number);
+        }
+    }
+}
+
+#[cold]
+fn nudge(number: u16) {
+    if context::current().is_none_or(|context| context.runtime != number) {
+        TABLE.nudge(number);
+    }
 }
 
 /// The running loop, for other threads.
@@ -54,12 +77,13 @@ pub struct Remote {
 #[track_caller]
 #[must_use]
 pub fn remote() -> Remote {
-    Remote::new(&context::expect("remote").inbox)
+    Remote::new(&context::expect("remote"))
 }
 
 impl Remote {
-    pub(crate) fn new(inbox: &Arc<Inbox>) -> Remote {
-        Remote { inbox: Arc::clone(inbox) }
+    pub(crate) fn new(context: &Context) -> Remote {
+        let nudge = Nudge(context.probe.is_on().then_some(context.runtime));
+        Remote { inbox: Arc::clone(&context.inbox), nudge }
     }
 
     /// Runs `f` on the loop's thread and spawns the future that it makes. Never blocks.
@@ -73,7 +97,8 @@ impl Remote {
     {
         let shared = Arc::new(Shared { reply: Reply::new(), spawned: OnceLock::new() });
         let promise = Promise { shared: Arc::clone(&shared), task: None };
-        let handle = RemoteHandle { shared, inbox: Arc::clone(&self.inbox) };
+        let inbox = Arc::clone(&self.inbox);
+        let handle = RemoteHandle { shared, inbox, _nudge: self.nudge.clone() };
         // If the inbox refuses the errand, it is dropped here, which is fine because `f` is `Send`. Dropping the
         // promise answers the handle.
         drop(self.inbox.send(Box::new(move || promise.keep(f))));
@@ -91,6 +116,8 @@ impl fmt::Debug for Remote {
 pub struct RemoteHandle<T> {
     shared: Arc<Shared<T>>,
     inbox: Arc<Inbox>,
+    /// Dropped after the reference to the inbox.
+    _nudge: Nudge,
 }
 
 /// What the handle and the loop share.
@@ -166,7 +193,7 @@ impl<T> Future for RemoteHandle<T> {
     type Output = Result<T, JoinError>;
 
     #[track_caller]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         self.shared.reply.poll(cx, "a RemoteHandle")
     }
 }

@@ -76,7 +76,7 @@ impl Runtime {
     /// A handle with which other threads reach this loop, also while it does not run: it finds the work when it does.
     #[must_use]
     pub fn remote(&self) -> Remote {
-        Remote::new(&self.event_loop.context.inbox)
+        Remote::new(&self.event_loop.context)
     }
 
     /// The loop in numbers. From inside the loop, use [`metrics`](crate::metrics).

@@ -15,10 +15,12 @@
 //! What it does not know: what is waited for.
 
 mod before;
+mod doubt;
 mod numbers;
 mod open;
 mod place;
 
+use std::collections::BTreeSet;
 use std::panic::Location;
 
 use crate::core::context;
@@ -26,6 +28,7 @@ use crate::core::id::TaskId;
 use crate::core::panics::{contain, swallow};
 use crate::core::probe::{Event, Made, Probe, Resource, Watcher};
 use crate::core::reactor::Direction;
+pub(crate) use doubt::{Doubt, is_doubted};
 pub(crate) use numbers::Numbered;
 use open::Open;
 pub(crate) use place::{direction, is_word, place, word};
@@ -67,14 +70,15 @@ pub(crate) type Sink = Watcher;
 
 /// A watcher that tells all of these sinks, if there are any.
 pub(crate) fn watch(sinks: Vec<Sink>) -> Option<Watcher> {
-    let mut watch = Watch { sinks, waits: Open::default() };
+    let mut watch = Watch { sinks, waits: Open::default(), words: BTreeSet::new() };
     (!watch.sinks.is_empty())
         .then(|| Box::new(move |event: &Event, place| watch.see(event, place)) as Watcher)
 }
 
 /// Adds a sink to a loop that runs already.
 pub(crate) fn add(probe: &Probe, sink: Sink) {
-    let (mut watch, mut has_begun) = (Watch { sinks: vec![sink], waits: Open::default() }, false);
+    let (mut watch, mut has_begun) =
+        (Watch { sinks: vec![sink], waits: Open::default(), words: BTreeSet::new() }, false);
     let late: Watcher = Box::new(move |event, place| {
         if *event == Event::Turn && !has_begun {
             has_begun = true;
@@ -115,6 +119,9 @@ struct Watch {
     sinks: Vec<Sink>,
     /// The waits that were reported and have not ended.
     waits: Open,
+    /// Those of tasks that have left word at a source, with the source and the place. They end with their task, which
+    /// nothing else tells.
+    words: BTreeSet<(TaskId, u64, u64)>,
 }
 
 impl Watch {
@@ -141,6 +148,13 @@ impl Watch {
                     }
                 }
             }
+            Event::Done { task, .. } => {
+                let words = (task, 0, 0)..=(task, u64::MAX, u64::MAX);
+                while let Some(&(_, source, place)) = self.words.range(words.clone()).next() {
+                    self.wait_ends_at(Resource::Source(source), place);
+                }
+                self.tell(event, 0);
+            }
             Event::SourceClosed { source } => {
                 self.waits_end(Resource::Source(source), |_| true);
                 self.tell(event, 0);
@@ -162,6 +176,11 @@ impl Watch {
             Some(before) => self.tell(&Event::WaitDone { task: before, on }, place),
             None => {}
         }
+        if let (Some(task), Resource::Source(source)) = (task, on)
+            && is_word(place)
+        {
+            self.words.insert((task, source, place));
+        }
         self.tell(&Event::WaitOn { task, on, holder }, place);
     }
 
@@ -175,6 +194,9 @@ impl Watch {
     /// The wait at this place ends, if it has begun.
     fn wait_ends_at(&mut self, on: Resource, place: u64) {
         if let Some(task) = self.waits.end(on, place) {
+            if let (Some(task), Resource::Source(source)) = (task, on) {
+                self.words.remove(&(task, source, place));
+            }
             self.tell(&Event::WaitDone { task, on }, place);
         }
     }

@@ -20,7 +20,11 @@ use roundel::source::Direction;
 use roundel::sync::{Event, Mutex, RwLock, Semaphore};
 use roundel::{Builder, JoinHandle, Runtime, TaskId, channel, spawn, spawn_named, time, yield_now};
 
+#[path = "deadlock/alarms.rs"]
+mod alarms;
 mod common;
+#[path = "deadlock/found.rs"]
+mod found;
 #[path = "deadlock/programs.rs"]
 mod programs;
 
@@ -676,10 +680,8 @@ fn a_main_future_in_a_circle_ends_its_block_on() {
         })
         .detach();
         let (a, b) = two_locks();
-        let other = spawn(both(a.clone(), b.clone()));
-        let _b = b.lock().await;
-        yield_now().await;
-        other.await.unwrap();
+        spawn(both(a.clone(), b.clone())).detach();
+        both(b, a).await;
     });
     assert!(report.starts_with("deadlock: 2 tasks wait for each other"), "{report}");
     assert_eq!((told.len(), told[0].is_whole()), (1, false));

@@ -325,6 +325,31 @@ fn hazard_63_a_wait_that_polls_by_hand_ends_with_the_report_or_the_source() {
     assert!(reports.len() >= 4, "{reports:#?}");
 }
 
+/// Nothing else would end it: the source is never reported, and goes on living.
+#[cfg(not(miri))]
+#[test]
+fn hazard_64_a_wait_that_polls_by_hand_ends_with_its_task() {
+    let reports = waits(async || {
+        let (ours, _peer) = std::os::unix::net::UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let source = Rc::new(Source::new(mio::net::UnixStream::from_std(ours)).unwrap());
+        for _ in 0..3 {
+            let source = source.clone();
+            let read = |mut source: &mio::net::UnixStream| source.read(&mut [0; 8]);
+            let once =
+                async move { is_pending(poll_fn(|cx| source.poll_io(cx, Direction::Read, read))).await };
+            assert!(spawn(once).await.unwrap());
+        }
+    });
+    let of_source = reports.iter().filter_map(|event| match event {
+        Event::WaitOn { on: Resource::Source(_), .. } => Some(1),
+        Event::WaitDone { on: Resource::Source(_), .. } => Some(-1),
+        _ => None,
+    });
+    let changes: Vec<i32> = of_source.collect();
+    assert_eq!(changes, [1, -1].repeat(3), "{reports:#?}");
+}
+
 #[test]
 fn hazard_63_a_wait_that_another_task_continues_or_drops() {
     for drop_it in [false, true] {

@@ -139,7 +139,9 @@ impl EventLoop {
             self.turn(&mut engine, &mut root, |this| Some(this.how_long()));
         }
         self.engine.set(Some(engine));
-        let panicked = root.end.take().and_then(Result::err);
+        // The watcher may have left something to do in the last turn.
+        let left = self.context.probe.afterwards.take().and_then(|act| act());
+        let panicked = panics::first(root.end.take().and_then(Result::err), left);
         let end = if panicked.is_some() { End::Panicked } else { End::Returned };
         self.context.executor.close_root(root.id, end);
         panicked

@@ -332,11 +332,11 @@ impl Table {
         }
     }
 
-    /// Lets a loop turn once: an errand that does nothing keeps it from sleeping.
+    /// Lets a loop turn once: an errand that does nothing keeps it from sleeping. No reference to the inbox is taken, because
+    /// the loop is about to count them.
     pub(crate) fn nudge(&self, number: u16) {
-        if let Some(inbox) = self.inbox(number) {
-            let _ = inbox.send(Box::new(|| ()));
-        }
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let _ = entries.inboxes.get(&number).map(|inbox| inbox.send(Box::new(|| ())));
     }
 
     fn last(&self, number: u16) -> &'static Last {

@@ -163,7 +163,7 @@ pub enum Event {
     /// A task has begun to wait for something. [`WaitDone`](Event::WaitDone) follows, once.
     ///
     /// A wait begun with [`Source::poll_io`](crate::source::Source::poll_io), as by `AsyncRead` and `AsyncWrite`, lasts
-    /// until the source is reported or dropped, even if the task ends before.
+    /// until the source is reported or dropped, or the task ends.
     WaitOn {
         /// The task that waits, if it is one of this loop.
         task: Option<TaskId>,

@@ -1,35 +1,40 @@
 //! When to look for a deadlock, and what to do about it.
 //!
-//! Facts. A circle can close only when a wait begins. The loop can be blocked as a whole only when it is about to sleep.
-//! To look at all tasks takes time, and most loops never have a deadlock.
+//! Facts. A circle closes when a wait begins, or when a lock is handed to a task that waits for another one. The loop can be
+//! blocked as a whole only when it is about to sleep. To look at all tasks takes time, and most loops never have a deadlock.
 //!
 //! What follows. A wait that begins is followed from holder to holder: a few steps, because nearly all holders wait for
-//! nothing. If that leads back, there may be a circle, and only then all tasks that wait are looked at, in the next turn,
-//! when the tasks that were woken meanwhile are known. If it is not certain yet, the next look comes later, and then later
-//! still. Before a sleep, a few counts tell that something may end it.
+//! nothing. A task to which that leads back is a *suspect*. It is looked at in the next turn, when the tasks that were woken
+//! meanwhile are known, and before a sleep. If it is not certain yet, the next look comes later, and then later still. A
+//! look follows the way again, and asks of each task on it whether anything but the locks could let it go on. Before a
+//! sleep, a few counts tell that something may end it.
+//!
+//! A thread that wakes a task puts its mail in, and only then drops its waker. So the inbox is asked after the wakers.
 //!
 //! Contract. The program is told when the watcher is back in its place and nothing is borrowed, so what it does then is
-//! seen like all else. If it makes a task ready, its `block_on` goes on.
+//! seen like all else. If it makes a task ready that was blocked, its `block_on` goes on.
 //!
 //! What it does not know: how tasks wait.
 
 use std::cell::Cell;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::waits::{Noted, Task, Waits};
+use super::waits::{Task, Waits, is_mutex};
+use super::way::{Way, add_all_that_wait};
 use super::{Blocked, Deadlock};
 use crate::core::context::{self, Context};
 use crate::core::id::TaskId;
 use crate::core::inbox::Inbox;
 use crate::core::panics::{self, Payload, contain};
-use crate::core::probe::{Event, Resource};
+use crate::core::probe::Event;
 use crate::core::waker::count_clones;
 use crate::task;
-use crate::waits::Sink;
+use crate::waits::{Sink, is_doubted};
 use crate::warnings::say;
 
 /// Is called with each deadlock.
@@ -38,9 +43,9 @@ pub(crate) type Callback = Box<dyn FnMut(&Deadlock)>;
 /// The report with which a `block_on` ends.
 pub(crate) struct Stop(pub(crate) String);
 
-/// More tasks than honest programs have in a circle. Farther than this, no way is followed.
-const MOST_STEPS: usize = 256;
-/// The longest time between two looks at a circle that is not certain, in turns.
+/// One look follows at most this many ways. The next look goes on with the others.
+const MOST_WAYS: usize = 64;
+/// The longest time between two looks at suspects, in turns.
 const LONGEST_PAUSE: u32 = 4096;
 /// The inbox of a loop that no other thread can reach belongs to the loop and to the table of all inboxes.
 const OWN_REFERENCES: usize = 2;
@@ -51,8 +56,12 @@ const PAUSE: Duration = Duration::from_micros(50);
 #[derive(Default)]
 pub(crate) struct Detector {
     waits: Waits,
-    /// How many turns until the next look at what may be a circle; `None` if there is none.
-    look_in: Option<u32>,
+    /// Tasks from which the way from holder to holder may lead back to them.
+    suspects: BTreeSet<TaskId>,
+    /// The suspect at which the last look has stopped; `None` if it was the last one.
+    looked_at: Option<TaskId>,
+    /// How many turns until the next look at the suspects.
+    look_in: u32,
     /// How long the last pause between two looks was.
     pause: u32,
     /// The tasks of the deadlocks that were reported.
@@ -81,104 +90,125 @@ impl Detector {
     fn see(&mut self, event: Event, place: u64) {
         self.waits.apply(event, place);
         match event {
-            Event::WaitOn { task: Some(task), on, .. } if self.leads_back(task, on, place) => {
-                (self.look_in, self.pause) = (Some(0), 1);
+            Event::WaitOn { task: Some(task), on, .. } if is_mutex(on) => {
+                let way = Way::from(task, &self.waits);
+                if way.leads_back || self.stops && !way.is_open {
+                    self.suspect(task);
+                }
             }
-            Event::Turn if self.look_in.is_some() => self.look_for_circle(),
-            Event::Park => self.look_at_all(),
+            // The task has the lock now. If it waits for another one, the circle may be closed.
+            Event::WaitDone { task: Some(task), on } if is_mutex(on) && self.waits_for_mutex(task) => {
+                self.suspect(task);
+            }
+            Event::Turn if self.look_in > 0 => self.look_in -= 1,
+            Event::Turn => self.look_at_suspects(),
+            Event::Park if !self.look_at_all() => self.look_at_suspects(),
             _ => {}
         }
     }
 
-    /// Whether the way from this wait, from holder to holder, leads back to the task that has begun it.
-    fn leads_back(&self, start: TaskId, on: Resource, place: u64) -> bool {
-        let new = self.waits.of(start).and_then(|task| task.wait(on, place));
-        let mut path: Vec<TaskId> = new.and_then(Noted::only_holder).into_iter().collect();
-        let mut step = 0;
-        while let Some(id) = path.get(step) {
-            if *id == start {
-                return true;
-            }
-            for holder in self.waits.of(*id).into_iter().flat_map(only_holders) {
-                if path.len() < MOST_STEPS && !path.contains(&holder) {
-                    path.push(holder);
-                }
-            }
-            step += 1;
-        }
-        false
+    fn suspect(&mut self, task: TaskId) {
+        self.suspects.insert(task);
+        (self.look_in, self.pause) = (0, 1);
     }
 
-    fn look_for_circle(&mut self) {
-        if let Some(turns @ 1..) = self.look_in {
-            self.look_in = Some(turns - 1);
+    fn waits_for_mutex(&self, task: TaskId) -> bool {
+        self.waits.of(task).is_some_and(|task| task.mutex_holders().next().is_some())
+    }
+
+    /// Looks at some of the suspects, reports those that can never go on, and comes back to the others later.
+    fn look_at_suspects(&mut self) {
+        if self.suspects.is_empty() {
             return;
         }
         let Some(context) = context::current().filter(|context| !context.ending.get()) else { return };
-        let blocked = self.blocked_for_certain(&context);
-        if blocked.is_empty() {
-            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-            self.look_in = Some(self.pause);
-            return;
+        let mut certain = Vec::new();
+        for suspect in self.next_suspects() {
+            let way = self.way_of(suspect, &context);
+            let is_stuck = |id: &TaskId| self.is_stuck(*id, &context);
+            certain.extend(way.filter(|way| !way.is_open && way.tasks.iter().all(is_stuck)));
         }
-        self.look_in = None;
-        self.report(&context, blocked, false);
+        if !certain.is_empty() {
+            self.report_circles(certain, &context);
+        }
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.look_in = self.pause;
     }
 
-    /// The tasks that can never go on, whatever the others do. Begins with all that may be among them, and takes out those
-    /// that one outside of them could help, until none is left to take out.
-    fn blocked_for_certain(&self, context: &Context) -> Vec<TaskId> {
-        let may_be_blocked = |(id, task): &(TaskId, &Task)| {
-            let is_known = task.waits().all(|wait| wait.only_holder().is_some());
-            is_known && !task.is_queued && context.executor.lives(*id) && !is_kept(*id)
-        };
-        let tasks: Vec<_> = self.waits.tasks().filter(may_be_blocked).collect();
-        let mut blocked: HashSet<TaskId> = tasks.iter().map(|(id, _)| *id).collect();
-        loop {
-            let before = blocked.len();
-            for (id, task) in &tasks {
-                let is_held = only_holders(task).all(|holder| blocked.contains(&holder));
-                // Of a task that is awaited by one of them, no other task has the handle.
-                let awaits = |(other, task): &(TaskId, &Task)| blocked.contains(other) && task.awaits(*id);
-                let is_safe = !has_handle(context, *id) || tasks.iter().any(awaits);
-                if !(is_held && is_safe) {
-                    blocked.remove(id);
-                }
-            }
-            if blocked.len() == before {
-                break;
-            }
+    /// The suspects after the last one that was looked at.
+    fn next_suspects(&mut self) -> Vec<TaskId> {
+        let from = self.looked_at.map_or(Unbounded, Excluded);
+        let next: Vec<_> = self.suspects.range((from, Unbounded)).take(MOST_WAYS).copied().collect();
+        self.looked_at = next.last().filter(|_| next.len() == MOST_WAYS).copied();
+        next
+    }
+
+    /// The way of a suspect. If that does not lead back any more, the task is no suspect any more. (On virtual time, it is
+    /// enough that the way of a main future leads nowhere else.)
+    fn way_of(&mut self, suspect: TaskId, context: &Context) -> Option<Way> {
+        let way = Way::from(suspect, &self.waits);
+        let ends_block_on = self.stops && !way.is_open && is_root(suspect, context);
+        if way.leads_back || ends_block_on {
+            return Some(way);
+        }
+        self.suspects.remove(&suspect);
+        None
+    }
+
+    /// Whether nothing but mutexes that tasks hold could let this task go on. Certain only if no mail is in the inbox
+    /// afterwards.
+    fn is_stuck(&self, id: TaskId, context: &Context) -> bool {
+        self.waits.of(id).is_some_and(Task::waits_for_mutexes)
+            && context.executor.is_left_alone(id)
+            && !is_doubted(id)
+            && !is_kept(id)
+    }
+
+    /// Reports the tasks on these ways, and those that wait for them, unless mail has come. They are suspects no more, but if
+    /// the `block_on` is to end by the report, that is tried again until it has ended.
+    fn report_circles(&mut self, ways: Vec<Way>, context: &Context) {
+        let suspects: Vec<TaskId> = ways.iter().map(|way| way.tasks[0]).collect();
+        let mut blocked: HashSet<TaskId> = ways.into_iter().flat_map(|way| way.tasks).collect();
+        add_all_that_wait(&mut blocked, &self.waits, |id| self.is_stuck(id, context));
+        // The inbox comes after the wakers.
+        if !context.inbox.is_quiet() {
+            return;
         }
         let mut blocked: Vec<TaskId> = blocked.into_iter().collect();
         blocked.sort_by_key(|id| id.slot());
-        blocked
+        if !self.report(context, blocked, false) {
+            suspects.iter().for_each(|suspect| _ = self.suspects.remove(suspect));
+        }
     }
 
-    /// The loop is about to sleep: if nothing could end that, all tasks are blocked.
-    fn look_at_all(&mut self) {
-        let Some(context) = context::current() else { return };
+    /// The loop is about to sleep: if nothing could end that, all tasks are blocked. Returns whether they are.
+    fn look_at_all(&mut self) -> bool {
+        let Some(context) = context::current() else { return false };
         let may_go_on = context.ending.get()
             || self.waits.any_for_sources()
             || context.timers.next().is_some()
             || context.executor.has_ready()
             || self.is_reached(&context.inbox);
         if may_go_on {
-            return;
+            return false;
         }
-        let tasks = context.executor.all();
-        if !tasks.iter().any(|id| is_kept(*id)) {
+        let tasks = task::all();
+        // The inbox comes after the wakers.
+        let is_blocked = !tasks.iter().any(|id| is_kept(*id)) && context.inbox.is_quiet();
+        if is_blocked {
             self.report(&context, tasks, true);
         }
+        is_blocked
     }
 
-    /// Whether another thread holds a reference to the inbox, or has left mail. One that has just answered drops its
-    /// reference some microseconds later, so a reference that was not there before gets a little time. The mail is looked at
-    /// last, because a thread sends before it drops its reference.
+    /// Whether another thread holds a reference to the inbox. One that has just answered drops its reference some
+    /// microseconds later, so a reference that was not there before gets a little time, unless mail has come.
     fn is_reached(&mut self, inbox: &Arc<Inbox>) -> bool {
+        self.lasting = self.lasting.min(Arc::strong_count(inbox));
         for _ in 0..MOST_PAUSES {
             match Arc::strong_count(inbox) {
-                ..=OWN_REFERENCES => return !inbox.is_quiet(),
-                count if count <= self.lasting => return true,
+                ..=OWN_REFERENCES => return false,
+                count if count <= self.lasting || !inbox.is_quiet() => return true,
                 _ => thread::sleep(PAUSE),
             }
         }
@@ -186,30 +216,33 @@ impl Detector {
         true
     }
 
-    fn report(&mut self, context: &Context, blocked: Vec<TaskId>, is_whole: bool) {
+    /// Leaves the report to be made. Returns whether the `block_on` is to end by it.
+    fn report(&mut self, context: &Context, blocked: Vec<TaskId>, is_whole: bool) -> bool {
         let is_new = blocked.iter().any(|id| !self.reported.contains(id));
-        // The future of a `block_on` has no handle, and is not in its slot.
-        let stops = self.stops && blocked.iter().any(|id| context.executor.origin(*id).is_none());
+        let stops = self.stops && blocked.iter().any(|id| is_root(*id, context));
         if !is_new && !stops {
-            return;
+            return false;
         }
         self.reported.retain(|id| context.executor.lives(*id));
         self.reported.extend(&blocked);
-        let tasks = blocked.into_iter().map(|id| self.describe(id)).collect();
+        let tasks = blocked.iter().map(|id| self.describe(*id)).collect();
         let deadlock = Deadlock { tasks, is_whole };
         if self.prints && !stops {
             say(&deadlock);
         }
-        let (callback, earlier) = (Rc::clone(&self.callback), context.probe.afterwards.take());
+        // A circle is told once, also if its `block_on` went on because of mail.
+        let callback = (is_new || is_whole).then(|| Rc::clone(&self.callback));
+        let earlier = context.probe.afterwards.take();
         context.probe.afterwards.set(Some(Box::new(move || {
             let earlier = earlier.and_then(|act| act());
             // The flight recorders first: what the program does about it is not what led to it.
             context::current().iter().for_each(|context| context.probe.emit(|| Event::Deadlock));
-            let told = contain(|| tell(&callback, &deadlock)).err();
-            let stop =
-                || (stops && !is_anything_ready()).then(|| Box::new(Stop(deadlock.to_string())) as Payload);
+            let told = contain(|| callback.iter().for_each(|callback| tell(callback, &deadlock))).err();
+            let ends = stops && !may_go_on(&blocked, is_whole);
+            let stop = || ends.then(|| Box::new(Stop(deadlock.to_string())) as Payload);
             panics::first(earlier, told.or_else(stop))
         })));
+        stops
     }
 
     fn describe(&self, id: TaskId) -> Blocked {
@@ -227,13 +260,14 @@ fn tell(callback: &Cell<Option<Callback>>, deadlock: &Deadlock) {
     }
 }
 
-/// Whether the program has woken a task when it was told.
-fn is_anything_ready() -> bool {
-    context::current().is_some_and(|context| context.executor.has_ready())
-}
-
-fn only_holders(task: &Task) -> impl Iterator<Item = TaskId> {
-    task.waits().filter_map(Noted::only_holder)
+/// Whether a task can go on, because the program has woken it when it was told of the deadlock, or because mail has come.
+fn may_go_on(blocked: &[TaskId], is_whole: bool) -> bool {
+    let Some(context) = context::current() else { return true };
+    let is_ready = match is_whole {
+        true => context.executor.has_ready(),
+        false => !blocked.iter().all(|id| context.executor.is_left_alone(*id)),
+    };
+    is_ready || !context.inbox.is_quiet()
 }
 
 /// Whether code outside of this crate keeps a waker of this task.
@@ -241,7 +275,7 @@ fn is_kept(id: TaskId) -> bool {
     count_clones(id.as_u64() as usize, 0) > 0
 }
 
-/// Whether the task could be cancelled by its handle. The future of a `block_on` has none.
-fn has_handle(context: &Context, id: TaskId) -> bool {
-    context.executor.origin(id).is_some() && !context.executor.is_detached(id)
+/// Whether it is the future of a `block_on`, which is not in its slot.
+fn is_root(id: TaskId, context: &Context) -> bool {
+    context.executor.lives(id) && context.executor.origin(id).is_none()
 }

@@ -23,10 +23,12 @@ const SHORTEST: Duration = Duration::from_millis(1);
 
 impl Display for Deadlock {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if self.is_whole {
-            write!(f, "deadlock: no task can go on, and nothing that could wake one is left")?;
-        } else {
-            write!(f, "deadlock: {} tasks wait for each other, and can never go on", self.tasks.len())?;
+        match self.tasks.len() {
+            _ if self.is_whole => {
+                write!(f, "deadlock: no task can go on, and nothing that could wake one is left")?;
+            }
+            1 => write!(f, "deadlock: a task waits for itself, and can never go on")?,
+            tasks => write!(f, "deadlock: {tasks} tasks wait for each other, and can never go on")?,
         }
         for task in self.tasks.iter().take(MOST_TASKS) {
             self.write_task(f, task)?;
@@ -76,8 +78,7 @@ impl Deadlock {
         for (index, id) in circle.iter().enumerate() {
             let arrow = if index == 0 { "┌─►" } else { "│  " };
             let next = circle[(index + 1) % circle.len()];
-            let waits =
-                self.tasks.iter().find(|task| task.id == *id).into_iter().flat_map(|task| &task.waits);
+            let waits = self.task(*id).into_iter().flat_map(|task| &task.waits);
             let wait = waits.into_iter().find(|wait| wait.holder == Some(next));
             let of = wait.map_or(String::new(), |wait| match wait.on {
                 Resource::Task(_) => "waits for the end of".to_owned(),
@@ -91,8 +92,7 @@ impl Deadlock {
 
     /// Number and name of a task.
     fn name(&self, id: TaskId) -> String {
-        let task = self.tasks.iter().find(|task| task.id == id);
-        match task.and_then(|task| task.name.as_ref()) {
+        match self.task(id).and_then(|task| task.name.as_ref()) {
             Some(name) => format!("{id} \"{name}\""),
             None => id.to_string(),
         }

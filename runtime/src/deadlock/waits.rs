@@ -30,8 +30,6 @@ pub(super) struct Waits {
 pub(super) struct Task {
     /// By what is waited for, and the place there. A task may wait for thousands of others.
     waits: BTreeMap<(Resource, u64), Noted>,
-    /// Whether it was woken and has not been polled since.
-    pub(super) is_queued: bool,
     /// Set when it has ended while something still waits on its behalf. It is forgotten with the last wait.
     is_over: bool,
 }
@@ -41,12 +39,14 @@ impl Task {
         self.waits.values()
     }
 
-    pub(super) fn wait(&self, on: Resource, place: u64) -> Option<&Noted> {
-        self.waits.get(&(on, place))
+    /// The tasks that hold the mutexes that this one waits for.
+    pub(super) fn mutex_holders(&self) -> impl Iterator<Item = TaskId> {
+        self.waits().filter_map(Noted::mutex_holder)
     }
 
-    pub(super) fn awaits(&self, task: TaskId) -> bool {
-        self.waits.range((Resource::Task(task), 0)..=(Resource::Task(task), u64::MAX)).next().is_some()
+    /// Whether it waits for nothing but mutexes, each of which a task holds.
+    pub(super) fn waits_for_mutexes(&self) -> bool {
+        self.waits().all(|wait| wait.mutex_holder().is_some())
     }
 }
 
@@ -67,8 +67,6 @@ impl Waits {
         match event {
             Event::WaitOn { task, on, holder } => self.begin(task, on, place, holder),
             Event::WaitDone { task, on } => self.end(task, on, place),
-            Event::Wake { task, .. } => self.set_queued(task, true),
-            Event::PollBegin { task } => self.set_queued(task, false),
             Event::Done { task, .. } => {
                 self.tasks.entry(task).or_default().is_over = true;
                 self.forget_if_over(task);
@@ -104,12 +102,6 @@ impl Waits {
         }
     }
 
-    fn set_queued(&mut self, task: TaskId, is_queued: bool) {
-        if let Some(task) = self.tasks.get_mut(&task) {
-            task.is_queued = is_queued;
-        }
-    }
-
     /// Whether any task waits for a source.
     pub(super) fn any_for_sources(&self) -> bool {
         self.sources > 0
@@ -131,19 +123,14 @@ impl Noted {
         self.holder.as_ref().map_or(self.first, |holder| holder.get().map(|(task, _)| task))
     }
 
-    /// The task without which this wait cannot end. `None` if others could end it as well.
-    pub(super) fn only_holder(&self) -> Option<TaskId> {
-        match self.on {
-            Resource::Task(task) => Some(task),
-            Resource::Line { what: "mutex", .. } => self.holder(),
-            _ => None,
-        }
+    /// The task that holds the mutex. `None` if this is no mutex, or if it is on its way to the next task.
+    pub(super) fn mutex_holder(&self) -> Option<TaskId> {
+        if is_mutex(self.on) { self.holder() } else { None }
     }
 
     /// How long a mutex has been held.
     fn held_for(&self) -> Option<Duration> {
-        let is_mutex = matches!(self.on, Resource::Line { what: "mutex", .. });
-        let (task, since) = self.holder.as_ref().filter(|_| is_mutex)?.get()?;
+        let (task, since) = self.holder.as_ref().filter(|_| is_mutex(self.on))?.get()?;
         let context = context::current().filter(|context| context.runtime == task.runtime())?;
         Some(Duration::from_nanos(context.clock.now().saturating_sub(since)))
     }
@@ -158,6 +145,10 @@ impl Noted {
             held_for: self.held_for(),
         }
     }
+}
+
+pub(super) fn is_mutex(on: Resource) -> bool {
+    matches!(on, Resource::Line { what: "mutex", .. })
 }
 
 /// Whether this is a place in this crate: an `async fn` here awaits on behalf of the program.

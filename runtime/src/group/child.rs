@@ -29,6 +29,7 @@ use crate::error::JoinError;
 use crate::group::rest::Rest;
 use crate::waiter::Waiter;
 use crate::waiting::Watched;
+use crate::waits::Doubt;
 
 /// How the body or a child ended.
 pub(super) enum ChildEnd<'a> {
@@ -60,8 +61,8 @@ struct Link<T> {
     cancelled: Cell<bool>,
     /// The task that awaits the handle.
     waiter: Cell<Option<Waiter>>,
-    /// The child. Set at its first poll, if there is a handle that could cancel it.
-    child: Cell<Option<Waiter>>,
+    /// The child. Set at its first poll, if there is a handle that could cancel it. The handle may leave the scope.
+    child: Cell<Option<(Waiter, Option<Doubt>)>>,
     /// The output's place among those that the scope keeps. `None` until the scope has it, and after the handle is
     /// gone.
     place: Cell<Option<usize>>,
@@ -202,7 +203,7 @@ where
         // At the first poll, tell the handle how to wake the child.
         let first = !std::mem::replace(this.polled, true);
         if first && this.link.wanted.get() {
-            this.link.child.set(Some(Waiter::new(cx.waker())));
+            this.link.child.set(Some((Waiter::new(cx.waker()), Doubt::here())));
         }
         let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Ready(ChildEnd::Fine) };
         let output = match contain(|| future.poll(cx)) {
@@ -242,7 +243,7 @@ impl<T> ScopedHandle<T> {
     /// children and the scope go on.
     pub fn cancel(&self) {
         self.link.cancelled.set(true);
-        self.link.child.take().into_iter().for_each(Waiter::wake);
+        self.link.child.take().into_iter().for_each(|(child, _)| child.wake());
     }
 
     /// Whether the child is over.

@@ -9,21 +9,25 @@
 //!
 //! In a loop that is watched, each child's waker has a *twin*: another allocation that wakes the same child. Our own code
 //! keeps the twin (`runtime/src/waiter.rs`). So if there are clones of the waker itself after a poll, other code keeps
-//! them, and may wake the child at any time. As long as that is so, a clone of the parent's waker is kept here, which
-//! counts as kept by that code.
+//! them, and may wake the child at any time. Then the group lets go of it, and puts a clone of the parent's waker into it,
+//! which counts as kept by that code. The last clone of the child's waker drops the parent's.
+//!
+//! A group may move to another task. What its children wait for is noted for the task that has polled them, so the task
+//! that polls the group then is in [`Doubt`].
 //!
 //! Invariants. A number is in the list at most once. It is taken off *before* its child is polled, so that a wake
 //! during the poll counts (invariants 1 and 2, on a small scale). The parent is woken with nothing locked.
 //!
 //! What it does not know: the children.
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Wake, Waker};
 
 use crate::core::context;
+use crate::core::id::TaskId;
 use crate::waiter::Waiter;
+use crate::waits::Doubt;
 
 /// The wakers of all children of one parent.
 #[derive(Debug)]
@@ -31,19 +35,28 @@ pub(crate) struct Wakes {
     list: Arc<WokenList>,
     /// The waker of each child, by its number. Made when the child is polled for the first time.
     wakers: Vec<Option<Waker>>,
-    /// Made when a child is polled in a loop that is watched.
+    /// Made when a child is polled in a loop that is watched, and used instead of `wakers`.
     watch: Option<Box<Watch>>,
 }
 
 /// What is known of the wakers in a loop that is watched.
 #[derive(Debug, Default)]
 struct Watch {
-    /// For each child, the allocation of its waker, and the twin.
-    twins: Vec<Option<(Weak<ChildWaker>, Waker)>>,
-    /// The children whose wakers other code has kept after their last poll.
-    kept: BTreeSet<usize>,
-    /// A clone of the parent's waker, as long as there are such children.
-    parent: Option<Waker>,
+    /// For each child, its waker and the twin.
+    twins: Vec<Option<(Own, Waker)>>,
+    /// The task that has polled the group last.
+    task: Option<TaskId>,
+    /// Set when the group has moved to this task.
+    doubt: Option<Doubt>,
+}
+
+/// The waker of a child in a loop that is watched.
+#[derive(Debug)]
+enum Own {
+    /// No other code keeps it.
+    Ours(Arc<WatchedWaker>),
+    /// Other code has kept it after the child's last poll.
+    Kept(Weak<WatchedWaker>),
 }
 
 #[derive(Debug, Default)]
@@ -69,16 +82,27 @@ struct ChildWaker {
     list: Arc<WokenList>,
 }
 
+/// The same in a loop that is watched.
+#[derive(Debug)]
+struct WatchedWaker {
+    twin: Waker,
+    /// A clone of the parent's waker, while other code keeps this one and the child is not done.
+    parent: Mutex<Option<Waker>>,
+}
+
 impl Wakes {
     pub(crate) fn new() -> Wakes {
         Wakes { list: Arc::default(), wakers: Vec::new(), watch: None }
     }
 
     /// The parent is being polled: `waker` is the one to wake from now on.
-    pub(crate) fn set_parent(&self, waker: &Waker) {
+    pub(crate) fn set_parent(&mut self, waker: &Waker) {
         let parent = Waiter::new(waker);
         let old = self.list.lock().parent.replace(parent);
         drop(old);
+        if let Some(watch) = &mut self.watch {
+            watch.set_parent(waker);
+        }
     }
 
     /// Marks a new child as woken, so that it is polled for the first time.
@@ -144,47 +168,104 @@ impl Wakes {
         parent: &Waker,
         poll: impl FnOnce(&mut Context<'_>) -> Option<R>,
     ) -> Option<R> {
-        let twin = self.twin(number);
-        let waker = self.waker(number).clone();
+        let (own, twin) = self.own_and_twin(number);
+        let waker = Waker::from(Arc::clone(&own));
         let shown = Shown::new(waker.clone(), twin);
         let result = poll(&mut Context::from_waker(&waker));
         drop((shown, waker));
-        self.look_for_clones(number, parent, result.is_some());
+        self.look_for_clones(number, own, parent, result.is_some());
         result
     }
 
-    /// The twin of a child's waker. Both are made here, so that the allocation of the waker is known.
-    fn twin(&mut self, number: usize) -> Waker {
-        let Wakes { list, wakers, watch } = self;
-        let twins = &mut watch.get_or_insert_default().twins;
-        if twins.len() <= number {
-            twins.resize_with(number + 1, || None);
+    /// A child's waker and its twin. If other code has kept the waker until now, it is that one, so that the code recognises
+    /// it.
+    fn own_and_twin(&mut self, number: usize) -> (Arc<WatchedWaker>, Waker) {
+        let Wakes { list, watch, .. } = self;
+        let watch = watch.get_or_insert_with(Watch::new);
+        if watch.twins.len() <= number {
+            watch.twins.resize_with(number + 1, || None);
         }
-        if wakers.len() <= number {
-            wakers.resize(number + 1, None);
-        }
-        let (_, twin) = twins[number].get_or_insert_with(|| {
-            let own = child_waker(number, list);
-            let allocation = Arc::downgrade(&own);
-            wakers[number] = Some(Waker::from(own));
-            (allocation, Waker::from(child_waker(number, list)))
+        let new = |twin: &Waker| Arc::new(WatchedWaker { twin: twin.clone(), parent: Mutex::default() });
+        let (own, twin) = watch.twins[number].get_or_insert_with(|| {
+            let twin = Waker::from(child_waker(number, list));
+            (Own::Ours(new(&twin)), twin)
         });
-        twin.clone()
+        let own = match own {
+            Own::Ours(own) => Arc::clone(own),
+            Own::Kept(own) => own.upgrade().unwrap_or_else(|| new(twin)),
+        };
+        (own, twin.clone())
     }
 
-    /// A child was polled: sees whether other code keeps its waker, besides the one that is kept here. A wake of a child
-    /// that is done changes nothing.
-    fn look_for_clones(&mut self, number: usize, parent: &Waker, is_done: bool) {
-        let Some(watch) = &mut self.watch else { return };
-        let own = watch.twins[number].as_ref().map(|(own, _)| own.strong_count());
-        if !is_done && own.is_some_and(|count| count > 1) {
-            watch.kept.insert(number);
-        } else {
-            watch.kept.remove(&number);
+    /// A child was polled: sees whether other code keeps its waker. A wake of a child that is done changes nothing.
+    fn look_for_clones(&mut self, number: usize, own: Arc<WatchedWaker>, parent: &Waker, is_done: bool) {
+        let Some((place, _)) = self.watch.as_mut().and_then(|watch| watch.twins[number].as_mut()) else {
+            return;
+        };
+        // Now `own` and the clones of other code are left.
+        *place = Own::Kept(Arc::downgrade(&own));
+        let is_kept = Arc::strong_count(&own) > 1;
+        own.set_parent((is_kept && !is_done).then(|| parent.clone()));
+        if !is_kept {
+            *place = Own::Ours(own);
         }
-        let clone = (!watch.kept.is_empty()).then(|| parent.clone());
-        let before = std::mem::replace(&mut watch.parent, clone);
+    }
+}
+
+impl Drop for Own {
+    /// The child is gone, so its waker does not count any more.
+    fn drop(&mut self) {
+        if let Own::Kept(own) = self {
+            own.upgrade().into_iter().for_each(|own| own.set_parent(None));
+        }
+    }
+}
+
+impl Watch {
+    fn new() -> Box<Watch> {
+        Box::new(Watch { task: running(), ..Watch::default() })
+    }
+
+    /// The group is being polled. If it has moved to this task, the wakers that are kept count for this one from now on.
+    #[cold]
+    fn set_parent(&mut self, parent: &Waker) {
+        let task = running();
+        if self.task == task {
+            return;
+        }
+        (self.task, self.doubt) = (task, task.map(Doubt::new));
+        for (own, _) in self.twins.iter().flatten() {
+            if let Own::Kept(own) = own
+                && let Some(own) = own.upgrade().filter(|own| own.has_parent())
+            {
+                own.set_parent(Some(parent.clone()));
+            }
+        }
+    }
+}
+
+/// The task that polls the group.
+fn running() -> Option<TaskId> {
+    context::current()?.executor.running()
+}
+
+impl WatchedWaker {
+    fn has_parent(&self) -> bool {
+        self.parent.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn set_parent(&self, parent: Option<Waker>) {
+        let mut place = self.parent.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *place, parent);
+        // To drop a waker is foreign code.
+        drop(place);
         drop(before);
+    }
+}
+
+impl Wake for WatchedWaker {
+    fn wake(self: Arc<Self>) {
+        self.twin.wake_by_ref();
     }
 }
 

@@ -55,13 +55,17 @@ pub(super) struct Waits {
 }
 
 impl Waits {
-    /// A wait begins, or goes on, perhaps with another holder.
-    pub(super) fn begin(&mut self, waiting: Waiting) {
+    /// A wait begins, or goes on, perhaps with another holder. Returns whether there was room for it.
+    pub(super) fn begin(&mut self, waiting: Waiting) -> bool {
         match self.position(waiting.on, waiting.place) {
             Some(at) => self.list[at].holder = waiting.holder,
             None if self.list.len() < MOST_WAITS => self.list.push(waiting),
-            None => self.has_more = true,
+            None => {
+                self.has_more = true;
+                return false;
+            }
         }
+        true
     }
 
     /// Takes a wait out that is over.

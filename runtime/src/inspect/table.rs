@@ -60,7 +60,7 @@ struct Source {
     descriptor: Option<i32>,
     /// The last turn in which the kernel has reported it.
     reported: u64,
-    /// The tasks that have left word, with their places.
+    /// The tasks that have left word, with their places. Each is among the waits of its task.
     words: Vec<(TaskId, u64)>,
 }
 
@@ -97,7 +97,9 @@ impl Table {
             Event::Unpark => self.unpark(now),
             Event::Done { task, end } => {
                 self.tally.ended(end);
-                if self.pages.remove(task).is_some_and(|row| row.is_root()) {
+                let Some(row) = self.pages.remove(task) else { return };
+                self.forget_words(&row);
+                if row.is_root() {
                     self.phase = Phase::Outside;
                 }
             }
@@ -196,17 +198,18 @@ impl Table {
                 waiting.deadline = last.map(|(_, deadline)| deadline);
             }
             Resource::Line { number, .. } => waiting.line = self.lines.use_one(number, waiting.since),
-            Resource::Source(number) if waits::is_word(waiting.place) => {
-                let source = self.source_mut(number);
-                source.into_iter().for_each(|source| source.words.push((task, waiting.place)));
-            }
             Resource::Source(_) => {}
             Resource::Task(id) => {
                 self.pages.get_mut(id).into_iter().for_each(|row| row.awaited_by = Some(task));
             }
         }
-        if let Some(row) = self.pages.get_mut(task) {
-            row.waits.begin(waiting);
+        let is_kept = self.pages.get_mut(task).is_some_and(|row| row.waits.begin(waiting));
+        if let Resource::Source(number) = waiting.on
+            && waits::is_word(waiting.place)
+            && is_kept
+        {
+            let source = self.source_mut(number);
+            source.into_iter().for_each(|source| source.words.push((task, waiting.place)));
         }
     }
 
@@ -219,8 +222,14 @@ impl Table {
         };
         let task = task.or_else(noted).or(self.running.map(|(running, _)| running));
         let waiting = task.and_then(|task| self.pages.get_mut(task)?.waits.end(on, place));
-        if let (Resource::Timer(number), Some(waiting)) = (on, waiting) {
-            self.last_timer = waiting.deadline.map(|deadline| (number, deadline));
+        match (on, waiting, task) {
+            (Resource::Timer(number), Some(waiting), _) => {
+                self.last_timer = waiting.deadline.map(|deadline| (number, deadline));
+            }
+            (Resource::Source(number), Some(_), Some(task)) if waits::is_word(place) => {
+                self.forget_word(number, task, place);
+            }
+            _ => {}
         }
         waiting.is_some()
     }
@@ -253,6 +262,20 @@ impl Table {
                 row.reported = turn;
             }
         }
+    }
+
+    /// A task that has ended does not wait any more for the sources where it has left word.
+    fn forget_words(&mut self, row: &Row) {
+        for waiting in row.waits.list.iter().filter(|waiting| waits::is_word(waiting.place)) {
+            if let Resource::Source(number) = waiting.on {
+                self.forget_word(number, row.id, waiting.place);
+            }
+        }
+    }
+
+    fn forget_word(&mut self, number: u64, task: TaskId, place: u64) {
+        let source = self.source_mut(number);
+        source.into_iter().for_each(|source| source.words.retain(|word| *word != (task, place)));
     }
 
     fn unpark(&mut self, now: Nanos) {
@@ -355,5 +378,35 @@ impl Table {
         (wait.name, wait.made_at) = (waiting.line.name, waiting.line.made_at);
         wait.holder = waiting.holder.filter(|holder| self.pages.get(*holder).is_some());
         wait
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::probe::End;
+
+    /// A source that is never reported must not remember all tasks that have ever left word there.
+    #[test]
+    fn the_words_of_a_task_end_with_it() {
+        let mut table = Table::default();
+        table.see(Event::SourceOpened { source: 3, what: "a socket", descriptor: None }, 0, 0);
+        let on = Resource::Source(3);
+        for serial in 1..100 {
+            let task = TaskId::new(0, serial, 0);
+            table.spawn(task, None, None, 0);
+            // One more than a row has room for.
+            for number in 0..17 {
+                let place = waits::word(Direction::Read, number);
+                table.see(Event::WaitOn { task: Some(task), on, holder: None }, place, 0);
+            }
+            // With other sinks, the end of each wait is told before the end of the task.
+            if serial % 2 == 0 {
+                assert!(table.stop_waiting(Some(task), on, waits::word(Direction::Read, 0)));
+                assert_eq!(table.source(3).unwrap().words.len(), 15);
+            }
+            table.see(Event::Done { task, end: End::Returned }, 0, 0);
+            assert!(table.source(3).unwrap().words.is_empty());
+        }
     }
 }

@@ -1,11 +1,15 @@
 //! Random programs, and a naive oracle: let an hour pass, and see which tasks are not over.
 //!
-//! A program is a few tasks that lock, join, send, receive, sleep, cancel and detach at random. It runs twice with the same
-//! seed. The first time, a timer ends it after an hour, so the loop is never blocked as a whole. All that is reported
+//! A program is a few tasks that lock, join, send, receive, sleep, cancel and detach at random. They share handles, also of
+//! children of scopes, pass groups of futures to each other, and let threads wake them and drop their wakers. It runs twice
+//! with the same seed. The first time, a timer ends it after an hour, so the loop is never blocked as a whole. All that is reported
 //! meanwhile as waiting for ever must not be over in the end. The second time there is no timer. Then the report must name
 //! exactly the tasks that were left over the first time.
 
 use super::*;
+
+use roundel::group::ScopedHandle;
+use roundel::sync::MutexGuard;
 
 const SEEDS: u64 = if cfg!(miri) { 5 } else { 4_000 };
 const TASKS: usize = 5;
@@ -25,11 +29,48 @@ impl Dice {
     }
 }
 
+/// A handle that several tasks may use. `None` when it has given its result or was dropped.
+type Shared = Rc<RefCell<Option<JoinHandle<()>>>>;
+
+async fn await_shared(handle: Shared) {
+    let own = roundel::task::current();
+    poll_fn(|cx| {
+        let mut place = handle.borrow_mut();
+        let Some(handle) = place.as_mut().filter(|handle| Some(handle.id()) != own) else {
+            return Poll::Ready(());
+        };
+        let poll = Pin::new(handle).poll(cx);
+        if poll.is_ready() {
+            *place = None;
+        }
+        poll.map(drop)
+    })
+    .await;
+}
+
+/// Lets a thread wake its task, or only drop the waker. It is over if it was woken.
+async fn woken_elsewhere(is_woken: bool) {
+    let mut is_first = true;
+    poll_fn(|cx| {
+        if !std::mem::take(&mut is_first) && is_woken {
+            return Poll::Ready(());
+        }
+        let waker = cx.waker().clone();
+        let thread = std::thread::spawn(move || if is_woken { waker.wake() } else { drop(waker) });
+        thread.join().unwrap();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// What the tasks of a program share.
 struct World {
-    locks: Vec<Mutex<()>>,
+    locks: Rc<Vec<Mutex<()>>>,
     channel: (channel::Sender<u8>, channel::Receiver<u8>),
-    handles: RefCell<Vec<Option<JoinHandle<()>>>>,
+    handles: RefCell<Vec<Shared>>,
+    scoped: RefCell<Vec<ScopedHandle<()>>>,
+    /// Groups that a task has polled, and that another one may await.
+    groups: RefCell<Vec<Main>>,
     over: RefCell<Vec<usize>>,
 }
 
@@ -50,32 +91,72 @@ async fn task(ends: Ends, dice: Dice) {
     }
 }
 
-async fn act<'a>(world: &'a World, dice: &Dice, guards: &mut Vec<roundel::sync::MutexGuard<'a, ()>>) {
-    let which = dice.below(TASKS as u64);
-    match dice.below(12) {
-        0..4 => guards.push(world.locks[dice.below(LOCKS as u64)].lock().await),
-        4 => drop(guards.pop()),
-        5 => yield_now().await,
-        6 => time::sleep(Duration::from_millis(dice.below(20) as u64)).await,
-        7 => {
-            let handle = world.handles.borrow_mut()[which].take();
-            let own = roundel::task::current();
-            match handle {
-                Some(handle) if Some(handle.id()) != own => drop(handle.await),
-                handle => drop(handle),
+async fn act<'a>(world: &'a World, dice: &Dice, guards: &mut Vec<MutexGuard<'a, ()>>) {
+    let lock = &world.locks[dice.below(LOCKS as u64)];
+    match dice.below(21) {
+        0..5 => guards.push(lock.lock().await),
+        5 => drop(guards.pop()),
+        6 => yield_now().await,
+        7 => time::sleep(Duration::from_millis(dice.below(20) as u64)).await,
+        8 => {
+            let wait = Duration::from_millis(dice.below(30) as u64);
+            guards.extend(time::timeout(wait, lock.lock()).await);
+        }
+        9 => drop(world.channel.1.recv().await),
+        10 => _ = world.channel.0.try_send(0),
+        11 => woken_elsewhere(true).await,
+        12 => {
+            select! {
+                () = yield_now() => {}
+                guard = lock.lock() => guards.push(guard)
             }
         }
-        8 => {
-            let lock = world.locks[dice.below(LOCKS as u64)].lock();
-            let wait = Duration::from_millis(dice.below(30) as u64);
-            guards.extend(time::timeout(wait, lock).await);
+        13 => {
+            let is_woken = dice.below(2) == 0;
+            select! {
+                () = woken_elsewhere(is_woken) => {}
+                guard = lock.lock() => guards.push(guard)
+            }
         }
-        9 => {
-            let handle = world.handles.borrow_mut()[which].take();
-            handle.into_iter().for_each(|handle| handle.cancel());
+        14 => {
+            let other = &world.locks[dice.below(LOCKS as u64)];
+            if !std::ptr::eq(lock, other) {
+                let (one, other) = join!(lock.lock(), other.lock());
+                guards.extend([one, other]);
+            }
         }
-        10 => drop(world.channel.1.recv().await),
-        _ => _ = world.channel.0.try_send(0),
+        other => use_what_is_shared(world, dice, other).await,
+    }
+}
+
+async fn use_what_is_shared(world: &World, dice: &Dice, what: usize) {
+    let handle = world.handles.borrow()[dice.below(TASKS as u64)].clone();
+    let (locks, number) = (world.locks.clone(), dice.below(LOCKS as u64));
+    match what {
+        15 => await_shared(handle).await,
+        16 => handle.borrow().iter().for_each(JoinHandle::cancel),
+        17 => {
+            let is_woken = dice.below(2) == 0;
+            let lock = async move { drop(locks[number].lock().await) };
+            let mut group: Main =
+                Box::pin(async move { _ = join!(gather([lock]), woken_elsewhere(is_woken)) });
+            let is_over = poll_fn(|cx| Poll::Ready(group.as_mut().poll(cx).is_ready())).await;
+            world.groups.borrow_mut().extend((!is_over).then_some(group));
+        }
+        18 => {
+            let group = world.groups.borrow_mut().pop();
+            if let Some(group) = group {
+                group.await;
+            }
+        }
+        19 => {
+            scope(async |s| {
+                let child = s.spawn(async { drop(locks[number].lock().await) });
+                world.scoped.borrow_mut().push(child);
+            })
+            .await;
+        }
+        _ => world.scoped.borrow_mut().pop().iter().for_each(ScopedHandle::cancel),
     }
 }
 
@@ -83,9 +164,11 @@ async fn act<'a>(world: &'a World, dice: &Dice, guards: &mut Vec<roundel::sync::
 fn start(seed: u64) -> (Rc<World>, Vec<TaskId>) {
     let dice = Dice(Cell::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1));
     let world = Rc::new(World {
-        locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
+        locks: Rc::new((0..LOCKS).map(|_| Mutex::new(())).collect()),
         channel: channel::bounded(2),
         handles: RefCell::default(),
+        scoped: RefCell::default(),
+        groups: RefCell::default(),
         over: RefCell::default(),
     });
     let handles: Vec<_> = (0..TASKS)
@@ -96,8 +179,8 @@ fn start(seed: u64) -> (Rc<World>, Vec<TaskId>) {
         })
         .collect();
     let ids = handles.iter().map(JoinHandle::id).collect();
-    *world.handles.borrow_mut() =
-        handles.into_iter().map(|handle| Some(handle).filter(|_| dice.below(3) > 0)).collect();
+    let share = |handle| Rc::new(RefCell::new(Some(handle).filter(|_| dice.below(3) == 0)));
+    *world.handles.borrow_mut() = handles.into_iter().map(share).collect();
     (world, ids)
 }
 

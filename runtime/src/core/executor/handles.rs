@@ -13,6 +13,7 @@ use crate::core::cell::BoxedTask;
 use crate::core::id::TaskId;
 use crate::core::panics::swallow;
 use crate::core::probe::End;
+use crate::core::slots::QUEUED;
 
 /// What came of a handle's poll.
 pub(crate) enum Join<T> {
@@ -76,9 +77,11 @@ impl Executor {
         swallow(|| drop(extra));
     }
 
-    /// Whether a task that has not ended has no handle any more.
-    pub(crate) fn is_detached(&self, id: TaskId) -> bool {
-        self.state.borrow_mut().slots.get(id).mark.has(DETACHED)
+    /// Whether a task can go on only by what it waits for: it has not ended, is not queued, and has no handle. (Between polls,
+    /// only the future of a `block_on` is out of its slot, and that never has a handle.)
+    pub(crate) fn is_left_alone(&self, id: TaskId) -> bool {
+        let is_left = |it: &mut Slot| !it.mark.has(QUEUED) && (it.mark.has(DETACHED) || it.task.is_none());
+        self.lives(id) && is_left(self.state.borrow_mut().slots.get(id))
     }
 
     /// The handle is dropped: the output is not wanted, and no task awaits the end any more.
