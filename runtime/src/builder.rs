@@ -110,7 +110,9 @@ impl Builder {
 
     /// Calls `told` with each warning, which then does not go to standard error. If no warnings were chosen, all are on.
     ///
-    /// It is called like a sink of [`probe`](Builder::probe): what the loop does because of it is not reported.
+    /// It is called after the polls of the turn in which the mistake was noticed, at the latest when `block_on` returns.
+    /// Warnings that come outside of the loop, such as when a handle is dropped there, are told in its next turn, or when the
+    /// runtime is dropped. If `told` panics, the panic hook reports it, and the next warning is told all the same.
     pub fn on_warning(mut self, told: impl FnMut(&Warning) + 'static) -> Builder {
         self.on_warning = Some(Box::new(told));
         self
