@@ -101,6 +101,13 @@ pub enum Event {
         /// How long it had held it.
         held: Duration,
     },
+    /// A [`Mutex`](crate::sync::Mutex) that tasks have waited for is held by another task from now on, or by none.
+    Held {
+        /// The lock.
+        on: Resource,
+        /// The task that has it.
+        holder: Option<TaskId>,
+    },
     /// The loop found nothing to do and goes to sleep in the kernel.
     Park,
     /// The kernel has let the loop go on.

@@ -31,7 +31,8 @@ pub(crate) struct Encoder {
 
 /// Whether an event of the probe is one of the trace, too. The others bring only what tables say.
 pub(crate) fn is_in_trace(event: Event) -> bool {
-    let is_left_out = matches!(event, Event::UnheardError { .. } | Event::Released { .. });
+    let is_left_out =
+        matches!(event, Event::UnheardError { .. } | Event::Released { .. } | Event::Held { .. });
     !is_left_out && !matches!(event, Event::Named { .. } | Event::FirstWait { .. } | Event::Closed)
 }
 

@@ -87,7 +87,7 @@ fn told(event: Event) -> Option<What<(u32, u32), String>> {
             What::Wait { task: task.map(number), on: resource(on), holder: holder.map(number) }
         }
         Event::WaitDone { task, on } => What::Waited { task: task.map(number), on: resource(on) },
-        Event::FirstWait { .. } | Event::Named { .. } | Event::Closed => return None,
+        Event::FirstWait { .. } | Event::Named { .. } | Event::Held { .. } | Event::Closed => return None,
         other => panic!("these programs do not do that: {other:?}"),
     })
 }
