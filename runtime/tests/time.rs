@@ -404,6 +404,21 @@ fn a_lock_in_a_timeout_is_wanted_where_the_timeout_is_awaited() {
 }
 
 #[test]
+fn a_lock_in_a_select_is_wanted_where_the_select_stands() {
+    let mut place = 0;
+    let report = deadlock(async {
+        let lock = roundel::sync::Mutex::new(());
+        let _guard = lock.lock().await;
+        place = line!() + 1;
+        roundel::group::select! {
+            _ = pending::<()>() => {}
+            _ = lock.lock() => {}
+        }
+    });
+    assert!(report.contains(&format!("wanted at runtime/tests/time.rs:{place}")), "{report}");
+}
+
+#[test]
 fn a_sleep_without_end_is_shown_as_one() {
     let mut place = 0;
     let report = deadlock(async {
