@@ -30,7 +30,7 @@ use crate::core::panics::{Payload, contain, swallow};
 pub enum Event {
     /// A turn of the loop begins, with its first step: it polls tasks that are ready.
     Turn,
-    /// A task came to be; `by` is the task that was running, if one was.
+    /// A task was spawned; `by` is the task that was running, if one was.
     Spawn {
         /// The new task.
         task: TaskId,

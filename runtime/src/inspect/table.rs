@@ -113,7 +113,7 @@ impl Table {
                 self.lines.add(number, Line { name, made_at: Some(made_at), used: now, holder: None });
             }
             Event::Held { on: Resource::Line { number, .. }, holder } => {
-                self.lines.set_holder(number, holder)
+                self.lines.set_holder(number, holder);
             }
             _ => {}
         }
