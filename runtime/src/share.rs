@@ -17,15 +17,15 @@ use crate::core::context::budget::{self, BUDGET, Budget};
 /// Polls a child of a combinator, by `poll`, with half a budget at least. What the child uses is paid from ours.
 #[inline]
 pub(crate) fn share<R>(poll: impl FnOnce() -> R) -> R {
-    let _share = begin();
+    // Nearly always there is enough, and the child spends from it directly.
+    let _debtor = (!budget::is_left(BUDGET / 2)).then(Debtor::new);
     poll()
 }
 
-/// Begins a share that lasts until the result is dropped. A future that is polled in it, and not in a closure, can tell
-/// where in the program its task waits.
+/// The same as a value, for as long as that lives. A child that is polled beside it, and not in a closure, can tell where in
+/// the program its task waits.
 #[inline]
 pub(crate) fn begin() -> Option<Debtor> {
-    // Nearly always there is enough, and the child spends from it directly.
     (!budget::is_left(BUDGET / 2)).then(Debtor::new)
 }
 

@@ -142,37 +142,13 @@ impl Sleep {
         self.state = SleepState::Over;
     }
 
-    /// `ALONE` is false in a timeout without end: its task does not wait for the sleep, because that never ends the wait.
     #[track_caller]
-    fn poll_as<const ALONE: bool>(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match self.state {
-            SleepState::Over => return budget::spend(cx.waker()),
-            SleepState::New { .. } => self.start::<ALONE>(cx),
-            SleepState::Pending(key) => {
-                // The timers no longer have it: it is over, or its loop was shut down before the deadline.
-                if !self.timers.renew(key, cx.waker()) {
-                    if self.timers.is_closed_before(self.deadline) {
-                        gone();
-                    }
-                    self.state = SleepState::Over;
-                    self.report(key, false);
-                    return Poll::Ready(());
-                }
-                // Perhaps another task waits from now on.
-                self.report(key, true);
-            }
-            SleepState::Endless(number) => self.report_endless(number, true),
-        }
-        Poll::Pending
-    }
-
-    #[track_caller]
-    fn start<const ALONE: bool>(&mut self, cx: &mut Context<'_>) {
+    fn start(&mut self, cx: &mut Context<'_>) {
         if self.timers.is_closed_before(NEVER) {
             gone();
         }
         if self.deadline == NEVER {
-            if ALONE && self.timers.probe.is_on() {
+            if self.timers.probe.is_on() {
                 let number = self.timers.probe.next_number();
                 self.state = SleepState::Endless(number);
                 self.report_endless(number, true);
@@ -214,10 +190,27 @@ impl Sleep {
 impl Future for Sleep {
     type Output = ();
 
-    #[inline]
     #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_as::<true>(cx)
+        match self.state {
+            SleepState::Over => return budget::spend(cx.waker()),
+            SleepState::New { .. } => self.start(cx),
+            SleepState::Pending(key) => {
+                // The timers no longer have it: it is over, or its loop was shut down before the deadline.
+                if !self.timers.renew(key, cx.waker()) {
+                    if self.timers.is_closed_before(self.deadline) {
+                        gone();
+                    }
+                    self.state = SleepState::Over;
+                    self.report(key, false);
+                    return Poll::Ready(());
+                }
+                // Perhaps another task waits from now on.
+                self.report(key, true);
+            }
+            SleepState::Endless(number) => self.report_endless(number, true),
+        }
+        Poll::Pending
     }
 }
 
@@ -320,7 +313,11 @@ impl<F: Future> Future for Timeout<F> {
         if this.sleep.is_due() {
             return Poll::Ready(Err(Elapsed(())));
         }
-        this.sleep.poll_as::<false>(cx).map(|()| Err(Elapsed(())))
+        // A timeout without end is nothing that the task waits for, so it is not reported as a wait.
+        if this.sleep.deadline == NEVER && !this.sleep.timers.is_closed_before(NEVER) {
+            return Poll::Pending;
+        }
+        Pin::new(this.sleep).poll(cx).map(|()| Err(Elapsed(())))
     }
 }
 
