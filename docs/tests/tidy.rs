@@ -57,7 +57,7 @@ const LAYERS: &[(&str, &[&str], Siblings)] = &[
         ],
         Siblings::All,
     ),
-    ("runtime", &["warnings", "debug", "deadlock", "runtime", "builder"], Siblings::All),
+    ("runtime", &["warnings", "debug", "spans", "deadlock", "runtime", "builder"], Siblings::All),
 ];
 
 #[derive(Clone, Copy)]

@@ -15,6 +15,8 @@ use crate::inspect::{self, Seen};
 use crate::own_pool::OwnPool;
 use crate::record::{self, Recorder};
 use crate::runtime::Runtime;
+#[cfg(feature = "tracing")]
+use crate::spans;
 use crate::waits::{self, Sink};
 use crate::warnings::{Warning, Warnings};
 
@@ -53,6 +55,8 @@ pub struct Builder {
     on_deadlock: Option<deadlock::Callback>,
     inspect: bool,
     metrics: bool,
+    #[cfg(feature = "tracing")]
+    tracing: bool,
     sinks: Vec<Sink>,
     recorders: Vec<Recorder>,
 }
@@ -70,6 +74,8 @@ impl Default for Builder {
             on_deadlock: None,
             inspect: inspect::is_wanted(),
             metrics: false,
+            #[cfg(feature = "tracing")]
+            tracing: false,
             sinks: Vec::new(),
             recorders: Vec::new(),
         }
@@ -110,7 +116,9 @@ impl Builder {
 
     /// Calls `told` with each warning, which then does not go to standard error. If no warnings were chosen, all are on.
     ///
-    /// It is called like a sink of [`probe`](Builder::probe): what the loop does because of it is not reported.
+    /// It is called after the polls of the turn in which the mistake was noticed, at the latest when `block_on` returns.
+    /// Warnings that come outside of the loop, such as when a handle is dropped there, are told in its next turn, or when the
+    /// runtime is dropped. If `told` panics, the panic hook reports it, and the next warning is told all the same.
     pub fn on_warning(mut self, told: impl FnMut(&Warning) + 'static) -> Builder {
         self.on_warning = Some(Box::new(told));
         self
@@ -157,6 +165,47 @@ impl Builder {
     /// ```
     pub fn metrics(mut self, on: bool) -> Builder {
         self.metrics = on;
+        self
+    }
+
+    /// Tells the subscribers of the crate `tracing`, with the target `roundel`, of
+    ///
+    /// - each task: a span `task` on the level `INFO`, which is entered around its polls. Its fields are `task`, `name`,
+    ///   `place` (where the task was spawned) and `spawned_by`. All that the task logs stands inside of it.
+    /// - each warning: an event on the level `WARN`, with the fields `task`, `name` and `place`. Warnings then do not go to
+    ///   standard error. If no warnings were chosen, all are on.
+    ///
+    /// The span of a task has no parent, except that of the future of a `block_on`, which stands in the span that is current
+    /// there. A subscriber is called like a sink of [`probe`](Builder::probe).
+    ///
+    /// ```
+    /// use tracing::info;
+    ///
+    /// let runtime = roundel::Runtime::builder().tracing(true).build().unwrap();
+    /// runtime.block_on(async {
+    ///     // A subscriber shows: INFO task{task=#1.1 name="greeter" place=src/main.rs:6:5 spawned_by=#0.1}: hello
+    ///     roundel::spawn_named("greeter", async { info!("hello") }).await.unwrap();
+    /// });
+    /// ```
+    #[cfg(feature = "tracing")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tracing")))]
+    pub fn tracing(mut self, on: bool) -> Builder {
+        self.tracing = on;
+        self
+    }
+
+    /// With the sink and the callback that tell subscribers.
+    #[cfg(feature = "tracing")]
+    fn with_spans(mut self) -> Builder {
+        if self.tracing {
+            self.sinks.insert(0, spans::sink());
+            self.on_warning = Some(spans::callback(self.on_warning.take()));
+        }
+        self
+    }
+
+    #[cfg(not(feature = "tracing"))]
+    fn with_spans(self) -> Builder {
         self
     }
 
@@ -221,22 +270,23 @@ impl Builder {
     ///
     /// If the operating system refuses the descriptors, or 65,536 runtimes exist already.
     pub fn build(self) -> io::Result<Runtime> {
+        let this = self.with_spans();
         // A sink can do anything, so those that only look come first.
-        let sink = |recorder: Recorder| recorder.sink(self.virtual_time, self.shuffle.is_some());
-        let recorders = self.recorders.into_iter().chain(record::from_environment());
+        let sink = |recorder: Recorder| recorder.sink(this.virtual_time, this.shuffle.is_some());
+        let recorders = this.recorders.into_iter().chain(record::from_environment());
         let mut sinks: Vec<Sink> = recorders.filter_map(sink).collect();
-        let seen = (self.inspect || self.metrics).then(|| Seen::new(self.virtual_time, self.inspect));
-        let debug = self.warnings.is_some();
-        let all = self.on_warning.is_some().then(Warnings::default);
-        let warnings = self.warnings.or(all);
-        sinks.extend(warnings.map(|warnings| debug::sink(warnings, self.on_warning)));
-        let looks = debug || self.virtual_time || self.on_deadlock.is_some();
-        let detects = self.detects.unwrap_or(looks);
+        let seen = (this.inspect || this.metrics).then(|| Seen::new(this.virtual_time, this.inspect));
+        let debug = this.warnings.is_some();
+        let all = this.on_warning.is_some().then(Warnings::default);
+        let warnings = this.warnings.or(all);
+        sinks.extend(warnings.map(|warnings| debug::sink(warnings, this.on_warning)));
+        let looks = debug || this.virtual_time || this.on_deadlock.is_some();
+        let detects = this.detects.unwrap_or(looks);
         if detects {
-            let detector = Detector::new(self.virtual_time, debug, self.on_deadlock);
+            let detector = Detector::new(this.virtual_time, debug, this.on_deadlock);
             sinks.push(detector.sink());
         }
-        sinks.extend(self.sinks);
+        sinks.extend(this.sinks);
         let watcher = match &seen {
             Some(seen) if sinks.is_empty() => Some(inspect::sink(seen)),
             Some(seen) => {
@@ -246,11 +296,11 @@ impl Builder {
             None => waits::watch(sinks),
         };
         let runtime = Runtime::build(Options {
-            virtual_time: self.virtual_time,
-            shuffle: self.shuffle,
-            shutdown_timeout: self.shutdown_timeout,
+            virtual_time: this.virtual_time,
+            shuffle: this.shuffle,
+            shutdown_timeout: this.shutdown_timeout,
             watcher,
-            helpers: Box::new(OwnPool::new(self.blocking_threads)),
+            helpers: Box::new(OwnPool::new(this.blocking_threads)),
         })?;
         runtime.count_wakers(detects);
         seen.into_iter().for_each(|seen| inspect::open(runtime.number(), seen));

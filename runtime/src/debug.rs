@@ -10,9 +10,11 @@
 //! time, and a task that wakes itself again and again causes one. A large future causes one for each place where it is
 //! spawned. Polls are measured with the real clock, even in virtual time. Warnings go to standard error or to the program's
 //! callback. If standard error cannot be written to, the warning is lost and the loop goes on. If the program's own sink
-//! panics, it is dropped and the warnings go on.
+//! panics, it is dropped and the warnings go on. Names come from the program and may go to a terminal, so they are quoted.
 //!
 //! What it does not know: what the task was doing. For that there are profilers.
+
+mod outbox;
 
 use std::collections::{HashMap, HashSet};
 use std::panic::Location;
@@ -22,18 +24,19 @@ use crate::core::clock::Stopwatch;
 use crate::core::context;
 use crate::core::id::TaskId;
 use crate::core::probe::{End, Event};
+pub(crate) use crate::debug::outbox::Callback;
+use crate::debug::outbox::Destination;
 use crate::task;
 use crate::waits::Sink;
-use crate::warnings::{Warning, WarningKind, Warnings, say};
-
-/// Is called with each warning.
-pub(crate) type Callback = Box<dyn FnMut(&Warning)>;
+use crate::warnings::{Warning, WarningKind, Warnings};
 
 /// A sink that warns.
 pub(crate) fn sink(warnings: Warnings, callback: Option<Callback>) -> Sink {
     let mut watch = Watch {
         warnings,
-        callback,
+        destination: Destination::of(callback),
+        runtime: None,
+        is_closed: false,
         seen: HashMap::new(),
         large: HashSet::new(),
         poll: None,
@@ -47,8 +50,12 @@ pub(crate) fn sink(warnings: Warnings, callback: Option<Callback>) -> Sink {
 
 struct Watch {
     warnings: Warnings,
-    callback: Option<Callback>,
-    /// What is known of the task in each slot. A slot gets a new tenant only when its old one can no longer be reported.
+    destination: Destination,
+    /// The number of the loop, from its first task on.
+    runtime: Option<u16>,
+    /// Set when the runtime has been dropped.
+    is_closed: bool,
+    /// What is known of the task in each slot. A slot is used again only when its last task can no longer be reported.
     seen: HashMap<usize, Seen>,
     /// Where futures are spawned that were warned of as large.
     large: HashSet<&'static Location<'static>>,
@@ -64,15 +71,22 @@ struct Seen {
     is_polled: bool,
     /// How often it has woken itself in a row.
     self_wakes: u32,
+    /// Set when an operation makes it give way, because its budget is used up; cleared by the wake that follows, which is
+    /// none of its own.
+    gives_way: bool,
 }
 
 impl Watch {
     fn see(&mut self, event: Event) {
         match event {
             Event::Spawn { task, .. } => self.spawned(task),
+            Event::Turn => self.hand_over(),
             Event::PollBegin { task } => {
                 self.poll = Some(Stopwatch::start());
                 self.seen.entry(task.slot()).or_default().is_polled = true;
+            }
+            Event::Spent { task: Some(task) } => {
+                self.seen.entry(task.slot()).or_default().gives_way = true;
             }
             Event::PollEnd { task, .. } => self.polled(task),
             Event::Wake { task, by } => self.woken(task, by),
@@ -91,13 +105,14 @@ impl Watch {
     }
 
     fn spawned(&mut self, task: TaskId) {
+        self.runtime = Some(task.runtime());
         let context = context::current();
         let origin = context.as_ref().and_then(|context| context.executor.origin(task));
         // What destructors spawn during the shutdown is dropped without a poll if there is no time left.
         let is_polled = context.is_none_or(|context| context.ending.get());
-        // A `block_on` has no location, and must not inherit the one of the slot's last tenant.
+        // A `block_on` has no location, and must not inherit the one of the slot's last task.
         let spawned_at = origin.map(|(place, _)| place);
-        self.seen.insert(task.slot(), Seen { spawned_at, is_polled, self_wakes: 0 });
+        self.seen.insert(task.slot(), Seen { spawned_at, is_polled, ..Seen::default() });
         if let (Some((place, size)), Some(limit)) = (origin, self.warnings.large_future)
             && size > limit
             && self.large.insert(place)
@@ -120,7 +135,9 @@ impl Watch {
 
     fn woken(&mut self, task: TaskId, by: Option<TaskId>) {
         let Some(seen) = self.seen.get_mut(&task.slot()) else { return };
-        seen.self_wakes = if by == Some(task) { seen.self_wakes.saturating_add(1) } else { 0 };
+        let is_forced = std::mem::take(&mut seen.gives_way);
+        let by_itself = by == Some(task) && !is_forced;
+        seen.self_wakes = if by_itself { seen.self_wakes.saturating_add(1) } else { 0 };
         if Some(seen.self_wakes) == self.warnings.self_wakes {
             let what = format!("woke itself {} times in a row: does it wait in a loop?", seen.self_wakes);
             self.warn(WarningKind::SelfWakes, task, &what);
@@ -131,7 +148,7 @@ impl Watch {
         let told = context::current().and_then(|context| context.probe.place.take());
         let Some((_, Some((name, made_at, _)))) = told else { return };
         if self.warnings.lock_held.is_some_and(|limit| held > limit) {
-            let name = name.map_or(String::new(), |name| format!(" \"{name}\""));
+            let name = name.map_or(String::new(), |name| format!(" {name:?}"));
             let place = format!("{}:{}", made_at.file(), made_at.line());
             let what = format!(
                 "held mutex{name} ({place}) for {held:.1?}: give it back before a long await, or copy what is needed"
@@ -150,35 +167,48 @@ impl Watch {
             let what = "was never polled: the `block_on` was over before its turn came";
             self.warn(WarningKind::NeverPolled, task, what);
         } else if self.warnings.cancelled_at_end {
-            self.cancelled.push(self.describe(task));
+            self.cancelled.push(self.describe(task, task::name(task).as_deref()));
         }
     }
 
     fn closed(&mut self) {
+        self.is_closed = true;
         let cancelled = std::mem::take(&mut self.cancelled);
-        let Some(first) = cancelled.first() else { return };
-        let text = match cancelled.len() {
-            1 => format!("the shutdown cancelled {first}"),
-            many => format!("the shutdown cancelled {many} tasks, the first of them {first}"),
-        };
-        self.tell(Warning { kind: WarningKind::CancelledAtEnd, task: None, text });
+        if let Some(first) = cancelled.first() {
+            let text = match cancelled.len() {
+                1 => format!("the shutdown cancelled {first}"),
+                many => format!("the shutdown cancelled {many} tasks, the first of them {first}"),
+            };
+            let kind = WarningKind::CancelledAtEnd;
+            self.destination.tell(Warning { kind, task: None, name: None, spawned_at: None, text });
+        }
+        self.hand_over();
     }
 
     fn warn(&mut self, kind: WarningKind, task: TaskId, what: &str) {
-        let text = format!("{} {what}", self.describe(task));
-        self.tell(Warning { kind, task: Some(task), text });
+        let (name, spawned_at) = (task::name(task), self.spawned_at(task));
+        let text = format!("{} {what}", self.describe(task, name.as_deref()));
+        self.destination.tell(Warning { kind, task: Some(task), name, spawned_at, text });
+        self.hand_over();
     }
 
-    fn tell(&mut self, warning: Warning) {
-        match &mut self.callback {
-            Some(callback) => callback(&warning),
-            None => say(&warning),
+    /// Has the program told of its warnings: after this turn's polls. Outside of the loop, they wait for its next turn.
+    fn hand_over(&self) {
+        let Destination::Program(outbox) = &self.destination else { return };
+        match context::current() {
+            _ if self.is_closed => outbox.hand_over(),
+            Some(context) if Some(context.runtime) == self.runtime => outbox.hand_over_later(&context.probe),
+            _ => {}
         }
     }
 
-    fn describe(&self, task: TaskId) -> String {
-        let name = task::name(task).map_or(String::new(), |name| format!(" \"{name}\""));
-        let place = match self.seen.get(&task.slot()).and_then(|seen| seen.spawned_at) {
+    fn spawned_at(&self, task: TaskId) -> Option<&'static Location<'static>> {
+        self.seen.get(&task.slot()).and_then(|seen| seen.spawned_at)
+    }
+
+    fn describe(&self, task: TaskId, name: Option<&str>) -> String {
+        let name = name.map_or(String::new(), |name| format!(" {name:?}"));
+        let place = match self.spawned_at(task) {
             Some(place) => format!("spawned at {place}"),
             None => "of a `block_on`".into(),
         };

@@ -50,6 +50,7 @@ mod observer;
 mod pages;
 mod seen;
 mod server;
+mod strays;
 mod table;
 mod task;
 
@@ -69,7 +70,9 @@ pub use self::task::{Life, Task, TaskState, Wait};
 
 /// All tasks of the loop that runs on this thread, and what they wait for. Outside of a loop there are none.
 ///
-/// It may be called at any time, also in a signal's task or in a destructor.
+/// It may be called at any time, also in a signal's task or in a destructor. The loop stands still meanwhile. A task with one
+/// wait takes less than a microsecond, so 100,000 tasks take tens of milliseconds. A question from another process does not
+/// stop the loop.
 #[must_use]
 pub fn dump() -> Dump {
     context::current().map_or_else(Dump::default, |context| Dump::of(&context))

@@ -10,7 +10,7 @@
 //! 4. `context` (the one thread-local of the core), `waker` (the one `unsafe`).
 //! 5. `pace`, `event_loop`, `shutdown`: the loop. Read `EventLoop::turn` first if you read only one thing.
 //! 6. `error`, `judge`, `join`, `task`, `local`, `source`, `time`, `reply`, `remote`, `bound`, `pool`, `blocking`, `warnings`, `debug`,
-//!    `deadlock`, `builder`, `runtime`: tasks, time, sources, threads, and the loop as programs see it.
+//!    `spans`, //!    `deadlock`, `builder`, `runtime`: tasks, time, sources, threads, and the loop as programs see it.
 //! 7. `waiting`: the one line of waiters. On it stand `sync` (begin with `sync/permits.rs`), `channel`, `group`, `cancel`,
 //!    `retry`, `testing`.
 //! 8. `signal`, `process`, `workers`: what lies outside of this process. `record`: what the loop has done, written down
@@ -72,6 +72,8 @@ pub mod group;
 pub mod inspect;
 pub mod record;
 pub mod retry;
+#[cfg(feature = "tracing")]
+mod spans;
 pub mod sync;
 pub mod testing;
 mod warnings;

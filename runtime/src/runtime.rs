@@ -16,7 +16,7 @@ use std::task::Context;
 
 use crate::core::context;
 use crate::core::event_loop::{EventLoop, Options};
-use crate::core::panics::{contain, swallow};
+use crate::core::panics::{self, contain, swallow};
 use crate::deadlock::Stop;
 use crate::inspect::Metrics;
 use crate::record::Recorder;
@@ -136,6 +136,9 @@ impl Runtime {
             let main = main.as_mut().as_pin_mut().expect("the main future stays until the loop is over");
             main.poll(cx).map(|value| output = Some(value))
         });
+        // What a watcher has left to be done in the last turn, such as warnings for the program.
+        let left = self.event_loop.context.probe.afterwards.take().and_then(|act| act());
+        let panicked = panics::first(panicked, left);
         // The future is dropped here, where its destructors still find the loop, and not on top of a panic.
         match (panicked, contain(|| main.set(None))) {
             (None, Ok(())) => output.expect("the loop runs until its main future is done"),
@@ -145,6 +148,7 @@ impl Runtime {
             }
             (Some(first), dropped) => {
                 swallow(|| drop(dropped));
+                swallow(|| drop(output));
                 // A deadlock is reported as a panic of this very call.
                 if let Some(Stop(report)) = first.downcast_ref() {
                     panic!("{report}");

@@ -22,23 +22,35 @@ pub(crate) fn share<R>(poll: impl FnOnce() -> R) -> R {
     poll()
 }
 
-/// For a combinator with one child: counts an operation, and polls the child in a [`share`]. Inside is what the child said.
-/// `Pending` outside means that the combinator itself gives way, and knows nothing.
+/// The same as a value, for as long as that lives. A child that is polled beside it, and not in a closure, can tell where in
+/// the program its task waits.
 #[inline]
-pub(crate) fn poll_child<R>(cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> R) -> Poll<R> {
-    if budget::try_spend_above(BUDGET / 2) { Poll::Ready(poll(cx)) } else { poll_child_with_little(cx, poll) }
+pub(crate) fn begin() -> Option<Debtor> {
+    (!budget::is_left(BUDGET / 2)).then(Debtor::new)
 }
 
+/// For a combinator with one child: counts an operation. If there is budget enough for it and for half a budget more, this is
+/// true, and the combinator polls its child. If not, it does so with [`poll_child_with_little`].
+#[inline]
+pub(crate) fn may_poll_child() -> bool {
+    budget::try_spend_above(BUDGET / 2)
+}
+
+/// Counts an operation, and polls the child in a [`share`]. Inside is what the child said. `Pending` outside means that the
+/// combinator itself gives way, and knows nothing.
 #[cold]
 #[inline(never)]
-fn poll_child_with_little<R>(cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> R) -> Poll<R> {
+pub(crate) fn poll_child_with_little<R>(
+    cx: &mut Context<'_>,
+    poll: impl FnOnce(&mut Context<'_>) -> R,
+) -> Poll<R> {
     ready!(budget::spend(cx.waker()));
     Poll::Ready(share(|| poll(cx)))
 }
 
 /// What the parent had when its child was given a new budget. The parent pays when the child has been polled, also if
 /// that panicked.
-struct Debtor(Budget);
+pub(crate) struct Debtor(Budget);
 
 impl Debtor {
     #[cold]

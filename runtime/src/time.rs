@@ -98,6 +98,8 @@ enum SleepState {
     /// Not polled yet, or a sleep without end, which is never registered. `due` is true if the deadline had passed when
     /// the sleep was made.
     New { due: bool },
+    /// A sleep without end, of which a watcher was told under this number.
+    Endless(u64),
     /// Registered with the timers, from the first poll until the sleep is over, reset or dropped.
     Pending(Key),
     /// It has ended.
@@ -134,6 +136,8 @@ impl Sleep {
             }
             self.timers.cancel(key);
             self.report(key, false);
+        } else if let SleepState::Endless(number) = self.state {
+            self.report_endless(number, false);
         }
         self.state = SleepState::Over;
     }
@@ -143,7 +147,13 @@ impl Sleep {
         if self.timers.is_closed_before(NEVER) {
             gone();
         }
-        if self.deadline != NEVER {
+        if self.deadline == NEVER {
+            if self.timers.probe.is_on() {
+                let number = self.timers.probe.next_number();
+                self.state = SleepState::Endless(number);
+                self.report_endless(number, true);
+            }
+        } else {
             let key = self.timers.insert(self.deadline, cx.waker().clone());
             self.state = SleepState::Pending(key);
             if self.timers.probe.is_on() {
@@ -162,7 +172,16 @@ impl Sleep {
         }
     }
 
+    /// Tells a watcher of a wait that no timer will end.
+    #[cold]
+    #[track_caller]
+    fn report_endless(&self, number: u64, begins: bool) {
+        let on = Resource::Line { what: "endless sleep", number };
+        waits::tell(&self.timers.probe, on, 0, None, begins);
+    }
+
     #[inline]
+    #[track_caller]
     fn report(&self, key: Key, begins: bool) {
         waits::tell(&self.timers.probe, Resource::Timer(key.number()), 0, None, begins);
     }
@@ -189,6 +208,7 @@ impl Future for Sleep {
                 // Perhaps another task waits from now on.
                 self.report(key, true);
             }
+            SleepState::Endless(number) => self.report_endless(number, true),
         }
         Poll::Pending
     }
@@ -280,12 +300,22 @@ impl<F: Future> Future for Timeout<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         // First the future, with enough budget, and only then the clock, so that a result that is ready wins.
-        if let Poll::Ready(output) = ready!(share::poll_child(cx, |cx| this.future.poll(cx))) {
+        // It is polled here and not in a closure, so that it can tell where the program waits.
+        let polled = if share::may_poll_child() {
+            this.future.poll(cx)
+        } else {
+            ready!(share::poll_child_with_little(cx, |cx| this.future.poll(cx)))
+        };
+        if let Poll::Ready(output) = polled {
             return Poll::Ready(Ok(output));
         }
         // A timeout of zero does not give way: it returns what the one poll has found.
         if this.sleep.is_due() {
             return Poll::Ready(Err(Elapsed(())));
+        }
+        // A timeout without end is nothing that the task waits for, so it is not reported as a wait.
+        if this.sleep.deadline == NEVER && !this.sleep.timers.is_closed_before(NEVER) {
+            return Poll::Pending;
         }
         Pin::new(this.sleep).poll(cx).map(|()| Err(Elapsed(())))
     }

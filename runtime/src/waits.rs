@@ -31,6 +31,7 @@ use crate::core::reactor::Direction;
 pub(crate) use doubt::{Doubt, is_doubted};
 pub(crate) use numbers::Numbered;
 use open::Open;
+pub(crate) use open::key;
 pub(crate) use place::{direction, is_word, place, word};
 
 /// Tells a watcher that the running task begins to wait for something, at a place of its own there, or goes on waiting; or

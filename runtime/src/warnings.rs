@@ -5,12 +5,15 @@
 //!
 //! Contract. Each kind of warning has a threshold or a switch of its own in [`Warnings`]. All are on with their defaults in
 //! debug mode. In the environment, `ROUNDEL_DEBUG=1` means the same, and `ROUNDEL_DEBUG=slow=20ms,lock=off` changes some.
-//! A word that is not known is ignored, and one sentence on standard error says so.
+//! A word that is not known is ignored, and one sentence on standard error says so. `0`, `off`, `false` and `no` mean the
+//! same, and so do `1`, `on`, `true` and `yes`.
 //!
 //! What it does not know: how the loop is watched; that is in `runtime/src/debug.rs`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Write};
+use std::panic::Location;
 use std::sync::Once;
 use std::time::Duration;
 
@@ -75,9 +78,11 @@ impl Warnings {
         self
     }
 
-    /// A task that woke itself this many times in a row. 10,000.
+    /// A task that woke itself this many times in a row. 10,000. Zero switches it off, as `None` does.
+    ///
+    /// The wake of a task that gives way because its budget is used up is not counted: such a task has done 128 operations.
     pub fn self_wakes(mut self, limit: impl Into<Option<u32>>) -> Warnings {
-        self.self_wakes = limit.into();
+        self.self_wakes = limit.into().filter(|limit| *limit > 0);
         self
     }
 
@@ -127,11 +132,12 @@ impl Warnings {
 
     /// The warnings that these words ask for, and the words that are not known.
     fn parse(text: &str) -> (Option<Warnings>, Vec<String>) {
-        if ["", "0", "off"].contains(&text.trim()) {
+        if text.trim().is_empty() || switch(text) == Some(false) {
             return (None, Vec::new());
         }
         let (mut warnings, mut unknown) = (Warnings::default(), Vec::new());
-        for word in text.split(',').map(str::trim).filter(|word| !["", "1", "on"].contains(word)) {
+        let words = text.split(',').map(str::trim);
+        for word in words.filter(|word| !word.is_empty() && switch(word) != Some(true)) {
             match warnings.clone().with(word) {
                 Some(changed) => warnings = changed,
                 None => unknown.push(format!("{word:?} is not known")),
@@ -144,11 +150,7 @@ impl Warnings {
     fn with(self, word: &str) -> Option<Warnings> {
         let (name, value) = word.split_once('=')?;
         let value = value.trim();
-        let is_on = match value {
-            "on" | "1" => Some(true),
-            "off" | "0" => Some(false),
-            _ => None,
-        };
+        let is_on = switch(value);
         let off = is_on == Some(false);
         Some(match name.trim() {
             "slow" if off => self.slow_poll(None),
@@ -171,6 +173,15 @@ impl Warnings {
 /// The words of `ROUNDEL_DEBUG`.
 const KNOWN: &str = "write 1, or words like slow=20ms,lock=500ms,wakes=10000,size=16384,unpolled=off,errors=off,\
                      panics=off,cancelled=off";
+
+/// A word that means on or off.
+fn switch(word: &str) -> Option<bool> {
+    match &*word.trim().to_ascii_lowercase() {
+        "1" | "on" | "true" | "yes" => Some(true),
+        "0" | "off" | "false" | "no" => Some(false),
+        _ => None,
+    }
+}
 
 /// `20ms`, `1.5s`, `300us`.
 fn duration(text: &str) -> Option<Duration> {
@@ -199,7 +210,7 @@ pub(crate) fn say(text: &dyn fmt::Display) {
 /// let runtime =
 ///     Runtime::builder().on_warning(move |warning| seen.borrow_mut().push(warning.kind)).build().unwrap();
 /// runtime.block_on(async {
-///     drop(spawn_named("forgotten", async { Err::<(), _>("nobody asks") }));
+///     drop(spawn_named("forgotten", async { Err::<(), _>("no code looks at this") }));
 ///     roundel::testing::settle().await;
 /// });
 /// assert_eq!(*kinds.borrow(), [WarningKind::UnheardError]);
@@ -211,6 +222,10 @@ pub struct Warning {
     pub kind: WarningKind,
     /// The task, if it is about one.
     pub task: Option<TaskId>,
+    /// The name of that task, if it has one.
+    pub name: Option<Cow<'static, str>>,
+    /// Where that task was spawned. `None` for the future of a `block_on`.
+    pub spawned_at: Option<&'static Location<'static>>,
     pub(crate) text: String,
 }
 
@@ -254,11 +269,14 @@ mod tests {
     #[test]
     fn words_change_the_defaults_and_a_word_that_is_not_known_changes_nothing() {
         let all = Warnings::default();
-        for off in ["", "0", "off"] {
+        for off in ["", " ", "0", "off", "false", "No", " OFF "] {
             assert_eq!(parsed(off), ("None".to_owned(), 0), "{off}");
         }
         let same = |warnings: &Warnings| format!("{:?}", Some(warnings));
-        assert_eq!(parsed("1"), (same(&all), 0));
+        for on in ["1", "on", "true", "YES", "1,on"] {
+            assert_eq!(parsed(on), (same(&all), 0), "{on}");
+        }
+        assert_eq!(parsed("wakes=0,size=false"), (same(&all.clone().self_wakes(0).large_future(None)), 0));
         let changed = all.clone().slow_poll(Duration::from_millis(20)).lock_held(None).unheard_errors(false);
         assert_eq!(parsed(" slow=20ms, lock=off,errors=off,"), (same(&changed), 0));
         let changed = all.clone().lock_held(Duration::from_millis(1500)).self_wakes(7).large_future(1);

@@ -150,7 +150,7 @@ fn stuck() -> Vec<Stuck> {
 fn stuck_alone() -> Vec<Stuck> {
     vec![
         row("nothing at all", pending(), "has left no waker", 1),
-        row("a sleep without end", async { time::sleep(Duration::MAX).await }, "has left no waker", 1),
+        row("a sleep without end", async { time::sleep(Duration::MAX).await }, "waits for endless sleep", 1),
         row(
             "the same lock twice",
             async {

@@ -380,3 +380,59 @@ fn a_sleep_whose_runtime_is_dropped_does_not_end_early_and_not_later_than_it_sho
     drop(other);
     roundel::run(sleep);
 }
+
+/// The report with which a `block_on` of this future on virtual time panics.
+fn deadlock(main: impl Future) -> String {
+    let runtime = Runtime::builder().virtual_time(true).build().unwrap();
+    let run = AssertUnwindSafe(|| drop(runtime.block_on(main)));
+    let panic = catch_unwind(run).expect_err("a deadlock is a panic on virtual time");
+    *panic.downcast::<String>().expect("the report is text")
+}
+
+#[test]
+fn a_lock_in_a_timeout_is_wanted_where_the_timeout_is_awaited() {
+    let mut place = 0;
+    let report = deadlock(async {
+        let lock = roundel::sync::Mutex::new(());
+        let _guard = lock.lock().await;
+        place = line!() + 1;
+        time::timeout(Duration::MAX, lock.lock()).await.map(drop)
+    });
+    assert!(report.contains(&format!("wanted at runtime/tests/time.rs:{place}")), "{report}");
+    // A timeout without end is nothing that the task waits for.
+    assert!(!report.contains("sleep"), "{report}");
+}
+
+#[test]
+fn a_lock_in_a_select_is_wanted_where_the_select_stands() {
+    let mut place = 0;
+    let report = deadlock(async {
+        let lock = roundel::sync::Mutex::new(());
+        let _guard = lock.lock().await;
+        place = line!() + 1;
+        roundel::group::select! {
+            _ = pending::<()>() => {}
+            _ = lock.lock() => {}
+        }
+    });
+    assert!(report.contains(&format!("wanted at runtime/tests/time.rs:{place}")), "{report}");
+}
+
+#[test]
+fn a_sleep_without_end_is_shown_as_one() {
+    let mut place = 0;
+    let report = deadlock(async {
+        place = line!() + 1;
+        time::sleep(Duration::MAX).await;
+    });
+    assert!(report.contains("waits for endless sleep 1, wanted at runtime/tests/time.rs:"), "{report}");
+    assert!(report.contains(&format!("time.rs:{place}")), "{report}");
+    Runtime::builder().virtual_time(true).metrics(true).build().unwrap().block_on(async {
+        let sleeper = spawn(time::sleep(Duration::MAX));
+        roundel::testing::settle().await;
+        let texts = || roundel::dump().waits().map(|(_, wait)| wait.to_string()).collect::<Vec<_>>();
+        assert_eq!(texts(), ["endless sleep 1"]);
+        sleeper.cancel();
+        assert!(texts().is_empty());
+    });
+}

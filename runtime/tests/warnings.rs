@@ -169,6 +169,139 @@ fn the_tasks_that_the_shutdown_cancels_are_told_of_together() {
     );
 }
 
+/// A consumer that always has work gives way when its budget is used up. It does not wake itself for nothing.
+#[test]
+fn a_task_that_only_spends_its_budget_is_not_told_of() {
+    let warnings = warned(Warnings::none().self_wakes(1), async || {
+        let (sender, receiver) = roundel::channel::unbounded();
+        (0..10_000).for_each(|number| sender.try_send(number).unwrap());
+        drop(sender);
+        let consumer = spawn(async move {
+            let mut count = 0;
+            while receiver.recv().await.is_ok() {
+                count += 1;
+            }
+            count
+        });
+        assert_eq!(consumer.await.unwrap(), 10_000);
+    });
+    assert!(warnings.is_empty(), "{warnings:?}");
+}
+
+#[test]
+fn a_threshold_of_no_wakes_switches_the_warning_off() {
+    let warnings = warned(Warnings::none().self_wakes(0), async || {
+        for _ in 0..3 {
+            time::sleep(SECOND).await;
+            yield_now().await;
+        }
+    });
+    assert!(warnings.is_empty(), "{warnings:?}");
+}
+
+/// Names go to a terminal, so the characters in them that control one are written as escapes.
+#[test]
+fn names_are_quoted() {
+    let warnings = warned(Warnings::default().slow_poll(None), async || {
+        let lock = Mutex::new(()).named("\u{1b}[31mlock");
+        let guard = lock.lock().await;
+        time::sleep(SECOND).await;
+        drop(guard);
+        spawn_named("red\n\u{1b}[31m", async { Err::<(), _>(()) }).detach();
+        spawn_named("late\u{7}", pending::<()>()).detach();
+        settle().await;
+    });
+    let texts: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    let [lock, unheard, cancelled] = &texts[..] else { panic!("{texts:?}") };
+    assert!(lock.contains(r#"mutex "\u{1b}[31mlock" ("#), "{lock}");
+    assert!(unheard.starts_with(r#"task #1.1 "red\n\u{1b}[31m" (spawned at "#), "{unheard}");
+    assert!(cancelled.contains(r#""late\u{7}""#), "{cancelled}");
+    assert!(texts.iter().all(|text| !text.contains(char::is_control)), "{texts:?}");
+    assert_eq!(warnings[1].name.as_deref(), Some("red\n\u{1b}[31m"));
+    assert!(warnings[1].spawned_at.is_some_and(|place| place.file().ends_with("warnings.rs")));
+}
+
+/// What `on_warning` does is seen by all that watches the loop: a task that it cancels does not stay in a dump, and one that
+/// it spawns is there.
+#[test]
+fn what_a_callback_does_is_reported_like_all_else() {
+    let victim: Rc<RefCell<Option<roundel::JoinHandle<()>>>> = Rc::default();
+    let cancelled = Rc::clone(&victim);
+    let told = move |_: &Warning| {
+        cancelled.take().into_iter().for_each(|victim| victim.cancel());
+        spawn_named("spawned", pending::<()>()).detach();
+    };
+    let spawns = Rc::new(RefCell::new(0));
+    let count = Rc::clone(&spawns);
+    let warnings = Warnings::none().unheard_errors(true);
+    let builder = Runtime::builder().virtual_time(true).metrics(true).warnings(warnings).on_warning(told);
+    let builder = builder.probe(move |event| {
+        *count.borrow_mut() += u32::from(matches!(event, roundel::probe::Event::Spawn { .. }));
+    });
+    builder.build().unwrap().block_on(async {
+        *victim.borrow_mut() = Some(spawn_named("victim", pending::<()>()));
+        spawn(async { Err::<(), _>(()) }).detach();
+        // A turn of the loop goes by.
+        time::sleep(SECOND).await;
+        let dump = roundel::dump();
+        let names: Vec<_> = dump.tasks().iter().filter_map(|task| task.name.as_deref()).collect();
+        assert_eq!(names, ["spawned"], "{dump}");
+        assert_eq!(dump.tasks().len(), roundel::task::all().len());
+        assert_eq!(
+            *spawns.borrow(),
+            4,
+            "the root, the victim, the one that fails, and the one of the callback"
+        );
+    });
+}
+
+#[test]
+fn a_callback_that_panics_is_told_of_the_next_mistake_all_the_same() {
+    let told = Rc::new(RefCell::new(0));
+    let count = Rc::clone(&told);
+    let warnings = Warnings::none().unheard_errors(true);
+    let runtime = Runtime::builder().virtual_time(true).warnings(warnings).on_warning(move |_| {
+        *count.borrow_mut() += 1;
+        panic!("a callback that panics, on purpose");
+    });
+    runtime.build().unwrap().block_on(async {
+        for _ in 0..3 {
+            spawn(async { Err::<(), _>(()) }).detach();
+            settle().await;
+        }
+    });
+    assert_eq!(*told.borrow(), 3);
+}
+
+/// In the last turn of a `block_on`, outside of the loop, when the runtime is dropped, and after that.
+#[test]
+fn no_warning_is_lost_whenever_it_comes() {
+    let told: Rc<RefCell<Vec<WarningKind>>> = Rc::default();
+    let note = Rc::clone(&told);
+    let warnings = Warnings::default().slow_poll(None);
+    let builder = Runtime::builder().virtual_time(true).warnings(warnings);
+    let runtime = builder.on_warning(move |warning| note.borrow_mut().push(warning.kind)).build().unwrap();
+    let fails = || spawn(async { Err::<(), _>(()) });
+    let (outside, after) = runtime.block_on(async {
+        let handles = (fails(), fails());
+        settle().await;
+        let lock = Mutex::new(());
+        let _guard = lock.lock().await;
+        time::sleep(SECOND).await;
+        spawn(pending::<()>()).detach();
+        handles
+    });
+    assert_eq!(told.take(), [WarningKind::LockHeld]);
+    drop(outside);
+    assert_eq!(told.take(), []);
+    runtime.block_on(yield_now());
+    assert_eq!(told.take(), [WarningKind::UnheardError]);
+    drop(runtime);
+    assert_eq!(told.take(), [WarningKind::CancelledAtEnd]);
+    drop(after);
+    assert_eq!(told.take(), []);
+}
+
 #[test]
 fn a_slow_poll_is_told_of_from_the_threshold_on() {
     // A poll of no time is slower than no time, and none is slower than an hour.

@@ -9,7 +9,7 @@ use crate::ps::columns::{Cell, Column, Layout};
 use crate::ps::row::{Loop, Task, span};
 use crate::status::cut;
 
-/// So many tasks decide the widths of the columns.
+/// How many tasks decide the widths of the columns.
 pub const FIRST: usize = 1_000;
 
 /// A task that has held its loop for longer than this, in nanoseconds, is mentioned above the table.

@@ -1,6 +1,6 @@
 //! Which task waits for which, as a tree.
 //!
-//! What follows. A task stands below each task that waits for it: that awaits its handle, or wants a lock that it holds. At the top
+//! What follows. A task stands below each task that waits for it: that awaits its handle, or wants a mutex that it holds. At the top
 //! are the tasks that no other one waits for. If tasks wait for each other in a circle, the first of them is at the top,
 //! and where the circle comes back to a task above, the line says so.
 //!

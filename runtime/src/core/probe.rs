@@ -30,7 +30,7 @@ use crate::core::panics::{Payload, contain, swallow};
 pub enum Event {
     /// A turn of the loop begins, with its first step: it polls tasks that are ready.
     Turn,
-    /// A task came to be; `by` is the task that was running, if one was.
+    /// A task was spawned; `by` is the task that was running, if one was.
     Spawn {
         /// The new task.
         task: TaskId,
@@ -100,6 +100,13 @@ pub enum Event {
         holder: TaskId,
         /// How long it had held it.
         held: Duration,
+    },
+    /// A [`Mutex`](crate::sync::Mutex) that tasks have waited for is held by another task from now on, or by none.
+    Held {
+        /// The lock.
+        on: Resource,
+        /// The task that has it.
+        holder: Option<TaskId>,
     },
     /// The loop found nothing to do and goes to sleep in the kernel.
     Park,

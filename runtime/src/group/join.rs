@@ -182,6 +182,7 @@ pub trait Arms {
     /// Whether any arm is switched on. It takes `&mut self` because a future that has begun may point into itself. Even
     /// a look through a shared reference would claim that no such pointer exists.
     fn any(&mut self) -> bool;
+    #[track_caller]
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Self::Output>;
 }
 
@@ -248,6 +249,7 @@ impl<A: Arms> Select<A> {
 impl<A: Arms + Unpin> Future for Select<A> {
     type Output = Option<A::Output>;
 
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<A::Output>> {
         ready!(budget::spend(cx.waker()));
         if !self.arms.any() {
@@ -263,11 +265,14 @@ macro_rules! nested {
     ($first:ident $($rest:ident)*) => { Either<$first::Output, nested!($($rest)*)> };
 }
 
-/// Polls the arms from the first to the last.
+/// Polls the arms from the first to the last. Not in closures, so that a future can tell where the `select!` stands.
 macro_rules! poll_in_order {
     ($cx:ident,) => { Poll::Pending };
     ($cx:ident, $first:ident $($rest:ident)*) => {
-        match $first.as_mut().as_pin_mut().map_or(Poll::Pending, |arm| share::share(|| arm.poll($cx))) {
+        match {
+            let _share = share::begin();
+            if let Some(arm) = $first.as_mut().as_pin_mut() { arm.poll($cx) } else { Poll::Pending }
+        } {
             Poll::Ready(output) => Poll::Ready(Either::This(output)),
             Poll::Pending => poll_in_order!($cx, $($rest)*).map(Either::Other),
         }

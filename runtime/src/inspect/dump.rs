@@ -11,7 +11,7 @@
 //!
 //! What it does not know: sockets, JSON.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::task::Waker;
 use std::time::Duration;
@@ -93,13 +93,13 @@ impl Dump {
     /// A task that waits for several things at once is in no circle, because one of them may come.
     #[must_use]
     pub fn cycles(&self) -> Vec<Vec<TaskId>> {
-        let next: BTreeMap<TaskId, TaskId> =
+        let next: HashMap<TaskId, TaskId> =
             self.tasks.iter().filter_map(|task| Some((task.id, only_holder(task)?))).collect();
-        let (mut cycles, mut seen) = (Vec::new(), BTreeSet::new());
-        for start in next.keys() {
+        let (mut cycles, mut seen) = (Vec::new(), HashSet::new());
+        for start in self.tasks.iter().map(|task| task.id).filter(|id| next.contains_key(id)) {
             // Follow the waits until they end, or come to a task that was seen before.
             let mut way = Vec::new();
-            let mut at = Some(*start);
+            let mut at = Some(start);
             while let Some(task) = at.filter(|task| seen.insert(*task)) {
                 way.push(task);
                 at = next.get(&task).copied();
@@ -126,10 +126,10 @@ fn copy(seen: &Seen, clock: Nanos) -> Vec<Task> {
     (0..).map_while(|page| table.page(page, now, Some(clock))).flatten().collect()
 }
 
-/// Puts the tasks together from what the loop itself knows.
+/// Puts the tasks together from what the loop itself knows. There may be 100,000 of them, each with one wait.
 fn put_together(context: &Context) -> Vec<Task> {
     let running = context.executor.running();
-    let (mut tasks, mut joins) = (BTreeMap::new(), Vec::new());
+    let (mut tasks, mut joins) = (BySlot::default(), Vec::new());
     let all = context.executor.all();
     let mut slots = context.executor.slots();
     for id in all {
@@ -140,18 +140,48 @@ fn put_together(context: &Context) -> Vec<Task> {
             false => TaskState::Waiting,
         };
         let (name, spawned_at, waits) = (None, None, Vec::new());
-        tasks.insert(id, Task { id, name, state, spawned_at, waits, has_more_waits: false, life: None });
+        tasks.add(Task { id, name, state, spawned_at, waits, has_more_waits: false, life: None });
         joins.extend(slot.waiter.map(|waiter| (waiter, Wait::on(Resource::Task(id)))));
     }
     drop(slots);
-    for task in tasks.values_mut() {
+    for task in &mut tasks.tasks {
         task.name = context.executor.extras.get(task.id, |extra| extra.name.clone());
         task.spawned_at = context.executor.origin(task.id).map(|(place, _)| place);
     }
     for (id, wait) in joins.into_iter().chain(deadlines(context)).chain(reports(context)) {
-        tasks.get_mut(&id).into_iter().for_each(|task| task.waits.push(wait.clone()));
+        let Some(task) = tasks.get_mut(id) else { continue };
+        // Nearly all tasks have one wait, and a list makes room for four.
+        if task.waits.is_empty() {
+            task.waits.reserve_exact(1);
+        }
+        task.waits.push(wait);
     }
-    tasks.into_values().collect()
+    tasks.tasks
+}
+
+/// Tasks in the order of their slots, each found in one step.
+#[derive(Default)]
+struct BySlot {
+    tasks: Vec<Task>,
+    /// The place of each slot's task; `NONE` for a slot without one.
+    places: Vec<u32>,
+}
+
+/// No place.
+const NONE: u32 = u32::MAX;
+
+impl BySlot {
+    /// Adds a task. Its slot is higher than those of the others.
+    fn add(&mut self, task: Task) {
+        self.places.resize(task.id.slot(), NONE);
+        self.places.push(self.tasks.len() as u32);
+        self.tasks.push(task);
+    }
+
+    fn get_mut(&mut self, id: TaskId) -> Option<&mut Task> {
+        let place = *self.places.get(id.slot())?;
+        self.tasks.get_mut(place as usize).filter(|task| task.id == id)
+    }
 }
 
 /// The tasks that wait for deadlines.
@@ -205,7 +235,7 @@ impl fmt::Display for Dump {
     }
 }
 
-/// So many waits of a task are shown in its line.
+/// How many waits of a task are shown in its line.
 const MOST_SHOWN: usize = 4;
 
 impl Dump {

@@ -3,8 +3,9 @@
 //! Facts. A program that asks has to find the socket by the number of a process. What a loop says about its tasks is not
 //! for other users. A folder in `/tmp` can be made by any user, under any name.
 //!
-//! Contract. The folder is `$XDG_RUNTIME_DIR/roundel`, or else `roundel-UID` in the folder for temporary files. It is made with
-//! mode 0700. It is refused if it is not a folder, belongs to another user, or is open to others. In it, the socket of a
+//! Contract. The folder is `$XDG_RUNTIME_DIR/roundel`, or else `roundel-UID` in the folder for temporary files. Another user's
+//! `XDG_RUNTIME_DIR`, as under `sudo -E`, is left alone: what root makes there would shut that user out. The folder is made
+//! with mode 0700. It is refused if it is not a folder, belongs to another user, or is open to others. In it, the socket of a
 //! process is a file with the number of the process as its name.
 //!
 //! What it does not know: what is said on the sockets.
@@ -20,16 +21,16 @@ use std::path::{Path, PathBuf};
 /// The folder, made if it is missing, and checked.
 pub(super) fn folder() -> io::Result<PathBuf> {
     let user = user()?;
-    let path = path(user);
+    let path = path(user, env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from));
     match DirBuilder::new().mode(0o700).create(&path) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(about(&path, &error.to_string())),
         _ => check(&path, user).map(|()| path),
     }
 }
 
-fn path(user: u32) -> PathBuf {
-    let runtime = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    match runtime.filter(|path| path.is_absolute() && path.is_dir()) {
+fn path(user: u32, runtime: Option<PathBuf>) -> PathBuf {
+    let is_own = |path: &PathBuf| path.metadata().is_ok_and(|found| found.is_dir() && found.uid() == user);
+    match runtime.filter(|path| path.is_absolute() && is_own(path)) {
         Some(path) => path.join("roundel"),
         None => env::temp_dir().join(format!("roundel-{user}")),
     }
@@ -70,6 +71,20 @@ mod tests {
         fs::write(&file, "").unwrap();
         assert_eq!(user().unwrap(), fs::metadata(&file).unwrap().uid());
         fs::remove_file(&file).unwrap();
+    }
+
+    #[test]
+    fn the_runtime_folder_of_another_user_is_left_alone() {
+        let (user, base) =
+            (user().unwrap(), env::temp_dir().join(format!("roundel-own-{}", std::process::id())));
+        fs::create_dir(&base).unwrap();
+        let own = |user: u32| env::temp_dir().join(format!("roundel-{user}"));
+        assert_eq!(path(user, Some(base.clone())), base.join("roundel"));
+        assert_eq!(path(user + 1, Some(base.clone())), own(user + 1));
+        assert_eq!(path(user, Some(base.join("missing"))), own(user));
+        assert_eq!(path(user, Some("relative".into())), own(user));
+        assert_eq!(path(user, None), own(user));
+        fs::remove_dir(&base).unwrap();
     }
 
     #[test]

@@ -5,14 +5,16 @@
 //!
 //! What follows. The last few thousand that tasks have waited for are remembered, by when they were last used.
 //!
-//! Contract. A lock that was forgotten is shown by what it is and its number.
+//! Contract. A lock that was forgotten is shown by what it is and its number. The holder of a mutex is the one of this moment.
+//! Of other locks, several tasks may have a part, so none of them is named.
 //!
-//! What it does not know: tasks.
+//! What it does not know: which tasks wait.
 
 use std::collections::BTreeMap;
 use std::panic::Location;
 
 use crate::core::clock::Nanos;
+use crate::core::id::TaskId;
 
 /// What is said of a lock or a channel when a task waits for it for the first time.
 #[derive(Clone, Copy, Default)]
@@ -21,9 +23,11 @@ pub(super) struct Line {
     pub(super) made_at: Option<&'static Location<'static>>,
     /// When a task has last begun to wait for it.
     pub(super) used: Nanos,
+    /// The task that holds it now, if it is a mutex.
+    pub(super) holder: Option<TaskId>,
 }
 
-/// So many locks and channels are remembered at least, if there are that many.
+/// How many locks and channels are remembered at least, if there are that many.
 const LINES: usize = 4096;
 
 /// The locks and channels that tasks have waited for. Nothing tells when one is gone.
@@ -38,6 +42,16 @@ impl Lines {
         if self.known.len() > 2 * LINES {
             self.forget_the_older_half();
         }
+    }
+
+    /// The task that holds it now, if that is known.
+    pub(super) fn holder(&self, number: u64) -> Option<TaskId> {
+        self.known.get(&number)?.holder
+    }
+
+    /// A mutex is held by this task from now on, or by none.
+    pub(super) fn set_holder(&mut self, number: u64, holder: Option<TaskId>) {
+        self.known.get_mut(&number).into_iter().for_each(|line| line.holder = holder);
     }
 
     /// A task begins to wait for it.

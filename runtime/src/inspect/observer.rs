@@ -108,7 +108,7 @@ impl Drop for Observer {
     }
 }
 
-/// Where a task was spawned that has just come to be.
+/// Where a new task was spawned.
 fn origin(task: TaskId) -> Origin {
     context::current().filter(|context| context.runtime == task.runtime())?.executor.origin(task)
 }

@@ -43,7 +43,7 @@ pub(super) struct Row {
     pub(super) waits: Waits,
 }
 
-/// So many waits of a task are kept. A task may await 100,000 others at once.
+/// How many waits of a task are kept. A task may await 100,000 others at once.
 const MOST_WAITS: usize = 16;
 
 /// What a task waits for.
@@ -55,10 +55,10 @@ pub(super) struct Waits {
 }
 
 impl Waits {
-    /// A wait begins, or goes on, perhaps with another holder. Returns whether there was room for it.
+    /// A wait begins, or goes on. Returns whether there was room for it.
     pub(super) fn begin(&mut self, waiting: Waiting) -> bool {
         match self.position(waiting.on, waiting.place) {
-            Some(at) => self.list[at].holder = waiting.holder,
+            Some(_) => {}
             None if self.list.len() < MOST_WAITS => self.list.push(waiting),
             None => {
                 self.has_more = true;
@@ -93,7 +93,6 @@ fn same(one: Resource, other: Resource) -> bool {
 pub(super) struct Waiting {
     pub(super) on: Resource,
     pub(super) place: u64,
-    pub(super) holder: Option<TaskId>,
     pub(super) since: Nanos,
     pub(super) deadline: Option<Nanos>,
     pub(super) line: Line,

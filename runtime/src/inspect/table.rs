@@ -10,7 +10,6 @@
 //! What it does not know: clocks, threads, the loop. It is told the time.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::core::clock::Nanos;
@@ -20,6 +19,7 @@ use crate::core::reactor::Direction;
 use crate::inspect::counts::{Cause, Tally};
 use crate::inspect::lines::{Line, Lines};
 use crate::inspect::pages::{Origin, Pages, Row, Waiting, Waits};
+use crate::inspect::strays::Strays;
 use crate::inspect::task::{Life, Task, TaskState, Wait, short};
 use crate::waits;
 
@@ -35,9 +35,8 @@ pub(super) struct Table {
     pub(super) running: Option<(TaskId, Nanos)>,
     /// Set by the first timer that fires in a turn; cleared when the next turn begins.
     has_fired: bool,
-    /// The last waits that have ended and were not found. A wait that was moved to another task before it ended is one
-    /// of them, so it is not shown any more.
-    strays: VecDeque<(Resource, u64, Nanos)>,
+    /// A wait that was moved to another task before it ended is one of them, so it is not shown any more.
+    strays: Strays,
     /// The timer that was set last, or whose wait has ended last, and its deadline.
     last_timer: Option<(u64, Nanos)>,
     pub(super) tally: Tally,
@@ -54,6 +53,9 @@ pub(super) enum Phase {
     Parked(Nanos),
 }
 
+/// The one kind of lock that has a single holder.
+const MUTEX: &str = "mutex";
+
 struct Source {
     number: u64,
     what: &'static str,
@@ -64,9 +66,6 @@ struct Source {
     words: Vec<(TaskId, u64)>,
 }
 
-/// So many waits that have ended without having been found are remembered.
-const STRAYS: usize = 1024;
-
 impl Table {
     /// The events that come most often. All others go to [`see_more`](Table::see_more).
     #[inline]
@@ -76,9 +75,8 @@ impl Table {
             Event::PollEnd { task, .. } => self.poll_ends(task, now),
             Event::Wake { task, by } => self.wake(task, by, now),
             Event::WaitOn { task: Some(task), on, holder } => {
-                let waiting =
-                    Waiting { on, place, holder, since: now, deadline: None, line: Line::default() };
-                self.wait(task, waiting);
+                let waiting = Waiting { on, place, since: now, deadline: None, line: Line::default() };
+                self.wait(task, waiting, holder);
             }
             event => self.see_more(event, now),
         }
@@ -114,13 +112,16 @@ impl Table {
             }
             Event::TimerFired { .. } => self.has_fired = true,
             Event::FirstWait { on: Resource::Line { number, .. }, name, made_at } => {
-                self.lines.add(number, Line { name, made_at: Some(made_at), used: now });
+                self.lines.add(number, Line { name, made_at: Some(made_at), used: now, holder: None });
+            }
+            Event::Held { on: Resource::Line { number, .. }, holder } => {
+                self.lines.set_holder(number, holder);
             }
             _ => {}
         }
     }
 
-    /// A task came to be. Its slot is the place of its row.
+    /// A task was spawned. Its slot is the place of its row.
     pub(super) fn spawn(&mut self, id: TaskId, by: Option<TaskId>, origin: Origin, now: Nanos) {
         self.tally.spawned += 1;
         self.pages.insert(Row {
@@ -191,13 +192,18 @@ impl Table {
         if found { Cause::Source } else { Cause::Other }
     }
 
-    fn wait(&mut self, task: TaskId, mut waiting: Waiting) {
+    fn wait(&mut self, task: TaskId, mut waiting: Waiting, holder: Option<TaskId>) {
         match waiting.on {
             Resource::Timer(timer) => {
                 let last = self.last_timer.filter(|(number, _)| *number == timer);
                 waiting.deadline = last.map(|(_, deadline)| deadline);
             }
-            Resource::Line { number, .. } => waiting.line = self.lines.use_one(number, waiting.since),
+            Resource::Line { number, what } => {
+                waiting.line = self.lines.use_one(number, waiting.since);
+                if what == MUTEX {
+                    self.lines.set_holder(number, holder);
+                }
+            }
             Resource::Source(_) => {}
             Resource::Task(id) => {
                 self.pages.get_mut(id).into_iter().for_each(|row| row.awaited_by = Some(task));
@@ -236,10 +242,7 @@ impl Table {
 
     /// A wait has ended that was found nowhere: it has never begun, or another task has waited.
     pub(super) fn stray(&mut self, on: Resource, place: u64, now: Nanos) {
-        if self.strays.len() == STRAYS {
-            self.strays.pop_front();
-        }
-        self.strays.push_back((on, place, now));
+        self.strays.add(on, place, now);
     }
 
     /// The kernel has reported a source. Tasks that have left word there wait no longer; all others end their waits
@@ -333,7 +336,9 @@ impl Table {
             None if row.is_queued => TaskState::Ready,
             None => TaskState::Waiting,
         };
-        let waits = row.waits.list.iter().filter(|waiting| self.is_current(waiting));
+        let mut waits = Vec::with_capacity(row.waits.list.len());
+        let current = row.waits.list.iter().filter(|waiting| self.is_current(waiting));
+        waits.extend(current.map(|waiting| self.show_wait(waiting, now, clock)));
         let ago = |then: Nanos| Duration::from_nanos(now.saturating_sub(then));
         let life = Life {
             spawned_by: row.by,
@@ -347,7 +352,7 @@ impl Table {
             name: row.name.clone(),
             state,
             spawned_at: row.origin.map(|(place, _)| place),
-            waits: waits.map(|waiting| self.show_wait(waiting, now, clock)).collect(),
+            waits,
             has_more_waits: row.waits.has_more,
             life: Some(life),
         }
@@ -357,10 +362,7 @@ impl Table {
     /// polled.
     fn is_current(&self, waiting: &Waiting) -> bool {
         let is_gone = matches!(waiting.on, Resource::Task(id) if self.pages.get(id).is_none());
-        let is_it = |(on, place, at): &(Resource, u64, Nanos)| {
-            *place == waiting.place && *on == waiting.on && *at >= waiting.since
-        };
-        !is_gone && !self.strays.iter().any(is_it)
+        !is_gone && !self.strays.has_ended(waiting.on, waiting.place, waiting.since)
     }
 
     fn show_wait(&self, waiting: &Waiting, now: Nanos, clock: Option<Nanos>) -> Wait {
@@ -376,7 +378,9 @@ impl Table {
         }
         wait.since = Some(Duration::from_nanos(now.saturating_sub(waiting.since)));
         (wait.name, wait.made_at) = (waiting.line.name, waiting.line.made_at);
-        wait.holder = waiting.holder.filter(|holder| self.pages.get(*holder).is_some());
+        if let Resource::Line { number, .. } = waiting.on {
+            wait.holder = self.lines.holder(number).filter(|holder| self.pages.get(*holder).is_some());
+        }
         wait
     }
 }

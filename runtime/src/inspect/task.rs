@@ -85,7 +85,7 @@ pub struct Wait {
     pub deadline: Option<Duration>,
     /// How long it is until then; zero if it has passed. Another process is not told this of a loop on virtual time.
     pub left: Option<Duration>,
-    /// The task that is awaited; or the one that had the lock when this wait began, if it still lives.
+    /// The task that is awaited, or the one that holds the mutex at this moment.
     pub holder: Option<TaskId>,
     /// How long ago it began. Only a watched loop knows this.
     pub since: Option<Duration>,

@@ -16,8 +16,10 @@ use crate::record::what::What;
 #[inline]
 pub(crate) fn is_in_trace(event: Event) -> bool {
     let is_for_warnings = matches!(event, Event::UnheardError { .. } | Event::Released { .. });
-    let is_for_tables =
-        matches!(event, Event::Named { .. } | Event::FirstWait { .. } | Event::SourceNamed { .. });
+    let is_for_tables = matches!(
+        event,
+        Event::Named { .. } | Event::FirstWait { .. } | Event::SourceNamed { .. } | Event::Held { .. }
+    );
     let is_for_recorders = matches!(event, Event::Deadlock | Event::Closed);
     !(is_for_warnings || is_for_tables || is_for_recorders)
 }

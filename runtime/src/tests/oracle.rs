@@ -433,6 +433,7 @@ fn normal(events: &[Event]) -> Vec<Event> {
         Event::PollEnd { task, ready } => Event::PollEnd { task: id(task), ready },
         Event::Done { task, end } => Event::Done { task: id(task), end },
         Event::Unheard { task } => Event::Unheard { task: id(task) },
+        Event::Held { on, holder } => Event::Held { on, holder: holder.map(id) },
         Event::WaitOn { task, on, holder } => {
             Event::WaitOn { task: task.map(id), on: resource(on), holder: holder.map(id) }
         }

@@ -93,7 +93,11 @@ fn told(event: Event) -> Option<What<(u32, u32), String>> {
         }
         Event::WaitDone { task, on } => What::Waited { task: task.map(number), on: resource(on) },
         Event::Shutdown { step } => What::Shutdown { step },
-        Event::FirstWait { .. } | Event::Named { .. } | Event::Deadlock | Event::Closed => return None,
+        Event::FirstWait { .. }
+        | Event::Named { .. }
+        | Event::Held { .. }
+        | Event::Deadlock
+        | Event::Closed => return None,
         other => panic!("these programs do not do that: {other:?}"),
     })
 }

@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::core::context;
+use crate::core::id::TaskId;
 use crate::core::probe::{Event, Holder, Probe, Resource};
 use crate::waits;
 
@@ -53,8 +54,9 @@ impl Watched {
     pub(crate) fn is_taken(&self) {
         let Some(context) = context::current() else { return };
         let now = if self.is_mutex() { context.clock.now() } else { 0 };
-        let holder = context.executor.running().map(|task| (task, now));
-        self.holder.get_or_init(Rc::default).set(holder);
+        let task = context.executor.running();
+        self.holder.get_or_init(Rc::default).set(task.map(|task| (task, now)));
+        self.tell_holder(&context.probe, task);
     }
 
     /// No task is known to have it.
@@ -70,12 +72,21 @@ impl Watched {
         let held = holder.take().zip(context::current());
         let held = held.filter(|((task, _), context)| self.is_mutex() && task.runtime() == context.runtime);
         let Some(((holder, since), context)) = held else { return };
+        self.tell_holder(&context.probe, None);
         let held = Duration::from_nanos(context.clock.now().saturating_sub(since));
         if held >= WORTH_TELLING {
             let on = Resource::Line { what: self.what, number: self.number.get() };
             let made = (self.name.get().map(|name| name.0), self.made_at, None);
             context.probe.place.set(Some((self.made_at, Some(made))));
             context.probe.emit(|| Event::Released { on, holder, held });
+        }
+    }
+
+    /// Tells the probe which task has a mutex from now on, if tasks have waited for it.
+    fn tell_holder(&self, probe: &Probe, holder: Option<TaskId>) {
+        let number = self.number.get();
+        if number != 0 && self.is_mutex() {
+            probe.emit(|| Event::Held { on: Resource::Line { what: self.what, number }, holder });
         }
     }
 

@@ -28,7 +28,7 @@ struct Waits {
 }
 
 /// A resource as two numbers, which are compared faster than the texts in it.
-fn key(on: Resource) -> (u8, u64) {
+pub(crate) fn key(on: Resource) -> (u8, u64) {
     match on {
         Resource::Task(id) => (0, id.as_u64()),
         Resource::Timer(number) => (1, number),

@@ -213,6 +213,33 @@ fn a_socket_that_was_left_behind_is_replaced() {
     });
 }
 
+/// Processes in different containers may have the same number and share the folder.
+#[test]
+fn a_socket_that_another_process_listens_at_is_left_alone() {
+    let said = apart("a_socket_that_another_process_listens_at_is_left_alone", 0o700, || {
+        let other = UnixListener::bind(socket()).unwrap();
+        let file = fs::metadata(socket()).unwrap().ino();
+        let runtime = Runtime::new().unwrap();
+        runtime.block_on(yield_now());
+        drop(runtime);
+        assert_eq!(fs::metadata(socket()).unwrap().ino(), file);
+        // Ours is left alone as well, by a server whose file was replaced.
+        drop(other);
+        let runtime = Runtime::new().unwrap();
+        assert_ne!(fs::metadata(socket()).unwrap().ino(), file);
+        fs::remove_file(socket()).unwrap();
+        let _other = UnixListener::bind(socket()).unwrap();
+        drop(runtime);
+        assert!(socket().exists());
+    });
+    if !said.is_empty() {
+        let lines: Vec<_> = said.lines().filter(|line| line.starts_with("roundel: ")).collect();
+        let [line] = &lines[..] else { panic!("{said}") };
+        assert!(line.contains("this process cannot be asked about its loops: "), "{line}");
+        assert!(line.ends_with("another process with this number answers there"), "{line}");
+    }
+}
+
 #[test]
 fn a_hundred_thousand_tasks_are_told_and_a_client_may_leave_early() {
     apart("a_hundred_thousand_tasks_are_told_and_a_client_may_leave_early", 0o700, || {

@@ -11,7 +11,7 @@ use roundel::inspect::{Dump, TaskState};
 use roundel::source::Direction;
 use roundel::sync::{Mutex, Semaphore};
 use roundel::testing::settle;
-use roundel::{Builder, Runtime, spawn, spawn_named, time, yield_now};
+use roundel::{Builder, Runtime, TaskId, spawn, spawn_named, time, yield_now};
 
 use super::common::{read, unix};
 
@@ -93,6 +93,62 @@ fn a_watched_loop_says_which_lock_where_it_was_made_and_which_task_has_it() {
         settle().await;
         assert_eq!(roundel::dump().tasks().len(), 1);
         drop(waiter);
+    });
+}
+
+/// A lock is handed over while another task waits for it. Before, the dump named the first holder, and a circle that was none.
+#[test]
+fn the_holder_is_the_one_of_this_moment() {
+    for builder in [Runtime::builder(), Runtime::builder().probe(|_| ())] {
+        builder.virtual_time(true).metrics(true).build().unwrap().block_on(async {
+            let lock = Rc::new(Mutex::new(()));
+            let holder = |waiter: TaskId| {
+                let dump = roundel::dump();
+                let found = dump.waits().find(|(task, _)| task.id == waiter);
+                found.unwrap_or_else(|| panic!("{waiter} does not wait:\n{dump}")).1.holder
+            };
+            let guard = lock.lock().await;
+            let wants = Rc::clone(&lock);
+            let next = spawn(async move {
+                let _guard = wants.lock().await;
+                time::sleep(HOUR).await;
+            });
+            yield_now().await;
+            let wants = Rc::clone(&lock);
+            let last = spawn(async move { drop(wants.lock().await) });
+            let id = last.id();
+            yield_now().await;
+            assert_eq!(holder(id), roundel::task::current());
+            // No task has it between the release and the next poll.
+            drop(guard);
+            assert_eq!(holder(id), None);
+            let spy = spawn(async move {
+                time::sleep(Duration::from_secs(1)).await;
+                (holder(id), roundel::dump())
+            });
+            last.await.unwrap();
+            let (holder, dump) = spy.await.unwrap();
+            assert_eq!(holder, Some(next.id()));
+            // The root waited for the last one, which waited for the second one, and that slept.
+            assert!(dump.cycles().is_empty(), "{dump}");
+            assert!(!dump.to_string().contains("in a circle"), "{dump}");
+        });
+    }
+}
+
+/// A semaphore may have several holders, so none of them is named, and a task that waits for it is in no circle.
+#[test]
+fn a_semaphore_has_no_holder() {
+    Runtime::builder().virtual_time(true).metrics(true).build().unwrap().block_on(async {
+        let permits = Rc::new(Semaphore::new(2));
+        let wants = Rc::clone(&permits);
+        let _mine = (permits.acquire().await, permits.acquire().await);
+        let waiter = spawn(async move { drop(wants.acquire().await) });
+        settle().await;
+        let dump = roundel::dump();
+        let holders: Vec<_> = dump.waits().map(|(_, wait)| wait.holder).collect();
+        assert_eq!(holders, [None], "{dump}");
+        waiter.cancel();
     });
 }
 
