@@ -185,11 +185,6 @@ impl Home for Context {
     }
 }
 
-/// Whether this task belongs to the loop that runs on this thread.
-pub(crate) fn is_here(id: TaskId) -> bool {
-    look(|context| context.is_some_and(|context| context.runtime == id.runtime()))
-}
-
 /// Wakes a task of the loop that runs on this thread. False if it belongs to another loop, or if this one is watched.
 #[inline]
 pub(crate) fn wake_here(id: TaskId) -> bool {

@@ -90,7 +90,8 @@ const SHRINK_ABOVE: usize = 1024;
 
 impl EventLoop {
     pub(crate) fn new(options: Options) -> io::Result<EventLoop> {
-        let probe = Rc::new(Probe::new(options.watcher));
+        let probe = Rc::<Probe>::default();
+        options.watcher.into_iter().for_each(|watcher| probe.change(Box::new(|_| watcher)));
         let (poller, reactor) = Poller::new(Rc::clone(&probe))?;
         let Some((number, inbox)) = TABLE.enter(poller.bell()?) else {
             return Err(io::Error::other("this process has 65,536 runtimes already: drop one first"));
@@ -184,9 +185,8 @@ impl EventLoop {
         let Context { executor, clock, probe, .. } = &*self.context;
         let counted = !PLAIN && probe.counts_wakers.get();
         loop {
-            match executor
-                .poll_stretch::<PLAIN>(self.pace.stretch(), |id, task| poll(id, task, root, counted))
-            {
+            let stretch = self.pace.stretch();
+            match executor.poll_stretch::<PLAIN>(stretch, |id, task| poll(id, task, root, counted)) {
                 Stretch::Full if self.pace.may_go_on(clock) => {}
                 Stretch::Full => break,
                 Stretch::RanDry => break self.pace.ran_dry(),

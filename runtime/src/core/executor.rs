@@ -137,9 +137,7 @@ impl Executor {
     /// The loop has a watcher from now on, or has none any more.
     pub(crate) fn set_watched(&self, watched: bool) {
         self.plain.set(!watched && !self.is_shuffled);
-        if watched {
-            self.extras.always();
-        }
+        watched.then(|| self.extras.always());
     }
 
     /// The slots and the queue, to be looked at. While this lives, no foreign code may run.
@@ -176,9 +174,9 @@ impl Executor {
     fn admit(&self, id: TaskId) {
         self.probe.emit(|| Event::Spawn { task: id, by: self.running.get() });
         // A child begins with its parent's locals.
-        if let Some(locals) = self.locals() {
-            self.extras.with(id, |extra| extra.locals = Some(locals));
-        }
+        self.locals()
+            .into_iter()
+            .for_each(|locals| self.extras.with(id, |extra| extra.locals = Some(locals)));
         if let Some(left) = self.drops.refusing() {
             self.refuse(id, left);
         }

@@ -290,12 +290,6 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    pub(crate) fn new(watcher: Option<Watcher>) -> Probe {
-        let probe = Probe::default();
-        watcher.into_iter().for_each(|watcher| probe.change(Box::new(|_| watcher)));
-        probe
-    }
-
     /// Changes the watcher before it is told the next event; at present it may be out of its cell.
     pub(crate) fn change(&self, change: Change) {
         let change: Change = match (self.on.replace(true), self.change.take()) {

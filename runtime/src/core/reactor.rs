@@ -114,9 +114,7 @@ impl Poller {
     pub(crate) fn wait(&mut self, wait: Wait, reactor: &Reactor, wake: impl FnMut(Waker)) -> io::Result<()> {
         let (limit, mut wake) = (self.limit(wait)?, wake);
         let asked = self.poll.poll(&mut self.events, limit);
-        if wait != Wait::No {
-            reactor.probe.emit(|| Event::Unpark);
-        }
+        (wait != Wait::No).then(|| reactor.probe.emit(|| Event::Unpark));
         match asked {
             // A signal came: nothing was reported, and the loop will be back.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),

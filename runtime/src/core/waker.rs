@@ -102,7 +102,7 @@ fn wake_counted(word: *const ()) {
 fn uncount(word: *const ()) {
     if count_clones(word.addr(), -1) == 0
         && let Some(id) = TaskId::from_word(word.addr())
-        && !context::is_here(id)
+        && context::current().is_none_or(|here| here.runtime != id.runtime())
     {
         TABLE.nudge(id.runtime());
     }

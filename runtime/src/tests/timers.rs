@@ -25,7 +25,7 @@ use proptest::collection::vec;
 use proptest::prelude::{Strategy, any};
 
 use crate::core::clock::{NEVER, Nanos};
-use crate::core::probe::{Event, Probe};
+use crate::core::probe::{Event, Probe, Watcher};
 use crate::core::timers::{Key, Timers};
 use crate::tests::{Random, Word, property};
 
@@ -550,14 +550,16 @@ fn hazard_25_ten_million_timers_and_none_is_early() {
     };
     let fired = Rc::new(RefCell::new(Vec::new()));
     let theirs = Rc::clone(&fired);
-    let probe = Probe::new(Some(Box::new(move |event, _| match *event {
+    let watcher: Watcher = Box::new(move |event, _| match *event {
         Event::TimerFired { timer } => {
             theirs.borrow_mut().push(timer);
             true
         }
         other => panic!("timers report only what has fired, not {other:?}"),
-    })));
-    let timers = Timers::new(Rc::new(probe));
+    });
+    let probe = Rc::<Probe>::default();
+    probe.change(Box::new(|_| watcher));
+    let timers = Timers::new(probe);
     let (set, keys, random) = (BTreeSet::new(), VecDeque::new(), Random::new(25));
     let mut both = Both { timers, set, keys, inserted: 0, now: 0, random };
     let mut due = Vec::new();
