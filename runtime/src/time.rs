@@ -130,14 +130,11 @@ impl Sleep {
     }
 
     fn stop(&mut self) {
-        if let SleepState::Pending(key) = self.state {
-            if self.timers.probe.is_on() {
-                self.report_unset(key);
-            }
-            self.timers.cancel(key);
-            self.report(key, false);
-        } else if let SleepState::Endless(number) = self.state {
-            self.report_endless(number, false);
+        match self.state {
+            SleepState::Pending(key) if self.timers.probe.is_on() => self.cancel_and_report(key),
+            SleepState::Pending(key) => self.timers.cancel(key),
+            SleepState::Endless(number) => self.report_endless(number, false),
+            SleepState::New { .. } | SleepState::Over => {}
         }
         self.state = SleepState::Over;
     }
@@ -148,28 +145,41 @@ impl Sleep {
             gone();
         }
         if self.deadline == NEVER {
-            if self.timers.probe.is_on() {
-                let number = self.timers.probe.next_number();
-                self.state = SleepState::Endless(number);
-                self.report_endless(number, true);
-            }
-        } else {
-            let key = self.timers.insert(self.deadline, cx.waker().clone());
-            self.state = SleepState::Pending(key);
-            if self.timers.probe.is_on() {
-                let deadline = Duration::from_nanos(self.deadline);
-                self.timers.probe.tell(Event::TimerSet { timer: key.number(), deadline }, 0);
-                self.report(key, true);
-            }
+            return self.start_endless();
+        }
+        let key = self.timers.insert(self.deadline, cx.waker().clone());
+        self.state = SleepState::Pending(key);
+        if self.timers.probe.is_on() {
+            self.report_start(key);
         }
     }
 
-    /// Tells a watcher that a timer is taken out, if it has not fired. To give it another waker is the way to ask.
     #[cold]
-    fn report_unset(&self, key: Key) {
+    #[track_caller]
+    fn start_endless(&mut self) {
+        if self.timers.probe.is_on() {
+            let number = self.timers.probe.next_number();
+            self.state = SleepState::Endless(number);
+            self.report_endless(number, true);
+        }
+    }
+
+    #[cold]
+    #[track_caller]
+    fn report_start(&self, key: Key) {
+        let deadline = Duration::from_nanos(self.deadline);
+        self.timers.probe.tell(Event::TimerSet { timer: key.number(), deadline }, 0);
+        self.report(key, true);
+    }
+
+    /// Takes a timer out, and tells a watcher of that, if it has not fired. To give it another waker is the way to ask.
+    #[cold]
+    fn cancel_and_report(&self, key: Key) {
         if self.timers.renew(key, Waker::noop()) {
             self.timers.probe.tell(Event::TimerUnset { timer: key.number() }, 0);
         }
+        self.timers.cancel(key);
+        self.report(key, false);
     }
 
     /// Tells a watcher of a wait that no timer will end.
