@@ -68,7 +68,7 @@ fn runnable<'a>(name: &str, echo: &'a str, path: &'a str) -> Vec<&'a str> {
 /// The path of a trace.
 fn trace() -> &'static str {
     static TRACE: OnceLock<String> = OnceLock::new();
-    TRACE.get_or_init(|| recorded("race", "every_program").to_str().unwrap().to_owned())
+    TRACE.get_or_init(|| recorded("hello_world", "every_program").to_str().unwrap().to_owned())
 }
 
 fn start(server: (&str, &str, &[&str]), address: &str) -> Program {
