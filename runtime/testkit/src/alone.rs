@@ -13,21 +13,24 @@ static STARTING: RwLock<()> = RwLock::new(());
 
 const ALONE: &str = "ROUNDEL_TEST_ALONE";
 
-/// Completes a command so that it runs one test of this program in a separate process; see [`alone`].
+/// Completes a command so that it runs one test of this program in a separate process; see [`alone`]. It reads nothing,
+/// unless the command is given another standard input afterwards.
 ///
 /// # Panics
 ///
 /// If the system does not know which program this is.
 pub fn rerun(command: &mut Command, test: &str) {
     let program = std::env::current_exe().expect("a test knows where it is");
-    command.arg(program).args([test, "--exact", "--nocapture", "--test-threads=1"]).env(ALONE, test);
+    command.arg(program).args([test, "--exact", "--nocapture", "--test-threads=1"]);
+    command.env(ALONE, test).stdin(Stdio::null());
 }
 
-/// Runs a command to its end, and starts it while no loop runs on a virtual clock.
+/// Runs a command to its end, and starts it while no loop runs on a virtual clock. Unlike [`Command::output`], it leaves
+/// the standard input to the command.
 ///
 /// # Errors
 ///
-/// As [`Command::output`].
+/// If the command cannot be started.
 pub fn output(command: &mut Command) -> io::Result<Output> {
     let starting = STARTING.write().unwrap_or_else(PoisonError::into_inner);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
