@@ -224,7 +224,7 @@ fn without_a_timer(seed: u64) -> Vec<String> {
 fn the_tasks_of_random_programs_are_reported_if_and_only_if_they_can_never_go_on() {
     let _watchdog = common::watchdog_of(Duration::from_secs(300));
     std::panic::set_hook(Box::new(|info| {
-        if !info.payload_as_str().is_some_and(|text| text.starts_with("deadlock: ")) {
+        if !info.payload().downcast_ref::<String>().is_some_and(|text| text.starts_with("deadlock: ")) {
             eprintln!("{info}");
         }
     }));
