@@ -54,7 +54,7 @@ fn a_server_is_told_by_messages() {
     let mut child = counts(&["serve", "mio"]);
     let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
     let mut stream = TcpStream::connect(lines.next().expect("an address")).expect("a connection");
-    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a limit");
+    stream.set_read_timeout(Some(Duration::from_secs(100))).expect("a limit");
     let mut echoed = [0; 4];
     for word in [b"some", READ, b"more", READ] {
         stream.write_all(word).expect("it listens");

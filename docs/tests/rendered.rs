@@ -192,7 +192,7 @@ fn looked_at(page: &Path) -> Option<String> {
     let quiet = ["--disable-background-networking", "--disable-component-update", "--hide-scrollbars"];
     let profile = format!("--user-data-dir={}", page.with_file_name("profile").display());
     let mut command = Command::new("timeout");
-    command.args(["120", browser]).args(flags).args(quiet).args([&profile, "--allow-file-access-from-files"]);
+    command.args(["300", browser]).args(flags).args(quiet).args([&profile, "--allow-file-access-from-files"]);
     let output = command.arg("--dump-dom").arg(format!("file://{}", page.display())).output().ok()?;
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }

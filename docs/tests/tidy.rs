@@ -57,7 +57,11 @@ const LAYERS: &[(&str, &[&str], Siblings)] = &[
         ],
         Siblings::All,
     ),
-    ("runtime", &["warnings", "debug", "spans", "deadlock", "runtime", "builder"], Siblings::All),
+    (
+        "runtime",
+        &["warnings", "debug", "spans", "deadlock", "own_sinks", "runtime", "builder"],
+        Siblings::All,
+    ),
 ];
 
 #[derive(Clone, Copy)]

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use docs::programs::{build, built, target};
 use docs::root;
-use docs::traces::TRACES;
+use docs::traces::{Shown, TRACES};
 
 fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -28,17 +28,26 @@ fn traces(names: &[&str]) -> Result<Vec<String>, String> {
 fn the_command_makes_a_page_for_each_trace_and_says_where_to_begin() {
     let quick: Vec<_> = TRACES.iter().filter(|shown| shown.name != "greedy").collect();
     let names: Vec<&str> = quick.iter().map(|shown| shown.name).collect();
-    let lines = traces(&names).expect("all are made");
+    let address = |line: &str, shown: &Shown| {
+        let (_, event) = line.split_once("#event=").expect("an event");
+        format!("{}.html#event={event}", shown.name)
+    };
+    let chapter = |shown: &Shown| read(&root().join("docs/chapters").join(shown.chapter));
+    let is_told = |line: &str, shown: &Shown| {
+        chapter(shown).contains(&format!("`target/traces/{}`", address(line, shown)))
+    };
+    // A busy machine may hold up a program for longer than it waits. Then other things happen before the event to look at.
+    let are_told = |lines: &Vec<String>| lines.iter().zip(&quick).all(|(line, shown)| is_told(line, shown));
+    let lines = (0..5).find_map(|_| traces(&names).ok().filter(are_told));
+    let lines = lines.unwrap_or_else(|| traces(&names).expect("all are made"));
     let index = read(&target().unwrap().join("traces/index.html"));
     assert_eq!(lines.len(), names.len(), "{lines:?}");
-    for (line, shown) in lines.iter().zip(quick) {
-        let (page, event) = line.split_once("#event=").expect("an event");
-        let address = format!("{}.html#event={event}", shown.name);
+    for (line, &shown) in lines.iter().zip(&quick) {
+        let (page, address) = (line.split('#').next().expect("a page"), address(line, shown));
         assert!(line.ends_with(&format!("/traces/{address}")), "{line}");
         assert!(read(Path::new(page)).contains(&format!("\"program\":\"{}\"", shown.name)), "{line}");
         assert!(index.contains(&address), "{address} is not in {index}");
-        let text = read(&root().join("docs/chapters").join(shown.chapter));
-        assert!(text.contains(&format!("`target/traces/{address}`")), "{} begins elsewhere", shown.chapter);
+        assert!(is_told(line, shown), "{} begins elsewhere", shown.chapter);
     }
 }
 

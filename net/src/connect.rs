@@ -167,17 +167,19 @@ fn begin(address: SocketAddr) -> io::Result<TcpStream> {
 /// contains it.
 ///
 /// ```
-/// use roundel_net::{ConnectError, TcpStream};
+/// use roundel_net::{ConnectError, TcpSocket, TcpStream};
 ///
 /// # #[cfg(not(miri))]
 /// roundel::run(async {
-///     // No program listens on a port that was free a moment ago.
-///     let free = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-///     let error = TcpStream::connect(free).await.unwrap_err();
+///     // The port is ours, and nobody listens there.
+///     let silent = TcpSocket::new_v4()?;
+///     silent.bind("127.0.0.1:0".parse().unwrap())?;
+///     let there = silent.local_addr()?;
+///     let error = TcpStream::connect(there).await.unwrap_err();
 ///     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
-///     assert!(error.to_string().starts_with(&format!("cannot connect to {free}: Connection refused")));
+///     assert!(error.to_string().starts_with(&format!("cannot connect to {there}: Connection refused")));
 ///     let why = error.get_ref().unwrap().downcast_ref::<ConnectError>().unwrap();
-///     assert_eq!(why.attempts()[0].0, free);
+///     assert_eq!(why.attempts()[0].0, there);
 ///     std::io::Result::Ok(())
 /// })
 /// .unwrap();

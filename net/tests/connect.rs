@@ -30,6 +30,7 @@ use roundel::testing::at_every_await;
 use roundel::time::{now, timeout};
 use roundel::{Runtime, run};
 use roundel_net::{ConnectError, TcpSocket, TcpStream, lookup_host};
+use rustix::event::{PollFd, PollFlags, poll};
 use socket2::{Domain, Socket, Type};
 
 use common::{alone, nothing_starts, watchdog};
@@ -63,6 +64,8 @@ struct Hole {
     _sockets: (Socket, Vec<Socket>),
 }
 
+/// When the first connection is in the backlog, there is no room for another one, however late the kernel looks at the
+/// rest. (Other systems than Linux have room for three.)
 fn hole(host: &str) -> Hole {
     let address: SocketAddr = format!("{host}:0").parse().unwrap();
     let socket = || Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
@@ -70,10 +73,13 @@ fn hole(host: &str) -> Hole {
     listener.bind(&address.into()).unwrap();
     listener.listen(0).unwrap();
     let address = listener.local_addr().unwrap();
-    let attempt = |_| {
+    let attempt = |number| {
         let client = socket();
-        client.set_nonblocking(true).unwrap();
+        client.set_nonblocking(number > 0).unwrap();
         let _ = client.connect(&address);
+        if number == 0 {
+            poll(&mut [PollFd::new(&listener, PollFlags::IN)], None).unwrap();
+        }
         client
     };
     let clients: Vec<Socket> = (0..4).map(attempt).collect();
@@ -97,14 +103,15 @@ async fn outcome(to: &[SocketAddr]) -> (Duration, SocketAddr) {
 }
 
 /// Checks how long a connection takes, and which address wins. A kernel under load may answer late, and then
-/// the clock jumps on without the answer. So there are five tries.
+/// the clock jumps on without the answer. So there are ten tries, with more and more time for the load to pass.
 async fn leads(to: &[SocketAddr], after: Duration, there: SocketAddr) {
-    for attempt in 1.. {
-        let outcome = outcome(to).await;
-        if attempt == 5 || outcome == (after, there) {
-            return assert_eq!(outcome, (after, there));
+    for attempt in 1..10 {
+        if outcome(to).await == (after, there) {
+            return;
         }
+        std::thread::sleep(DELAY / 10 * attempt);
     }
+    assert_eq!(outcome(to).await, (after, there));
 }
 
 #[test]
@@ -155,18 +162,25 @@ fn an_attempt_goes_on_when_the_next_begins() {
 #[test]
 fn a_late_failure_does_not_end_another_attempt() {
     let _watchdog = watchdog();
+    // An address where no other program listens, because it would get the port when the first hole is gone.
+    let host = if cfg!(target_os = "linux") { "127.0.34.1" } else { "127.0.0.1" };
     run(async {
-        let (dying, slow) = (hole("127.0.0.1"), hole("127.0.0.1"));
+        let (dying, slow) = (hole(host), hole(host));
         let both = [dying.address, slow.address];
         let connecting = roundel::spawn(async move { outcome(&both).await.1 });
         while source::count() < 2 {
             roundel::time::sleep(DELAY / 10).await;
         }
         // The kernel sends each first packet again after a second. Then one attempt is refused, and there is
-        // room for the other.
+        // room for the other, whichever of the hole's own clients come before it.
         drop(dying);
-        slow._sockets.0.accept().unwrap();
-        slow._sockets.0.accept().unwrap();
+        let listener = &slow._sockets.0;
+        listener.set_nonblocking(true).unwrap();
+        let mut accepted = Vec::new();
+        while !connecting.is_finished() {
+            accepted.extend(listener.accept());
+            roundel::time::sleep(DELAY / 50).await;
+        }
         assert_eq!(connecting.await.unwrap(), both[1]);
     });
 }
@@ -289,7 +303,7 @@ fn lookups_and_jobs_have_separate_threads() {
     runtime.block_on(async {
         let (done, until) = std::sync::mpsc::channel::<()>();
         let job = roundel::blocking::unblock(move || until.recv());
-        let limit = Duration::from_secs(10);
+        let limit = Duration::from_secs(100);
         let found = roundel::time::timeout(limit, lookup_host("localhost:1")).await;
         assert!(found.expect("the lookup waits for a job that waits for the lookup").is_ok());
         drop(done);
@@ -387,7 +401,7 @@ fn hazard_50_cancelled_lookups_leave_nothing() {
             // more.
             lookup_host("localhost:1").await.unwrap();
             assert!(threads() < 1000, "{} threads", threads());
-            let settled = (0..1000).any(|_| {
+            let settled = (0..10_000).any(|_| {
                 std::thread::sleep(Duration::from_millis(10));
                 descriptors() == before
             });

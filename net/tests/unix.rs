@@ -342,6 +342,8 @@ fn five_megabytes_through_a_slow_reader_and_flat_memory() {
     const TOTAL: usize = 5 << 20;
     really(async |_| {
         let (ours, theirs) = UnixStream::pair().unwrap();
+        // Whatever the system's default is.
+        ours.options().set_send_buffer_size(100_000).unwrap();
         let (written, mut most, mut read) = (Rc::new(Cell::new(0)), 0, 0);
         let count = Rc::clone(&written);
         let writer = spawn(async move {

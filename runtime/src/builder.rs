@@ -10,9 +10,10 @@ use std::time::Duration;
 use crate::core::event_loop::Options;
 use crate::core::probe::Event;
 use crate::deadlock::{self, Deadlock, Detector};
-use crate::debug;
-use crate::inspect::{self, Seen};
+use crate::debug::{self, Debug};
+use crate::inspect::{self, Observer, Seen};
 use crate::own_pool::OwnPool;
+use crate::own_sinks::OwnSinks;
 use crate::record::{self, Recorder};
 use crate::runtime::Runtime;
 #[cfg(feature = "tracing")]
@@ -275,34 +276,27 @@ impl Builder {
         let sink = |recorder: Recorder| recorder.sink(this.virtual_time, this.shuffle.is_some());
         let recorders = this.recorders.into_iter().chain(record::from_environment());
         let mut sinks: Vec<Sink> = recorders.filter_map(sink).collect();
+        sinks.extend(this.sinks);
         let seen = (this.inspect || this.metrics).then(|| Seen::new(this.virtual_time, this.inspect));
         let debug = this.warnings.is_some();
         let all = this.on_warning.is_some().then(Warnings::default);
         let warnings = this.warnings.or(all);
-        sinks.extend(warnings.map(|warnings| debug::sink(warnings, this.on_warning)));
         let looks = debug || this.virtual_time || this.on_deadlock.is_some();
         let detects = this.detects.unwrap_or(looks);
-        if detects {
-            let detector = Detector::new(this.virtual_time, debug, this.on_deadlock);
-            sinks.push(detector.sink());
-        }
-        sinks.extend(this.sinks);
-        let watcher = match &seen {
-            Some(seen) if sinks.is_empty() => Some(inspect::sink(seen)),
-            Some(seen) => {
-                sinks.insert(0, inspect::sink(seen));
-                waits::watch(sinks)
-            }
-            None => waits::watch(sinks),
+        let own = OwnSinks {
+            observer: seen.as_ref().map(Observer::new),
+            debug: warnings.map(|warnings| Debug::new(warnings, this.on_warning)),
+            detector: detects.then(|| Detector::new(this.virtual_time, debug, this.on_deadlock)),
         };
+        let needs_known_waits = seen.is_some() || !sinks.is_empty();
         let runtime = Runtime::build(Options {
             virtual_time: this.virtual_time,
             shuffle: this.shuffle,
             shutdown_timeout: this.shutdown_timeout,
-            watcher,
+            watcher: waits::watch(own.sink(), sinks),
             helpers: Box::new(OwnPool::new(this.blocking_threads)),
         })?;
-        runtime.count_wakers(detects);
+        runtime.watch_for(detects, needs_known_waits);
         seen.into_iter().for_each(|seen| inspect::open(runtime.number(), seen));
         Ok(runtime)
     }

@@ -16,7 +16,7 @@
 
 mod outbox;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::panic::Location;
 use std::time::Duration;
 
@@ -27,28 +27,9 @@ use crate::core::probe::{End, Event};
 pub(crate) use crate::debug::outbox::Callback;
 use crate::debug::outbox::Destination;
 use crate::task;
-use crate::waits::Sink;
 use crate::warnings::{Warning, WarningKind, Warnings};
 
-/// A sink that warns.
-pub(crate) fn sink(warnings: Warnings, callback: Option<Callback>) -> Sink {
-    let mut watch = Watch {
-        warnings,
-        destination: Destination::of(callback),
-        runtime: None,
-        is_closed: false,
-        seen: HashMap::new(),
-        large: HashSet::new(),
-        poll: None,
-        cancelled: Vec::new(),
-    };
-    Box::new(move |event, _| {
-        watch.see(*event);
-        true
-    })
-}
-
-struct Watch {
+pub(crate) struct Debug {
     warnings: Warnings,
     destination: Destination,
     /// The number of the loop, from its first task on.
@@ -56,11 +37,13 @@ struct Watch {
     /// Set when the runtime has been dropped.
     is_closed: bool,
     /// What is known of the task in each slot. A slot is used again only when its last task can no longer be reported.
-    seen: HashMap<usize, Seen>,
+    seen: Vec<Seen>,
     /// Where futures are spawned that were warned of as large.
     large: HashSet<&'static Location<'static>>,
-    /// Runs since the start of the current poll; `None` between polls.
-    poll: Option<Stopwatch>,
+    /// Runs since the runtime was built.
+    clock: Stopwatch,
+    /// When the clock was read, if only the loop's own code has run since then: the next poll begins at that time.
+    read_at: Option<Duration>,
     /// The tasks that the shutdown has cancelled, as texts.
     cancelled: Vec<String>,
 }
@@ -76,18 +59,31 @@ struct Seen {
     gives_way: bool,
 }
 
-impl Watch {
-    fn see(&mut self, event: Event) {
+impl Debug {
+    pub(crate) fn new(warnings: Warnings, callback: Option<Callback>) -> Debug {
+        Debug {
+            warnings,
+            destination: Destination::of(callback),
+            runtime: None,
+            is_closed: false,
+            seen: Vec::new(),
+            large: HashSet::new(),
+            clock: Stopwatch::start(),
+            read_at: None,
+            cancelled: Vec::new(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn see(&mut self, event: Event) {
         match event {
             Event::Spawn { task, .. } => self.spawned(task),
-            Event::Turn => self.hand_over(),
+            Event::Turn => self.turn(),
             Event::PollBegin { task } => {
-                self.poll = Some(Stopwatch::start());
-                self.seen.entry(task.slot()).or_default().is_polled = true;
+                self.read_at.get_or_insert_with(|| self.clock.elapsed());
+                self.seen(task).is_polled = true;
             }
-            Event::Spent { task: Some(task) } => {
-                self.seen.entry(task.slot()).or_default().gives_way = true;
-            }
+            Event::Spent { task: Some(task) } => self.seen(task).gives_way = true,
             Event::PollEnd { task, .. } => self.polled(task),
             Event::Wake { task, by } => self.woken(task, by),
             Event::Released { holder, held, .. } => self.released(holder, held),
@@ -98,7 +94,7 @@ impl Watch {
                 let what = "returned an `Err`, and its handle was dropped: await the handle, or handle the error in the task";
                 self.warn(WarningKind::UnheardError, task, what);
             }
-            Event::Done { task, end: End::Cancelled } => self.cancelled(task),
+            Event::Done { task, end } => self.done(task, end),
             Event::Closed => self.closed(),
             _ => {}
         }
@@ -112,7 +108,7 @@ impl Watch {
         let is_polled = context.is_none_or(|context| context.ending.get());
         // A `block_on` has no location, and must not inherit the one of the slot's last task.
         let spawned_at = origin.map(|(place, _)| place);
-        self.seen.insert(task.slot(), Seen { spawned_at, is_polled, ..Seen::default() });
+        *self.seen(task) = Seen { spawned_at, is_polled, ..Seen::default() };
         if let (Some((place, size)), Some(limit)) = (origin, self.warnings.large_future)
             && size > limit
             && self.large.insert(place)
@@ -122,8 +118,15 @@ impl Watch {
         }
     }
 
+    /// Before its first poll, a turn runs foreign code: wakers, and what was told of warnings.
+    fn turn(&mut self) {
+        self.read_at = None;
+        self.hand_over();
+    }
+
     fn polled(&mut self, task: TaskId) {
-        let took = self.poll.take().map_or(Duration::ZERO, |poll| poll.elapsed());
+        let now = self.clock.elapsed();
+        let took = self.read_at.replace(now).map_or(Duration::ZERO, |began| now.saturating_sub(began));
         if self.warnings.slow_poll.is_some_and(|limit| took > limit) {
             let what = format!(
                 "kept the loop for {} ms: let it await more often, or hand the work to `blocking::unblock`",
@@ -134,7 +137,7 @@ impl Watch {
     }
 
     fn woken(&mut self, task: TaskId, by: Option<TaskId>) {
-        let Some(seen) = self.seen.get_mut(&task.slot()) else { return };
+        let Some(seen) = self.seen.get_mut(task.slot()) else { return };
         let is_forced = std::mem::take(&mut seen.gives_way);
         let by_itself = by == Some(task) && !is_forced;
         seen.self_wakes = if by_itself { seen.self_wakes.saturating_add(1) } else { 0 };
@@ -157,12 +160,20 @@ impl Watch {
         }
     }
 
+    /// A task is over. Its destructors have run between two polls.
+    fn done(&mut self, task: TaskId, end: End) {
+        self.read_at = None;
+        if end == End::Cancelled {
+            self.cancelled(task);
+        }
+    }
+
     /// A task was cancelled. Only the shutdown is of interest: all else was the program's wish.
     fn cancelled(&mut self, task: TaskId) {
         if !context::current().is_some_and(|context| context.ending.get()) {
             return;
         }
-        let is_polled = self.seen.get(&task.slot()).is_none_or(|seen| seen.is_polled);
+        let is_polled = self.seen.get(task.slot()).is_none_or(|seen| seen.is_polled);
         if !is_polled && self.warnings.never_polled {
             let what = "was never polled: the `block_on` was over before its turn came";
             self.warn(WarningKind::NeverPolled, task, what);
@@ -203,7 +214,14 @@ impl Watch {
     }
 
     fn spawned_at(&self, task: TaskId) -> Option<&'static Location<'static>> {
-        self.seen.get(&task.slot()).and_then(|seen| seen.spawned_at)
+        self.seen.get(task.slot()).and_then(|seen| seen.spawned_at)
+    }
+
+    fn seen(&mut self, task: TaskId) -> &mut Seen {
+        if self.seen.len() <= task.slot() {
+            self.seen.resize_with(task.slot() + 1, Seen::default);
+        }
+        &mut self.seen[task.slot()]
     }
 
     fn describe(&self, task: TaskId, name: Option<&str>) -> String {

@@ -64,7 +64,7 @@ pub(crate) use self::door::open;
 pub use self::dump::Dump;
 pub use self::histogram::Histogram;
 pub use self::metrics::Metrics;
-pub(crate) use self::observer::sink;
+pub(crate) use self::observer::Observer;
 pub(crate) use self::seen::Seen;
 pub use self::task::{Life, Task, TaskState, Wait};
 

@@ -43,6 +43,7 @@
 mod core;
 
 mod own_pool;
+mod own_sinks;
 mod pool;
 mod runtime;
 mod share;

@@ -91,9 +91,11 @@ impl Runtime {
         Metrics::of(&self.event_loop.context)
     }
 
-    /// Whether the clones of the loop's wakers are counted, which a search for deadlocks needs.
-    pub(crate) fn count_wakers(&self, counted: bool) {
-        self.event_loop.context.probe.counts_wakers.set(counted);
+    /// What the loop's watcher needs: all that a search for deadlocks does, and also the waits that the loop itself knows.
+    pub(crate) fn watch_for(&self, deadlocks: bool, known: bool) {
+        let probe = &self.event_loop.context.probe;
+        probe.finds_deadlocks.set(deadlocks);
+        probe.skips_known.set(!known);
     }
 
     /// The number of the loop in this process.

@@ -6,9 +6,9 @@
 //! Contract. All that waits tells of it here, when the wait begins and when it ends. A sink hears of each wait once when it
 //! begins and once when it ends, by the same task.
 //!
-//! What follows. One watcher stands between the loop and all sinks. It notes each wait that it has reported, because a wait
-//! may end in another task than the one that began it, outside of the loop, or never, and the code that ends it may not know
-//! whether its beginning was reported. A sink that comes while the loop runs stands beside the others, with a balance of its
+//! What follows. One watcher stands between the loop and the program's sinks. It notes each wait that it has reported, because
+//! a wait may end in another task than the one that began it, outside of the loop, or never, and the code that ends it may not
+//! know whether its beginning was reported. Our own sinks do without, so that debug mode costs less. A sink that comes while the loop runs stands beside the others, with a balance of its
 //! own. It begins with a turn, and is told first of the waits that the loop itself knows (`waits/before.rs`). A wait in a
 //! line is not known to it before it begins anew.
 //!
@@ -28,6 +28,7 @@ use crate::core::id::TaskId;
 use crate::core::panics::{contain, swallow};
 use crate::core::probe::{Event, Made, Probe, Resource, Watcher};
 use crate::core::reactor::Direction;
+pub(crate) use before::at_sources;
 pub(crate) use doubt::{Doubt, is_doubted};
 pub(crate) use numbers::Numbered;
 use open::Open;
@@ -39,7 +40,8 @@ pub(crate) use place::{direction, is_word, place, word};
 #[inline]
 #[track_caller]
 pub(crate) fn tell(probe: &Probe, on: Resource, place: u64, holder: Option<TaskId>, begins: bool) {
-    if probe.is_on() {
+    let is_known = matches!(on, Resource::Source(_) | Resource::Timer(_));
+    if probe.is_on() && !(is_known && probe.skips_known.get()) {
         tell_watcher(probe, on, place, holder, begins, None);
     }
 }
@@ -59,7 +61,9 @@ pub(crate) fn tell_watcher(
     if !begins {
         return probe.tell(Event::WaitDone { task: None, on }, place);
     }
-    probe.place.set(Some((Location::caller(), made)));
+    if probe.finds_deadlocks.get() {
+        probe.place.set(Some((Location::caller(), made)));
+    }
     // A watcher hears only of the tasks of its own loop.
     let here = context::current().filter(|context| std::ptr::eq(&raw const *context.probe, probe));
     let task = here.and_then(|context| context.executor.running());
@@ -69,11 +73,13 @@ pub(crate) fn tell_watcher(
 /// Is called with each event, and with the place of a wait. Says whether it wants to be told more.
 pub(crate) type Sink = Watcher;
 
-/// A watcher that tells all of these sinks, if there are any.
-pub(crate) fn watch(sinks: Vec<Sink>) -> Option<Watcher> {
-    let mut watch = Watch { sinks, waits: Open::default(), words: BTreeSet::new() };
-    (!watch.sinks.is_empty())
-        .then(|| Box::new(move |event: &Event, place| watch.see(event, place)) as Watcher)
+/// A watcher that tells these sinks, if there are any. Our own needs no balance, and is told first.
+pub(crate) fn watch(own: Option<Sink>, balanced: Vec<Sink>) -> Option<Watcher> {
+    let mut watch = Watch { sinks: balanced, waits: Open::default(), words: BTreeSet::new() };
+    let balance = (!watch.sinks.is_empty())
+        .then(|| Box::new(move |event: &Event, place| watch.see(event, place)) as Watcher);
+    let mut all: Vec<_> = own.into_iter().chain(balance).collect();
+    if all.len() > 1 { Some(together(all)) } else { all.pop() }
 }
 
 /// Adds a sink to a loop that runs already.
@@ -87,15 +93,15 @@ pub(crate) fn add(probe: &Probe, sink: Sink) {
         }
         !has_begun || watch.see(event, place)
     });
+    probe.skips_known.set(false);
     probe.change(Box::new(|others| match others {
-        Some(others) => beside(others, late),
+        Some(others) => together(vec![others, late]),
         None => late,
     }));
 }
 
-/// Two watchers as one.
-fn beside(one: Watcher, other: Watcher) -> Watcher {
-    let mut watchers = vec![one, other];
+/// Several watchers as one.
+fn together(mut watchers: Vec<Watcher>) -> Watcher {
     Box::new(move |event, place| {
         tell_all(&mut watchers, event, place);
         !watchers.is_empty()

@@ -14,6 +14,7 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::{MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -63,9 +64,20 @@ async fn readable() -> (AsyncFd<UnixStream>, UnixStream) {
     (ours, theirs)
 }
 
+/// While this is held, no other test of this file starts a process. It would have copies of what we have just closed, and
+/// a pipe whose other end lives on has not ended.
+fn starting() -> MutexGuard<'static, ()> {
+    static STARTING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    STARTING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A program that has ended.
 async fn ended() -> roundel::process::Child {
-    let mut child = Command::new("true").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let started = {
+        let _starting = starting();
+        Command::new("true").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()
+    };
+    let mut child = started.unwrap();
     let stdin = child.stdin.take();
     child.wait().await.unwrap();
     child.stdin = stdin;
@@ -459,6 +471,7 @@ fn world() -> Vec<Row> {
             {
                 it = {
                     workers::serve(&[]);
+                    let _starting = starting();
                     workers::ProcessPool::new(1).unwrap()
                 }
             },

@@ -67,7 +67,8 @@ async fn end(way: Way) -> Result<(), &'static str> {
 
 /// Runs `work` until it has ended in this way.
 fn run(way: Way, work: impl Future<Output = Result<(), &'static str>> + 'static) {
-    let runtime = Runtime::builder().virtual_time(true).build().unwrap();
+    // The timeout also limits the real time of a shutdown, so it is long.
+    let runtime = Runtime::builder().virtual_time(true).shutdown_timeout(seconds(60)).build().unwrap();
     runtime.block_on(async {
         let task = spawn(work);
         sleep(seconds(2)).await;

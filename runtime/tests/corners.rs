@@ -615,33 +615,35 @@ fn each_cleanup_has_its_own_grace_also_after_another() {
 
 #[test]
 fn a_cleanup_that_has_begun_has_the_shutdown_timeout() {
+    // The timeout also limits the real time of a shutdown, so it is long.
+    let runtime = |timeout| Runtime::builder().virtual_time(true).shutdown_timeout(timeout).build().unwrap();
     // A cleanup of a task that was cancelled before the end …
     let log = Log::default();
-    let runtime = Runtime::builder().virtual_time(true).build().unwrap();
-    runtime.block_on(async {
+    let long = runtime(seconds(60));
+    long.block_on(async {
         let task = spawn(with_cleanup(std::future::pending::<()>(), say(&log, "cancelled", millis(300))));
         yield_now().await;
         task.cancel();
     });
-    drop(runtime);
+    drop(long);
     assert_eq!(*log.borrow(), ["cancelled"]);
     // … of a future that was dropped while its task lived on …
     let log = Log::default();
-    let runtime = Runtime::builder().virtual_time(true).build().unwrap();
-    runtime.block_on(async {
+    let long = runtime(seconds(60));
+    long.block_on(async {
         let session = with_cleanup(std::future::pending::<()>(), say(&log, "timeout", millis(300)));
         assert!(timeout(millis(1), session).await.is_err());
     });
-    drop(runtime);
+    drop(long);
     assert_eq!(*log.borrow(), ["timeout"]);
     // … and it has no more time than the timeout.
     let log = Log::default();
-    let runtime = Runtime::builder().virtual_time(true).shutdown_timeout(millis(100)).build().unwrap();
-    runtime.block_on(async {
+    let short = runtime(millis(100));
+    short.block_on(async {
         let session = with_cleanup(std::future::pending::<()>(), say(&log, "too late", millis(300)));
         assert!(timeout(millis(1), session).await.is_err());
     });
-    drop(runtime);
+    drop(short);
     assert!(log.borrow().is_empty());
 }
 

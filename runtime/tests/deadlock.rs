@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::process::Command;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex as Lock};
+use std::sync::{Arc, Mutex as Lock, Once, mpsc};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -60,16 +60,32 @@ fn two_locks() -> (Rc<Mutex<()>>, Rc<Mutex<()>>) {
     (Rc::new(Mutex::new(()).named("a")), Rc::new(Mutex::new(()).named("b")))
 }
 
+thread_local! {
+    /// Set while this thread does not print the reports with which it panics: the line of the last one.
+    static REPORTED_AT: Cell<Option<u32>> = const { Cell::new(None) };
+}
+
+/// From here on, this thread notes the reports with which it panics, and does not print them. A process has one hook for all
+/// its threads: tests that each set one of their own would take it from each other.
+fn note_reports() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let others = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let is_report =
+                info.payload().downcast_ref::<String>().is_some_and(|text| text.starts_with("deadlock: "));
+            if !is_report || REPORTED_AT.get().is_none() {
+                return others(info);
+            }
+            REPORTED_AT.set(info.location().map(|at| at.line()));
+        }));
+    });
+    REPORTED_AT.set(Some(0));
+}
+
 #[test]
 fn two_locks_in_opposite_order_are_reported_with_names_and_lines_at_the_block_on() {
-    let line = Arc::new(Lock::new(0));
-    let (seen, us) = (Arc::clone(&line), std::thread::current().id());
-    // Other tests panic at the same time, on their threads.
-    std::panic::set_hook(Box::new(move |info| {
-        if std::thread::current().id() == us {
-            *seen.lock().unwrap() = info.location().map_or(0, |at| at.line());
-        }
-    }));
+    note_reports();
     let runtime = Runtime::builder().virtual_time(true).build().unwrap();
     let here = line!() + 2;
     let panic = catch_unwind(AssertUnwindSafe(|| {
@@ -80,9 +96,8 @@ fn two_locks_in_opposite_order_are_reported_with_names_and_lines_at_the_block_on
             _ = join!(ann, bob);
         });
     }));
-    let _ = std::panic::take_hook();
     let report = panic.unwrap_err().downcast::<String>().unwrap();
-    assert_eq!(*line.lock().unwrap(), here, "the panic is at the `block_on`");
+    assert_eq!(REPORTED_AT.take(), Some(here), "the panic is at the `block_on`");
     let expected = "deadlock: no task can go on, and nothing that could wake one is left
   task #0.1, the future of a `block_on`
       waits for the end of #1.1 \"ann\"
@@ -494,7 +509,10 @@ fn a_signal_and_a_child_process_are_waited_for() {
 
 /// Programs on virtual time in which a circle of waits is broken, or only looks like one.
 fn broken_circles() -> Vec<(&'static str, Main)> {
-    [ended_by_time_or_cancel(), fed_by_others(), of_one_lock()].into_iter().flatten().collect()
+    [ended_by_time_or_cancel(), ended_by_a_source(), fed_by_others(), of_one_lock()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn ended_by_time_or_cancel() -> Vec<(&'static str, Main)> {
@@ -548,6 +566,34 @@ fn ended_by_time_or_cancel() -> Vec<(&'static str, Main)> {
             }),
         ),
     ]
+}
+
+fn ended_by_a_source() -> Vec<(&'static str, Main)> {
+    vec![(
+        "a select! that gives up when it hears from a source",
+        Box::pin(async {
+            let (a, b) = two_locks();
+            let (a2, b2) = (a.clone(), b.clone());
+            let (source, mut theirs) = common::unix();
+            spawn(async move {
+                let _a = a2.lock().await;
+                yield_now().await;
+                let read = |mut stream: &mio::net::UnixStream| stream.read(&mut [0]);
+                select! {
+                    _b = b2.lock() => {}
+                    read = source.io(Direction::Read, read) => assert_eq!(read.unwrap(), 1),
+                }
+            })
+            .detach();
+            spawn(async move {
+                time::sleep(SECOND).await;
+                theirs.write_all(b"x").unwrap();
+                time::sleep(SECOND).await;
+            })
+            .detach();
+            both(b, a).await;
+        }),
+    )]
 }
 
 fn fed_by_others() -> Vec<(&'static str, Main)> {
@@ -750,12 +796,15 @@ fn a_loop_that_does_not_look_says_nothing() {
 fn debug_mode_prints_the_report_once() {
     let name = "debug_mode_prints_the_report_once";
     if std::env::var_os("ROUNDEL_TEST_ALONE").is_some() {
-        // Another thread ends the process that hangs.
-        return roundel::run(async {
-            std::thread::spawn(|| {
-                std::thread::sleep(Duration::from_millis(300));
-                std::process::exit(7);
-            });
+        // Another thread ends the process that hangs, when the report was made and another one has had its time.
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            _ = told.recv_timeout(Duration::from_secs(120));
+            std::thread::sleep(Duration::from_millis(300));
+            std::process::exit(7);
+        });
+        let builder = Runtime::builder().on_deadlock(move |_| _ = tell.send(()));
+        return builder.build().unwrap().block_on(async {
             let (a, b) = two_locks();
             let ann = spawn_named("ann", both(a.clone(), b.clone()));
             both(b, a).await;

@@ -27,6 +27,19 @@ fn said(name: &str, debug: Option<&str>, program: impl FnOnce()) -> Option<Vec<S
     Some(text.lines().filter(|line| line.starts_with("roundel: ")).map(String::from).collect())
 }
 
+/// The warning of `sleepers`: of the task that blocks, and of nothing else. On a busy machine any poll may be slow, and is
+/// rightly warned of, so there are several tries.
+fn one_warning(name: &str, debug: Option<&str>, program: impl Fn()) -> Option<String> {
+    let mut lines = Vec::new();
+    for _ in 0..20 {
+        lines = said(name, debug, &program)?;
+        if lines.len() == 1 && lines[0].contains("kept the loop for 1") {
+            return lines.pop();
+        }
+    }
+    panic!("{lines:?}");
+}
+
 /// One task awaits for long, one blocks for long, and one blocks briefly.
 async fn sleepers() {
     let awaits = spawn_named("awaits", time::sleep(Duration::from_millis(150)));
@@ -41,18 +54,17 @@ async fn sleepers() {
 fn row_121_122_e4_a_poll_of_150_ms_is_warned_of_once_and_an_await_is_not() {
     let name = "row_121_122_e4_a_poll_of_150_ms_is_warned_of_once_and_an_await_is_not";
     let program = || Runtime::builder().debug(true).build().unwrap().block_on(sleepers());
-    let Some(lines) = said(name, None, program) else { return };
-    let [line] = &lines[..] else { panic!("{lines:?}") };
+    let Some(line) = one_warning(name, None, program) else { return };
     assert!(line.contains("\"blocks\" (spawned at ") && line.contains("debug.rs:"), "{line}");
-    assert!(line.contains("kept the loop for 1") && line.contains("`blocking::unblock`"), "{line}");
+    assert!(line.contains("`blocking::unblock`"), "{line}");
 }
 
 #[test]
 fn row_121_the_environment_switches_it_on_and_nothing_does_so_by_itself() {
     let name = "row_121_the_environment_switches_it_on_and_nothing_does_so_by_itself";
     let program = || roundel::run(sleepers());
-    let Some(lines) = said(name, Some("1"), program) else { return };
-    assert_eq!(lines.len(), 1, "{lines:?}");
+    let Some(line) = one_warning(name, Some("1"), program) else { return };
+    assert!(line.contains("\"blocks\""), "{line}");
     assert_eq!(said(name, None, || ()).unwrap(), [""; 0]);
     assert_eq!(said(name, Some("0"), || ()).unwrap(), [""; 0]);
 }
@@ -71,7 +83,9 @@ fn row_26_e3_a_panic_that_no_handle_will_report_is_reported_when_that_is_certain
             roundel::testing::settle().await;
         });
     };
-    let Some(lines) = said(name, None, program) else { return };
+    let Some(mut lines) = said(name, None, program) else { return };
+    // (On a busy machine any poll may be slow.)
+    lines.retain(|line| !line.contains("kept the loop"));
     let [first, second] = &lines[..] else { panic!("{lines:?}") };
     assert!(first.contains("\"forgotten\" (spawned at "), "{first}");
     assert!(second.contains("\"let go\"") && second.contains("its handle was dropped"), "{second}");
@@ -112,6 +126,5 @@ fn hazard_63_warnings_outlive_a_sink_that_panics() {
         let sink = |_| panic!("a sink that panics, on purpose");
         Runtime::builder().debug(true).probe(sink).build().unwrap().block_on(sleepers());
     };
-    let Some(lines) = said(name, None, program) else { return };
-    assert_eq!(lines.len(), 1, "{lines:?}");
+    one_warning(name, None, program);
 }

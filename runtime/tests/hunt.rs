@@ -50,7 +50,7 @@ use std::time::{Duration, Instant, SystemTime};
 const PROGRAMS: u64 = if cfg!(miri) { 2 } else { 3_000 };
 
 /// A program takes a few milliseconds. A program that takes twice this long hangs.
-const PATIENCE: Duration = Duration::from_secs(if cfg!(miri) { 600 } else { 30 });
+const PATIENCE: Duration = Duration::from_secs(if cfg!(miri) { 600 } else { 60 });
 
 fn variable(name: &str) -> Option<u64> {
     let value = std::env::var(name).ok()?;

@@ -32,7 +32,7 @@ use mio::net::UnixStream;
 use roundel::source::{self, AsyncFd, Direction, Source};
 use roundel::{Runtime, spawn, yield_now};
 
-use common::{Flag, everywhere, read, unix, virtually};
+use common::{Flag, everywhere, nothing_starts, read, unix, virtually};
 
 /// Writes until there is no room. Returns how many bytes were written.
 fn fill(mut stream: impl Write) -> usize {
@@ -102,6 +102,7 @@ fn is_gone<T>(poll: Poll<io::Result<T>>) -> bool {
 
 #[test]
 fn a_source_that_outlives_its_runtime_works_until_it_would_have_to_wait() {
+    let _nothing_starts = nothing_starts();
     let runtime = Runtime::new().unwrap();
     let (ours, mut theirs) = runtime.block_on(async { unix() });
     drop(runtime);

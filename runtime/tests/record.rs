@@ -259,7 +259,15 @@ fn traced(test: &str, trace: &Path) -> Command {
 fn the_environment_records_each_runtime_of_a_program() {
     const TEST: &str = "the_environment_records_each_runtime_of_a_program";
     if is_alone(TEST) {
-        roundel::run(async { time::sleep(Duration::from_millis(1)).await });
+        // The loop does not park if it is held up until the sleep is over.
+        let is_parked = Rc::new(Cell::new(false));
+        let parks = Rc::clone(&is_parked);
+        let sink = move |event| parks.set(parks.get() || matches!(event, Told::Park));
+        Runtime::builder().probe(sink).build().unwrap().block_on(async {
+            while !is_parked.get() {
+                time::sleep(Duration::from_millis(1)).await;
+            }
+        });
         return roundel::run(async { spawn_named("second", async {}).await.unwrap() });
     }
     let path = path("environment");
@@ -297,7 +305,7 @@ fn a_program_that_is_killed_leaves_a_trace_up_to_its_last_sleep() {
         whats(&trace)
             .any(|what| matches!(what, What::Mark { text: mark, .. } if trace.text(Some(mark)) == Some(text)))
     };
-    for _ in 0..2_000 {
+    for _ in 0..12_000 {
         if says("asleep") {
             break;
         }
@@ -317,6 +325,9 @@ fn a_file_that_cannot_be_written_is_one_sentence_and_the_program_goes_on() {
     if is_alone(TEST) {
         return roundel::run(async { spawn(async {}).await.unwrap() });
     }
+    // The machine has one full disk. While another run of this test records there, a trace would go beside it.
+    let turn = std::fs::File::open(std::env::temp_dir()).unwrap();
+    turn.lock().unwrap();
     for (file, why) in
         [("/nonexistent/trace", "No such file or directory"), ("/dev/full", "No space left on device")]
     {

@@ -117,7 +117,7 @@ fn hazard_47_signals_of_one_kind_run_together_and_none_is_the_last_for_nothing()
 fn hazard_47_a_flood_from_another_process() {
     const COUNT: usize = if cfg!(debug_assertions) { 10_000 } else { 100_000 };
     alone("hazard_47_a_flood_from_another_process", || {
-        let _watchdog = watchdog_of(Duration::from_secs(120));
+        let _watchdog = watchdog_of(Duration::from_secs(600));
         roundel::run(async {
             let mut usr1 = Signals::new([signal::USR1]).unwrap();
             let mut usr2 = Signals::new([signal::USR2]).unwrap();
@@ -421,7 +421,7 @@ fn hazard_47_a_refused_list_leaves_the_default() {
 #[test]
 fn hazard_47_listeners_that_come_and_go_leave_nothing() {
     alone("hazard_47_listeners_that_come_and_go_leave_nothing", || {
-        let _watchdog = watchdog_of(Duration::from_secs(60));
+        let _watchdog = watchdog();
         roundel::run(async {
             let mut kept = Signals::new([signal::USR2]).unwrap();
             let before = descriptors();

@@ -20,7 +20,7 @@ use roundel::workers::{self, Job, JobError, ProcessPool};
 use roundel::{spawn, task, time, yield_now};
 use rustix::process::{Pid, Signal, getpgrp, kill_process, test_kill_process};
 
-use common::{alone, is_alone, really, rerun, watchdog, watchdog_of};
+use common::{alone, is_alone, really, rerun, watchdog};
 
 const JOBS: &[(&str, Job)] = &[
     ("squares", squares),
@@ -517,7 +517,7 @@ fn hazard_42_a_workers_children_see_three_descriptors() {
 #[test]
 fn row_93_a_pool_that_is_dropped_leaves_nothing() {
     alone("row_93_a_pool_that_is_dropped_leaves_nothing", || {
-        let _watchdog = watchdog_of(Duration::from_secs(60));
+        let _watchdog = watchdog();
         roundel::run(async {
             let before = descriptors();
             for _ in 0..5 {

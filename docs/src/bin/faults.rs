@@ -9,11 +9,14 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use docs::faults::copy::{Copy, Outcome};
+use docs::faults::copy::{Copy, LIMIT, Outcome};
 use docs::faults::gallery::{EXHIBITS, Exhibit};
 use docs::faults::{Fault, Target, exhibits, faults};
+
+/// How long all tests of a target may take without a fault. They have to pass, however busy the machine is.
+const SOUND: Duration = Duration::from_secs(600);
 
 const HELP: &str = "\
 Plants faults in a copy of the runtime, one at a time, and runs for each the
@@ -186,7 +189,7 @@ fn check_without_faults(copy: &Copy, wanted: &[Fault]) -> Result<(), String> {
         }
     }
     for (target, tests) in tests {
-        let outcome = copy.run(&copy.build(target)?, &tests)?;
+        let outcome = copy.run(&copy.build(target)?, &tests, SOUND)?;
         if outcome != Outcome::Passed(tests.len()) {
             let (name, said) = (&target.name, copy.said());
             let wanted = tests.len();
@@ -222,7 +225,7 @@ fn check(copy: &Copy, fault: &Fault) -> Result<bool, String> {
     copy.write(&texts)?;
     let test = &fault.killed_by;
     let program = copy.build(&test.target).map_err(|why| format!("{} does not build:\n{why}", fault.name))?;
-    let outcome = copy.run(&program, &[&test.name])?;
+    let outcome = copy.run(&program, &[&test.name], LIMIT)?;
     let survived = matches!(outcome, Outcome::Passed(_));
     let verdict = if survived { "SURVIVED".to_owned() } else { format!("killed: the test {outcome}") };
     let seconds = begin.elapsed().as_secs();

@@ -19,8 +19,8 @@ use std::{env, fmt, fs, io, thread};
 use crate::faults::{Target, Texts};
 use crate::{programs, root, sources};
 
-/// A test that takes longer hangs. The slowest takes a few seconds on a quiet machine.
-const LIMIT: Duration = Duration::from_secs(30);
+/// A test that takes longer with a fault hangs. The slowest takes a few seconds on a quiet machine.
+pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// The copy, and the texts that it has without a fault.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub enum Outcome {
     /// The process has ended in another way.
     Aborted(String),
     /// It was ended, because it took too long.
-    Hung,
+    Hung(Duration),
 }
 
 impl fmt::Display for Outcome {
@@ -48,7 +48,7 @@ impl fmt::Display for Outcome {
             Outcome::Passed(tests) => write!(f, "{tests} passed"),
             Outcome::Failed => write!(f, "failed"),
             Outcome::Aborted(how) => write!(f, "ended the process: {how}"),
-            Outcome::Hung => write!(f, "hung: no end after {} s", LIMIT.as_secs()),
+            Outcome::Hung(limit) => write!(f, "hung: no end after {} s", limit.as_secs()),
         }
     }
 }
@@ -159,10 +159,10 @@ impl Copy {
     /// # Errors
     ///
     /// If it cannot be run.
-    pub fn run(&self, program: &Path, tests: &[&str]) -> Result<Outcome, String> {
+    pub fn run(&self, program: &Path, tests: &[&str], limit: Duration) -> Result<Outcome, String> {
         let words = [&["--exact"], tests].concat();
-        Ok(match self.run_program(program, &words, &[], LIMIT)? {
-            Ended::Hung => Outcome::Hung,
+        Ok(match self.run_program(program, &words, &[], limit)? {
+            Ended::Hung => Outcome::Hung(limit),
             Ended::With(status) => outcome(status, &self.said()),
         })
     }

@@ -29,7 +29,7 @@ impl Value {
     ///
     /// ```
     /// use examples::ps::value::Value;
-    /// let value = Value::read(r#"{"task": "#3.1", "polls": 7, "waits": [{"text": "timer"}]}"#).unwrap();
+    /// let value = Value::read(r##"{"task": "#3.1", "polls": 7, "waits": [{"text": "timer"}]}"##).unwrap();
     /// assert_eq!((value.text("task"), value.number("polls")), ("#3.1", 7));
     /// assert_eq!(value.list("waits")[0].text("text"), "timer");
     /// assert_eq!(Value::read("{\"task\": "), None);

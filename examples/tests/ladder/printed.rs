@@ -9,6 +9,19 @@ fn lines(rung: u32) -> Vec<String> {
     ended.lines
 }
 
+/// The same, when this is so. On a busy machine a sleep may be over before it begins, and a thread may be late, so it tries
+/// several times.
+fn lines_at_last(rung: u32, are_right: impl Fn(&[String]) -> bool) {
+    let mut last = Vec::new();
+    for _ in 0..9 {
+        last = lines(rung);
+        if are_right(&last) {
+            return;
+        }
+    }
+    panic!("rung {rung} says something else, nine times: {last:?}");
+}
+
 /// The number between these two texts.
 fn number(line: &str, before: &str, after: &str) -> u64 {
     let inner = line.split_once(before).and_then(|(_, rest)| rest.split_once(after));
@@ -19,45 +32,41 @@ fn number(line: &str, before: &str, after: &str) -> u64 {
 #[test]
 fn the_busy_loop_asks_all_the_time() {
     let _watchdog = watchdog();
-    let said = lines(1);
-    let polls = number(&said[0], "a sleep of 100 ms: ", " polls, ");
-    assert!(said.len() == 1 && polls > 1000, "{said:?}");
+    lines_at_last(1, |said| said.len() == 1 && number(&said[0], "a sleep of 100 ms: ", " polls, ") > 1000);
 }
 
 #[test]
 fn the_parked_loop_needs_two_polls_and_a_waker_that_leaves_a_note() {
     let _watchdog = watchdog();
-    let said = lines(2);
-    assert!(said[0].starts_with("a sleep of 100 ms: 2 polls, "), "{said:?}");
-    if cfg!(target_os = "linux") {
-        assert!(number(&said[0], "polls, ", " ms of processor time") < 50, "{said:?}");
-    }
-    assert_eq!(
-        said[1..],
-        [
-            "a yield, and park: is done",
-            "a yield, and the broken bell: hangs (given up after 300 ms)",
-            "a future that keeps no waker: hangs (given up after 300 ms)",
-        ]
-    );
+    let outcomes = [
+        "a yield, and park: is done",
+        "a yield, and the broken bell: hangs (given up after 300 ms)",
+        "a future that keeps no waker: hangs (given up after 300 ms)",
+    ];
+    lines_at_last(2, |said| {
+        let is_idle = !cfg!(target_os = "linux") || number(&said[0], "polls, ", " ms of processor time") < 50;
+        is_idle && said[0].starts_with("a sleep of 100 ms: 2 polls, ") && said[1..] == outcomes
+    });
 }
 
 #[test]
 fn the_queue_polls_the_tasks_that_were_woken_and_the_main_future_with_each() {
     let _watchdog = watchdog();
-    let said = lines(3);
-    assert_eq!(said[..2], ["a sleep of a task: 2 polls", "a sleep of a task beside it: 2 polls"]);
-    // With each poll of a task: to begin, and after each of the five wakes.
-    assert_eq!(said[2..], ["a sleep of the main future: 6 polls"]);
+    let said = [
+        "a sleep of a task: 2 polls",
+        "a sleep of a task beside it: 2 polls",
+        // With each poll of a task: to begin, and after each of the five wakes.
+        "a sleep of the main future: 6 polls",
+    ];
+    lines_at_last(3, |lines| lines == said);
 }
 
 #[test]
 fn the_marks_make_one_poll_of_many_wakes() {
     let _watchdog = watchdog();
-    assert_eq!(
-        lines(4),
-        ["a task that is woken 3 times, and then sleeps: 3 polls", "a sleep of the main future: 2 polls"]
-    );
+    let said =
+        ["a task that is woken 3 times, and then sleeps: 3 polls", "a sleep of the main future: 2 polls"];
+    lines_at_last(4, |lines| lines == said);
 }
 
 #[test]
@@ -81,25 +90,21 @@ fn the_kernel_tells_of_bytes_once_and_wakes_the_loop() {
 #[test]
 fn the_bell_rings_once_for_a_thousand_wakes() {
     let _watchdog = watchdog();
-    let said = lines(7);
-    let time = number(
-        &said[0],
-        "woken 1000 times by a thread, 50 ms later: done after ",
-        " ms, 1 rings of the bell",
-    );
-    assert!(said.len() == 1 && time >= 50, "{said:?}");
+    let before = "woken 1000 times by a thread, 50 ms later: done after ";
+    lines_at_last(7, |said| {
+        let rings_once = said[0].ends_with(" ms, 1 rings of the bell");
+        said.len() == 1 && rings_once && number(&said[0], before, " ms") >= 50
+    });
 }
 
 #[test]
 fn the_slots_are_used_again_and_a_stale_waker_wakes_nothing() {
     let _watchdog = watchdog();
-    assert_eq!(
-        lines(8),
-        [
-            "1000 wakes by a stale waker: the next tenant is polled 2 times",
-            "1000 tasks after one another, and as many main futures: 3 slots",
-        ]
-    );
+    let said = [
+        "1000 wakes by a stale waker: the next tenant is polled 2 times",
+        "1000 tasks after one another, and as many main futures: 3 slots",
+    ];
+    lines_at_last(8, |lines| lines == said);
 }
 
 #[test]

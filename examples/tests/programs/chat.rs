@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpStream};
 
+use rustix::net::sockopt;
+
 use crate::common::{Program, has, noise, shell, watchdog};
 
 struct Guest {
@@ -118,6 +120,8 @@ fn a_slow_guest_misses_lines_and_delays_no_other() {
     let _watchdog = watchdog();
     let program = chat(&["--keep", "10"]);
     let mut slow = Guest::enters(&program, "slow");
+    // Otherwise the two kernels' buffers may hold everything, where they may grow further than usual.
+    sockopt::set_socket_recv_buffer_size(&slow.stream, 1 << 16).unwrap();
     let (mut anna, mut boris) = (Guest::enters(&program, "anna"), Guest::enters(&program, "boris"));
     assert_eq!((anna.hears(), slow.hears()), ("* boris is here".into(), "* anna is here".into()));
     assert_eq!(slow.hears(), "* boris is here");
@@ -168,7 +172,7 @@ fn netcat_can_join() {
     for (tool, script) in [
         ("nc", "printf 'nc\\nhello\\n' | nc -N \"$1\" \"$2\""),
         ("ncat", "printf 'ncat\\nhello\\n' | ncat \"$1\" \"$2\""),
-        ("socat", "printf 'socat\\nhello\\n' | socat - TCP:\"$1\":\"$2\""),
+        ("socat", "printf 'socat\\nhello\\n' | socat -t 100 - TCP:\"$1\":\"$2\""),
     ] {
         if has(tool, "netcat_can_join") {
             let said = shell(script, &[host, port]);

@@ -8,7 +8,7 @@
 //! after [`PATIENCE`], and a watchdog ends anything that still hangs, programs first.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, PipeWriter, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -16,18 +16,20 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use testkit::Watchdog;
+use testkit::{Watchdog, alone};
 
-/// Nothing here takes this long, unless it hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// Nothing here takes this long, unless it hangs. (Even a busy machine, on which all that usually takes twenty times as long.)
+pub(crate) const PATIENCE: Duration = Duration::from_secs(150);
+/// How long the servers let open connections finish after the signal.
+pub(crate) const GRACE: Duration = Duration::from_secs(3);
 
 /// The running programs, which the watchdog kills.
 static RUNNING: Mutex<BTreeMap<u32, Pid>> = Mutex::new(BTreeMap::new());
 
-/// Aborts the process and the programs if the guard is not dropped within a minute.
+/// Aborts the process and the programs if the guard is not dropped within five minutes.
 pub(crate) fn watchdog() -> Watchdog {
     testkit::watchdog_that(2 * PATIENCE, || {
         for pid in RUNNING.lock().unwrap().values() {
@@ -80,7 +82,7 @@ impl Program {
     /// The same, with a standard output that the test may not be able to read.
     fn launch_into(stdout: Stdio, command: &mut Command) -> Program {
         command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let mut child = alone::spawn(command).unwrap_or_else(|error| panic!("{command:?}: {error}"));
         RUNNING.lock().unwrap().insert(child.id(), Pid::from_child(&child));
         let (out, mut err) = (child.stdout.take(), child.stderr.take().unwrap());
         let (sender, lines) = mpsc::channel();
@@ -190,7 +192,12 @@ pub(crate) fn run(name: &str, args: &[&str]) -> Ended {
 
 /// Runs a program with this standard output.
 pub(crate) fn run_into(stdout: impl Into<Stdio>, name: &str, args: &[&str]) -> Ended {
-    Program::launch_into(stdout.into(), Command::new(path_of(name)).args(args)).end()
+    run_command_into(stdout, Command::new(path_of(name)).args(args))
+}
+
+/// The same for any command.
+pub(crate) fn run_command_into(stdout: impl Into<Stdio>, command: &mut Command) -> Ended {
+    Program::launch_into(stdout.into(), command).end()
 }
 
 /// The trace of a program that runs on virtual time, in a file of this test.
@@ -229,7 +236,7 @@ pub(crate) fn has(tool: &str, test: &str) -> bool {
 /// The output of a shell script. `$1` and so on are the arguments.
 pub(crate) fn shell(script: &str, args: &[&str]) -> String {
     let mut command = Command::new("timeout");
-    command.args(["30", "sh", "-c", script, "sh"]).args(args);
+    command.arg(PATIENCE.as_secs().to_string()).args(["sh", "-c", script, "sh"]).args(args);
     let ended = Program::launch(&mut command).end();
     assert_ne!(ended.code(), Some(124), "{script}: took too long");
     format!("{}\n{}", ended.text(), ended.complaints)
@@ -269,13 +276,63 @@ pub(crate) fn after_time(line: &str) -> Option<&str> {
     time.trim_start().parse::<f64>().is_ok().then_some(rest)
 }
 
-/// Asserts that these lines are in the text, in this order; others may be in between.
-pub(crate) fn in_order(text: &str, lines: &[&str]) {
+/// The first of these lines that is not in the text, or not in this order; others may be in between.
+pub(crate) fn out_of_order<'a>(text: &str, lines: &[&'a str]) -> Option<&'a str> {
     let mut rest = text.lines();
-    for line in lines {
-        // (Each pattern takes a line of its own.)
-        assert!(rest.any(|other| other.contains(line)), "no `{line}`, or not in this order, in\n{text}");
+    // (Each pattern takes a line of its own.)
+    lines.iter().copied().find(|line| !rest.any(|other| other.contains(line)))
+}
+
+/// Asserts that these lines are in the text, in this order.
+pub(crate) fn in_order(text: &str, lines: &[&str]) {
+    if let Some(line) = out_of_order(text, lines) {
+        panic!("no `{line}`, or not in this order, in\n{text}");
     }
+}
+
+/// Runs a program that looks at the real clock until it prints these lines in this order: on a busy machine, what is due
+/// at different times may be late by more than what lies between them.
+pub(crate) fn in_order_at_last(name: &str, args: &[&str], lines: &[&str]) {
+    let mut texts = (0..9).map(|_| lines_of(name, args).join("\n"));
+    assert!(
+        texts.any(|text| out_of_order(&text, lines).is_none()),
+        "`{name}` never prints {lines:?}, in this order"
+    );
+}
+
+/// The result of an attempt that works only if less than `limit` passes. A machine that is too busy for that may try again;
+/// an attempt that was quick enough must not fail.
+pub(crate) fn in_time<T>(limit: Duration, attempt: impl Fn() -> io::Result<T>) -> T {
+    for _ in 0..9 {
+        let start = Instant::now();
+        match attempt() {
+            Ok(result) => return result,
+            Err(error) => assert!(start.elapsed() >= limit, "{error} after {:?}", start.elapsed()),
+        }
+    }
+    panic!("nine attempts have all taken longer than {limit:?}");
+}
+
+/// A host of this machine at which no other process listens or connects from, so that nothing else can get a port there that
+/// is free.
+pub(crate) fn host_of_our_own() -> String {
+    let [.., first, second, third] = std::process::id().to_be_bytes();
+    // Elsewhere, local addresses have to be set up first.
+    if cfg!(target_os = "linux") {
+        format!("127.{}.{second}.{third}", 64 + first)
+    } else {
+        "127.0.0.1".into()
+    }
+}
+
+/// The end to write to of a pipe that no process can read from.
+pub(crate) fn pipe_without_a_reader() -> PipeWriter {
+    let mut writer = io::pipe().unwrap().1; // This closes the end to read from.
+    // A process that another test has just started has it, too, until it begins its program.
+    while writer.write(b"x").is_ok() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    writer
 }
 
 /// Reads exactly this many bytes.
@@ -287,8 +344,16 @@ pub(crate) fn read(stream: &mut impl Read, count: usize) -> Vec<u8> {
 
 /// Writes, and reads back the same.
 pub(crate) fn there_and_back(stream: &mut (impl Read + Write), bytes: &[u8]) {
-    stream.write_all(bytes).unwrap();
-    assert!(read(stream, bytes.len()) == bytes, "other bytes came back");
+    try_there_and_back(stream, bytes).unwrap();
+}
+
+/// The same on a connection that may have ended.
+pub(crate) fn try_there_and_back(stream: &mut (impl Read + Write), bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes)?;
+    let mut back = vec![0; bytes.len()];
+    stream.read_exact(&mut back)?;
+    assert!(back == bytes, "other bytes came back");
+    Ok(())
 }
 
 /// Everything until the end, and whether the end was orderly.

@@ -3,11 +3,13 @@
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::{
-    Program, has, in_order, noise, path_of, read, read_all, shell, there_and_back, watchdog,
+    Program, has, in_order, in_time, noise, path_of, read, read_all, shell, there_and_back,
+    try_there_and_back, watchdog,
 };
 
 fn echo(args: &[&str]) -> Program {
@@ -65,13 +67,16 @@ fn with_room_for_one_the_second_waits() {
 fn an_idle_client_is_disconnected_and_others_are_served() {
     let _watchdog = watchdog();
     let program = echo(&["--idle-timeout", "0.3"]);
-    let mut idle = program.connect();
     let mut used = program.connect();
-    there_and_back(&mut idle, b"last words");
+    // A client that is slower than that has been idle.
+    let greeted = || {
+        let mut client = program.connect();
+        try_there_and_back(&mut client, b"hello").map(|()| client)
+    };
+    let mut idle = in_time(Duration::from_millis(300), greeted);
     // Only its end distinguishes this connection from one that is not idle.
     assert_eq!(read_all(&mut idle), (Vec::new(), true));
-    let mut later = program.connect();
-    there_and_back(&mut later, b"hello");
+    let later = in_time(Duration::from_millis(300), greeted);
     let _ = used.write_all(b"too late");
     drop(later);
     program.stop();
@@ -87,18 +92,24 @@ fn without_a_terminal_only_the_first_line_is_printed() {
     assert_eq!(program.stop(), Vec::<String>::new()); // Nor on the standard error.
 }
 
-/// What a terminal shows that is made for the program; `None` without a tool that makes one.
-fn on_a_terminal(option: &str, test: &str) -> Option<String> {
+/// What a terminal shows that is made for the program, which is asked to end when `awaited` is seen; `None` without a tool
+/// that makes one.
+fn on_a_terminal(option: &str, awaited: &str, test: &str) -> Option<String> {
     if !has("script", test) {
         return None;
     }
     let command = format!("{} --addr 127.0.0.1:0 {option}", path_of("echo").display());
-    let program = Program::launch(Command::new("script").args(["-qec", &command, "/dev/null"]));
+    let copy = std::env::temp_dir().join(format!("roundel-{test}-{}", std::process::id()));
+    let program = Program::launch(Command::new("script").args(["-qefc", &command]).arg(&copy));
     let first = program.next_line().unwrap();
     let address = first.trim_end().strip_prefix("listening on ").unwrap_or_else(|| panic!("{first:?}"));
     let mut client = std::net::TcpStream::connect(address).unwrap();
     there_and_back(&mut client, &noise(10_000));
     drop(client);
+    while !String::from_utf8_lossy(&std::fs::read(&copy).unwrap()).contains(awaited) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::fs::remove_file(copy).unwrap();
     program.signal(Signal::TERM); // The signal goes to `script`, which passes it on, and takes two seconds for that.
     Some(program.end().text())
 }
@@ -106,7 +117,8 @@ fn on_a_terminal(option: &str, test: &str) -> Option<String> {
 #[test]
 fn on_a_terminal_there_is_a_status_line() {
     let _watchdog = watchdog();
-    let Some(seen) = on_a_terminal("", "on_a_terminal_there_is_a_status_line") else { return };
+    let test = "on_a_terminal_there_is_a_status_line";
+    let Some(seen) = on_a_terminal("", ", messages/s ", test) else { return };
     assert!(seen.contains("connections ") && seen.contains(", messages/s "), "{seen:?}");
 }
 
@@ -114,7 +126,7 @@ fn on_a_terminal_there_is_a_status_line() {
 fn on_a_terminal_there_is_none_if_it_is_not_wanted() {
     let _watchdog = watchdog();
     let test = "on_a_terminal_there_is_none_if_it_is_not_wanted";
-    let Some(seen) = on_a_terminal("--quiet", test) else { return };
+    let Some(seen) = on_a_terminal("--quiet", "", test) else { return };
     assert!(!seen.contains("connections"), "{seen:?}");
 }
 
@@ -126,7 +138,7 @@ fn netcat_gets_back_what_it_sent() {
     let clients = [
         ("nc", "printf 'hello\nthere' | nc -N \"$1\" \"$2\""),
         ("ncat", "printf 'hello\nthere' | ncat \"$1\" \"$2\""),
-        ("socat", "printf 'hello\nthere' | socat - TCP:\"$1\":\"$2\""),
+        ("socat", "printf 'hello\nthere' | socat -t 100 - TCP:\"$1\":\"$2\""),
     ];
     for (tool, script) in clients {
         if has(tool, "netcat_gets_back_what_it_sent") {
@@ -146,15 +158,16 @@ fn sigusr1_says_what_each_loop_does() {
     let mut command = Command::new(path_of("echo"));
     command.args(["--addr", "127.0.0.1:0", "--threads", "2"]).env("ROUNDEL_INSPECT", "1");
     command.stdout(Stdio::piped()).stderr(file);
-    let mut child = command.spawn().unwrap();
+    let mut child = testkit::alone::spawn(&mut command).unwrap();
     let mut first = String::new();
     BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut first).unwrap();
     let pid = Pid::from_child(&child);
     // A loop that has only just begun may not listen yet. A first signal that is not heard ends no process.
     let said = loop {
         kill_process(pid, Signal::USR1).unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(5));
-        let said = std::fs::read_to_string(&path).unwrap();
+        std::thread::sleep(Duration::from_millis(5));
+        // It may end in the middle of a letter.
+        let said = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
         if ["── loop 0", "── loop 1"].iter().all(|text| said.matches(text).count() > 1) {
             break said;
         }

@@ -14,7 +14,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use rustix::process::Signal;
 
-use crate::common::{Ended, Program, read, read_all, recorded, run, run_into, there_and_back, watchdog};
+use crate::common::{
+    Ended, GRACE, Program, host_of_our_own, in_time, pipe_without_a_reader, read, read_all, recorded, run,
+    run_into, there_and_back, try_there_and_back, watchdog,
+};
 
 /// A TCP server, the option for its address, and its other arguments.
 const SERVERS: [(&str, &str, &[&str]); 7] = [
@@ -191,8 +194,7 @@ fn each_into<T: Into<Stdio>>(open: impl Fn() -> T, check: impl Fn(&str, &Ended))
 #[test]
 fn an_output_without_a_reader_ends_it_quietly() {
     let _watchdog = watchdog();
-    let closed = || std::io::pipe().unwrap().1; // This closes the end to read from.
-    each_into(closed, |name, ended| {
+    each_into(pipe_without_a_reader, |name, ended| {
         assert_eq!((ended.code(), &*ended.complaints), (Some(0), ""), "{name}");
     });
 }
@@ -214,7 +216,7 @@ fn an_output_that_is_full_is_code_1_and_a_sentence() {
 fn a_signal_ends_it_in_order_and_the_address_is_free_again() {
     let _watchdog = watchdog();
     for server in SERVERS {
-        let mut address = "127.0.0.1:0".to_owned();
+        let mut address = format!("{}:0", host_of_our_own());
         // The second program listens where the first one did.
         for signal in [Signal::TERM, Signal::INT] {
             let program = start(server, &address);
@@ -248,14 +250,16 @@ fn open_connections_may_finish() {
         ("chaos", "--listen", &["--to", &echo.address]),
     ];
     for server in more {
-        let program = start(server, "127.0.0.1:0");
-        let mut clients = [program.connect(), program.connect(), program.connect()];
-        clients.iter_mut().for_each(|client| there_and_back(client, b"before"));
-        program.signal(Signal::TERM);
-        program.wait_until_it_refuses();
-        clients.iter_mut().for_each(|client| there_and_back(client, b"after"));
-        drop(clients);
-        let ended = program.end();
+        let ended = in_time(GRACE, || {
+            let program = start(server, "127.0.0.1:0");
+            let mut clients = [program.connect(), program.connect(), program.connect()];
+            clients.iter_mut().for_each(|client| there_and_back(client, b"before"));
+            program.signal(Signal::TERM);
+            program.wait_until_it_refuses();
+            clients.iter_mut().try_for_each(|client| try_there_and_back(client, b"after"))?;
+            drop(clients);
+            Ok(program.end())
+        });
         assert_eq!((ended.code(), &*ended.complaints), (Some(0), ""), "{server:?}");
     }
     echo.stop();

@@ -1,12 +1,12 @@
 //! `http_hello` over a network: installed clients, our own, and hostile ones. The parser has its own tests.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::common::{Program, has, noise, read_all, shell, watchdog};
+use crate::common::{GRACE, Program, has, in_time, noise, read_all, shell, watchdog};
 
 fn hello(args: &[&str]) -> Program {
     Program::start("http_hello", &[&["--addr", "127.0.0.1:0"], args].concat())
@@ -33,20 +33,32 @@ impl Client {
     }
 
     fn sends(&mut self, text: &str) {
-        self.stream.write_all(text.as_bytes()).unwrap();
+        self.tries_to_send(text).unwrap();
+    }
+
+    /// The same to a server that may have hung up.
+    fn tries_to_send(&mut self, text: &str) -> io::Result<()> {
+        self.stream.write_all(text.as_bytes())
     }
 
     /// The next answer; `with_body` unless it answers `HEAD`.
     fn hears(&mut self, with_body: bool) -> Answer {
+        self.tries_to_hear(with_body).unwrap()
+    }
+
+    /// The same from a server that may have hung up.
+    fn tries_to_hear(&mut self, with_body: bool) -> io::Result<Answer> {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
-            assert_ne!(self.answers.read_line(&mut head).unwrap(), 0, "the end, after {head:?}");
+            if self.answers.read_line(&mut head)? == 0 {
+                return Err(io::Error::other(format!("the end, after {head:?}")));
+            }
         }
         let status = head.strip_prefix("HTTP/1.1 ").unwrap()[..3].parse().unwrap();
         let length = head.split("Content-Length: ").nth(1).unwrap().split("\r\n").next().unwrap();
         let mut body = vec![0; if with_body { length.parse().unwrap() } else { 0 }];
-        self.answers.read_exact(&mut body).unwrap();
-        Answer { status, head, body: String::from_utf8(body).unwrap() }
+        self.answers.read_exact(&mut body)?;
+        Ok(Answer { status, head, body: String::from_utf8(body).unwrap() })
     }
 
     /// The status of the answer to this request.
@@ -57,10 +69,22 @@ impl Client {
 
     /// Nothing more arrives, and the end is orderly. We hang up, too: until then, the server would go on reading.
     fn is_hung_up_on(&mut self) {
-        assert_eq!(read_all(&mut self.answers), (Vec::new(), true));
+        self.hears_the_end().unwrap();
+    }
+
+    /// The same from a server that may have sent a reset.
+    fn hears_the_end(&mut self) -> io::Result<()> {
+        let (bytes, is_orderly) = read_all(&mut self.answers);
+        assert_eq!(bytes, b"");
         let _ = self.stream.shutdown(Shutdown::Both);
+        is_orderly.then_some(()).ok_or(ErrorKind::ConnectionReset.into())
     }
 }
+
+/// After it has refused a request, the server reads no longer than that.
+const PARTING: Duration = Duration::from_secs(2);
+/// With this much patience, a request is never too late.
+const PATIENT: [&str; 2] = ["--patience", "600"];
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -140,7 +164,7 @@ fn a_client_that_asks_for_the_end_gets_it() {
 #[test]
 fn hazard_54_what_cannot_be_understood_is_refused_and_that_is_the_end() {
     let _watchdog = watchdog();
-    let program = hello(&[]);
+    let program = hello(&PATIENT);
     let long = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(100_000));
     let many = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "X: x\r\n".repeat(100));
     let body =
@@ -158,13 +182,15 @@ fn hazard_54_what_cannot_be_understood_is_refused_and_that_is_the_end() {
         ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 501),
         ("GET / HTTP/2.0\r\n\r\n", 505),
     ] {
-        let mut client = Client::new(&program);
-        client.sends(&format!("{GET}{request}"));
-        assert_eq!(client.hears(true).status, 200);
-        let answer = client.hears(true);
-        assert_eq!(answer.status, status, "{request:?}");
-        assert!(answer.head.contains("Connection: close\r\n"), "{answer:?}");
-        client.is_hung_up_on();
+        in_time(PARTING, || {
+            let mut client = Client::new(&program);
+            client.tries_to_send(&format!("{GET}{request}"))?;
+            assert_eq!(client.tries_to_hear(true)?.status, 200);
+            let answer = client.tries_to_hear(true)?;
+            assert_eq!(answer.status, status, "{request:?}");
+            assert!(answer.head.contains("Connection: close\r\n"), "{answer:?}");
+            client.hears_the_end()
+        });
     }
     program.stop();
 }
@@ -174,10 +200,12 @@ fn hazard_54_what_cannot_be_understood_is_refused_and_that_is_the_end() {
 fn a_refused_client_may_finish_sending() {
     let _watchdog = watchdog();
     let program = hello(&[]);
-    let mut client = Client::new(&program);
-    assert_eq!(client.asks("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n"), 413);
-    (0..20).for_each(|_| client.sends(&"x".repeat(100_000)));
-    client.is_hung_up_on();
+    in_time(PARTING, || {
+        let mut client = Client::new(&program);
+        assert_eq!(client.asks("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n"), 413);
+        (0..20).try_for_each(|_| client.tries_to_send(&"x".repeat(100_000)))?;
+        client.hears_the_end()
+    });
     program.stop();
 }
 
@@ -266,8 +294,13 @@ fn a_request_that_has_begun_has_a_deadline() {
 fn an_idle_client_is_disconnected() {
     let _watchdog = watchdog();
     let program = hello(&["--idle-timeout", "0.3"]);
-    let (mut idle, mut silent) = (Client::new(&program), Client::new(&program));
-    assert_eq!(idle.asks(GET), 200);
+    let mut silent = Client::new(&program);
+    let mut idle = in_time(Duration::from_millis(300), || {
+        let mut idle = Client::new(&program);
+        idle.tries_to_send(GET)?;
+        assert_eq!(idle.tries_to_hear(true)?.status, 200);
+        Ok(idle)
+    });
     idle.is_hung_up_on();
     silent.is_hung_up_on();
     program.stop();
@@ -276,21 +309,24 @@ fn an_idle_client_is_disconnected() {
 #[test]
 fn at_the_end_idle_clients_are_disconnected_and_a_request_is_answered() {
     let _watchdog = watchdog();
-    let program = hello(&[]);
-    let (mut idle, mut busy) = (Client::new(&program), Client::new(&program));
-    assert_eq!((idle.asks(GET), busy.asks(GET)), (200, 200));
-    // The answer proves that the rest has arrived, too.
-    busy.sends(&format!("{GET}GET / HTTP/1.1\r\n"));
-    assert_eq!(busy.hears(true).status, 200);
-    program.signal(Signal::TERM);
-    idle.is_hung_up_on();
-    busy.sends("Host: x\r\n\r\n");
-    let answer = busy.hears(true);
-    assert!(answer.status == 200 && answer.head.contains("Connection: close\r\n"), "{answer:?}");
-    busy.is_hung_up_on();
-    drop((idle, busy));
-    let ended = program.end();
-    assert!(ended.status.success() && ended.complaints.is_empty(), "{ended:?}");
+    in_time(GRACE, || {
+        let program = hello(&PATIENT);
+        let (mut idle, mut busy) = (Client::new(&program), Client::new(&program));
+        assert_eq!((idle.asks(GET), busy.asks(GET)), (200, 200));
+        // The answer proves that the rest has arrived, too.
+        busy.sends(&format!("{GET}GET / HTTP/1.1\r\n"));
+        assert_eq!(busy.hears(true).status, 200);
+        program.signal(Signal::TERM);
+        idle.is_hung_up_on();
+        busy.tries_to_send("Host: x\r\n\r\n")?;
+        let answer = busy.tries_to_hear(true)?;
+        assert!(answer.status == 200 && answer.head.contains("Connection: close\r\n"), "{answer:?}");
+        busy.hears_the_end()?;
+        drop((idle, busy));
+        let ended = program.end();
+        assert!(ended.status.success() && ended.complaints.is_empty(), "{ended:?}");
+        Ok(())
+    });
 }
 
 #[test]
@@ -320,7 +356,7 @@ fn curl_is_content() {
         assert!(curl(options).contains(status), "{options}: {}", curl(options));
     }
     // Longer than curl sends without asking.
-    let big = curl("--data-binary @\"$(command -v curl)\" --max-time 20 http://$1/");
+    let big = curl("--data-binary @\"$(command -v curl)\" --max-time 100 http://$1/");
     assert!(big.contains("405.") || big.contains("413."), "{big}");
     program.stop();
 }
@@ -332,7 +368,7 @@ fn wrk_finds_no_errors() {
         return;
     }
     let program = hello(&[]);
-    let said = shell("wrk -t1 -c20 -d1s http://$1/", &[&program.address]);
+    let said = shell("wrk -t1 -c20 -d1s --timeout 60s http://$1/", &[&program.address]);
     assert!(said.contains("Requests/sec") && !said.contains("errors") && !said.contains("Non-2xx"), "{said}");
     program.stop();
 }

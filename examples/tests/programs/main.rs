@@ -25,5 +25,6 @@ mod see;
 mod sharing;
 #[cfg(target_os = "linux")]
 mod status_line;
+mod trees;
 mod waiting;
 mod working;

@@ -141,6 +141,7 @@ fn delay_server() {
 /// Runs a client and a server on a virtual clock.
 fn with_a_server(test: impl AsyncFnOnce(DelayServer)) {
     let _watchdog = watchdog();
+    let _nothing_starts = testkit::alone::nothing_starts();
     let runtime = Runtime::builder().virtual_time(true).build().unwrap();
     runtime.block_on(async { test(DelayServer::start().await.unwrap()).await });
 }

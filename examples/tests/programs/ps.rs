@@ -3,7 +3,6 @@
 //! Most answers come from a socket of this test, so each line is known. The others come from real programs that are held up,
 //! killed or stopped.
 
-use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -14,14 +13,13 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc;
 use std::thread;
 
-use examples::ps::row::{Task, Wait};
-use examples::ps::tree::tree;
 use examples::ps::value::Value;
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use testkit::alone;
 
-use crate::common::{Ended, Program, path_of, watchdog};
+use crate::common::{Ended, Program, path_of, pipe_without_a_reader, run_command_into, watchdog};
 
 /// A folder of sockets that no other test sees.
 struct Folder(PathBuf);
@@ -52,12 +50,22 @@ impl Folder {
     }
 
     fn ps(&self, args: &[&str]) -> Ended {
-        Program::launch(&mut self.command("ps", args)).end()
+        self.answered(|| self.command("ps", args))
+    }
+
+    /// Runs this, and again if it has given up because a busy machine has not let the other side answer within five seconds.
+    fn answered(&self, ps: impl Fn() -> Command) -> Ended {
+        let mut answers = (0..9).map(|_| Program::launch(&mut ps()).end());
+        answers.find(|ended| !ended.complaints.contains("does not answer")).expect("one answer of nine")
     }
 
     /// The same in a terminal of this width.
     fn ps_within(&self, columns: &str, args: &[&str]) -> String {
-        let ended = Program::launch(self.command("ps", args).env("COLUMNS", columns)).end();
+        let ended = self.answered(|| {
+            let mut command = self.command("ps", args);
+            command.env("COLUMNS", columns);
+            command
+        });
         assert!(ended.status.success() && ended.complaints.is_empty(), "{ended:?}");
         let width = columns.parse::<usize>().unwrap();
         assert!(ended.lines.iter().all(|line| line.chars().count() < width), "{ended:?}");
@@ -269,7 +277,7 @@ fn the_first_page_does_not_wait_for_the_last() {
 fn a_task_that_holds_the_loop_is_named_with_its_place() {
     let _watchdog = watchdog();
     let folder = Folder::new();
-    let program = folder.start("health", &["--block", "20"]);
+    let program = folder.start("health", &["--block", "200"]);
     let pid = program.pid().to_string();
     let text = loop {
         let ended = folder.ps(&[&pid]);
@@ -292,11 +300,22 @@ fn all_loops_of_a_process_are_shown_and_the_list_counts_them() {
     let folder = Folder::new();
     let one = folder.start("echo", &["--addr", "127.0.0.1:0"]);
     let two = folder.start("echo", &["--addr", "127.0.0.1:0", "--threads", "2"]);
-    let text = folder.ps(&[&two.pid().to_string()]).text();
+    // When the first line is printed, a loop may not listen yet.
+    let text = loop {
+        let text = folder.ps(&[&two.pid().to_string()]).text();
+        if text.matches("TcpListener, to read").count() == 2 {
+            break text;
+        }
+    };
     let headings = text.lines().filter(|line| line.contains("), loop "));
     assert_eq!(headings.count(), 2, "{text}");
-    assert!(text.contains("TcpListener, to read"), "{text}");
-    let list = folder.ps(&[]).text();
+    // On a busy machine, one may not answer in time.
+    let list = loop {
+        let list = folder.ps(&[]).text();
+        if !list.contains("does not answer") {
+            break list;
+        }
+    };
     for (program, loops) in [(&one, " 1 "), (&two, " 2 ")] {
         let pid = program.pid().to_string();
         let line = list.lines().find(|line| line.split_whitespace().next() == Some(&pid));
@@ -318,7 +337,7 @@ fn a_process_that_was_killed_is_cleaned_up_and_one_that_is_stopped_is_said_to_be
     stopped.signal(Signal::STOP);
     assert_eq!(folder.sockets().iter().filter(|name| **name == pid).count(), 1, "it was left behind");
     let list = folder.ps(&[]).text();
-    assert!(!list.contains(&pid), "{list}");
+    assert!(list.lines().all(|line| line.split_whitespace().next() != Some(&*pid)), "{list}");
     assert!(list.contains("(does not answer)"), "{list}");
     assert_eq!(folder.sockets(), [stopped.pid().to_string()]);
     assert!(folder.ps(&[&pid]).complaints.contains(&format!("there is no process {pid}")));
@@ -337,7 +356,11 @@ struct Watched {
 
 impl Watched {
     fn start(folder: &Folder, args: &[&str]) -> Watched {
-        let terminal = File::from(openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap());
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+        // No program that another test starts meanwhile may have it.
+        #[cfg(target_os = "linux")]
+        let flags = flags | OpenptFlags::CLOEXEC;
+        let terminal = File::from(openpt(flags).unwrap());
         grantpt(&terminal).unwrap();
         unlockpt(&terminal).unwrap();
         tcsetwinsize(&terminal, Winsize { ws_row: 8, ws_col: 60, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
@@ -345,7 +368,7 @@ impl Watched {
         let end = OpenOptions::new().read(true).write(true).open(path).unwrap();
         let mut command = folder.command("ps", args);
         let [input, output] = [(); 2].map(|()| Stdio::from(end.try_clone().unwrap()));
-        let child = command.stdin(input).stdout(output).stderr(Stdio::null()).spawn().unwrap();
+        let child = alone::spawn(command.stdin(input).stdout(output).stderr(Stdio::null())).unwrap();
         Watched { terminal, end, child, seen: String::new() }
     }
 
@@ -378,9 +401,10 @@ fn a_watched_process_fills_the_screen_and_the_terminal_is_given_back() {
         let mut ps = Watched::start(&folder, &["4711", "--watch"]);
         ps.read_until("q ends");
         assert!(ps.seen.starts_with("\x1b[?1049h\x1b[?25l\x1b[Hbank (4711)"), "{:?}", ps.seen);
-        // Six tasks and three other lines do not fit on eight rows.
-        let lines: Vec<&str> = ps.seen.split("\r\n").collect();
-        assert!(lines.len() <= 8 && ps.seen.contains("more lines"), "{lines:?}");
+        // Six tasks and three other lines do not fit on eight rows. (On a busy machine, it has been shown again already.)
+        let first = ps.seen.split_inclusive("q ends").next().unwrap();
+        let lines: Vec<&str> = first.split("\r\n").collect();
+        assert!(lines.len() <= 8 && first.contains("more lines"), "{lines:?}");
         // Twice: it is shown again after a second.
         ps.seen.clear();
         ps.read_until("q ends");
@@ -408,7 +432,7 @@ fn without_a_terminal_q_and_enter_end_the_watch_and_so_does_the_end_of_the_proce
     let folder = Folder::new();
     folder.say(4711, BANK);
     let mut command = folder.command("ps", &["4711", "--watch", "--tree"]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = alone::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped())).unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap() == "q ends"));
     child.stdin.take().unwrap().write_all(b"q\n").unwrap();
@@ -430,43 +454,8 @@ fn a_reader_that_has_gone_ends_a_watch_quietly() {
     let _watchdog = watchdog();
     let folder = Folder::new();
     folder.say(4711, BANK);
-    let closed = std::io::pipe().unwrap().1;
-    let mut command = folder.command("ps", &["4711", "--watch"]);
-    let output = command.stdin(Stdio::null()).stdout(closed).stderr(Stdio::piped()).output().unwrap();
-    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-}
-
-/// A task that waits for another one.
-fn waiting(id: usize, holders: &[usize]) -> Task {
-    let wait = |holder: &usize| Wait { text: "a lock".into(), holder: format!("#{holder}.1") };
-    let waits = holders.iter().map(wait).collect();
-    Task { id: format!("#{id}.1"), state: "waiting".into(), waits, ..Task::default() }
-}
-
-#[test]
-fn trees_of_any_shape_end_and_show_each_task() {
-    // A chain, a ring, a ring with tails, a task that all others wait for, and a ladder of which each step waits for two.
-    let chain: Vec<Task> = (0..100_000).map(|id| waiting(id, &[id + 1])).collect();
-    let ring: Vec<Task> = (0..100_000).map(|id| waiting(id, &[(id + 1) % 100_000])).collect();
-    let tails: Vec<Task> =
-        (0..30).map(|id| waiting(id, &[if id < 10 { (id + 1) % 10 } else { id - 10 }])).collect();
-    let star: Vec<Task> = (0..1_000).map(|id| waiting(id, &[0])).collect();
-    let ladder: Vec<Task> = (0..1_000).map(|id| waiting(id, &[id + 1, id + 2])).collect();
-    for (name, tasks) in
-        [("chain", chain), ("ring", ring), ("tails", tails), ("star", star), ("ladder", ladder)]
-    {
-        let lines = tree(&tasks);
-        let shown: HashSet<&str> =
-            lines.iter().filter_map(|line| line.split('#').nth(1)?.split(' ').next()).collect();
-        assert_eq!(shown.len(), tasks.len(), "{name}");
-        assert!(lines.len() <= 2 * tasks.len() + 1, "{name}: {} lines", lines.len());
-        let circles = lines.iter().filter(|line| line.contains('⟲')).count();
-        let expected = match name {
-            "chain" | "ladder" => 0,
-            _ => 1,
-        };
-        assert_eq!(circles, expected, "{name}");
-    }
+    let ended = run_command_into(pipe_without_a_reader(), &mut folder.command("ps", &["4711", "--watch"]));
+    assert!(ended.status.success() && ended.complaints.is_empty(), "{ended:?}");
 }
 
 #[test]

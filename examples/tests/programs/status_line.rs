@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
+use testkit::alone;
 
 use crate::common::{Program, path_of, watchdog};
 
@@ -16,12 +17,13 @@ struct Watched {
     child: Child,
     terminal: File,
     /// What has been written since the last status line began.
-    rest: String,
+    rest: Vec<u8>,
 }
 
 impl Watched {
     fn start(columns: u16, name: &str, args: &[&str]) -> Watched {
-        let terminal = File::from(openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap());
+        let terminal =
+            File::from(openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap());
         grantpt(&terminal).unwrap();
         unlockpt(&terminal).unwrap();
         resize(&terminal, columns);
@@ -29,21 +31,21 @@ impl Watched {
         let end = OpenOptions::new().read(true).write(true).open(path).unwrap();
         let mut command = Command::new(path_of(name));
         command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(end);
-        Watched { child: command.spawn().unwrap(), terminal, rest: String::new() }
+        Watched { child: alone::spawn(&mut command).unwrap(), terminal, rest: Vec::new() }
     }
 
     /// The next complete status line: a line is complete when another one begins. `None` when the program has ended.
     fn line(&mut self) -> Option<String> {
         loop {
-            if let Some((line, rest)) = self.rest.split_once("\r\x1b[K") {
-                let line = line.to_owned();
-                self.rest = rest.to_owned();
-                return Some(line);
+            let begin = b"\r\x1b[K";
+            if let Some(at) = self.rest.windows(begin.len()).position(|bytes| bytes == begin) {
+                let line: Vec<u8> = self.rest.drain(..at + begin.len()).take(at).collect();
+                return Some(String::from_utf8(line).unwrap());
             }
             let mut buffer = [0; 4096];
             // A terminal whose other end has been closed reports an error.
             let count = self.terminal.read(&mut buffer).ok()?;
-            self.rest.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
+            self.rest.extend_from_slice(&buffer[..count]);
         }
     }
 }

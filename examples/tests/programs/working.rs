@@ -3,11 +3,15 @@
 //! The output of a program that can run on a virtual clock is compared with `gold/NAME.txt` to the last hundredth of a
 //! second. A program that blocks on purpose cannot; for that, the tests look at the order of the lines, and at no time.
 
+use std::io;
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::common::{Program, after_time, gold, in_order, lines_of, path_of, run, watchdog};
+use crate::common::{
+    Program, after_time, gold, in_order, in_order_at_last, in_time, lines_of, path_of, run, watchdog,
+};
 
 #[test]
 fn pipe() {
@@ -50,20 +54,24 @@ fn threads() {
 #[test]
 fn threads_do_not_hold_up_the_loop() {
     let _watchdog = watchdog();
-    let text = lines_of("threads", &["two"]).join("\n");
-    in_order(&text, &["two jobs", "the loop goes on", "done: first", "done: second"]);
+    in_order_at_last("threads", &["two"], &["two jobs", "the loop goes on", "done: first", "done: second"]);
 }
 
 #[test]
 fn blocking_trap() {
     let _watchdog = watchdog();
-    let text = run("blocking_trap", &[]).text();
-    let between = |part: &str| {
-        let work = text.split(part).nth(1).expect("the part").split("work: begins").nth(1).expect("its work");
-        work.split("work: done").next().expect("its end").matches("beat").count()
+    let beats_beside_a_thread = |_| {
+        let text = run("blocking_trap", &[]).text();
+        let between = |part: &str| {
+            let work = text.split(part).nth(1).expect("the part");
+            let work = work.split("work: begins").nth(1).expect("its work");
+            work.split("work: done").next().expect("its end").matches("beat").count()
+        };
+        assert_eq!(between("── trap"), 0, "{text}");
+        between("── thread") > 0
     };
-    assert_eq!(between("── trap"), 0, "{text}");
-    assert!(between("── thread") > 0, "{text}");
+    // (A busy machine may hold up the loop for as long as the work takes.)
+    assert!((0..9).any(beats_beside_a_thread), "a thread holds up the loop, too");
 }
 
 /// One task awaits for 150 ms, one blocks for as long: there is one warning. (A busy machine may hold up the others,
@@ -125,24 +133,32 @@ fn shutdown() {
 fn shutdown_by_a_signal() {
     let _watchdog = watchdog();
     for signal in [Signal::TERM, Signal::INT] {
-        let program = Program::launch(&mut Command::new(path_of("shutdown")));
-        let first: Vec<_> = (0..4).filter_map(|_| program.next_line()).collect();
-        assert_eq!(first.len(), 4);
-        program.signal(signal);
-        let ended = program.end();
-        let lines: Vec<_> = ended.lines.iter().filter_map(|line| after_time(line)).collect();
-        assert_eq!((ended.code(), &*ended.complaints), (Some(0), ""), "{lines:?}");
-        for worker in 1..=3 {
-            let farewell = format!("worker {worker}: shutting down gracefully");
-            assert!(lines.contains(&farewell.as_str()), "{lines:?}");
-        }
-        let last = lines.last().expect("a last line");
-        let count = |before: &str| {
-            last.split(before).nth(1).and_then(|rest| rest.split(',').next()).map(str::to_owned)
-        };
-        assert!(last.starts_with("all ended in time: true"), "{last}");
-        assert_eq!(count("begun "), count("done "), "{last}");
+        // The jobs take half a second, and may take two.
+        in_time(Duration::from_secs(2), || shut_down_by(signal));
     }
+}
+
+/// An error if the workers have not ended in time.
+fn shut_down_by(signal: Signal) -> io::Result<()> {
+    let program = Program::launch(&mut Command::new(path_of("shutdown")));
+    let first: Vec<_> = (0..4).filter_map(|_| program.next_line()).collect();
+    assert_eq!(first.len(), 4);
+    program.signal(signal);
+    let ended = program.end();
+    let lines: Vec<_> = ended.lines.iter().filter_map(|line| after_time(line)).collect();
+    assert_eq!((ended.code(), &*ended.complaints), (Some(0), ""), "{lines:?}");
+    let last = *lines.last().expect("a last line");
+    if !last.starts_with("all ended in time: true") {
+        return Err(io::Error::other(last));
+    }
+    for worker in 1..=3 {
+        let farewell = format!("worker {worker}: shutting down gracefully");
+        assert!(lines.contains(&farewell.as_str()), "{lines:?}");
+    }
+    let count =
+        |before: &str| last.split(before).nth(1).and_then(|rest| rest.split(',').next()).map(str::to_owned);
+    assert_eq!(count("begun "), count("done "), "{last}");
+    Ok(())
 }
 
 /// A second signal does not wait for the current jobs. (On a busy machine, the workers may be done before it arrives,
@@ -164,9 +180,9 @@ fn a_second_signal_ends_it_at_once() {
 #[test]
 fn health() {
     let _watchdog = watchdog();
-    let text = lines_of("health", &[]).join("\n");
-    in_order(
-        &text,
+    in_order_at_last(
+        "health",
+        &[],
         &[
             "nothing is going on",
             "1002 tasks",
@@ -201,7 +217,13 @@ fn models() {
     const THREADS: usize = 4;
     let cores = std::thread::available_parallelism().unwrap().get() as f64;
     for part in ["waits", "computing", "mix"] {
-        let rows = models_of(part);
+        // On a busy machine a model may be held up, and the first thread may end before the last one begins. So it tries again.
+        let is_usual = |rows: &Vec<Vec<f64>>| {
+            let are_faster = [1, 2, 4].iter().all(|model| rows[*model as usize][FASTER] > 1.0);
+            part == "computing" || are_faster && rows[2][THREADS] > 20.0
+        };
+        let rows =
+            (0..9).map(|_| models_of(part)).find(is_usual).expect("tasks and threads are faster, once");
         let [sequential, event_loop, threads, processes, loops] = &rows[..] else { panic!("five models") };
         let jobs = if part == "computing" { 4.0 } else { 40.0 };
         assert_eq!((sequential[THREADS], event_loop[THREADS]), (1.0, 1.0), "{part}: {rows:?}");

@@ -5,7 +5,7 @@
 //! ROUNDEL_FULL=1 cargo test --release -p examples --test siege clients -- --nocapture --test-threads=1
 //! ```
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -70,7 +70,8 @@ fn hazard_53_a_storm_of_connections_that_are_reset_at_once() {
             Err(error) if error.raw_os_error() != Some(115) => panic!("{error}"),
             _ => {}
         }
-        if number % 1000 == 0 {
+        // It also waits until those before have been accepted: all at once would need much memory.
+        if number % 200 == 0 {
             echoes(&echo.connect(), b"and others are served").unwrap();
         }
     }
@@ -83,19 +84,19 @@ fn hazard_53_a_storm_of_connections_that_are_reset_at_once() {
 }
 
 /// A hundred good clients; every half millisecond one of them sends something. Returns how long the echoes take.
-fn good_ones(echo: &Echo, time: Duration) -> Vec<Duration> {
+fn good_ones(echo: &Echo, time: Duration) -> io::Result<Vec<Duration>> {
     let clients: Vec<TcpStream> = (0..100).map(|_| echo.connect()).collect();
     let (start, mut times) = (Instant::now(), Vec::new());
     while start.elapsed() < time {
         for client in &clients {
             let before = Instant::now();
-            echoes(client, &[7; 64]).unwrap();
+            echoes(client, &[7; 64])?;
             times.push(before.elapsed());
             thread::sleep(Duration::from_micros(500));
         }
     }
     clients.into_iter().for_each(reset);
-    times
+    Ok(times)
 }
 
 fn told(what: &str, times: &mut [Duration]) -> Duration {
@@ -107,8 +108,8 @@ fn told(what: &str, times: &mut [Duration]) -> Duration {
 const BETWEEN_DRIPS: Duration = Duration::from_millis(if cfg!(debug_assertions) { 400 } else { 1_500 });
 
 /// Sends a byte on each connection now and then, and reads what has come back, until it is told to stop. Not on all of
-/// them at once.
-fn drip(drips: &[TcpStream], stop: &AtomicBool) -> u64 {
+/// them at once. Returns how often, or an error if a connection was ended.
+fn drip(drips: &[TcpStream], stop: &AtomicBool) -> io::Result<u64> {
     let mut rounds = 0;
     while !stop.load(Relaxed) {
         let start = Instant::now();
@@ -117,27 +118,39 @@ fn drip(drips: &[TcpStream], stop: &AtomicBool) -> u64 {
                 let due = BETWEEN_DRIPS * number as u32 / drips.len() as u32;
                 thread::sleep(due.saturating_sub(start.elapsed()));
             }
-            let (sent, back) = (drip.write(b"."), drip.read(&mut [0; 64]));
-            let nothing_yet = back.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
-            let is_open =
-                sent.is_ok_and(|count| count == 1) && (nothing_yet || back.is_ok_and(|count| count > 0));
-            assert!(is_open, "a busy connection was ended");
+            assert_eq!(drip.write(b".")?, 1);
+            match drip.read(&mut [0; 64]) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
+                _ => {}
+            }
         }
         rounds += 1;
     }
-    rounds
+    Ok(rounds)
 }
 
 #[test]
 fn hazard_51_ten_thousand_dripping_clients_do_not_hold_up_the_good_ones() {
     let _turn = turn();
     let count = scaled(500, 10_000, 10_000).min(raise_descriptor_limit() as usize - 200);
-    // They drip for longer than the timeout, and more often than that.
-    let timeout = scaled("2", "4", "4");
-    let [short, time] = scaled([500, 2_500], [5_000, 5_000], [20_000, 20_000]).map(Duration::from_millis);
-    let echo = Echo::start(&["--idle-timeout", timeout]);
+    // They drip for longer than the timeout, and more often than that. If a busy machine lets one of us do nothing for so long,
+    // that connection is ended; then the timeout has to be longer.
+    let short = scaled((2, [500, 2_500]), (4, [5_000, 5_000]), (4, [20_000, 20_000]));
+    let (timeout, [alone, beside]) = short;
+    let longer = (15 * timeout, [alone, 15 * 1000 * timeout + beside]);
+    if let Err(error) = drips_beside_good_ones(count, short) {
+        tell!("drips: {error}; now with a longer timeout");
+        drips_beside_good_ones(count, longer).expect("a busy connection is not ended");
+    }
+}
+
+/// So many that drip, with this timeout in seconds. The good ones are alone for so many milliseconds, and then beside them.
+fn drips_beside_good_ones(count: usize, (timeout, times): (u64, [u64; 2])) -> io::Result<()> {
+    let [short, time] = times.map(Duration::from_millis);
+    let echo = Echo::start(&["--idle-timeout", &timeout.to_string()]);
     let descriptors = echo.idle_descriptors();
-    let alone = told("100 good ones alone", &mut good_ones(&echo, short));
+    let alone = told("100 good ones alone", &mut good_ones(&echo, short)?);
     let drips: Vec<TcpStream> = (0..count).map(|_| echo.connect()).collect();
     drips.iter().for_each(|drip| drip.set_nonblocking(true).unwrap());
     let stop = AtomicBool::new(false);
@@ -145,10 +158,10 @@ fn hazard_51_ten_thousand_dripping_clients_do_not_hold_up_the_good_ones() {
         let dripping = scope.spawn(|| drip(&drips, &stop));
         let times = good_ones(&echo, time);
         stop.store(true, Relaxed);
-        let rounds = dripping.join().unwrap();
+        let rounds = dripping.join().unwrap()?;
         tell!("drips: {count} of them sent {rounds} bytes each meanwhile; memory {} KiB", echo.rss());
         times
-    });
+    })?;
     let beside = told(&format!("100 good ones beside {count} that drip"), &mut beside);
     tell!("drips: p99 is {:.2} times as long beside them", beside.as_secs_f64() / alone.as_secs_f64());
     assert!(echo.rss() <= 64 << 10, "{} KiB", echo.rss());
@@ -160,6 +173,7 @@ fn hazard_51_ten_thousand_dripping_clients_do_not_hold_up_the_good_ones() {
     tell!("drips: all are gone {:.2?} after they fell silent; the timeout is {timeout} s", start.elapsed());
     echo.wait_for_descriptors(descriptors);
     echo.end_well();
+    Ok(())
 }
 
 #[test]

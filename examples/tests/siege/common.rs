@@ -76,7 +76,7 @@ pub(crate) fn raise_descriptor_limit() -> u64 {
 }
 
 /// How long a test waits before it calls something a hang.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Waits until this is true.
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {

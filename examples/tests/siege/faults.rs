@@ -116,7 +116,7 @@ fn start_faulty(injections: &[String], traced: &str, file: &str) -> Echo {
     let trace = format!("trace={traced}");
     let mut wrapper = vec!["strace", "-D", "-f", "-qq", "-o", file, "-e", &trace];
     injections.iter().for_each(|injection| wrapper.extend(["-e", injection]));
-    Echo::start_under(&wrapper, &["--idle-timeout", "30"])
+    Echo::start_under(&wrapper, &["--idle-timeout", "300"])
 }
 
 /// How many calls failed.

@@ -20,7 +20,7 @@ fn nothing_is_left_when_the_server_has_ended() {
     let (file, code) = (format!("--log-file={}", log.display()), format!("--error-exitcode={LOST}"));
     let kinds = "--errors-for-leak-kinds=definite,indirect,possible";
     let wrapper = ["valgrind", "--leak-check=full", kinds, "--track-fds=yes", &code, &file];
-    let echo = Echo::start_under(&wrapper, &["--idle-timeout", "60"]);
+    let echo = Echo::start_under(&wrapper, &["--idle-timeout", "600"]);
     let clients: Vec<TcpStream> = (0..50).map(|_| echo.connect()).collect();
     for round in 0..3 {
         clients.iter().for_each(|client| echoes(client, &noise(5_000, round)).unwrap());

@@ -21,27 +21,19 @@ static TURN: Mutex<()> = Mutex::new(());
 const DESCRIPTORS: &str = "--nofile=64";
 const CLIENTS: usize = 120;
 
-/// The clients that get an answer at once, and the others, which wait in the kernel's queue.
-fn held_and_waiting(clients: Vec<TcpStream>) -> (Vec<TcpStream>, Vec<TcpStream>) {
+/// The clients that get an answer, of which there can be so many, and the others, which wait in the kernel's queue.
+fn held_and_waiting(room: usize, clients: Vec<TcpStream>) -> (Vec<TcpStream>, Vec<TcpStream>) {
     for mut client in &clients {
         client.write_all(b"x").unwrap();
     }
-    // The server takes them in the order in which they came, so if we know which waiting client is the first, we know
-    // the order of all.
-    let mut served = 0;
-    for client in &clients {
-        client.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
-        match (&mut &*client).read(&mut [0]) {
-            Ok(1) => served += 1,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            other => panic!("{other:?}"),
-        }
-    }
-    for client in &clients {
-        client.set_read_timeout(Some(common::PATIENCE)).unwrap();
-    }
+    // The server takes them in the order in which they came.
     let mut held = clients;
-    let waiting = held.split_off(served);
+    let waiting = held.split_off(room);
+    held.iter().for_each(is_served);
+    let first = &waiting[0];
+    first.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    assert_eq!((&mut &*first).read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock, "it is served, too");
+    first.set_read_timeout(Some(common::PATIENCE)).unwrap();
     (held, waiting)
 }
 
@@ -73,10 +65,11 @@ fn hazard_29_a_server_without_descriptors_neither_spins_nor_stops() {
     }
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let echo = Echo::start_under(&["prlimit", DESCRIPTORS], &[]);
-    let begin = Instant::now();
+    let (begin, idle) = (Instant::now(), echo.idle_descriptors());
     let clients: Vec<TcpStream> = (0..CLIENTS).map(|_| echo.connect()).collect();
     let alone = chat(&clients[..10], Duration::from_millis(200), Duration::from_millis(5));
-    let (held, mut waiting) = held_and_waiting(clients);
+    common::until("a server without a free descriptor", || !echo.complaints().is_empty());
+    let (held, mut waiting) = held_and_waiting(echo.descriptors() - idle, clients);
     assert!((40..64).contains(&held.len()), "{} are held", held.len());
 
     let time = Duration::from_secs(scaled(1, 5, 60));

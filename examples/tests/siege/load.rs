@@ -2,12 +2,12 @@
 //! proves nothing about ours.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};
 use std::thread;
 
 use crate::common::{self, example, turn};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 /// What a server sends back instead of these bytes, after this many; nothing means that it closes.
 type Wrong = fn(usize, &[u8]) -> Option<Vec<u8>>;
@@ -15,19 +15,24 @@ type Wrong = fn(usize, &[u8]) -> Option<Vec<u8>>;
 /// Far enough to be in the middle of a message.
 const PLACE: usize = 100_123;
 
-/// Has `load` talk with a server of ours that is wrong in this way.
-fn load_against(wrong: Wrong) -> Output {
-    load_with("1000", "4", move |stream| answer(stream, wrong))
+/// Long enough for each connection to get to its failure, however busy the machine is. `load` ends when all have failed.
+const LONG: &str = "100";
+
+/// Has `load` talk for this long with a server of ours that is wrong in this way.
+fn load_against(wrong: Wrong, seconds: &str) -> Output {
+    load_with(["1000", "4", seconds], move |stream| answer(stream, wrong))
 }
 
-/// Has `load` send messages of this size, so many at once, to a server of ours that treats each connection like this.
-fn load_with(size: &str, pipeline: &str, treat: impl Fn(TcpStream) + Copy + Send + 'static) -> Output {
+/// Has `load` send messages of this size, so many at once, for so many seconds, to a server of ours that treats each
+/// connection like this.
+fn load_with(words: [&str; 3], treat: impl Fn(TcpStream) + Copy + Send + 'static) -> Output {
+    let [size, pipeline, seconds] = words;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     thread::spawn(move || {
         listener.incoming().for_each(|stream| drop(thread::spawn(move || treat(stream.unwrap()))));
     });
-    let options = ["--connections", "3", "--size", size, "--seconds", "0.3", "--pipeline", pipeline];
+    let options = ["--connections", "3", "--size", size, "--seconds", seconds, "--pipeline", pipeline];
     Command::new(example("load")).args(["--addr", &address]).args(options).output().unwrap()
 }
 
@@ -48,7 +53,7 @@ fn hit(before: usize, bytes: &[u8]) -> Option<usize> {
 }
 
 fn is_found_out(wrong: Wrong, says: &str) {
-    is_failed(&load_against(wrong), says);
+    is_failed(&load_against(wrong, LONG), says);
 }
 
 fn is_failed(output: &Output, says: &str) {
@@ -61,7 +66,7 @@ fn is_failed(output: &Output, says: &str) {
 #[test]
 fn an_honest_server_is_not_accused() {
     let _turn = turn();
-    let output = load_against(|_, bytes| Some(bytes.to_vec()));
+    let output = load_against(|_, bytes| Some(bytes.to_vec()), "0.3");
     let (line, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && errors.is_empty(), "{line}{errors}");
     assert!(line.trim_end().ends_with("errors 0") && line.contains(" requests/s, p50 "), "{line}");
@@ -137,8 +142,8 @@ fn hang_up_in_order(mut stream: TcpStream) {
 #[test]
 fn a_server_that_hangs_up_in_order_between_two_messages() {
     let _turn = turn();
-    let output = load_with("64", "1", hang_up_in_order);
-    is_failed(&output, "3 × the server ended the connection early, first 0.");
+    let output = load_with(["64", "1", LONG], hang_up_in_order);
+    is_failed(&output, "3 × the server ended the connection early, first ");
     is_failed(&output, " s after the start");
 }
 
@@ -158,9 +163,12 @@ fn a_server_that_is_killed() {
 #[test]
 fn connections_that_never_come_about() {
     let _turn = turn();
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    // The port is ours, so that nobody else gets it, but nothing listens there.
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap().to_string();
     let output =
-        Command::new(example("load")).args(["--addr", &free, "--connections", "3"]).output().unwrap();
+        Command::new(example("load")).args(["--addr", &address, "--connections", "3"]).output().unwrap();
     is_failed(&output, "3 × no connection: ");
 }
 

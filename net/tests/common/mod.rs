@@ -11,7 +11,7 @@ use roundel_net::{TcpListener, TcpStream};
 
 use testkit::alone::expect_success;
 #[allow(unused_imports)]
-pub(crate) use testkit::alone::{alone, is_alone, nothing_starts, output, rerun};
+pub(crate) use testkit::alone::{alone, is_alone, nothing_starts, output, rerun, spawn};
 #[allow(unused_imports)]
 pub(crate) use testkit::{Log, Random, noise, on_virtual_time, really, say, settle, watchdog, watchdog_of};
 
@@ -27,21 +27,33 @@ pub(crate) fn virtually(body: impl AsyncFn(Log)) {
 pub(crate) async fn tcp() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    (listener.accept().await.unwrap().0, client)
+    let own = client.local_addr().unwrap();
+    loop {
+        // Another program may have connected to the port, which was that program's own a moment ago.
+        let (server, peer) = listener.accept().await.unwrap();
+        if peer == own {
+            return (server, client);
+        }
+    }
 }
 
-/// A path that nothing else uses. Its file is removed when the guard is dropped.
+/// A path that nothing else uses. Its file and its folder are removed when the guard is dropped.
 pub(crate) struct Path(pub(crate) PathBuf);
 
+/// In a folder of its own: a listener locks the folder for a moment, and it must not wait for one of another test.
 pub(crate) fn path() -> Path {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let name = format!("roundel-net-{}-{}", std::process::id(), NEXT.fetch_add(1, SeqCst));
-    Path(std::env::temp_dir().join(name))
+    let folder = std::env::temp_dir().join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir(&folder).unwrap();
+    Path(folder.join("file"))
 }
 
 impl Drop for Path {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
+        let _ = self.0.parent().map(std::fs::remove_dir);
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, Write};
+use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::process::Command;
 use std::rc::Rc;
@@ -286,12 +287,19 @@ fn a_flood_over_tcp_does_not_keep_the_other_direction_waiting() {
         let ((client, a), (b, server)) = (tcp().await, tcp().await);
         while client.try_write(&[1; 1 << 16]).is_ok() {}
         server.try_write(b"stop").unwrap();
-        let proxy = spawn(async move { copy_bidirectional_with(&a, &b, &Buffers::new(64)).await.map(drop) });
+        // Both have come, before the proxy begins: the kernel may take its time.
+        let (a, b) = (Rc::new(a), Rc::new(b));
+        assert!(a.peek(&mut [0]).await.unwrap() == 1 && b.peek(&mut [0; 4]).await.unwrap() == 4);
+        let (one, two) = (Rc::clone(&a), Rc::clone(&b));
+        let copies = async move { copy_bidirectional_with(&*one, &*two, &Buffers::new(64)).await.map(drop) };
+        let proxy = spawn(copies);
         for _ in 0..5 {
             roundel::yield_now().await;
         }
-        assert_eq!(client.try_read(&mut [0; 10]).unwrap(), 4, "it has to wait for the flood");
+        let left = b.options().peek(&mut [MaybeUninit::uninit()]).map_err(|error| error.kind());
+        assert_eq!(left, Err(ErrorKind::WouldBlock), "it has to wait for the flood");
         assert!(!proxy.is_finished());
+        assert_eq!(client.read(&mut [0; 10]).await.unwrap(), 4);
         proxy.cancel();
     });
 }

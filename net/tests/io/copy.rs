@@ -126,8 +126,11 @@ fn hazard_22_backpressure_reaches_the_peer() {
         let shared = buffers.clone();
         let copying = spawn(async move { copy_with(&from, &to, &shared).await });
         // This returns only because the client is held back. Otherwise it would write for ever.
-        let sent = fill(&client).await;
-        assert_eq!(buffers.spare(), 0, "the copy holds the only buffer");
+        let mut sent = fill(&client).await;
+        // The copy holds the only buffer while it waits for room. If the kernel was slow, it may still wait for bytes.
+        while buffers.spare() == 1 {
+            sent += fill(&client).await;
+        }
         drop(client);
         let (received, error) = all_of(&stuck).await;
         assert_eq!((received.len(), error), (sent, None));

@@ -273,8 +273,10 @@ pub(crate) type Holder = Rc<Cell<Option<(TaskId, u64)>>>;
 #[derive(Default)]
 pub(crate) struct Probe {
     on: Cell<bool>,
-    /// Whether the clones of this loop's wakers are counted, because a watcher looks for deadlocks.
-    pub(crate) counts_wakers: Cell<bool>,
+    /// Whether a watcher looks for deadlocks: it is told where waits begin, and clones of the loop's wakers are counted.
+    pub(crate) finds_deadlocks: Cell<bool>,
+    /// Whether the watcher has no use for waits that the loop itself knows: those for deadlines and for sources.
+    pub(crate) skips_known: Cell<bool>,
     /// How many things have been given a number so that they can be told apart.
     numbered: Cell<u64>,
     /// Out of its cell while it is told something: whatever it makes the loop do finds no watcher to tell.

@@ -130,7 +130,7 @@ impl Poller {
             }
         }
         drop(registrations);
-        if reactor.probe.is_on() {
+        if reactor.probe.is_on() && !reactor.probe.skips_known.get() {
             self.events.iter().for_each(|report| reactor.tell(report));
         }
         Ok(())

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::waits::{Task, Waits, is_mutex};
+use super::waits::{Noted, Waits, is_mutex};
 use super::way::{Way, add_all_that_wait};
 use super::{Blocked, Deadlock};
 use crate::core::context::{self, Context};
@@ -32,9 +32,10 @@ use crate::core::id::TaskId;
 use crate::core::inbox::Inbox;
 use crate::core::panics::{self, Payload, contain};
 use crate::core::probe::Event;
+use crate::core::reactor::{Direction, Registration};
 use crate::core::waker::count_clones;
 use crate::task;
-use crate::waits::{Sink, is_doubted};
+use crate::waits::{self, is_doubted};
 use crate::warnings::say;
 
 /// Is called with each deadlock.
@@ -50,12 +51,15 @@ const LONGEST_PAUSE: u32 = 4096;
 /// The inbox of a loop that no other thread can reach belongs to the loop and to the table of all inboxes.
 const OWN_REFERENCES: usize = 2;
 /// How often, and how long each time, a loop waits for another thread to drop its reference to the inbox.
-const MOST_PAUSES: usize = 100;
-const PAUSE: Duration = Duration::from_micros(50);
+const MOST_SLEEPS: u32 = 500;
+const SHORTEST_SLEEP: Duration = Duration::from_micros(50);
+const LONGEST_SLEEP: Duration = Duration::from_millis(1);
 
 #[derive(Default)]
 pub(crate) struct Detector {
     waits: Waits,
+    /// The tasks that waited for sources when suspects were looked at.
+    at_sources: HashSet<TaskId>,
     /// Tasks from which the way from holder to holder may lead back to them.
     suspects: BTreeSet<TaskId>,
     /// The suspect at which the last look has stopped; `None` if it was the last one.
@@ -80,15 +84,9 @@ impl Detector {
         Detector { stops, prints, callback: Rc::new(Cell::new(callback)), ..Detector::default() }
     }
 
-    pub(crate) fn sink(mut self) -> Sink {
-        Box::new(move |event, place| {
-            self.see(*event, place);
-            true
-        })
-    }
-
-    fn see(&mut self, event: Event, place: u64) {
-        self.waits.apply(event, place);
+    #[inline]
+    pub(crate) fn see(&mut self, event: Event, place: u64) {
+        let has_waited = self.waits.apply(event, place);
         match event {
             Event::WaitOn { task: Some(task), on, .. } if is_mutex(on) => {
                 let way = Way::from(task, &self.waits);
@@ -97,8 +95,11 @@ impl Detector {
                 }
             }
             // The task has the lock now. If it waits for another one, the circle may be closed.
-            Event::WaitDone { task: Some(task), on } if is_mutex(on) && self.waits_for_mutex(task) => {
-                self.suspect(task);
+            Event::WaitDone { on, .. } if is_mutex(on) => {
+                has_waited
+                    .filter(|task| self.waits_for_mutex(*task))
+                    .into_iter()
+                    .for_each(|task| self.suspect(task));
             }
             Event::Turn if self.look_in > 0 => self.look_in -= 1,
             Event::Turn => self.look_at_suspects(),
@@ -113,7 +114,7 @@ impl Detector {
     }
 
     fn waits_for_mutex(&self, task: TaskId) -> bool {
-        self.waits.of(task).is_some_and(|task| task.mutex_holders().next().is_some())
+        self.waits.mutex_holders(task).next().is_some()
     }
 
     /// Looks at some of the suspects, reports those that can never go on, and comes back to the others later.
@@ -122,6 +123,7 @@ impl Detector {
             return;
         }
         let Some(context) = context::current().filter(|context| !context.ending.get()) else { return };
+        self.at_sources = waits::at_sources(&context);
         let mut certain = Vec::new();
         for suspect in self.next_suspects() {
             let way = self.way_of(suspect, &context);
@@ -155,10 +157,11 @@ impl Detector {
         None
     }
 
-    /// Whether nothing but mutexes that tasks hold could let this task go on. Certain only if no mail is in the inbox
+    /// Whether nothing but mutexes that tasks hold could let this task go on. Timers keep clones of its waker. Certain only if no mail is in the inbox
     /// afterwards.
     fn is_stuck(&self, id: TaskId, context: &Context) -> bool {
-        self.waits.of(id).is_some_and(Task::waits_for_mutexes)
+        self.waits.are_for_mutexes(id)
+            && !self.at_sources.contains(&id)
             && context.executor.is_left_alone(id)
             && !is_doubted(id)
             && !is_kept(id)
@@ -185,9 +188,9 @@ impl Detector {
     fn look_at_all(&mut self) -> bool {
         let Some(context) = context::current() else { return false };
         let may_go_on = context.ending.get()
-            || self.waits.any_for_sources()
             || context.timers.next().is_some()
             || context.executor.has_ready()
+            || waits_for_source(&context)
             || self.is_reached(&context.inbox);
         if may_go_on {
             return false;
@@ -202,14 +205,15 @@ impl Detector {
     }
 
     /// Whether another thread holds a reference to the inbox. One that has just answered drops its reference some
-    /// microseconds later, so a reference that was not there before gets a little time, unless mail has come.
+    /// microseconds later, or half a second on a machine that is busy. So a reference that was not there before gets that time,
+    /// unless mail has come.
     fn is_reached(&mut self, inbox: &Arc<Inbox>) -> bool {
         self.lasting = self.lasting.min(Arc::strong_count(inbox));
-        for _ in 0..MOST_PAUSES {
+        for sleep in 1..=MOST_SLEEPS {
             match Arc::strong_count(inbox) {
                 ..=OWN_REFERENCES => return false,
                 count if count <= self.lasting || !inbox.is_quiet() => return true,
-                _ => thread::sleep(PAUSE),
+                _ => thread::sleep((SHORTEST_SLEEP * sleep).min(LONGEST_SLEEP)),
             }
         }
         self.lasting = Arc::strong_count(inbox);
@@ -246,8 +250,8 @@ impl Detector {
     }
 
     fn describe(&self, id: TaskId) -> Blocked {
-        let waits = self.waits.of(id).into_iter().flat_map(Task::waits);
-        let waits = waits.map(|wait| wait.to_wait()).collect();
+        let mut waits: Vec<_> = self.waits.of(id).map(Noted::to_wait).collect();
+        waits.sort_by_key(|wait| wait.on);
         Blocked { id, name: task::name(id), spawned_at: task::spawned_at(id), waits }
     }
 }
@@ -273,6 +277,15 @@ fn may_go_on(blocked: &[TaskId], is_whole: bool) -> bool {
 /// Whether code outside of this crate keeps a waker of this task.
 fn is_kept(id: TaskId) -> bool {
     count_clones(id.as_u64() as usize, 0) > 0
+}
+
+/// Whether a task waits for a source, or code that is none of a task's.
+fn waits_for_source(context: &Context) -> bool {
+    let waits = |(_, source): (usize, &Rc<Registration>)| {
+        let all = [Direction::Read, Direction::Write].map(|direction| source.waiters(direction).borrow());
+        all.iter().flat_map(|waiters| waiters.iter()).any(|(_, waker)| !task::is_gone(waker))
+    };
+    context.reactor.sources().iter().any(waits)
 }
 
 /// Whether it is the future of a `block_on`, which is not in its slot.

@@ -1,14 +1,15 @@
 //! Which task waits for what, at this moment.
 //!
 //! Facts. The probe tells when a wait begins and when it ends, with the holder at its beginning. A lock that is handed
-//! over has another holder from then on.
+//! over has another holder from then on. This is told all the time, and asked for nearly never.
 //!
-//! What follows. A table of the waits of each task, with a reference to the place where the lock notes its holder. So the
-//! holder is always that of the moment.
+//! What follows. A table of waits, and of the waits of each task, with a reference to the place where the lock notes its
+//! holder. So the holder is always that of the moment. To begin and to end a wait takes two looks each. Waits for deadlines
+//! and for sources are not noted: the loop itself knows them.
 //!
 //! What it does not know: what a deadlock is.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::panic::Location;
 use std::time::Duration;
 
@@ -16,42 +17,29 @@ use super::Wait;
 use crate::core::context;
 use crate::core::id::TaskId;
 use crate::core::probe::{Event, Holder, Resource};
+use crate::waits::{self, Numbered};
 
-/// The waits of all tasks.
+/// The waits of all tasks for other tasks and in lines.
 #[derive(Default)]
 pub(super) struct Waits {
-    tasks: HashMap<TaskId, Task>,
-    /// How many waits for sources there are.
-    sources: usize,
+    /// By what is waited for, and the place there.
+    open: HashMap<Key, Noted, Numbered>,
+    /// Which of them are of the task in each slot, in no order. A task may wait for thousands of others. When it has ended,
+    /// something may still wait on its behalf, beside the next task in its slot.
+    by_slot: Vec<Vec<Key>>,
 }
 
-/// What is known of a task that has waited for something.
-#[derive(Default)]
-pub(super) struct Task {
-    /// By what is waited for, and the place there. A task may wait for thousands of others.
-    waits: BTreeMap<(Resource, u64), Noted>,
-    /// Set when it has ended while something still waits on its behalf. It is forgotten with the last wait.
-    is_over: bool,
-}
+/// A resource and a place there, as numbers.
+type Key = (u8, u64, u64);
 
-impl Task {
-    pub(super) fn waits(&self) -> impl Iterator<Item = &Noted> {
-        self.waits.values()
-    }
-
-    /// The tasks that hold the mutexes that this one waits for.
-    pub(super) fn mutex_holders(&self) -> impl Iterator<Item = TaskId> {
-        self.waits().filter_map(Noted::mutex_holder)
-    }
-
-    /// Whether it waits for nothing but mutexes, each of which a task holds.
-    pub(super) fn waits_for_mutexes(&self) -> bool {
-        self.waits().all(|wait| wait.mutex_holder().is_some())
-    }
-}
+/// Room for more waits than this is not kept.
+const FEW: usize = 16;
 
 /// A wait.
 pub(super) struct Noted {
+    /// Which task waits, and where this wait stands among those of its slot.
+    task: TaskId,
+    index: usize,
     on: Resource,
     name: Option<&'static str>,
     made_at: Option<&'static Location<'static>>,
@@ -63,57 +51,72 @@ pub(super) struct Noted {
 }
 
 impl Waits {
-    pub(super) fn apply(&mut self, event: Event, place: u64) {
+    /// Tells which task has waited, if a wait has ended.
+    #[inline]
+    pub(super) fn apply(&mut self, event: Event, place: u64) -> Option<TaskId> {
         match event {
-            Event::WaitOn { task, on, holder } => self.begin(task, on, place, holder),
-            Event::WaitDone { task, on } => self.end(task, on, place),
-            Event::Done { task, .. } => {
-                self.tasks.entry(task).or_default().is_over = true;
-                self.forget_if_over(task);
-            }
+            Event::WaitOn { task: Some(task), on, holder } => self.begin(task, on, place, holder),
+            Event::WaitDone { on, .. } => return self.end(key(on, place)),
             _ => {}
         }
+        None
     }
 
-    fn begin(&mut self, task: Option<TaskId>, on: Resource, place: u64, first: Option<TaskId>) {
-        self.sources += usize::from(matches!(on, Resource::Source(_)));
-        let Some(task) = task else { return };
+    /// A wait begins or goes on, perhaps in another task than before.
+    fn begin(&mut self, task: TaskId, on: Resource, place: u64, first: Option<TaskId>) {
+        let key = key(on, place);
+        match self.open.get(&key) {
+            Some(noted) if noted.task == task => return,
+            Some(_) => drop(self.end(key)),
+            None => {}
+        }
         let told = context::current().and_then(|context| context.probe.place.take());
         let (waits_at, made) = told.map_or((None, None), |(at, made)| (Some(at), made));
         let (name, made_at, holder) =
             made.map_or((None, None, None), |(name, at, holder)| (name, Some(at), holder));
-        let waits_at = waits_at.filter(|at| !is_ours(at));
-        let noted = Noted { on, name, made_at, waits_at, first, holder };
-        self.tasks.entry(task).or_default().waits.insert((on, place), noted);
-    }
-
-    fn end(&mut self, task: Option<TaskId>, on: Resource, place: u64) {
-        self.sources -= usize::from(matches!(on, Resource::Source(_))).min(self.sources);
-        let Some(task) = task else { return };
-        if let Some(found) = self.tasks.get_mut(&task) {
-            found.waits.remove(&(on, place));
-            self.forget_if_over(task);
+        if self.by_slot.len() <= task.slot() {
+            self.by_slot.resize_with(task.slot() + 1, Vec::new);
         }
+        let keys = &mut self.by_slot[task.slot()];
+        let noted = Noted { task, index: keys.len(), on, name, made_at, waits_at, first, holder };
+        keys.push(key);
+        self.open.insert(key, noted);
     }
 
-    fn forget_if_over(&mut self, task: TaskId) {
-        if self.of(task).is_some_and(|task| task.is_over && task.waits.is_empty()) {
-            self.tasks.remove(&task);
+    /// The wait ends, if it has begun.
+    fn end(&mut self, key: Key) -> Option<TaskId> {
+        let Noted { task, index, .. } = self.open.remove(&key)?;
+        let keys = &mut self.by_slot[task.slot()];
+        keys.swap_remove(index);
+        // The last one has come to its place.
+        if let Some(moved) = keys.get(index).and_then(|key| self.open.get_mut(key)) {
+            moved.index = index;
         }
+        if keys.is_empty() && keys.capacity() > FEW {
+            *keys = Vec::new();
+        }
+        Some(task)
     }
 
-    /// Whether any task waits for a source.
-    pub(super) fn any_for_sources(&self) -> bool {
-        self.sources > 0
+    /// What a task waits for.
+    pub(super) fn of(&self, task: TaskId) -> impl Iterator<Item = &Noted> {
+        let keys = self.by_slot.get(task.slot()).into_iter().flatten();
+        keys.filter_map(|key| self.open.get(key)).filter(move |noted| noted.task == task)
     }
 
-    pub(super) fn of(&self, task: TaskId) -> Option<&Task> {
-        self.tasks.get(&task)
+    /// The tasks that hold the mutexes that this one waits for.
+    pub(super) fn mutex_holders(&self, task: TaskId) -> impl Iterator<Item = TaskId> {
+        self.of(task).filter_map(Noted::mutex_holder)
+    }
+
+    /// Whether it waits for mutexes, each of which a task holds, and for nothing else that is noted here.
+    pub(super) fn are_for_mutexes(&self, task: TaskId) -> bool {
+        self.of(task).next().is_some() && self.of(task).all(|wait| wait.mutex_holder().is_some())
     }
 
     /// The tasks that wait for something.
-    pub(super) fn tasks(&self) -> impl Iterator<Item = (TaskId, &Task)> {
-        self.tasks.iter().filter(|(_, task)| !task.waits.is_empty()).map(|(id, task)| (*id, task))
+    pub(super) fn tasks(&self) -> HashSet<TaskId> {
+        self.open.values().map(|noted| noted.task).collect()
     }
 }
 
@@ -140,11 +143,16 @@ impl Noted {
             on: self.on,
             name: self.name,
             made_at: self.made_at,
-            waits_at: self.waits_at,
+            waits_at: self.waits_at.filter(|at| !is_ours(at)),
             holder: self.holder(),
             held_for: self.held_for(),
         }
     }
+}
+
+fn key(on: Resource, place: u64) -> Key {
+    let (kind, number) = waits::key(on);
+    (kind, number, place)
 }
 
 pub(super) fn is_mutex(on: Resource) -> bool {

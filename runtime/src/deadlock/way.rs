@@ -10,7 +10,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::waits::{Task, Waits};
+use super::waits::Waits;
 use crate::core::id::TaskId;
 
 /// More tasks than honest programs have in a circle. Farther than this, no way is followed.
@@ -32,7 +32,7 @@ impl Way {
         let (mut seen, mut step) = (HashSet::new(), 0);
         while let Some(task) = way.tasks.get(step).copied().filter(|_| step < MOST_STEPS) {
             let mut is_end = true;
-            for holder in waits.of(task).into_iter().flat_map(Task::mutex_holders) {
+            for holder in waits.mutex_holders(task) {
                 is_end = false;
                 way.leads_back |= holder == start;
                 if holder != start && seen.insert(holder) {
@@ -56,8 +56,8 @@ pub(super) fn add_all_that_wait(
 ) {
     // For each task, which tasks wait for it, and for how many mutexes each of those waits whose holder is not blocked.
     let (mut waiting, mut left) = (HashMap::<TaskId, Vec<TaskId>>::new(), HashMap::new());
-    for (id, task) in waits.tasks().filter(|(id, task)| !blocked.contains(id) && task.waits_for_mutexes()) {
-        for holder in task.mutex_holders() {
+    for id in waits.tasks().into_iter().filter(|id| !blocked.contains(id) && waits.are_for_mutexes(*id)) {
+        for holder in waits.mutex_holders(id) {
             waiting.entry(holder).or_default().push(id);
             *left.entry(id).or_insert(0) += 1;
         }

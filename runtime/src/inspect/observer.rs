@@ -19,18 +19,9 @@ use crate::inspect::door;
 use crate::inspect::pages::Origin;
 use crate::inspect::seen::Seen;
 use crate::task;
-use crate::waits::Sink;
 
-/// A sink that keeps the table up to date. It needs no balanced waits, so it may be the watcher of a loop by itself.
-pub(crate) fn sink(seen: &Arc<Seen>) -> Sink {
-    let mut observer = Observer::new(seen);
-    Box::new(move |event, place| {
-        observer.see(*event, place);
-        true
-    })
-}
-
-struct Observer {
+/// Keeps the table up to date. It needs no balanced waits.
+pub(crate) struct Observer {
     seen: Arc<Seen>,
     /// The time of the last event.
     now: Nanos,
@@ -39,18 +30,30 @@ struct Observer {
 }
 
 impl Observer {
-    fn new(seen: &Arc<Seen>) -> Observer {
+    pub(crate) fn new(seen: &Arc<Seen>) -> Observer {
         Observer { seen: Arc::clone(seen), now: 0, is_back: false }
     }
 
-    fn see(&mut self, event: Event, place: u64) {
-        match event {
-            Event::PollEnd { .. } | Event::Wake { by: Some(_), .. } => self.now = self.seen.now(),
-            Event::PollBegin { .. } | Event::WaitOn { .. } => {}
-            Event::WaitDone { task, on } => return self.stop_waiting(task, on, place),
-            event => return self.see_more(event, place),
+    #[inline]
+    pub(crate) fn see(&mut self, event: &Event, place: u64) {
+        match *event {
+            Event::PollBegin { task } => self.seen.table().poll_begins(task, self.now),
+            Event::PollEnd { task, .. } => {
+                self.now = self.seen.now();
+                self.seen.table().poll_ends(task, self.now);
+            }
+            Event::Wake { task, by } => {
+                if by.is_some() {
+                    self.now = self.seen.now();
+                }
+                self.seen.table().wake(task, by, self.now);
+            }
+            Event::WaitOn { task: Some(task), on, holder } => {
+                self.seen.table().wait(task, on, place, holder, self.now);
+            }
+            Event::WaitDone { task, on } => self.stop_waiting(task, on, place),
+            _ => self.see_more(event),
         }
-        self.seen.table().see(event, place, self.now);
     }
 
     fn stop_waiting(&self, task: Option<TaskId>, on: Resource, place: u64) {
@@ -72,9 +75,9 @@ impl Observer {
         }
     }
 
-    fn see_more(&mut self, event: Event, place: u64) {
+    fn see_more(&mut self, event: &Event) {
         self.read_clock(event);
-        match event {
+        match *event {
             Event::Spawn { task, by } => {
                 let origin = origin(task);
                 self.seen.table().spawn(task, by, origin, self.now);
@@ -84,11 +87,11 @@ impl Observer {
                 self.seen.table().name(task, name);
             }
             Event::Closed => door::close(&self.seen),
-            event => self.seen.table().see(event, place, self.now),
+            _ => self.seen.table().see(event, self.now),
         }
     }
 
-    fn read_clock(&mut self, event: Event) {
+    fn read_clock(&mut self, event: &Event) {
         let is_back = match event {
             Event::Unpark => true,
             // The clock was read a moment ago.

@@ -67,23 +67,9 @@ struct Source {
 }
 
 impl Table {
-    /// The events that come most often. All others go to [`see_more`](Table::see_more).
-    #[inline]
-    pub(super) fn see(&mut self, event: Event, place: u64, now: Nanos) {
-        match event {
-            Event::PollBegin { task } => self.poll_begins(task, now),
-            Event::PollEnd { task, .. } => self.poll_ends(task, now),
-            Event::Wake { task, by } => self.wake(task, by, now),
-            Event::WaitOn { task: Some(task), on, holder } => {
-                let waiting = Waiting { on, place, since: now, deadline: None, line: Line::default() };
-                self.wait(task, waiting, holder);
-            }
-            event => self.see_more(event, now),
-        }
-    }
-
-    fn see_more(&mut self, event: Event, now: Nanos) {
-        match event {
+    /// The events that come less often. Each of the others has a function of its own.
+    pub(super) fn see(&mut self, event: &Event, now: Nanos) {
+        match *event {
             Event::Turn => {
                 (self.phase, self.has_fired) = (Phase::Turning, false);
                 self.tally.turns += 1;
@@ -145,7 +131,7 @@ impl Table {
         self.pages.get_mut(task).into_iter().for_each(|row| row.name.clone_from(&name));
     }
 
-    fn poll_begins(&mut self, task: TaskId, now: Nanos) {
+    pub(super) fn poll_begins(&mut self, task: TaskId, now: Nanos) {
         self.running = Some((task, now));
         if let Some(row) = self.pages.get_mut(task) {
             self.tally.queue_delay.add_nanos(now.saturating_sub(row.since));
@@ -154,7 +140,7 @@ impl Table {
         }
     }
 
-    fn poll_ends(&mut self, task: TaskId, now: Nanos) {
+    pub(super) fn poll_ends(&mut self, task: TaskId, now: Nanos) {
         let began = self.running.take().map_or(now, |(_, began)| began);
         self.tally.poll_time.add_nanos(now - began);
         if let Some(row) = self.pages.get_mut(task) {
@@ -166,7 +152,7 @@ impl Table {
         }
     }
 
-    fn wake(&mut self, task: TaskId, by: Option<TaskId>, now: Nanos) {
+    pub(super) fn wake(&mut self, task: TaskId, by: Option<TaskId>, now: Nanos) {
         let cause = if by.is_some() { Cause::Task } else { self.cause(task) };
         self.tally.woken(cause);
         if let Some(row) = self.pages.get_mut(task) {
@@ -192,14 +178,22 @@ impl Table {
         if found { Cause::Source } else { Cause::Other }
     }
 
-    fn wait(&mut self, task: TaskId, mut waiting: Waiting, holder: Option<TaskId>) {
-        match waiting.on {
+    pub(super) fn wait(
+        &mut self,
+        task: TaskId,
+        on: Resource,
+        place: u64,
+        holder: Option<TaskId>,
+        since: Nanos,
+    ) {
+        let mut waiting = Waiting { on, place, since, deadline: None, line: Line::default() };
+        match on {
             Resource::Timer(timer) => {
                 let last = self.last_timer.filter(|(number, _)| *number == timer);
                 waiting.deadline = last.map(|(_, deadline)| deadline);
             }
             Resource::Line { number, what } => {
-                waiting.line = self.lines.use_one(number, waiting.since);
+                waiting.line = self.lines.use_one(number, since);
                 if what == MUTEX {
                     self.lines.set_holder(number, holder);
                 }
@@ -210,12 +204,12 @@ impl Table {
             }
         }
         let is_kept = self.pages.get_mut(task).is_some_and(|row| row.waits.begin(waiting));
-        if let Resource::Source(number) = waiting.on
-            && waits::is_word(waiting.place)
+        if let Resource::Source(number) = on
+            && waits::is_word(place)
             && is_kept
         {
             let source = self.source_mut(number);
-            source.into_iter().for_each(|source| source.words.push((task, waiting.place)));
+            source.into_iter().for_each(|source| source.words.push((task, place)));
         }
     }
 
@@ -394,7 +388,7 @@ mod tests {
     #[test]
     fn the_words_of_a_task_end_with_it() {
         let mut table = Table::default();
-        table.see(Event::SourceOpened { source: 3, what: "a socket", descriptor: None }, 0, 0);
+        table.see(&Event::SourceOpened { source: 3, what: "a socket", descriptor: None }, 0);
         let on = Resource::Source(3);
         for serial in 1..100 {
             let task = TaskId::new(0, serial, 0);
@@ -402,14 +396,14 @@ mod tests {
             // One more than a row has room for.
             for number in 0..17 {
                 let place = waits::word(Direction::Read, number);
-                table.see(Event::WaitOn { task: Some(task), on, holder: None }, place, 0);
+                table.wait(task, on, place, None, 0);
             }
             // With other sinks, the end of each wait is told before the end of the task.
             if serial % 2 == 0 {
                 assert!(table.stop_waiting(Some(task), on, waits::word(Direction::Read, 0)));
                 assert_eq!(table.source(3).unwrap().words.len(), 15);
             }
-            table.see(Event::Done { task, end: End::Returned }, 0, 0);
+            table.see(&Event::Done { task, end: End::Returned }, 0);
             assert!(table.source(3).unwrap().words.is_empty());
         }
     }

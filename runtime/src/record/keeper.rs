@@ -264,18 +264,19 @@ impl Drop for Keeper {
     }
 }
 
-/// Opens a file for writing. If another process records in it, the one with this process's number at its end.
+/// Opens a file for writing. If another process records in it, the one with this process's number at its end. A pipe and a
+/// device have neither a length nor an owner.
 fn open(path: &Path) -> io::Result<(PathBuf, File)> {
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Ok((path.to_owned(), file));
+    }
     if let Err(std::fs::TryLockError::WouldBlock) = file.try_lock() {
         let path = PathBuf::from(with_number(path.as_os_str().to_owned(), std::process::id() as usize));
         let file = File::create(&path)?;
         return Ok((path, file));
     }
-    // A pipe and a device have no length.
-    if file.metadata()?.is_file() {
-        file.set_len(0)?;
-    }
+    file.set_len(0)?;
     Ok((path.to_owned(), file))
 }
 

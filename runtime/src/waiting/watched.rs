@@ -108,22 +108,19 @@ impl Watched {
     #[track_caller]
     fn tell(&self, place: usize, begins: bool) {
         let Some(context) = context::current() else { return };
-        let before = self.number.get();
-        let on = line(&context.probe, self.what, &self.number);
-        let (name, made_at) = (self.name.get().map(|name| name.0), self.made_at);
-        if before == 0 {
-            context.probe.emit(|| Event::FirstWait { on, name, made_at });
+        let (probe, is_first) = (&context.probe, self.number.get() == 0);
+        let on = line(probe, self.what, &self.number);
+        let name = || self.name.get().map(|name| name.0);
+        if is_first {
+            probe.emit(|| Event::FirstWait { on, name: name(), made_at: self.made_at });
         }
-        let holder = self.holder.get_or_init(Rc::default);
-        let made = Some((name, made_at, Some(Rc::clone(holder))));
-        waits::tell_watcher(
-            &context.probe,
-            on,
-            place as u64,
-            holder.get().map(|(task, _)| task),
-            begins,
-            made,
-        );
+        let holder = self.holder.get().and_then(|holder| holder.get()).map(|(task, _)| task);
+        // A search for deadlocks looks at the holder later, too.
+        let made = (begins && probe.finds_deadlocks.get()).then(|| {
+            let holder = self.holder.get_or_init(Rc::default);
+            (name(), self.made_at, Some(Rc::clone(holder)))
+        });
+        waits::tell_watcher(probe, on, place as u64, holder, begins, made);
     }
 }
 

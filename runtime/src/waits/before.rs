@@ -5,6 +5,7 @@
 //!
 //! What it does not know: when a wait began.
 
+use std::collections::HashSet;
 use std::task::Waker;
 
 use super::place::{place, word};
@@ -17,6 +18,11 @@ use crate::core::waker::number;
 
 /// What a task waits for, at which place, which task that is, and which one has to bring it about.
 type Wait = (Resource, u64, TaskId, Option<TaskId>);
+
+/// The tasks that wait for sources.
+pub(crate) fn at_sources(context: &Context) -> HashSet<TaskId> {
+    reports(context).into_iter().map(|(_, _, task, _)| task).collect()
+}
 
 /// Calls `found` with each such wait. Nothing of the loop is borrowed then.
 pub(super) fn waits(mut found: impl FnMut(Resource, u64, TaskId, Option<TaskId>)) {

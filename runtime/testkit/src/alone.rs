@@ -3,7 +3,7 @@
 //! Such a test runs this program again, with its own name as the filter. There, [`is_alone`] is true.
 
 use std::io;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 /// Until a new process has begun its program, it has copies of all our descriptors, and what we close is not closed.
@@ -32,13 +32,20 @@ pub fn rerun(command: &mut Command, test: &str) {
 ///
 /// If the command cannot be started.
 pub fn output(command: &mut Command) -> io::Result<Output> {
-    let starting = STARTING.write().unwrap_or_else(PoisonError::into_inner);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    drop(starting);
-    child?.wait_with_output()
+    spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?.wait_with_output()
 }
 
-/// While this lives, [`output`] starts no process.
+/// Starts a command while no loop runs on a virtual clock.
+///
+/// # Errors
+///
+/// If the command cannot be started.
+pub fn spawn(command: &mut Command) -> io::Result<Child> {
+    let _starting = STARTING.write().unwrap_or_else(PoisonError::into_inner);
+    command.spawn()
+}
+
+/// While this lives, [`spawn`] and [`output`] start no process.
 pub fn nothing_starts() -> RwLockReadGuard<'static, ()> {
     STARTING.read().unwrap_or_else(PoisonError::into_inner)
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use crate::say;
 
-const PATIENCE: Duration = Duration::from_secs(50);
+const PATIENCE: Duration = Duration::from_secs(150);
 const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 const FLAGS: [&str; 10] = [
     "--headless",
@@ -175,12 +175,15 @@ fn frame(width: u32, height: u32, what: &str) -> String {
     )
 }
 
-/// The part of the page around the frame that runs the script, and writes down what it returns.
+/// The part of the page around the frame that runs the script, and writes down what it returns. On a busy machine, the frame
+/// may have loaded before this is read.
 fn asking(script: &str) -> String {
     format!(
         "<pre id=\"answer\"></pre><script>\nconst frame = document.querySelector('iframe');\n\
          frame.onload = () => {{\n  const page = frame.contentDocument, view = frame.contentWindow;\n\
-         const ask = () => {{ {script} }};\n  document.getElementById('answer').textContent = ask();\n}};\n</script>"
+         const ask = () => {{ {script} }};\n  document.getElementById('answer').textContent = ask();\n}};\n\
+         const there = frame.contentDocument;\n\
+         if (there.URL !== 'about:blank' && there.readyState === 'complete') frame.onload();\n</script>"
     )
 }
 

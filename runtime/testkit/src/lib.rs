@@ -29,8 +29,9 @@ pub use watchdog::{Watchdog, say, watchdog, watchdog_of, watchdog_that};
 ///
 /// If nothing can run and nothing has happened, but `body` is not done.
 pub fn on_virtual_time(builder: Builder, body: &impl AsyncFn(Log)) {
-    let _watchdog = watchdog();
+    // First, because it may have to wait for other tests.
     let _nothing_starts = alone::nothing_starts();
+    let _watchdog = watchdog();
     let is_done = run(builder.virtual_time(true), Duration::from_secs(3600), body);
     assert!(is_done, "a hang: nothing can run, nothing has happened, and the test is not done");
 }
@@ -39,10 +40,10 @@ pub fn on_virtual_time(builder: Builder, body: &impl AsyncFn(Log)) {
 ///
 /// # Panics
 ///
-/// If `body` is not done after 50 seconds.
+/// If `body` is not done after 100 seconds.
 pub fn really(body: impl AsyncFn(Log)) {
     let _watchdog = watchdog();
-    let limit = Duration::from_secs(50);
+    let limit = Duration::from_secs(100);
     assert!(run(Runtime::builder(), limit, &body), "a hang: the test was not done in {limit:?}");
 }
 

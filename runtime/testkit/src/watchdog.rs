@@ -5,10 +5,10 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Aborts the process if the guard is not dropped within a minute.
+/// Aborts the process if the guard is not dropped within two minutes.
 #[must_use]
 pub fn watchdog() -> Watchdog {
-    watchdog_of(Duration::from_secs(60))
+    watchdog_of(Duration::from_secs(120))
 }
 
 /// Aborts the process if the guard is not dropped within `limit`.

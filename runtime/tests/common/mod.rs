@@ -28,6 +28,8 @@ pub(crate) fn everywhere(body: impl AsyncFn(Log)) {
     for seed in 0..8 {
         on_virtual_time(Runtime::builder().shuffle(seed).detect_deadlocks(seed.is_multiple_of(2)), &body);
     }
+    // Here, too, the body may rely on it that what it closes is closed at once.
+    let _nothing_starts = nothing_starts();
     really(body);
 }
 
@@ -43,7 +45,10 @@ pub(crate) fn unix() -> (Source<mio::net::UnixStream>, UnixStream) {
 pub(crate) fn tcp() -> (Source<mio::net::TcpStream>, std::net::TcpStream) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let theirs = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (ours, _) = listener.accept().unwrap();
+    // Another program may have connected to the port, which was that program's own a moment ago.
+    let own = theirs.local_addr().unwrap();
+    let is_own = |(_, peer): &(_, std::net::SocketAddr)| *peer == own;
+    let (ours, _) = std::iter::repeat_with(|| listener.accept().unwrap()).find(is_own).unwrap();
     ours.set_nonblocking(true).unwrap();
     theirs.set_nonblocking(true).unwrap();
     (Source::new(mio::net::TcpStream::from_std(ours)).unwrap(), theirs)

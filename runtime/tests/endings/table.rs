@@ -59,6 +59,13 @@ struct Case {
     virtual_time: bool,
 }
 
+impl Case {
+    /// On the real clock no sleep is waited for, and it must not be over by itself, however long the thread is held up.
+    fn cut_sleep(self) -> Duration {
+        if self.virtual_time { Duration::ZERO } else { seconds(3600) }
+    }
+}
+
 /// What the handle says.
 #[derive(Clone, Debug, PartialEq)]
 enum Answer {
@@ -184,7 +191,7 @@ fn task(case: Case, notes: &Notes) -> Task {
     }
     let cleanup = async move || {
         match case.cleanup {
-            Cleanup::Sleeps => time::sleep(seconds(3)).await,
+            Cleanup::Sleeps => time::sleep(seconds(3).max(case.cut_sleep())).await,
             Cleanup::UsesAThread => drop(unblock(move || gate.recv()).await.unwrap()),
             Cleanup::Panics => panic!("{CLEANUP}"),
             Cleanup::Ready | Cleanup::None => {}
@@ -195,7 +202,7 @@ fn task(case: Case, notes: &Notes) -> Task {
     let drop: Box<dyn FnMut()> = Box::new(move || {
         guard.note(|seen| seen.future_dropped += 1);
         if case.spawns {
-            spawn_child(&guard);
+            spawn_child(&guard, seconds(1).max(case.cut_sleep()));
         }
     });
     Task {
@@ -208,12 +215,12 @@ fn task(case: Case, notes: &Notes) -> Task {
     }
 }
 
-fn spawn_child(notes: &Notes) {
+fn spawn_child(notes: &Notes, pause: Duration) {
     let (ends, dropped) = (notes.clone(), notes.clone());
     let guard = OnDrop(move || dropped.note(|seen| seen.spawned_dropped += 1));
     spawn(async move {
         let _guard = guard;
-        time::sleep(seconds(1)).await;
+        time::sleep(pause).await;
         ends.note(|seen| seen.spawned_done += 1);
     })
     .detach();

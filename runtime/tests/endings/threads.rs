@@ -15,6 +15,8 @@ fn hazard_61_a_cleanup_at_the_shutdown_may_use_threads() {
     let _watchdog = common::watchdog();
     for virtual_time in [false, true] {
         for used_before in [false, true] {
+            // Virtual time stands still while the thread works. By the real clock, it may be held up.
+            let grace = if virtual_time { millis(1) } else { Duration::MAX };
             let written = Arc::new(Mutex::new(None));
             let runtime = patient(Runtime::builder().virtual_time(virtual_time).max_blocking_threads(1));
             runtime.block_on(async {
@@ -24,14 +26,13 @@ fn hazard_61_a_cleanup_at_the_shutdown_may_use_threads() {
                 let written = written.clone();
                 let cleanup = async move || {
                     unblock(move || {
-                        // Virtual time stands still meanwhile, so this does not outlast the grace period.
                         std::thread::sleep(millis(5));
                         *written.lock().unwrap() = Some("a file");
                     })
                     .await
                     .unwrap();
                 };
-                spawn(with_cleanup(pending::<()>(), cleanup)).detach();
+                spawn(with_cleanup(pending::<()>(), cleanup).grace(grace)).detach();
                 yield_now().await;
             });
             drop(runtime);
@@ -60,7 +61,7 @@ fn jobs_that_have_not_started_do_not_hold_up_a_cleanup() {
         let ran = ran.clone();
         let cleanup = async move || unblock(move || ran.lock().unwrap().push("the cleanup")).await.unwrap();
         let mut open = Some(open);
-        spawn(with_cleanup(pending::<()>(), cleanup)).detach();
+        spawn(with_cleanup(pending::<()>(), cleanup).grace(Duration::MAX)).detach();
         spawn_with_last_word(move || drop(open.take())).detach();
         yield_now().await;
     });
@@ -149,7 +150,7 @@ fn hazard_61_a_cleanup_at_the_shutdown_may_use_its_own_loop_from_a_thread() {
                 assert_eq!(job.await.unwrap().unwrap(), 42);
                 note(&log, "done");
             };
-            spawn(with_cleanup(pending::<()>(), cleanup)).detach();
+            spawn(with_cleanup(pending::<()>(), cleanup).grace(Duration::MAX)).detach();
             yield_now().await;
         });
         drop(runtime);
@@ -179,7 +180,7 @@ fn work_that_other_threads_send_does_not_hold_the_shutdown() {
             unblock(move || is_sent.recv().unwrap()).await.unwrap();
             yield_now().await;
         };
-        spawn(with_cleanup(pending::<()>(), cleanup)).detach();
+        spawn(with_cleanup(pending::<()>(), cleanup).grace(Duration::MAX)).detach();
         yield_now().await;
     });
     let late = remote.spawn(pending::<()>);

@@ -3,7 +3,7 @@
 //! All loops of a process have one socket, so each test runs in a process of its own, with a folder of its own.
 
 use std::fs::{self, Permissions};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -11,26 +11,24 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use roundel::sync::Mutex;
 use roundel::{Runtime, inspect, spawn, spawn_named, yield_now};
 use testkit::alone::expect_success;
 
-use super::common::{is_alone, rerun, watchdog};
+use super::common::{is_alone, rerun, watchdog_of};
 
 /// Runs `body` in a process of its own, with an empty folder for its sockets. Returns what it says on standard error.
 fn apart(test: &str, mode: u32, body: impl FnOnce()) -> String {
-    let _watchdog = watchdog();
+    // A hundred thousand tasks take seconds already where there is time.
+    let _watchdog = watchdog_of(Duration::from_secs(300));
     let name = format!("socket::{test}");
     if is_alone(&name) {
         body();
         return String::new();
     }
-    // A short name, because the path of a socket has at most about a hundred bytes.
-    static TESTS: AtomicUsize = AtomicUsize::new(0);
-    let number = TESTS.fetch_add(1, Relaxed);
-    let base = std::env::temp_dir().join(format!("roundel-test-{}-{number}", std::process::id()));
-    fs::create_dir(&base).unwrap();
+    let base = new_folder();
     fs::create_dir(base.join("roundel")).unwrap();
     fs::set_permissions(base.join("roundel"), Permissions::from_mode(mode)).unwrap();
     let mut command = Command::new("env");
@@ -42,20 +40,54 @@ fn apart(test: &str, mode: u32, body: impl FnOnce()) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// A folder with a short name, because the path of a socket has at most about a hundred bytes. A process that was killed may
+/// have left one of this name behind.
+fn new_folder() -> PathBuf {
+    static TESTS: AtomicUsize = AtomicUsize::new(0);
+    loop {
+        let number = TESTS.fetch_add(1, Relaxed);
+        let base = std::env::temp_dir().join(format!("roundel-test-{}-{number}", std::process::id()));
+        match fs::create_dir(&base) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            made => break made.map(|()| base).unwrap(),
+        }
+    }
+}
+
 fn socket() -> PathBuf {
     inspect::folder().unwrap().join(std::process::id().to_string())
 }
 
-fn ask(question: &str) -> Vec<String> {
+/// The server leaves a client that is slow, and so is each client that the machine does not let run for a second. Then it asks
+/// again. `is_whole` tells an answer that was cut short.
+fn patiently(mut asks: impl FnMut() -> io::Result<String>, is_whole: impl Fn(&str) -> bool) -> String {
+    let mut said = asks();
+    for _ in 0..20 {
+        match &said {
+            Ok(text) if is_whole(text) => break,
+            _ => said = asks(),
+        }
+    }
+    said.unwrap()
+}
+
+/// What the server says until it leaves.
+fn talk(question: &[u8]) -> io::Result<String> {
     let mut stream = UnixStream::connect(socket()).unwrap();
-    stream.write_all(question.as_bytes()).unwrap();
+    stream.write_all(question)?;
     let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    text.lines().map(String::from).collect()
+    stream.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// The answer to what is no question: one line.
+fn refusal(question: &[u8]) -> String {
+    patiently(|| talk(question), |text| text.ends_with('\n'))
 }
 
 fn ps() -> Vec<String> {
-    let lines = ask("ps 1\n");
+    let text = patiently(|| talk(b"ps 1\n"), |text| text.ends_with("{\"end\":1}\n"));
+    let lines: Vec<_> = text.lines().map(String::from).collect();
     assert_eq!(lines.last().map(String::as_str), Some("{\"end\":1}"), "{lines:#?}");
     lines
 }
@@ -240,17 +272,23 @@ fn a_socket_that_another_process_listens_at_is_left_alone() {
     }
 }
 
+/// The beginning of an answer.
+fn leave_early() -> io::Result<String> {
+    let mut early = UnixStream::connect(socket()).unwrap();
+    early.write_all(b"ps 1\n")?;
+    let mut first = [0; 200];
+    early.read_exact(&mut first)?;
+    Ok(String::from_utf8_lossy(&first).into_owned())
+}
+
 #[test]
 fn a_hundred_thousand_tasks_are_told_and_a_client_may_leave_early() {
     apart("a_hundred_thousand_tasks_are_told_and_a_client_may_leave_early", 0o700, || {
         Runtime::new().unwrap().block_on(async {
             (0..100_000).for_each(|_| spawn(std::future::pending::<()>()).detach());
             for _ in 0..3 {
-                let mut early = UnixStream::connect(socket()).unwrap();
-                early.write_all(b"ps 1\n").unwrap();
-                let mut first = [0; 200];
-                early.read_exact(&mut first).unwrap();
-                assert!(first.starts_with(b"{\"roundel\":1,"));
+                let first = patiently(leave_early, |_| true);
+                assert!(first.starts_with("{\"roundel\":1,"), "{first}");
             }
             let lines = ps();
             assert!(lines[0].ends_with("\"tasks\":100001}"), "{}", lines[0]);
@@ -269,14 +307,11 @@ fn what_is_no_question_gets_an_error_and_a_silent_client_holds_up_no_other_for_l
             ("hello\n", "`hello` is no question: ask `ps 1`"),
             ("\n", "`` is no question"),
         ] {
-            let lines = ask(question);
-            assert!(lines.len() == 1 && lines[0].contains(why), "{question:?}: {lines:?}");
+            let said = refusal(question.as_bytes());
+            assert!(said.lines().count() == 1 && said.contains(why), "{question:?}: {said:?}");
         }
         // Far too long, without an end, and not even text.
-        let mut stream = UnixStream::connect(socket()).unwrap();
-        stream.write_all(&[0xff; 64]).unwrap();
-        let mut said = String::new();
-        stream.read_to_string(&mut said).unwrap();
+        let said = refusal(&[0xff; 64]);
         assert!(said.starts_with("{\"roundel\":1,\"error\":"), "{said}");
         drop(silent);
     });

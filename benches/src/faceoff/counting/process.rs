@@ -27,7 +27,7 @@ use crate::faceoff::counting::tools::Tool;
 use crate::faceoff::job::Miss;
 
 /// A child that has said nothing for this long hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(100);
 
 /// One of the two programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_contender_that_looks_at_the_clock_beside_hot_tasks_is_measured() {
-        let amount = Amount { echoes: 0, sleeps: 3, patience: Duration::from_secs(20), rounds: 1 };
+        let amount = Amount { echoes: 0, sleeps: 3, patience: Duration::from_secs(100), rounds: 1 };
         for who in ["roundel", "tokio", "tokio_local", "smol", "compio"] {
             assert_eq!(lateness(who, 2, amount).map(|late| late.len()), Ok(3), "{who}");
         }

@@ -20,7 +20,7 @@ fn guest(program: &Program, name: &str, then: &str) -> Program {
         "import asyncio, websockets\n\
          async def main():\n \
           async with websockets.connect('ws://{}/') as w:\n  \
-           async def hear(): print(await asyncio.wait_for(w.recv(), 20), flush=True)\n  \
+           async def hear(): print(await asyncio.wait_for(w.recv(), 100), flush=True)\n  \
            await w.recv(); await w.send('{name}'); await hear()\n  \
            {then}\n\
          asyncio.run(main())",
@@ -142,7 +142,7 @@ fn websocket_is_used_by_a_real_browser() {
     let answer = String::from_utf8_lossy(&read(&mut stream, 129)).into_owned();
     assert!(answer.ends_with("\r\n\r\n"), "{answer}");
     let profile = std::env::temp_dir().join(format!("roundel-websocket-{}", std::process::id()));
-    let script = r#"timeout 25 chromium --headless --no-sandbox --disable-gpu --no-first-run --user-data-dir="$1" \
+    let script = r#"timeout 100 chromium --headless --no-sandbox --disable-gpu --no-first-run --user-data-dir="$1" \
                     --virtual-time-budget=5000 --dump-dom "$2" 2>/dev/null || true"#;
     let url = format!("http://{}/#bettina", program.address);
     // The browser's clock runs ahead while it waits, so on a busy machine it may show the page before it has heard anything.

@@ -49,8 +49,10 @@ fn a_server_whose_port_is_taken_says_so() {
 #[test]
 fn a_client_whose_server_is_not_there_says_so() {
     let _watchdog = watchdog();
-    // A port that was free a moment ago, and on which nothing listens.
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    // A port that is taken, so that no other program gets it meanwhile, but on which no program listens.
+    let taken = tokio::net::TcpSocket::new_v4().unwrap();
+    taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = taken.local_addr().unwrap().to_string();
     for (name, args) in [
         ("client", vec![format!("http://{address}/")]),
         ("redis", vec!["--addr".into(), address.clone(), "ping".into()]),

@@ -19,7 +19,7 @@ fn url(program: &Program, path: &str) -> String {
 
 /// What curl prints: the body, and then the version and the status.
 fn curl(args: &[&str]) -> String {
-    let script = r#"curl --silent --show-error --max-time 20 --noproxy '*' -w '[%{http_version} %{http_code}]' "$@" 2>&1"#;
+    let script = r#"curl --silent --show-error --max-time 100 --noproxy '*' -w '[%{http_version} %{http_code}]' "$@" 2>&1"#;
     shell(script, args).trim().to_owned()
 }
 

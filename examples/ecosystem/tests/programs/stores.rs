@@ -6,26 +6,16 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use crate::common::{Program, has, lines_of, run, shell, watchdog};
+use crate::common::{Program, has, host_of_our_own, lines_of, run, shell, watchdog};
 
 /// A Redis server that keeps nothing.
 fn redis_server() -> (Program, String) {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let host = host_of_our_own();
+    let port = TcpListener::bind((&*host, 0)).unwrap().local_addr().unwrap().port().to_string();
     let mut command = Command::new("redis-server");
-    command.args([
-        "--port",
-        &port,
-        "--bind",
-        "127.0.0.1",
-        "--save",
-        "",
-        "--appendonly",
-        "no",
-        "--dir",
-        "/tmp",
-    ]);
+    command.args(["--port", &port, "--bind", &host, "--save", "", "--appendonly", "no", "--dir", "/tmp"]);
     let server = Program::launch(&mut command);
-    let address = format!("127.0.0.1:{port}");
+    let address = format!("{host}:{port}");
     while TcpStream::connect(&address).is_err() {
         thread::sleep(Duration::from_millis(20));
     }

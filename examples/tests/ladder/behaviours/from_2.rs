@@ -35,7 +35,7 @@ fn the_answer_of_a_thread_comes_when_it_is_there() {
     let elapsed = start.elapsed();
     assert_eq!(answer, 42);
     // The upper limit is far above what a busy machine needs, and far below any time after which a loop looks by itself.
-    assert!(elapsed >= Duration::from_millis(50) && elapsed < Duration::from_secs(5), "{elapsed:?}");
+    assert!(elapsed >= Duration::from_millis(50) && elapsed < Duration::from_secs(50), "{elapsed:?}");
 }
 
 #[test]
