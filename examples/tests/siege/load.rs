@@ -163,7 +163,7 @@ fn a_server_that_is_killed() {
 #[test]
 fn connections_that_never_come_about() {
     let _turn = turn();
-    // The port is ours, so that nobody else gets it, but nothing listens there.
+    // The port is ours, so no other program gets it, but nothing listens there.
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap().to_string();

@@ -12,15 +12,21 @@ use crate::tools::{Outcome, allocations};
 fn nothing_is_allocated_to_wake() {
     let (_, test) = concat!(module_path!(), "::nothing_is_allocated_to_wake").split_once("::").unwrap();
     testkit::alone::alone(test, || {
-        let kept: Rc<RefCell<Vec<Waker>>> = Rc::default();
-        let tasks: Vec<_> = (0..1000).map(|_| spawn(keep_waker(Rc::clone(&kept)))).collect();
-        block_on(yield_now());
-        let before = allocations();
-        kept.borrow().iter().for_each(Waker::wake_by_ref);
-        assert_eq!((kept.borrow().len(), allocations() - before), (1000, 0));
-        for task in tasks {
-            let () = block_on(task).output();
-        }
+        let allocations_of_wakes = || {
+            let kept: Rc<RefCell<Vec<Waker>>> = Rc::default();
+            let tasks: Vec<_> = (0..1000).map(|_| spawn(keep_waker(Rc::clone(&kept)))).collect();
+            block_on(yield_now());
+            let before = allocations();
+            kept.borrow().iter().for_each(Waker::wake_by_ref);
+            let count = allocations() - before;
+            assert_eq!(kept.borrow().len(), 1000);
+            for task in tasks {
+                let () = block_on(task).output();
+            }
+            count
+        };
+        // The harness has a thread, which may allocate, too: not each time.
+        assert_eq!((0..20).map(|_| allocations_of_wakes()).min(), Some(0));
     });
 }
 
@@ -42,18 +48,19 @@ fn a_task_takes_the_waker_of_the_last_one() {
     let (_, test) =
         concat!(module_path!(), "::a_task_takes_the_waker_of_the_last_one").split_once("::").unwrap();
     testkit::alone::alone(test, || {
-        let spawn_many = || [(); 100].map(|()| spawn(yield_now()));
-        let tasks = spawn_many();
-        for task in tasks {
-            let () = block_on(task).output();
-        }
+        let allocations_of_many = || {
+            let before = allocations();
+            let tasks = [(); 100].map(|()| spawn(yield_now()));
+            let count = allocations() - before;
+            for task in tasks {
+                let () = block_on(task).output();
+            }
+            count
+        };
+        allocations_of_many();
         block_on(yield_now());
-        let before = allocations();
-        let tasks = spawn_many();
         // A task's future and its output. Its slot, its waker and its place in the queue are there already.
-        assert_eq!(allocations() - before, 200);
-        for task in tasks {
-            let () = block_on(task).output();
-        }
+        let fewest = (0..20).map(|_| allocations_of_many()).min();
+        assert_eq!(fewest, Some(200));
     });
 }
