@@ -168,7 +168,7 @@ async def a_queue_has_no_budget_and_no_limit():
     assert loop().looks == looks and not other.done()
 
 @claim("08", "leaves dead timers in it. When there are more than 100 timers and more than half of them are dead")
-@claim("20", "until there are more than a hundred timers and more than half of them are cancelled")
+@claim("20", "Only if there are more than a hundred timers, and more than half of them are cancelled, does the loop remove all cancelled ones")
 async def the_dead_stay_in_the_heap():
     for living, dead, left in [(1, 99, 100), (1, 100, 1), (60, 60, 120), (59, 61, 59)]:
         timers = [loop().call_later(n + 1, int) for n in range(living + dead)]
@@ -225,7 +225,7 @@ async def a_write_never_waits_and_drain_does():
     asked = [call for call in spied.mock_calls if call.args[:1] == (fd,)]
     assert asked == [mock.call.register(fd, reads), mock.call.modify(fd, reads | writes), mock.call.modify(fd, reads)]
 
-@claim("05", "So a reader that gives up loses nothing. In return the buffer needs limits: when it is too full, the loop stops reading")
+@claim("05", "So a reader that gives up loses nothing. The price is that the buffer needs limits: when it is too full, the loop stops reading")
 async def a_reader_keeps_what_it_has_and_stops_when_it_is_full():
     near, far = socket.socketpair()
     reader, writer = await asyncio.open_connection(sock=near)
