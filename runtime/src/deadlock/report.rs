@@ -93,7 +93,7 @@ impl Deadlock {
     /// Number and name of a task.
     fn name(&self, id: TaskId) -> String {
         match self.task(id).and_then(|task| task.name.as_ref()) {
-            Some(name) => format!("{id} \"{name}\""),
+            Some(name) => format!("{id} {name:?}"),
             None => id.to_string(),
         }
     }
@@ -108,7 +108,7 @@ fn thing(wait: &Wait) -> String {
         Resource::Line { what, number } if wait.name.is_none() => format!("{what} {number}"),
         Resource::Line { what, .. } => what.to_owned(),
     };
-    wait.name.map_or(what.clone(), |name| format!("{what} \"{name}\""))
+    wait.name.map_or(what.clone(), |name| format!("{what} {name:?}"))
 }
 
 /// File and line: the column says little.

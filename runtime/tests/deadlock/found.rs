@@ -244,3 +244,17 @@ fn a_look_at_a_circle_that_is_not_certain_takes_a_few_steps() {
         assert_eq!((told.borrow().len(), told.borrow()[0].tasks().len()), (1, TASKS + 2));
     });
 }
+
+/// Names come from the program, and a report may go to a terminal.
+#[test]
+fn a_name_is_quoted() {
+    let (_, told) = deadlock(async {
+        let lock = Mutex::new(()).named("lock\x1b[2J");
+        let _held = lock.lock().await;
+        let again = spawn_named("task\n", async { pending::<()>().await });
+        drop(lock.lock().await);
+        again.await.unwrap();
+    });
+    let text = told[0].to_string();
+    assert!(text.contains("mutex \"lock\\u{1b}[2J\"") && text.contains("\"task\\n\""), "{text}");
+}
