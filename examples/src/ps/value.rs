@@ -1,6 +1,6 @@
 //! Reads JSON, as much as the answers of a loop need.
 //!
-//! Contract. Any text gives a value or `None`. Nothing panics, and what is nested deeper than [`DEEPEST`] is refused.
+//! Contract. Any text gives a value or `None`. Nothing panics, and what is nested deeper than `DEEPEST` is refused.
 
 /// Objects within objects, at most.
 const DEEPEST: usize = 16;

@@ -258,9 +258,10 @@ impl Drop for SpawnsNext {
 }
 
 /// How many tasks that destructors spawn one after the other are dropped inside their loop.
-fn dropped_inside(generations: u32, timeout: Duration) -> usize {
+fn dropped_inside(generations: u32, timeout: Duration, is_watched: bool) -> usize {
     let log = Log::default();
-    let runtime = Runtime::builder().virtual_time(true).shutdown_timeout(timeout).build().unwrap();
+    let builder = Runtime::builder().virtual_time(true).detect_deadlocks(is_watched);
+    let runtime = builder.shutdown_timeout(timeout).build().unwrap();
     let first = SpawnsNext { log: log.clone(), left: generations };
     runtime.block_on(async {
         spawn(async move {
@@ -278,12 +279,12 @@ fn dropped_inside(generations: u32, timeout: Duration) -> usize {
 /// The memory of a task that the shutdown forgot would be freed later, and its destructor would find no loop.
 #[test]
 fn what_does_not_end_in_time_is_dropped_inside_its_loop() {
-    assert_eq!(dropped_inside(1, seconds(5)), 2);
+    assert_eq!([true, false].map(|is_watched| dropped_inside(1, seconds(5), is_watched)), [2, 2]);
 }
 
 #[test]
 fn what_is_spawned_after_the_end_is_dropped_inside_its_loop() {
-    assert_eq!(dropped_inside(5, Duration::ZERO), 6);
+    assert_eq!([true, false].map(|is_watched| dropped_inside(5, Duration::ZERO, is_watched)), [6, 6]);
 }
 
 #[test]
