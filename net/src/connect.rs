@@ -171,7 +171,7 @@ fn begin(address: SocketAddr) -> io::Result<TcpStream> {
 ///
 /// # #[cfg(not(miri))]
 /// roundel::run(async {
-///     // The port is ours, and nobody listens there.
+///     // The port is taken, but no program listens on it.
 ///     let silent = TcpSocket::new_v4()?;
 ///     silent.bind("127.0.0.1:0".parse().unwrap())?;
 ///     let there = silent.local_addr()?;

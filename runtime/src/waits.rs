@@ -8,9 +8,9 @@
 //!
 //! What follows. One watcher stands between the loop and the program's sinks. It notes each wait that it has reported, because
 //! a wait may end in another task than the one that began it, outside of the loop, or never, and the code that ends it may not
-//! know whether its beginning was reported. Our own sinks do without, so that debug mode costs less. A sink that comes while the loop runs stands beside the others, with a balance of its
-//! own. It begins with a turn, and is told first of the waits that the loop itself knows (`waits/before.rs`). A wait in a
-//! line is not known to it before it begins anew.
+//! know whether its beginning was reported. Our own sinks do without, so that debug mode costs less. A sink that comes while
+//! the loop runs stands beside the others, with a balance of its own. It begins with a turn, and is told first of the waits
+//! that the loop itself knows (`waits/before.rs`). A wait in a line is not known to it before it begins anew.
 //!
 //! What it does not know: what is waited for.
 

@@ -159,8 +159,8 @@ impl Detector {
         None
     }
 
-    /// Whether nothing but mutexes that tasks hold could let this task go on. Timers keep clones of its waker. Certain only if no mail is in the inbox
-    /// afterwards.
+    /// Whether nothing but mutexes that tasks hold could let this task go on. Certain only if no mail is in the inbox
+    /// afterwards. A task that waits for a deadline is not stuck: the timers keep a clone of its waker.
     fn is_stuck(&self, id: TaskId, context: &Context) -> bool {
         self.waits.are_for_mutexes(id)
             && !self.at_sources.contains(&id)

@@ -55,6 +55,8 @@ impl Waits {
     #[inline]
     pub(super) fn apply(&mut self, event: Event, place: u64) -> Option<TaskId> {
         match event {
+            // With other sinks, these are told as well. The end of a wait that has left word at a source is not.
+            Event::WaitOn { on: Resource::Source(_) | Resource::Timer(_), .. } => {}
             Event::WaitOn { task: Some(task), on, holder } => self.begin(task, on, place, holder),
             Event::WaitDone { on, .. } => return self.end(key(on, place)),
             _ => {}
@@ -163,4 +165,21 @@ pub(super) fn is_mutex(on: Resource) -> bool {
 fn is_ours(at: &Location<'_>) -> bool {
     let sources = file!().strip_suffix("deadlock/waits.rs").unwrap_or_default();
     !sources.is_empty() && at.file().starts_with(sources) && !at.file().contains("/tests/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_that_the_loop_knows_is_not_noted_and_one_in_a_line_until_it_ends() {
+        let (mut waits, task) = (Waits::default(), TaskId::new(0, 1, 3));
+        let (source, line) = (Resource::Source(1), Resource::Line { what: "mutex", number: 2 });
+        for on in [source, Resource::Timer(5), line] {
+            waits.apply(Event::WaitOn { task: Some(task), on, holder: None }, 0);
+        }
+        assert_eq!((waits.open.len(), waits.of(task).count()), (1, 1));
+        assert_eq!(waits.apply(Event::WaitDone { task: None, on: line }, 0), Some(task));
+        assert_eq!((waits.open.len(), waits.of(task).count()), (0, 0));
+    }
 }

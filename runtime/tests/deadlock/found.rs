@@ -13,8 +13,8 @@ fn circle() {
     spawn(both(b, a)).detach();
 }
 
-/// The loop sleeps right after the circle has closed. It looks before. (If it did not, it would sleep for an hour; but no short
-/// sleep would do, for a loop that is held up until its sleep is over does not go to sleep.)
+/// The loop sleeps right after the circle has closed. It looks before. If it did not, it would sleep for an hour. A short
+/// sleep might be over before the loop goes to sleep, if the machine is busy.
 #[test]
 fn a_circle_in_a_loop_that_goes_to_sleep() {
     let _watchdog = common::watchdog();
