@@ -24,7 +24,7 @@ impl Drop for Goodbye {
 }
 
 fn main() {
-    let runtime = Runtime::builder().virtual_time(true).build().unwrap();
+    let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
         let mut sleep = Box::pin(time::sleep(Duration::from_secs(9)));
         let waker = Waker::from(Arc::new(Goodbye));
