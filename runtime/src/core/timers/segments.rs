@@ -24,6 +24,7 @@
 //!
 //! What it does not know: when wakers are woken, the time.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::task::Waker;
 
@@ -48,6 +49,8 @@ impl Key {
 #[derive(Default)]
 pub(crate) struct Segments {
     segments: VecDeque<Segment>,
+    /// Which segment was found last. Most timers are looked for soon after they were inserted.
+    found: Cell<usize>,
 }
 
 struct Segment {
@@ -130,10 +133,18 @@ impl Segments {
 
     #[inline(never)]
     fn segment_of_many(&self, key: Key) -> usize {
-        match (&self.segments[1], self.segments.back()) {
-            (second, _) if key < second.start => 0,
-            (_, Some(last)) if last.start <= key => self.segments.len() - 1,
-            _ => self.segments.partition_point(|segment| segment.start <= key) - 1,
+        let last = self.segments.len() - 1;
+        let is_from = |index: usize| self.segments[index].start <= key;
+        let found = self.found.get().min(last);
+        match found {
+            _ if !is_from(1) => 0,
+            _ if is_from(last) => last,
+            _ if is_from(found) && !is_from(found + 1) => found,
+            _ => {
+                let found = self.segments.partition_point(|segment| segment.start <= key) - 1;
+                self.found.set(found);
+                found
+            }
         }
     }
 
@@ -193,9 +204,9 @@ impl Segments {
 #[inline]
 fn place_of(timers: &VecDeque<(Key, Waker)>, key: Key) -> Option<usize> {
     let is_it = |(other, _): &(Key, Waker)| other.serial == key.serial;
-    match timers.back() {
-        _ if timers.front().is_some_and(is_it) => Some(0),
-        Some(last) if is_it(last) => Some(timers.len() - 1),
+    // The last one first: it may have been inserted just now, and the others of a long list are far from the processor.
+    match timers.len().checked_sub(1)? {
+        last if is_it(&timers[last]) => Some(last),
         _ => timers.iter().position(is_it),
     }
 }
