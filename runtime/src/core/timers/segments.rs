@@ -205,8 +205,9 @@ impl Segments {
 fn place_of(timers: &VecDeque<(Key, Waker)>, key: Key) -> Option<usize> {
     let is_it = |(other, _): &(Key, Waker)| other.serial == key.serial;
     // The last one first: it may have been inserted just now, and the others of a long list are far from the processor.
-    match timers.len().checked_sub(1)? {
-        last if is_it(&timers[last]) => Some(last),
+    match timers.back() {
+        Some(last) if is_it(last) => Some(timers.len() - 1),
+        _ if timers.front().is_some_and(is_it) => Some(0),
         _ => timers.iter().position(is_it),
     }
 }
