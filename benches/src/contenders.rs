@@ -6,7 +6,7 @@
 //! floor: ours come from a pile that all connections share, as `roundel-net` offers it. Every contender has its default
 //! settings. In the rows named `default buffers`, it has the buffers that it offers when a program names no size: 8 KiB for
 //! those with a `BufReader`, [`Buffers::default`](roundel_net::io::Buffers) for ours. The floor offers none, and keeps
-//! 16 KiB. The guests never read less than their own 256 KiB.
+//! 16 KiB. The guests read up to their own 256 KiB there.
 //!
 //! Contract. Each module has `block_on`, what `programs!` needs, and `serve`; a contender with its own channels and
 //! locks runs those programs, too. A module knows no other, except that tokio's two runtimes share a server. A guest

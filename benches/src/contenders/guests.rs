@@ -1,9 +1,11 @@
 //! CPython's asyncio and uvloop: guests from another language, which only serve.
 //!
-//! Facts. asyncio and uvloop read up to 256 KiB at once, and their users do not change that. So large messages cost
-//! them fewer calls than the others, which read 16 KiB. The script `guests/echo.py` is part of this program, so the
-//! program needs no file when it runs. Nothing is installed for a guest: a guest that is not installed is left out, and
-//! the report says so.
+//! Facts. A `Protocol` is given what was read, up to 256 KiB at once. A `BufferedProtocol` reads into a buffer that the program
+//! gives it. The script `guests/echo.py` is part of this program, so the program needs no file when it runs. Nothing is
+//! installed for a guest: a guest that is not installed is left out, and the report says so.
+//!
+//! What follows. Where all contenders have agreed on a buffer, the guests use it, too. Where each reads as much as it does when
+//! it is not told, they read up to 256 KiB.
 //!
 //! Contract. [`become_one`] does not return unless it fails: after it, this process is the guest, with the same process
 //! id, core and limits.
