@@ -4,7 +4,7 @@
 //! Run it with `cargo run --release --example breakfast`. The clock is virtual, so each run is the same.
 //!
 //! Facts. There are two lanes of ready tasks. What a timer wakes is queued in one of them, and what a task wakes or spawns
-//! in the other. While neither lane is empty, the loop takes from them in turn.
+//! in the other. While neither lane is empty, the loop takes one from each, alternately.
 
 #![forbid(unsafe_code)]
 

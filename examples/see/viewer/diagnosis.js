@@ -94,11 +94,11 @@ class Diagnosis {
   }
 
   // A circle may be closed for a while only: until a task in it is cancelled, or gets what it waits for.
-  endOf({ end, tasks }) {
+  endOf({ event, end, tasks }) {
     if (end === NONE) return ', until the trace ends';
-    const cancelled = tasks.find((each) => this.cancels.get(each) <= end);
-    const why = cancelled === undefined ? 'one of these waits ended' : `${taskName(this.trace, cancelled)} was cancelled`;
-    return `, until ${why} at event ${end}`;
+    const cancelled = tasks.find((each) => this.cancels.get(each) >= event && this.cancels.get(each) <= end);
+    if (cancelled === undefined) return `, until one of these waits ended at event ${end}`;
+    return `, until ${taskName(this.trace, cancelled)} was cancelled at event ${this.cancels.get(cancelled)}`;
   }
 
   // A loop that parks without limit and never comes back has lost a wake-up, or is in a deadlock.
@@ -112,7 +112,7 @@ class Diagnosis {
   // "The loop was busy for 12 % of the time."
   summary() {
     const { trace } = this;
-    const whole = trace.count === 0 ? 0 : trace.end - trace.time[0];
+    const whole = trace.length;
     if (whole === 0) return 'No time passed between the first event and the last.';
     if (trace.clock === 'virtual') return `The clock is virtual: ${span(whole)} passed on it, and the polls took none of them.`;
     const percent = (part) => `${((part / whole) * 100).toFixed(1)} %`;
@@ -164,7 +164,8 @@ const LOOKS = {
     if (isLine) this.locks.offer(this.trace.time[event] - this.trace.time[wait], event);
   },
   [KIND.cancel](event) {
-    this.cancels.set(this.trace.a[event], event);
+    // A second one changes nothing.
+    if (!this.cancels.has(this.trace.a[event])) this.cancels.set(this.trace.a[event], event);
   },
   [KIND.done](event) {
     if (this.trace.b[event] === 2) this.panicked.push({ event });

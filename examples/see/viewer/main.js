@@ -29,6 +29,7 @@ class View {
   // ---- Moving.
 
   go(event) {
+    this.say('');
     this.event = Math.min(Math.max(0, event), this.trace.count - 1);
     this.predict.leave(this.event);
     this.state = this.history.at(this.event);
@@ -100,8 +101,29 @@ class View {
   }
 
   goToHash() {
+    const event = this.eventOfHash();
+    if (event === null) return;
+    this.jump(Math.min(event, this.trace.count - 1));
+    this.sayIfBeyond(event);
+  }
+
+  eventOfHash() {
     const match = /^#event=(\d+)$/.exec(location.hash);
-    if (match) this.jump(Number(match[1]));
+    return match && Number(match[1]);
+  }
+
+  // An address may name an event that the trace does not have. Nothing else on the page would say so.
+  sayIfBeyond(event) {
+    const { count } = this.trace;
+    if (event < count) return;
+    const which = count === 1 ? '1 event, so this is the only one' : `${count.toLocaleString('en')} events, numbered from 0, so this is the last one`;
+    this.say(`There is no event ${event.toLocaleString('en')}. This trace has ${which}.`);
+  }
+
+  say(text) {
+    const note = document.getElementById('note');
+    note.textContent = text;
+    note.hidden = text === '';
   }
 
   // ---- Showing.
@@ -123,7 +145,7 @@ class View {
     document.getElementById('program').textContent = trace.program || 'a program';
     document.title = `${trace.program || 'A program'}: a trace of its loop`;
     const facts = [
-      counted(trace.count, 'event'), counted(trace.tasks.length, 'task'), counted(this.causes.turns.length, 'turn'), span(trace.end),
+      counted(trace.count, 'event'), counted(trace.tasks.length, 'task'), counted(this.causes.turns.length, 'turn'), span(trace.length),
       trace.clock === 'virtual' ? 'virtual time' : null, trace.shuffle ? 'shuffled order' : null, trace.date ? trace.date.slice(0, 10) : null,
       trace.dropped > 0 ? `${counted(trace.dropped, 'event')} dropped` : null, trace.cut ? 'the file was cut off' : null,
     ];
@@ -154,7 +176,19 @@ function publish(view) {
     go: (event) => view.go(event),
     score: () => ({ right: view.predict.right, asked: view.predict.asked }),
     opened: () => view.opened,
+    timeline: () => plainTimeline(view.timeline),
+    doer: (event) => view.timeline.doerOf(event),
     diagnose: () => view.renderDiagnosis(),
+  };
+}
+
+function plainTimeline(timeline) {
+  const pen = timeline.canvas.getContext('2d');
+  const { window, runs, rows, trace, labels } = timeline;
+  return {
+    window: [...window], runs, labels,
+    xs: Array.from({ length: trace.count }, (_, event) => timeline.x(event)),
+    names: rows.map((task) => timeline.shownName(pen, task)),
   };
 }
 
@@ -171,8 +205,9 @@ function start() {
   const view = new View(trace);
   publish(view);
   view.renderFacts();
-  const match = /^#event=(\d+)$/.exec(location.hash);
-  view.go(match ? Number(match[1]) : 0);
+  const event = view.eventOfHash() ?? 0;
+  view.go(event);
+  view.sayIfBeyond(event);
   // The diagnosis of a long trace takes a while. The page can be used before it is there.
   setTimeout(() => view.renderDiagnosis(), 0);
 }

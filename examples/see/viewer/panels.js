@@ -114,9 +114,9 @@ class Panels {
         make('div', { class: 'chips' }, ...(chips.length > 0 ? chips : [make('span', { class: 'empty' }, 'empty')]), rest > 0 ? make('span', { class: 'rest' }, `and ${rest.toLocaleString('en')} more`) : null));
     };
     const count = state.ready;
-    const help = this.trace.shuffle ? 'The order of this loop is shuffled: any of them may be next.' : 'The first of each lane is on the left. While neither lane is empty, the loop takes from them in turn.';
+    const help = this.trace.shuffle ? 'The order of this loop is shuffled: any of them may be next.' : 'The first of each lane is on the left. While neither lane is empty, the loop takes one from each, alternately.';
     const part = this.part('Ready queue', help, count,
-      lane('Tasks lane', 'woken by tasks', 'tasks'), lane('Outside lane', 'woken by timers, the kernel or threads', 'outside'));
+      lane('Tasks lane', 'spawned or woken in step 1, or outside of a turn', 'tasks'), lane('Outside lane', 'spawned or woken in steps 3 to 5', 'outside'));
     part.classList.add('wide-part');
     return part;
   }
@@ -227,7 +227,7 @@ class Panels {
     const waits = index === NONE ? NONE : causes.waits[causes.taskEvents[index]];
     const does = {
       unborn: 'not spawned yet', queued: 'is in the ready queue', running: 'runs', done: 'is over',
-      waiting: waits === NONE ? 'waits' : `waits for ${goalName(trace, waits)}`,
+      waiting: index !== NONE && isReturned(trace, causes.taskEvents[index]) ? 'has returned' : waits === NONE ? 'waits' : `waits for ${goalName(trace, waits)}`,
     }[status];
     const since = index === NONE ? '' : span(trace.time[causes.taskEvents[index]]);
     return [taskName(trace, task), does, since, String(polls), by === null ? '' : plainName(trace, by), trace.texts[at] ?? ''];

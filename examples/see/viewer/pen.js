@@ -24,12 +24,15 @@ function colours() {
   return Object.fromEntries(COLOURS.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
 }
 
-// Shortens a text until it fits.
-function cut(pen, text, room) {
+// The text if it fits, or else its short form, which loses letters until it fits. Similar names often differ in a number at
+// their ends, so they lose letters before that.
+function cut(pen, text, room, shorter) {
   if (pen.measureText(text).width <= room) return text;
-  let short = text;
-  while (short.length > 1 && pen.measureText(`${short}…`).width > room) short = short.slice(0, -1);
-  return `${short}…`;
+  if (pen.measureText(shorter).width <= room) return shorter;
+  let kept = shorter.length - 1;
+  const short = () => `${shorter.slice(0, kept - Math.floor(kept / 3))}…${shorter.slice(shorter.length - Math.floor(kept / 3))}`;
+  while (kept > 1 && pen.measureText(short()).width > room) kept -= 1;
+  return short();
 }
 
 function hatch(pen, x, y, width, height, colour) {

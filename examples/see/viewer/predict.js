@@ -94,7 +94,7 @@ class Predict {
       return `${lanes} One lane is empty, so the first task of the other one runs: ${plainName(this.trace, truth)}.`;
     }
     const lane = state.outside.has(truth) ? 'outside' : 'tasks';
-    return `${lanes} While neither lane is empty, the loop takes from them in turn. It is the turn of the ${lane} lane, so ${plainName(this.trace, truth)} runs.`;
+    return `${lanes} While neither lane is empty, the loop takes one from each, alternately. Now it takes from the ${lane} lane, so ${plainName(this.trace, truth)} runs.`;
   }
 
   askPark(state, next) {

@@ -25,6 +25,7 @@ class Timeline {
     this.lanes = document.getElementById('lanes');
     this.canvas = document.getElementById('lanes-canvas');
     this.tree = spawnTree(this.trace);
+    this.runs = runsOf(this.causes, this.trace.count);
     this.filter = '';
     // Of many tasks, only those are listed to which something happens in the window.
     this.onlyActive = this.trace.tasks.length > 60;
@@ -102,13 +103,24 @@ class Timeline {
   // The window follows the current event, and so do the rows.
   follow() {
     const [from, to] = this.window;
-    const at = this.position(this.view.event);
-    const margin = (to - from) * 0.06;
-    const isHidden = at < from || at > to - margin;
-    if (isHidden) this.window = [at - (to - from) * 0.3, at + (to - from) * 0.7];
-    if (this.window[0] < 0) this.window = [0, to - from];
-    if (isHidden && this.onlyActive) this.showRows();
+    const start = this.startFor(this.position(this.view.event));
+    this.window = [start, start + to - from];
+    if (start !== from && this.onlyActive) this.showRows();
     this.reveal(this.taskOfEvent(this.view.event));
+  }
+
+  // Where the window has to begin to show this position. It stands still while the position is well inside of it, goes along
+  // with one near its edge, and jumps to one outside of it. It does not leave the trace, so near the ends it stands still.
+  startFor(at) {
+    const [from, to] = this.window;
+    const size = to - from;
+    const margin = size * 0.06;
+    if (at >= from + margin && at <= to - margin) return from;
+    // If only active tasks have rows, each move changes the rows. So the window moves seldom, and far.
+    const jumps = this.onlyActive || at < from || at > to;
+    const start = jumps ? at - size * 0.3 : at < from + margin ? at - margin : at + margin - size;
+    // A little is left free after the last event.
+    return Math.max(0, Math.min(start, Math.max(from, this.length - size * 0.995)));
   }
 
   reveal(task) {
@@ -186,7 +198,7 @@ class Timeline {
 
   draw() {
     this.width = Math.max(200, this.lanes.clientWidth);
-    this.labels = Math.min(190, Math.max(88, this.width * 0.17));
+    this.labels = this.roomForNames();
     const height = this.rows.length * ROW;
     document.getElementById('lanes-height').style.height = `${height}px`;
     this.lanes.style.height = `${Math.max(ROW, Math.min(MOST_HEIGHT, height))}px`;
@@ -194,6 +206,30 @@ class Timeline {
     this.drawRuler(prepare(this.ruler, this.width, RULER));
     this.drawLanes(prepare(this.canvas, this.width, Math.max(ROW, Math.min(MOST_HEIGHT, height))));
     this.canvas.setAttribute('aria-label', this.inWords());
+  }
+
+  // The room for the names: on a narrow screen up to a third of the width, if the longest of them needs it.
+  roomForNames() {
+    const pen = this.canvas.getContext('2d');
+    pen.font = FONT;
+    const ends = this.tree.order.slice(0, 500).map((task) => 12 + this.indent(task) + pen.measureText(this.label(task)).width);
+    const least = Math.min(190, Math.max(88, this.width * 0.17));
+    return Math.max(least, Math.min(190, this.width * 0.36, Math.max(...ends)));
+  }
+
+  label(task) {
+    const { name, id } = this.trace.tasks[task];
+    return name ? `${name} #${id}` : `#${id}`;
+  }
+
+  // The name and the number if there is room for both, or else as much of the name as fits.
+  shownName(pen, task) {
+    return cut(pen, this.label(task), this.labels - this.indent(task) - 8, shortName(this.trace, task));
+  }
+
+  // A task stands below the one that spawned it, and a little to the right.
+  indent(task) {
+    return Math.min(6, this.tree.depth[task]) * (this.width < 500 ? 6 : 10);
   }
 
   // What can be seen of the future: nothing while the reader predicts it.
@@ -247,8 +283,7 @@ class Timeline {
   drawLoop(pen) {
     const { colours: colour, causes, trace } = this;
     const [top, bottom] = [RULER - 20, RULER - 4];
-    pen.fillStyle = colour.grid;
-    pen.fillRect(this.labels, top, this.xOf(this.position(this.horizon)) - this.labels, bottom - top);
+    this.drawRuns(pen, top, bottom);
     let last = -10;
     const begin = firstAfter(causes.turns, this.eventAt(this.window[0]) - 1);
     for (let index = Math.max(0, begin - 1); index < causes.turns.length; index++) {
@@ -266,11 +301,31 @@ class Timeline {
     pen.fillStyle = colour.soft;
   }
 
+  // A bar for each stretch in which the loop runs. Each takes at least a pixel, and those that share a pixel look like one.
+  drawRuns(pen, top, bottom) {
+    pen.fillStyle = this.colours.grid;
+    let last = -1;
+    for (const [begin, end] of this.runs) {
+      const x = Math.max(last, this.x(begin));
+      if (x > this.width || begin > this.horizon) break;
+      const width = Math.max(1, this.xAfter(end) - x);
+      if (this.xAfter(end) < last) continue;
+      pen.fillRect(x, top, width, bottom - top);
+      last = x + width;
+    }
+  }
+
+  // The end of what has its last event before this one. On the scale of time an event has no width.
+  xAfter(event) {
+    const last = Math.min(event - 1, this.horizon);
+    return this.scale === 'order' ? this.xOf(last + 1) : this.x(last);
+  }
+
   drawTurn(pen, index, top, bottom) {
     const { causes, trace, colours: colour } = this;
-    const [begin, end] = [causes.turns[index], Math.min(causes.turns[index + 1] ?? trace.count, this.horizon + 1)];
-    const x = this.x(begin);
-    const after = end < trace.count ? this.x(end) : this.xOf(this.length);
+    const begin = causes.turns[index];
+    const end = Math.min(endOfTurn(causes, index, trace.count), this.horizon + 1);
+    const [x, after] = [this.x(begin), this.xAfter(end)];
     for (let event = end - 1; event > begin && event > end - 200; event--) {
       if (trace.kind[event] !== KIND.park) continue;
       const back = event + 1 < trace.count ? this.x(Math.min(event + 1, this.horizon)) : after;
@@ -310,11 +365,9 @@ class Timeline {
   }
 
   drawLabel(pen, task, y, isChosen) {
-    const indent = Math.min(6, this.tree.depth[task]) * 10;
+    const indent = this.indent(task);
     pen.fillStyle = isChosen ? this.colours.ours : this.colours.ink;
-    const { name, id } = this.trace.tasks[task];
-    const room = this.labels - indent - 10;
-    pen.fillText(cut(pen, name ? `${name} #${id}` : `#${id}`, room), 4 + indent, y + 16);
+    pen.fillText(this.shownName(pen, task), 4 + indent, y + 16);
   }
 
   // The life of one task, from the first event in sight to the last one.
@@ -352,6 +405,9 @@ class Timeline {
     } else if (status === 'queued') {
       pen.fillStyle = colour.queued;
       pen.fillRect(x, y + 8, Math.max(1, to - x), ROW - 16);
+    } else if (isReturned(this.trace, causes.taskEvents[index])) {
+      pen.fillStyle = colour.soft;
+      pen.fillRect(x, y + 11.5, to - x, 1);
     } else {
       const resource = causes.waits[causes.taskEvents[index]];
       pen.fillStyle = colour[this.trace.resources[resource]?.kind ?? 'other'];
@@ -392,11 +448,20 @@ class Timeline {
     this.drawArrow(pen, causes.cause[poll], poll, 1);
   }
 
+  // The task that made an event happen, or -1 if that was the loop itself, or code outside of it.
+  doerOf(event) {
+    const { kind, a, b, c } = this.trace;
+    const poll = this.causes.poll[event];
+    if (poll !== NONE) return a[poll];
+    if ([KIND.wake, KIND.spawn, KIND.cancel].includes(kind[event])) return b[event];
+    // A task that has returned is over after its poll, and one that was cancelled may end without a poll.
+    if (kind[event] === KIND.set) return c[event];
+    return OF_A_TASK.has(kind[event]) ? a[event] : NONE;
+  }
+
   // The middle of the row in which an event happened; above all rows if that is the loop itself.
   yOf(event, isSource) {
-    const poll = this.causes.poll[event];
-    const by = poll !== NONE ? this.trace.a[poll] : this.trace.kind[event] === KIND.wake ? this.trace.b[event] : NONE;
-    const task = isSource ? by : this.taskOfEvent(event);
+    const task = isSource ? this.doerOf(event) : this.taskOfEvent(event);
     const row = task === NONE ? NONE : this.rowOf[task];
     return row === NONE ? (task === NONE ? 0 : null) : row * ROW - this.lanes.scrollTop + ROW / 2;
   }
@@ -451,6 +516,34 @@ class Timeline {
     const queued = state.ready;
     return `Timeline of ${counted(this.rows.length, 'task')} from ${from} to ${to}. The current event is at ${span(trace.time[view.event])}: ${running}, ${counted(queued, 'task')} ${queued === 1 ? 'is' : 'are'} ready. The table below says the same in words.`;
   }
+}
+
+// Whether the task has returned with this event. It is not over yet, but it waits for nothing.
+function isReturned(trace, event) {
+  return trace.kind[event] === KIND.polled && trace.b[event] === 1;
+}
+
+// The first event after a turn. What follows the end of a `block_on` belongs to no turn.
+function endOfTurn({ turns, turn }, index, count) {
+  let [low, high] = [turns[index], turns[index + 1] ?? count];
+  if (turn[high - 1] !== NONE) return high;
+  while (low + 1 < high) {
+    const middle = (low + high) >> 1;
+    if (turn[middle] !== NONE) low = middle;
+    else high = middle;
+  }
+  return high;
+}
+
+// The stretches in which the loop ran, turn after turn: the first event of each, and the first one after it.
+function runsOf(causes, count) {
+  const runs = [];
+  causes.turns.forEach((begin, index) => {
+    const end = endOfTurn(causes, index, count);
+    if (runs.at(-1)?.[1] === begin) runs.at(-1)[1] = end;
+    else runs.push([begin, end]);
+  });
+  return runs;
 }
 
 // The first index in a sorted list whose value is larger than this.

@@ -44,6 +44,8 @@ function readTrace(text) {
     c: Int32Array.from(columns.c),
     events: null,
     end: now,
+    // From the first event to the last. The runtime was built before the first one.
+    length: count === 0 ? 0 : now - time[0],
   };
   nameSpawners(trace);
   nameRoots(trace);

@@ -13,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+mod drawn;
 mod look;
 mod open;
 mod predict;

@@ -14,12 +14,29 @@ const AT: &str = r"
     view.location.hash = '#event=999999';
     view.dispatchEvent(new view.HashChangeEvent('hashchange'));
     same(loop.current(), loop.events - 1, 'an event after the last one');
+    const note = page.getElementById('note');
+    check(!note.hidden && note.textContent.includes(`no event 999,999. This trace has ${loop.events} events`), 'the page says so');
+    key('ArrowLeft');
+    check(note.hidden, 'it says so only there');
+";
+
+const BEYOND: &str = r"
+    const note = page.getElementById('note');
+    same(loop.current(), loop.events - 1, 'it opens at the last event');
+    check(!note.hidden && note.textContent.includes(`no event ${loop.events}. This trace has`), 'and says why');
+    view.location.hash = `#event=${loop.events - 1}`;
+    view.dispatchEvent(new view.HashChangeEvent('hashchange'));
+    key('ArrowLeft');
+    view.location.hash = `#event=${loop.events - 1}`;
+    view.dispatchEvent(new view.HashChangeEvent('hashchange'));
+    check(note.hidden, 'the last event is one that it has');
 ";
 
 #[test]
 fn a_link_opens_the_page_at_its_event() {
     visit("at_phone", trace("hello"), "#event=25", PHONE, Theme::Dark, AT);
     visit("at_desk", trace("hello"), "#event=25", DESK, Theme::Light, AT);
+    visit("at_beyond", trace("hello"), "#event=52", PHONE, Theme::Light, BEYOND);
 }
 
 /// Each command has a key, and each key is in the help.
