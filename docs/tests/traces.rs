@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use docs::programs::{build, built, target};
+use docs::programs::{build, built, record, run, target};
 use docs::root;
 use docs::traces::{Shown, TRACES};
 
@@ -23,11 +23,9 @@ fn traces(names: &[&str]) -> Result<Vec<String>, String> {
     output.status.success().then(|| said.lines().map(str::to_owned).collect()).ok_or(complaint)
 }
 
-/// All but `greedy`, which takes seconds.
 #[test]
 fn the_command_makes_a_page_for_each_trace_and_says_where_to_begin() {
-    let quick: Vec<_> = TRACES.iter().filter(|shown| shown.name != "greedy").collect();
-    let names: Vec<&str> = quick.iter().map(|shown| shown.name).collect();
+    let names: Vec<&str> = TRACES.iter().map(|shown| shown.name).collect();
     let address = |line: &str, shown: &Shown| {
         let (_, event) = line.split_once("#event=").expect("an event");
         format!("{}.html#event={event}", shown.name)
@@ -37,18 +35,49 @@ fn the_command_makes_a_page_for_each_trace_and_says_where_to_begin() {
         chapter(shown).contains(&format!("`target/traces/{}`", address(line, shown)))
     };
     // A busy machine may hold up a program for longer than it waits. Then other things happen before the event to look at.
-    let are_told = |lines: &Vec<String>| lines.iter().zip(&quick).all(|(line, shown)| is_told(line, shown));
+    let are_told = |lines: &Vec<String>| lines.iter().zip(TRACES).all(|(line, shown)| is_told(line, shown));
     let lines = (0..5).find_map(|_| traces(&names).ok().filter(are_told));
     let lines = lines.unwrap_or_else(|| traces(&names).expect("all are made"));
     let index = read(&target().unwrap().join("traces/index.html"));
     assert_eq!(lines.len(), names.len(), "{lines:?}");
-    for (line, &shown) in lines.iter().zip(&quick) {
+    for (line, shown) in lines.iter().zip(TRACES) {
         let (page, address) = (line.split('#').next().expect("a page"), address(line, shown));
         assert!(line.ends_with(&format!("/traces/{address}")), "{line}");
         assert!(read(Path::new(page)).contains(&format!("\"program\":\"{}\"", shown.name)), "{line}");
         assert!(index.contains(&address), "{address} is not in {index}");
         assert!(is_told(line, shown), "{} begins elsewhere", shown.chapter);
     }
+}
+
+/// The lines of `see --log` on `breakfast`, and how many bytes its trace has.
+fn breakfast() -> (Vec<String>, u64) {
+    build(&["breakfast", "see"]).expect("they are built");
+    let trace = std::env::temp_dir().join(format!("roundel-told-{}.trace", std::process::id()));
+    record(&["breakfast".to_owned()], &trace).expect("it is recorded");
+    let words = ["see", &trace.display().to_string(), "--log"].map(str::to_owned);
+    let log = run(&words, &mut Command::new(built("see").unwrap())).expect("it is a trace");
+    let bytes = fs::metadata(&trace).expect("a file").len();
+    fs::remove_file(trace).expect("the file can be removed");
+    // Without the heading.
+    (log.lines().skip(1).map(str::to_owned).collect(), bytes)
+}
+
+/// Each number of an event in the book is in what `see` prints, in an address that the test above makes, or here.
+#[test]
+fn the_numbers_of_events_that_are_told_are_those_of_the_trace() {
+    let (log, bytes) = breakfast();
+    let first = log.iter().position(|line| line.ends_with("wakes #0.1 main")).expect("a wake of main");
+    let told = [
+        ("docs/chapters/15-seeing-the-loop.md", format!("The {} events of breakfast take less", log.len())),
+        ("docs/chapters/15-seeing-the-loop.md", format!("Stop after event {first}: coffee has ended and")),
+        ("docs/chapters/15-seeing-the-loop.md", format!("see -- breakfast.trace --event {first} ")),
+        ("README.md", format!("This is event {first} of `breakfast`: four tasks are ready")),
+    ];
+    for (path, words) in told {
+        let text = read(&root().join(path)).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(&words), "{path} does not say `{words}`");
+    }
+    assert!(bytes < 500, "the chapter says that they take less than 500 bytes, not {bytes}");
 }
 
 #[test]
