@@ -13,7 +13,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use roundel::probe::Event as Told;
-use roundel::record::{Recorder, ResourceKind, State, Trace, What};
+use roundel::record::{Recorder, ResourceKind, State, Step, Trace, What};
 use roundel::source::{Direction, Source};
 use roundel::sync::Mutex;
 use roundel::{Runtime, spawn, spawn_named, time, yield_now};
@@ -454,4 +454,114 @@ fn the_shutdown_and_its_steps_are_in_the_trace() {
     let mut state = State::new(&trace);
     whats(&trace).for_each(|what| state.apply(&what));
     assert_eq!(state.shutdown(), 4);
+}
+
+/// Takes one lock, is interrupted, and takes the other.
+async fn both(one: Rc<Mutex<()>>, other: Rc<Mutex<()>>) {
+    let _one = one.lock().await;
+    yield_now().await;
+    let _other = other.lock().await;
+}
+
+/// Two tasks that will wait for each other.
+fn two_that_block_each_other() -> [impl Future<Output = ()>; 2] {
+    let (a, b) = (Rc::new(Mutex::new(())), Rc::new(Mutex::new(())));
+    [both(Rc::clone(&a), Rc::clone(&b)), both(b, a)]
+}
+
+#[test]
+fn a_loop_that_has_a_handler_to_call_only_looks_at_the_kernel_and_calls_it_in_step_4() {
+    for is_virtual in [false, true] {
+        let recorder = Recorder::in_memory();
+        let builder = Runtime::builder().virtual_time(is_virtual).record(recorder.clone());
+        let victim: Rc<Cell<Option<roundel::JoinHandle<()>>>> = Rc::default();
+        let to_cancel = Rc::clone(&victim);
+        let builder =
+            builder.on_deadlock(move |_| to_cancel.take().into_iter().for_each(|victim| victim.cancel()));
+        builder.build().unwrap().block_on(async move {
+            let [one, other] = two_that_block_each_other();
+            victim.set(Some(spawn(one)));
+            other.await;
+        });
+        let trace = recorder.trace().unwrap();
+        let all: Vec<What> = whats(&trace).collect();
+        let at = all.iter().position(|what| matches!(what, What::Cancel { by: None, .. })).unwrap();
+        assert_eq!(all[at - 2..at], [What::Park { limit: Some(0) }, What::Unpark]);
+        let mut state = State::new(&trace);
+        all[..at].iter().for_each(|what| state.apply(what));
+        assert_eq!(state.step(), Step::Kernel);
+        state.apply(&all[at]);
+        assert_eq!(state.step(), Step::Mail);
+        let count = |wanted: fn(&What) -> bool| all.iter().filter(|what| wanted(what)).count();
+        let parks = count(|what| matches!(what, What::Park { .. }));
+        assert_eq!(parks, count(|what| *what == What::Unpark), "{all:?}");
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "needs sockets that Miri does not have")]
+fn what_the_kernel_reports_comes_before_what_a_handler_does() {
+    let recorder = Recorder::in_memory();
+    let builder = Runtime::builder().record(recorder.clone());
+    let builder = builder.on_deadlock(|_| spawn_named("help", async {}).detach());
+    builder.build().unwrap().block_on(async {
+        let (mut here, there) = std::os::unix::net::UnixStream::pair().unwrap();
+        there.set_nonblocking(true).unwrap();
+        let source = Source::new(mio::net::UnixStream::from_std(there)).unwrap();
+        let reader = spawn(async move {
+            while let Ok(1..) = source.io(Direction::Read, |mut source| source.read(&mut [0])).await {}
+        });
+        two_that_block_each_other().into_iter().for_each(|each| spawn(each).detach());
+        // Each look at the kernel finds a byte.
+        for _ in 0..1_000 {
+            here.write_all(b"x").unwrap();
+            yield_now().await;
+        }
+        drop(here);
+        reader.await.unwrap();
+    });
+    let trace = recorder.trace().unwrap();
+    let (mut state, mut steps) = (State::new(&trace), Vec::new());
+    for what in whats(&trace) {
+        state.apply(&what);
+        match what {
+            What::Turn { .. } if steps.contains(&("help", Step::Mail)) => break,
+            What::Turn { .. } => steps.clear(),
+            What::Spawn { task } if name(&trace, task) == "help" => steps.push(("help", state.step())),
+            What::Ready { .. } => steps.push(("report", state.step())),
+            What::Wake { cause: Some(_), .. } => steps.push(("wake", state.step())),
+            _ => {}
+        }
+    }
+    let wake = [("report", Step::Kernel), ("wake", Step::Kernel), ("help", Step::Mail)];
+    assert_eq!(steps, wake, "the turn in which the handler was called");
+}
+
+#[test]
+fn a_handler_that_is_called_after_the_last_turn_queues_tasks_where_the_trace_says() {
+    let recorder = Recorder::in_memory();
+    let builder = Runtime::builder().virtual_time(true).record(recorder.clone());
+    let builder = builder
+        .on_deadlock(|_| ["first", "second"].iter().for_each(|name| spawn_named(*name, async {}).detach()));
+    let runtime = builder.build().unwrap();
+    runtime.block_on(async {
+        two_that_block_each_other().into_iter().for_each(|each| spawn(each).detach());
+        yield_now().await;
+    });
+    // Each of these has one turn, and the deadlock is found at its begin.
+    (0..4).for_each(|_| runtime.block_on(yield_now()));
+    let (trace, mut lanes) = (recorder.trace().unwrap(), None);
+    let (mut state, mut polled) = (State::new(&trace), Vec::new());
+    for what in whats(&trace) {
+        state.apply(&what);
+        match what {
+            What::Spawn { task } if name(&trace, task) == "second" => {
+                lanes = Some((state.step(), state.tasks_lane().count(), state.outside_lane().count()));
+            }
+            What::Poll { task } if lanes.is_some() => polled.push(name(&trace, task)),
+            _ => {}
+        }
+    }
+    assert_eq!(lanes, Some((Step::Outside, 2, 0)), "of the tasks lane, because no turn is under way");
+    assert_eq!(polled[..3], ["first", "second", "main"]);
 }

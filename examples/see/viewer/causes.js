@@ -49,8 +49,9 @@ class Pass {
       if (!this.waits.has(task)) this.waits.set(task, []);
       this.waits.get(task).push(resource);
     }
-    // The tasks that were given to `block_on`. A turn ends when such a task does.
-    this.roots = new Set();
+    // The tasks that were given to `block_on`. A turn ends when such a task does. Of those that were there before the first
+    // event, only the tables tell.
+    this.roots = new Set(trace.begin ? [...trace.tasks.keys()].filter((task) => isRoot(trace, task)) : []);
     // The events with which the turns begin.
     this.turns = [];
   }
@@ -88,7 +89,7 @@ class Pass {
     const isByTask = trace.b[event] !== NONE || ![KIND.wake, KIND.spawn, KIND.cancel].includes(kind);
     if (isByTask) return 1;
     const cause = kind === KIND.wake ? trace.resources[trace.c[event]] : undefined;
-    // Without a task or a report as its cause, it came from another thread.
+    // Without a task or a report as its cause, it came from another thread, or the loop has called a function of the program.
     if (cause === undefined) return 4;
     return cause.kind === 'timer' ? 5 : 3;
   }
@@ -103,12 +104,16 @@ class Pass {
   }
 }
 
+// The future of a `block_on` was spawned nowhere, unlike a task that a program spawns before it runs the loop.
+function isRoot(trace, task) {
+  const { by, at } = trace.tasks[task] ?? {};
+  return (by ?? NONE) === NONE && (at ?? NONE) === NONE;
+}
+
 // What each kind of event changes in the pass. `this` is the pass.
 const VISITS = {
   [KIND.spawn](event, task, by) {
-    // It was spawned nowhere, unlike a task that a program spawns before it runs the loop.
-    const isRoot = by === NONE && this.step === 0 && (this.trace.tasks[task]?.at ?? NONE) === NONE;
-    if (isRoot) this.roots.add(task);
+    if (by === NONE && this.step === 0 && isRoot(this.trace, task)) this.roots.add(task);
     if (this.poll === NONE && by !== NONE) this.found.cause[event] = this.lastPoll[by];
     this.queue(event, task);
   },

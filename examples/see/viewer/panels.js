@@ -73,6 +73,7 @@ class Panels {
     if (step === 1 && state.running !== NONE) return [this.chip(state.running), ' runs'];
     if (step === 3 && state.park !== NONE) {
       const limit = this.trace.b[state.park];
+      if (limit === 0) return ['only looks'];
       return [limit === NONE ? 'waits until something comes' : `waits, at most ${span(limit)}`];
     }
     if (step === 3 || step === 5) return state.reports.length > 0 ? [`${counted(state.reports.length, 'report')}`] : [];
@@ -133,11 +134,18 @@ class Panels {
       this.list(timersInOrder(state, MOST), state.timers.size, draw, 'No timer is set.'));
   }
 
+  // A task that was woken, and was not polled since, does not wait any more. The trace says so when it is polled.
   waiters(resource) {
     const waits = this.view.state.waits.get(resource) ?? [];
-    const chips = waits.slice(0, MOST).map((wait) => this.chip(waitTask(this.trace, wait)));
+    const tasks = waits.slice(0, MOST).map((wait) => waitTask(this.trace, wait));
+    const chips = tasks.map((task) => this.chip(task, this.does(task) === 'queued' ? 'queued' : ''));
     const rest = waits.length - chips.length;
     return [...chips, rest > 0 ? `and ${rest.toLocaleString('en')} more` : null];
+  }
+
+  // What a task does now: "queued", "running", "waiting" or "done".
+  does(task) {
+    return task === NONE ? 'waiting' : statusAt(this.trace, this.causes, task, this.view.event);
   }
 
   sources() {
@@ -176,7 +184,9 @@ class Panels {
     const all = this.waitedFor('task');
     const draw = (resource) => {
       const { task } = this.trace.resources[resource];
-      return [...this.waiters(resource), ' waits for ', task === undefined ? `task ${this.trace.resources[resource].number}` : this.chip(task)];
+      if (task === undefined) return [...this.waiters(resource), ` waits for task ${this.trace.resources[resource].number}`];
+      const isOver = this.does(task) === 'done';
+      return [...this.waiters(resource), isOver ? ' has waited for ' : ' waits for ', this.chip(task, isOver ? 'is over' : '')];
     };
     return this.part('Tasks that wait for tasks', 'They go on when the other one has ended.', all.length,
       this.list(all.slice(0, MOST), all.length, draw, 'No task waits for another task.'));
@@ -184,7 +194,7 @@ class Panels {
 
   inbox() {
     const { mail } = this.view.state;
-    return this.part('Inbox', 'Tasks that other threads have woken in this turn.', mail.length,
+    return this.part('Inbox', 'Tasks that other threads, or code outside of the loop, have woken in this turn.', mail.length,
       this.list(mail.slice(0, MOST), mail.length, (task) => [this.chip(task)], 'No mail came in this turn.'));
   }
 

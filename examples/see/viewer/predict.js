@@ -99,7 +99,7 @@ class Predict {
 
   askPark(state, next) {
     const { trace } = this;
-    const isPark = trace.kind[next] === KIND.park;
+    const isPark = trace.kind[next] === KIND.park && trace.b[next] !== 0;
     const [first] = timersInOrder(state, 1);
     const limit = isPark ? trace.b[next] : NONE;
     const shown = limit !== NONE ? limit : Math.max(0, (first?.deadline ?? 0) - trace.time[next - 1]);
@@ -111,14 +111,15 @@ class Predict {
       const name = first ? resourceName(trace, first.timer) : 'a timer';
       answers.splice(1, 0, { text: `yes, for at most ${span(shown)}, until ${name} is due`, isRight: isPark && limit !== NONE });
     }
-    return { prompt: 'The batch is over. Does the loop wait in the kernel?', answers, why: this.whyPark(state, isPark, limit) };
+    return { prompt: 'The batch is over. Does the loop wait in the kernel?', answers, why: this.whyPark(state, isPark, limit, next) };
   }
 
-  whyPark(state, isPark, limit) {
+  whyPark(state, isPark, limit, next) {
     const queued = state.ready;
     if (isPark && limit === NONE) return 'No task is ready and no timer is set, so nothing limits the wait.';
     if (isPark) return 'No task is ready, so the loop may sleep, but not beyond the earliest deadline.';
     if (queued > 0) return `${counted(queued, 'task')} ${queued === 1 ? 'is' : 'are'} still in the ready queue, so the loop must not wait.`;
+    if (this.trace.kind[next] === KIND.park) return 'The loop has to call a function of the program, so it must not wait.';
     if (this.trace.clock === 'virtual') return 'The clock is virtual: no time passes in the kernel. The clock jumps to the next deadline.';
     return 'A deadline has passed already, or another thread had sent mail, so the loop must not wait.';
   }

@@ -211,6 +211,7 @@ const SAY = {
     return `${capital(this.task(task))} panicked, and its handle was dropped. No code will see this panic.`;
   },
   park(event, timer, limit) {
+    if (limit === 0) return 'No task is ready, but the loop has something else to do. So it only looks at the kernel, and does not wait.';
     const why = 'No task is ready, so the loop waits in the kernel';
     if (limit === NONE) return `${why} until something comes. No timer limits the wait.`;
     return timer === NONE ? `${why} for at most ${span(limit)}.` : `${why} for at most ${span(limit)}, until ${this.resource(timer)} is due.`;

@@ -82,6 +82,24 @@ fn the_causes_of_a_poll_lead_back_to_the_beginning() {
     visit("causes", trace("hello"), "", DESK, Theme::Light, BACK);
 }
 
+/// What the page says of `main`, which waits for `coffee`: until `coffee` is over, then until `main` is polled, and then.
+const WAITED: &str = r"
+    const waits = (event) => { loop.go(event); return page.getElementById('parts').textContent; };
+    const find = (kind, a, from) => { let event = from; while (loop.event(event).kind !== kind || loop.event(event).a !== a) event += 1; return event; };
+    const over = find('done', 1, 0);
+    const polled = find('waited', 0, over);
+    check(waits(over - 1).includes('main waits for coffee'), 'it waits');
+    check(!waits(over - 1).includes('is over'), 'coffee is not over');
+    const after = waits(polled - 2);
+    check(after.includes('main queued has waited for coffee is over'), `it has waited: ${after}`);
+    check(!waits(polled).includes('waited for coffee'), 'it was polled');
+";
+
+#[test]
+fn a_task_that_was_woken_is_not_said_to_wait() {
+    visit("waited", trace("hello"), "", DESK, Theme::Light, WAITED);
+}
+
 const UNITS: &str = r"
     const of = (kind) => [...Array(loop.events).keys()].filter((event) => loop.event(event).kind === kind);
     for (const [forward, back, kind] of [['p', 'P', 'poll'], ['t', 'T', 'turn']]) {

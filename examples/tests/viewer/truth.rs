@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use examples::see::json::json;
-use roundel::record::{Recorder, State, Step, Trace};
+use roundel::record::{Recorder, State, Step, Trace, What};
 use roundel::sync::Mutex;
 use roundel::{Runtime, channel, time};
 use testkit::Random;
@@ -141,6 +141,89 @@ const COMPARE: &str = r"
     }
 ";
 
+/// Two tasks that take two locks in opposite order. When they wait for each other, `on_deadlock` spawns two more, and so does
+/// the program between two `block_on`s.
+fn recorded_with_a_handler(recorder: Recorder) -> Trace {
+    let spawn_two = || (0..2).for_each(|_| roundel::spawn(roundel::yield_now()).detach());
+    let builder = Runtime::builder().virtual_time(true).record(recorder.clone());
+    let runtime = builder.on_deadlock(move |_| spawn_two()).build().unwrap();
+    runtime.block_on(async {
+        let [a, b] = [(); 2].map(|()| Rc::new(Mutex::new(())));
+        for (first, second) in [(Rc::clone(&a), Rc::clone(&b)), (b, a)] {
+            let both = async move {
+                let _first = first.lock().await;
+                roundel::yield_now().await;
+                drop(second.lock().await);
+            };
+            roundel::spawn(both).detach();
+        }
+        roundel::yield_now().await;
+    });
+    for _ in 0..4 {
+        runtime.block_on(roundel::yield_now());
+    }
+    recorder.trace().unwrap()
+}
+
+/// The page of this trace says the same as `record::State`. Returns how many states there are.
+fn compare(test: &str, trace: &Trace) -> usize {
+    let expected = states(trace);
+    let list = expected.iter().map(|state| format!("'{state}'")).collect::<Vec<_>>().join(",");
+    let script = format!("const expected = [{list}];\n{COMPARE}");
+    visit(test, &json(trace), "", DESK, Theme::Light, &script);
+    expected.len()
+}
+
+#[test]
+fn the_page_knows_where_a_handler_queues_tasks() {
+    let whole = recorded_with_a_handler(Recorder::in_memory());
+    let spawns = |trace: &Trace| {
+        let is_spawn = |event: &&roundel::record::Event| matches!(event.what, What::Spawn { .. });
+        trace.events().iter().filter(is_spawn).count()
+    };
+    assert_eq!(spawns(&whole), 2 + 5 + 2, "two tasks, five `block_on`s, and two of the handler");
+    compare("truth_handler", &whole);
+    // These begin at each event before the handler is called, so that the first `block_on` is not in them.
+    let is_spawn_of_handler = |event: &roundel::record::Event| {
+        matches!(event.what, What::Spawn { task } if {
+            let task = &whole.tasks()[task as usize];
+            task.by.is_none() && task.at.is_some()
+        })
+    };
+    let called = whole.events().iter().position(is_spawn_of_handler).unwrap();
+    for kept in [1, 3, 6] {
+        let ring = recorded_with_a_handler(Recorder::ring(whole.events().len() - called + kept));
+        assert!(ring.begin().is_some());
+        compare(&format!("truth_handler_{kept}"), &ring);
+    }
+}
+
+/// The loop cannot go on, and `on_deadlock` wakes `main`.
+const LOOKS: &str = r"
+    const all = [...Array(loop.events).keys()];
+    const park = all.find((event) => loop.event(event).kind === 'park');
+    const wake = all.find((event) => event > park && loop.event(event).kind === 'wake');
+    loop.go(park);
+    check(sentence().includes('it only looks at the kernel, and does not wait'), sentence());
+    const steps = page.getElementById('steps').textContent;
+    check(steps.includes('only looks') && !steps.includes('waits until'), steps);
+    loop.go(wake);
+    check(sentence().startsWith('Turn 1, step 4'), sentence());
+    check(sentence().includes('by code outside of the loop'), sentence());
+";
+
+#[test]
+fn a_loop_that_has_a_handler_to_call_is_not_said_to_wait() {
+    let recorder = Recorder::in_memory();
+    let event = Rc::new(roundel::sync::Event::new());
+    let theirs = Rc::clone(&event);
+    let builder = Runtime::builder().virtual_time(true).record(recorder.clone());
+    let runtime = builder.on_deadlock(move |_| theirs.set()).build().unwrap();
+    runtime.block_on(event.wait());
+    let trace = recorder.trace().unwrap();
+    visit("looks", &json(&trace), "", DESK, Theme::Light, LOOKS);
+}
+
 #[test]
 fn the_page_has_the_state_of_the_loop_after_each_event() {
     let mut most = 0;
@@ -149,11 +232,7 @@ fn the_page_has_the_state_of_the_loop_after_each_event() {
         let recorder = if ring > 0 { Recorder::ring(ring) } else { Recorder::in_memory() };
         let trace = recorded(seed, shuffled, recorder);
         assert_eq!(trace.begin().is_some(), ring > 0);
-        let expected = states(&trace);
-        most = most.max(expected.len());
-        let list = expected.iter().map(|state| format!("'{state}'")).collect::<Vec<_>>().join(",");
-        let script = format!("const expected = [{list}];\n{COMPARE}");
-        visit(&format!("truth_{seed}"), &json(&trace), "", DESK, Theme::Light, &script);
+        most = most.max(compare(&format!("truth_{seed}"), &trace));
     }
     assert!(most > 300, "the longest of these programs has only {most} events");
 }

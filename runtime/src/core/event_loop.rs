@@ -25,6 +25,9 @@
 //! Virtual time. Step 3 only looks, and if no task is ready after step 4, the clock jumps to the next deadline. But
 //! while another thread owes this loop the result of a job, step 3 waits for it, and the clock stands still.
 //!
+//! A watched loop. Its watcher may leave something to be done, such as to tell the program of a deadlock. That is done in
+//! step 4, before the mail is taken, so step 3 does not wait for the kernel.
+//!
 //! What it does not know: handles, options of programs, threads that help.
 
 use std::cell::{Cell, RefCell};
@@ -140,11 +143,8 @@ impl EventLoop {
             self.turn(&mut engine, &mut root, |this| Some(this.how_long()));
         }
         self.engine.set(Some(engine));
-        // The watcher may have left something to do in the last turn.
-        let left = self.context.probe.afterwards.take().and_then(|act| act());
-        let panicked = panics::first(root.end.take().and_then(Result::err), left);
-        let end = if panicked.is_some() { End::Panicked } else { End::Returned };
-        self.context.executor.close_root(root.id, end);
+        let panicked = root.end.take().and_then(Result::err);
+        self.context.executor.close_root(root.id, panicked.as_ref().map_or(End::Returned, |_| End::Panicked));
         panicked
     }
 
@@ -163,7 +163,9 @@ impl EventLoop {
         let Some(wait) = wait else { return };
         // From here on no task wakes another one, so what is woken goes to the other lane.
         executor.set_arriving(true);
-        self.ask_the_kernel(engine, wait, root); // 3
+        self.ask_the_kernel(engine, wait); // 3
+        // What a watcher has left may end the loop, wake tasks, or spawn some: to a task, that is mail.
+        root.end = probe.is_on().then(|| probe.afterwards.take()).flatten().and_then(|act| act()).map(Err);
         self.take_mail(engine); // 4
         self.fire_timers(engine); // 5
         executor.set_arriving(false);
@@ -215,20 +217,19 @@ impl EventLoop {
 
     /// Step 3. Tasks of this loop are queued while the reports are read, because that runs no foreign code. The first other
     /// waker, and all after it, are kept until nothing is borrowed, so the wakes keep the order of the reports. A loop that
-    /// is watched keeps all of them, because to tell of a wake is foreign code, too. Its watcher may end the loop before it
-    /// waits.
-    fn ask_the_kernel(&self, engine: &mut Engine, wait: Wait, root: &mut Root<'_>) {
+    /// is watched keeps all of them, because to tell of a wake is foreign code, too.
+    fn ask_the_kernel(&self, engine: &mut Engine, mut wait: Wait) {
         let Context { runtime, executor, reactor, probe, .. } = &*self.context;
         if wait != Wait::No {
             self.pace.ran_dry();
             self.tidy_up(engine);
             probe.emit(|| Event::Park);
+            // Its watcher may have left something to do, or made a task ready.
+            let looks = probe.is_on() && (executor.has_ready() || probe.afterwards.borrow().is_some());
+            wait = if looks { Wait::Look } else { wait };
         }
-        // Its watcher may have left something to do, which may end the loop or make tasks ready.
-        root.end = probe.is_on().then(|| probe.afterwards.take()).flatten().and_then(|act| act()).map(Err);
-        let limit = if root.end.is_some() || probe.is_on() && executor.has_ready() { Wait::No } else { wait };
         let mut waking = executor.plain.get().then(|| executor.waking());
-        let asked = engine.poller.wait(limit, reactor, |waker| match (&mut waking, number(&waker)) {
+        let asked = engine.poller.wait(wait, reactor, |waker| match (&mut waking, number(&waker)) {
             (Some(wake), Some(id)) if id.runtime() == *runtime && engine.woken.is_empty() => {
                 wake(id);
                 // To drop a waker of ours does nothing, so do not even call it.

@@ -283,8 +283,8 @@ pub(crate) struct Probe {
     watcher: Cell<Option<Watcher>>,
     /// What becomes of the watcher before it is told the next event.
     change: Cell<Option<Change>>,
-    /// Set by a watcher: what the loop does when it has been told. With a payload, its `block_on` ends.
-    pub(crate) afterwards: Cell<Option<Afterwards>>,
+    /// Set by a watcher: what the loop does in step 4, or after its last turn. With a payload, its `block_on` ends.
+    pub(crate) afterwards: RefCell<Option<Afterwards>>,
     /// Where in the program the wait begins of which the watcher is being told, and what is known of the line.
     pub(crate) place: Cell<Option<(&'static Location<'static>, Option<Made>)>>,
     /// What the source has said of which the watcher is being told.

@@ -59,6 +59,8 @@ pub enum Direction {
 pub(crate) enum Wait {
     /// Only look.
     No,
+    /// The same, in a loop whose watcher was told that it would wait.
+    Look,
     /// Until this time, `now` being the time at present.
     Until { deadline: Nanos, now: Nanos },
     /// Until something comes.
@@ -139,7 +141,7 @@ impl Poller {
     /// What to tell the kernel. Its milliseconds would lose a deadline, so the alarm has a say.
     fn limit(&mut self, wait: Wait) -> io::Result<Option<Duration>> {
         match wait {
-            Wait::No => Ok(Some(Duration::ZERO)),
+            Wait::No | Wait::Look => Ok(Some(Duration::ZERO)),
             Wait::Forever => Ok(None),
             Wait::Until { deadline, now } => self.alarm.limit(deadline, now),
         }

@@ -11,8 +11,8 @@
 //!
 //! A thread that wakes a task puts its mail in, and only then drops its waker. So the inbox is asked after the wakers.
 //!
-//! Contract. The program is told when the watcher is back in its place and nothing is borrowed, so what it does then is
-//! seen like all else. If it makes a task ready that was blocked, its `block_on` goes on.
+//! Contract. The program is told in step 4 of a turn, when the watcher is back in its place and nothing is borrowed, so what it
+//! does then is seen like all else. If it makes a task ready that was blocked, its `block_on` goes on.
 //!
 //! What it does not know: how tasks wait.
 
@@ -239,7 +239,7 @@ impl Detector {
         // A circle is told once, also if its `block_on` went on because of mail.
         let callback = (is_new || is_whole).then(|| Rc::clone(&self.callback));
         let earlier = context.probe.afterwards.take();
-        context.probe.afterwards.set(Some(Box::new(move || {
+        *context.probe.afterwards.borrow_mut() = Some(Box::new(move || {
             let earlier = earlier.and_then(|act| act());
             // The flight recorders first: what the program does about it is not what led to it.
             context::current().iter().for_each(|context| context.probe.emit(|| Event::Deadlock));
@@ -247,7 +247,7 @@ impl Detector {
             let ends = stops && !may_go_on(&blocked, is_whole);
             let stop = || ends.then(|| Box::new(Stop(deadlock.to_string())) as Payload);
             panics::first(earlier, told.or_else(stop))
-        })));
+        }));
         stops
     }
 

@@ -4,7 +4,7 @@
 //! program did at that moment would be reported to no sink: a task that it cancels would stay in `ps` for ever. The loop may
 //! also be in the middle of a turn, or it may not run at all.
 //!
-//! What follows. Warnings are kept, and the loop hands them over after its polls, when the watcher is back. They were put into
+//! What follows. Warnings are kept, and the loop hands them over in step 4, when the watcher is back. They were put into
 //! words at once, because their tasks may be gone by then. After the runtime has been dropped there is no loop, so they are
 //! handed over at once.
 //!
@@ -52,11 +52,11 @@ impl Outbox {
             return;
         }
         let (outbox, earlier) = (Rc::clone(self), probe.afterwards.take());
-        probe.afterwards.set(Some(Box::new(move || {
+        *probe.afterwards.borrow_mut() = Some(Box::new(move || {
             let earlier = earlier.and_then(|act| act());
             outbox.hand_over();
             earlier
-        })));
+        }));
     }
 
     /// Calls the program. Warnings that this causes are handed over as well, by the same call.

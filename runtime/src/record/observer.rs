@@ -113,8 +113,12 @@ impl Observer {
         self.read_clock();
     }
 
-    /// How long the loop may sleep. While it sleeps on virtual time, it waits for another thread, and no time passes.
+    /// How long the loop may sleep: not at all, if another sink has left something to be done, or has made a task ready. While
+    /// it sleeps on virtual time, it waits for another thread, and no time passes.
     fn limit(&self, context: &Context) -> More {
+        if context.executor.has_ready() || context.probe.afterwards.borrow().is_some() {
+            return More::Limit(0);
+        }
         let deadline = context.timers.next().filter(|_| !context.clock.is_virtual());
         deadline.map_or(More::Nothing, |deadline| More::Limit(deadline.saturating_sub(self.now)))
     }

@@ -279,8 +279,8 @@ impl<T: Place, R: Copy + Eq + Hash> Standing<T, R> {
             What::Shutdown { .. } => return self.step = Step::Outside,
             What::Park { .. } | What::Unpark | What::Ready { .. } => Step::Kernel,
             What::Fired { .. } => Step::Timers,
-            // What no task does comes from other threads, if no timer has fired and no source was reported. (The first task
-            // of a `block_on` comes before its first turn.)
+            // What no task does comes from other threads, or from a function of the program that the loop calls, if no timer
+            // has fired and no source was reported. (The first task of a `block_on` comes before its first turn.)
             What::Wake { by: None, cause: None, .. } | What::Cancel { by: None, .. } => Step::Mail,
             What::Spawn { task } if self.has(*task, ORPHAN) => Step::Mail,
             _ => return,

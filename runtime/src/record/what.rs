@@ -61,7 +61,7 @@ pub enum What<T = u32, R = u32> {
     },
     /// The loop goes to sleep in the kernel.
     Park {
-        /// How many nanoseconds it may sleep at most; `None` if there is no limit.
+        /// How many nanoseconds it may sleep at most; `None` if there is no limit. If it is zero, the loop only looks.
         limit: Option<u64>,
     },
     /// The loop is awake again.
