@@ -26,6 +26,7 @@ use crate::core::id::TaskId;
 use crate::core::probe::{End, Event};
 pub(crate) use crate::debug::outbox::Callback;
 use crate::debug::outbox::Destination;
+use crate::inspect::{At, Span};
 use crate::task;
 use crate::warnings::{Warning, WarningKind, Warnings};
 
@@ -152,9 +153,9 @@ impl Debug {
         let Some((_, Some((name, made_at, _)))) = told else { return };
         if self.warnings.lock_held.is_some_and(|limit| held > limit) {
             let name = name.map_or(String::new(), |name| format!(" {name:?}"));
-            let place = format!("{}:{}", made_at.file(), made_at.line());
+            let (place, held) = (At(made_at), Span(held));
             let what = format!(
-                "held mutex{name} ({place}) for {held:.1?}: give it back before a long await, or copy what is needed"
+                "held mutex{name} ({place}) for {held}: give it back before a long await, or copy what is needed"
             );
             self.warn(WarningKind::LockHeld, holder, &what);
         }
@@ -227,7 +228,7 @@ impl Debug {
     fn describe(&self, task: TaskId, name: Option<&str>) -> String {
         let name = name.map_or(String::new(), |name| format!(" {name:?}"));
         let place = match self.spawned_at(task) {
-            Some(place) => format!("spawned at {place}"),
+            Some(place) => format!("spawned at {}", At(place)),
             None => "of a `block_on`".into(),
         };
         format!("task {task}{name} ({place})")

@@ -66,6 +66,7 @@ pub use self::histogram::Histogram;
 pub use self::metrics::Metrics;
 pub(crate) use self::observer::Observer;
 pub(crate) use self::seen::Seen;
+pub(crate) use self::task::{At, Span};
 pub use self::task::{Life, Task, TaskState, Wait};
 
 /// All tasks of the loop that runs on this thread, and what they wait for. Outside of a loop there are none.

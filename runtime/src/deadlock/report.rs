@@ -9,12 +9,12 @@
 //! What it does not know: how a deadlock is found.
 
 use std::fmt::{self, Display, Formatter};
-use std::panic::Location;
 use std::time::Duration;
 
 use super::{Blocked, Deadlock, Wait};
 use crate::core::id::TaskId;
 use crate::core::probe::Resource;
+use crate::inspect::{At, Span};
 
 /// More tasks than this are only counted.
 const MOST_TASKS: usize = 24;
@@ -43,7 +43,7 @@ impl Display for Deadlock {
 impl Deadlock {
     fn write_task(&self, f: &mut Formatter<'_>, task: &Blocked) -> fmt::Result {
         match task.spawned_at {
-            Some(at) => write!(f, "\n  task {}, spawned at {}", self.name(task.id), Line(at))?,
+            Some(at) => write!(f, "\n  task {}, spawned at {}", self.name(task.id), At(at))?,
             None => write!(f, "\n  task {}, the future of a `block_on`", self.name(task.id))?,
         }
         if task.waits.is_empty() {
@@ -60,7 +60,7 @@ impl Deadlock {
         // The first line ends here, because places are long.
         let mut comma = ", ";
         if let Some(at) = wait.made_at {
-            write!(f, " ({})", Line(at))?;
+            write!(f, " ({})", At(at))?;
             comma = ",\n      ";
         }
         if let (Some(holder), Resource::Line { .. }) = (wait.holder, wait.on) {
@@ -68,9 +68,9 @@ impl Deadlock {
             comma = ", ";
         }
         if let Some(held) = wait.held_for.filter(|held| *held >= SHORTEST) {
-            write!(f, " for {held:.1?}")?;
+            write!(f, " for {}", Span(held))?;
         }
-        wait.waits_at.map_or(Ok(()), |at| write!(f, "{comma}wanted at {}", Line(at)))
+        wait.waits_at.map_or(Ok(()), |at| write!(f, "{comma}wanted at {}", At(at)))
     }
 
     fn draw(&self, f: &mut Formatter<'_>, circle: &[TaskId]) -> fmt::Result {
@@ -109,13 +109,4 @@ fn thing(wait: &Wait) -> String {
         Resource::Line { what, .. } => what.to_owned(),
     };
     wait.name.map_or(what.clone(), |name| format!("{what} {name:?}"))
-}
-
-/// File and line: the column says little.
-struct Line<'a>(&'a Location<'a>);
-
-impl Display for Line<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.0.file(), self.0.line())
-    }
 }

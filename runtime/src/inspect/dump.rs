@@ -248,9 +248,9 @@ impl Dump {
                 let is_lock = matches!(wait.on, Resource::Line { .. });
                 wait.holder.filter(|_| is_lock).map_or(Ok(()), |holder| write!(f, ", held by {holder}"))?;
             }
-        }
-        if task.has_more_waits || task.waits.len() > MOST_SHOWN {
-            f.write_str(" or more")?;
+            if task.has_more_waits || task.waits.len() > MOST_SHOWN {
+                f.write_str(" or more")?;
+            }
         }
         let Some(life) = &task.life else { return Ok(()) };
         let polls = Count(usize::try_from(life.polls).unwrap_or(usize::MAX), "poll");

@@ -99,7 +99,22 @@ impl fmt::Display for Histogram {
     /// `p50 1.2 µs, p99 30.1 µs, max 2.0 ms`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (half, most) = (self.quantile(0.5), self.quantile(0.99));
-        write!(f, "p50 {half:.1?}, p99 {most:.1?}, max {:.1?}", self.max())
+        write!(f, "p50 {}, p99 {}, max {}", Fine(half), Fine(most), Fine(self.max()))
+    }
+}
+
+/// A time in the largest unit in which it is not below one: `410 ns`, `1.1 µs`, `30.0 ms`, `2.5 s`.
+pub(super) struct Fine(pub(super) Duration);
+
+impl fmt::Display for Fine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nanos = self.0.as_nanos();
+        match nanos {
+            0..1_000 => write!(f, "{nanos} ns"),
+            1_000..1_000_000 => write!(f, "{:.1} µs", nanos as f64 / 1e3),
+            1_000_000..1_000_000_000 => write!(f, "{:.1} ms", nanos as f64 / 1e6),
+            _ => write!(f, "{:.1} s", self.0.as_secs_f64()),
+        }
     }
 }
 

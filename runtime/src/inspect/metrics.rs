@@ -11,6 +11,7 @@ use std::fmt;
 
 use crate::core::context::Context;
 use crate::inspect::counts::Counts;
+use crate::inspect::histogram::Fine;
 use crate::inspect::loops;
 use crate::inspect::task::Count;
 use crate::own_pool::OwnPool;
@@ -25,7 +26,7 @@ use crate::own_pool::OwnPool;
 /// let counts = runtime.metrics().counts.unwrap();
 /// // The task, and the future of the `block_on`, were polled twice each.
 /// assert_eq!((counts.spawned, counts.returned, counts.polls), (2, 2, 4));
-/// println!("{}", counts.queue_delay); // p50 410ns, p99 1.1µs, max 1.1µs
+/// println!("{}", counts.queue_delay); // p50 410 ns, p99 1.1 µs, max 1.1 µs
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -87,7 +88,9 @@ impl fmt::Display for Counts {
             f,
             "wakes    {tasks} by tasks, {timers} by timers, {sources} by sources, {outside} from outside"
         )?;
-        writeln!(f, "loop     {turns} turns, {} polls, {parks} parks of {parked:.1?} in all", self.polls)?;
+        let count = |number: u64, what| Count(usize::try_from(number).unwrap_or(usize::MAX), what);
+        let (turns, polls, parks) = (count(*turns, "turn"), count(self.polls, "poll"), count(*parks, "park"));
+        writeln!(f, "loop     {turns}, {polls}, {parks} of {} in all", Fine(*parked))?;
         writeln!(f, "queued   {}", self.queue_delay)?;
         write!(f, "polled   {}", self.poll_time)
     }

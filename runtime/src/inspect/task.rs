@@ -170,8 +170,8 @@ impl fmt::Display for Task {
     }
 }
 
-/// A place in the program, without its column: `src/main.rs:12`.
-pub(super) struct At(pub(super) &'static Location<'static>);
+/// A place in the program, without its column, which says little: `src/main.rs:12`.
+pub(crate) struct At(pub(crate) &'static Location<'static>);
 
 impl fmt::Display for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -180,7 +180,7 @@ impl fmt::Display for At {
 }
 
 /// A time with at most four digits: `1.2 s`, `12 ms`, `7 µs`.
-pub(super) struct Span(pub(super) Duration);
+pub(crate) struct Span(pub(crate) Duration);
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -114,7 +114,7 @@ fn the_text_of_the_counts_has_all_of_them() {
         "now      0 tasks, 0 timers, 0 sources; 0 threads, 0 jobs running, 0 waiting",
         "tasks    2 spawned, 2 returned, 0 cancelled, 0 panicked",
         "wakes    2 by tasks, 0 by timers, 0 by sources, 0 from outside",
-        " turns, 4 polls, ",
+        "loop     1 turn, 4 polls, 0 parks of 0 ns in all",
         "queued   p50 ",
         "polled   p50 ",
     ] {
