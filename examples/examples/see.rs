@@ -101,7 +101,8 @@ fn read(path: &str) -> io::Result<Trace> {
         ));
     }
     if trace.dropped() > 0 && trace.begin().is_none() {
-        status::complain(format_args!("warning: {} events are missing in the trace", trace.dropped()));
+        let missing = names::are(trace.dropped(), "event");
+        status::complain(format_args!("warning: {missing} missing in the trace"));
     }
     Ok(trace)
 }
@@ -110,7 +111,8 @@ fn read(path: &str) -> io::Result<Trace> {
 fn open_at(trace: &Trace, event: usize, page: &str) -> io::Result<()> {
     let count = trace.events().len();
     if event >= count {
-        return Err(io::Error::other(format!("there is no event {event}: the trace has {count}, from 0 on")));
+        let last = count.checked_sub(1).map_or("is empty".into(), |last| format!("ends with event {last}"));
+        return Err(io::Error::other(format!("there is no event {event}: the trace {last}")));
     }
     println!("{page}#event={event}");
     Ok(())

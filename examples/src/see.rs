@@ -6,6 +6,7 @@
 //! What follows. [`names`] says what things are called, [`story`] follows the polls,
 //! and each output is a file of its own.
 
+pub mod circles;
 pub mod folded;
 pub mod json;
 pub mod log;

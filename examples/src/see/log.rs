@@ -6,7 +6,7 @@
 use roundel::probe::End;
 use roundel::record::{State, Trace, What};
 
-use crate::see::names::{Names, clock, time};
+use crate::see::names::{Names, are, clock, time};
 
 /// How long the last column may be.
 const LONGEST: usize = 45;
@@ -41,7 +41,6 @@ pub fn lines(trace: &Trace) -> impl Iterator<Item = String> {
 pub fn describe(trace: &Trace, what: &What) -> String {
     let names = Names::new(trace);
     let task = |task: u32| names.task(task);
-    let who = |by: Option<u32>| by.map_or("no task".into(), task);
     match *what {
         What::Turn { number } => format!("── turn {number}"),
         What::Spawn { task: new } => {
@@ -66,9 +65,13 @@ pub fn describe(trace: &Trace, what: &What) -> String {
             _ => format!("{} is over: it panicked", task(over)),
         },
         What::Unheard { task: lost } => format!("{} panicked, and no handle tells", task(lost)),
-        What::Cancel { task: cancelled, by } => format!("{} cancels {}", who(by), task(cancelled)),
-        What::Spent { task: spent } => format!("{} has used up its budget", who(spent)),
+        What::Cancel { task: cancelled, by: None } => {
+            format!("from outside, {} is cancelled", task(cancelled))
+        }
+        What::Cancel { task: cancelled, by: Some(by) } => format!("{} cancels {}", task(by), task(cancelled)),
+        What::Spent { task: spent } => format!("{} has used up its budget", names.running(spent)),
         What::Park { limit: None } => "the loop sleeps".into(),
+        What::Park { limit: Some(0) } => "the loop only looks, it does not sleep".into(),
         What::Park { limit: Some(limit) } => format!("the loop sleeps, at most {}", time(limit)),
         What::Unpark => "the loop is awake".into(),
         _ => describe_resource(trace, what),
@@ -78,7 +81,7 @@ pub fn describe(trace: &Trace, what: &What) -> String {
 /// The same of the events that name a resource.
 fn describe_resource(trace: &Trace, what: &What) -> String {
     let names = Names::new(trace);
-    let who = |task: Option<u32>| task.map_or("no task".into(), |task| names.task(task));
+    let who = |task: Option<u32>| names.running(task);
     match *what {
         What::Ready { source, readable, writable } => {
             let ways = match (readable, writable) {
@@ -105,9 +108,10 @@ fn describe_resource(trace: &Trace, what: &What) -> String {
         }
         What::Close { source } => format!("{} closes", names.resource(source)),
         What::Mark { text, task } => {
-            format!("{} says: {}", who(task), trace.text(Some(text)).unwrap_or_default())
+            let who = task.map_or("the program".into(), |task| names.task(task));
+            format!("{who} says: {}", trace.text(Some(text)).unwrap_or_default())
         }
-        What::Gap { dropped } => format!("{dropped} events are missing here"),
+        What::Gap { dropped } => format!("{} missing here", are(dropped, "event")),
         What::Shutdown { step } => shutdown(step).into(),
         _ => "something that this program does not know".into(),
     }

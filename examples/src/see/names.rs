@@ -42,10 +42,19 @@ impl<'a> Names<'a> {
             .map_or("#?".into(), |task| format!("#{}.{}", task.slot, task.serial))
     }
 
-    /// Where in the program a task was spawned.
+    /// The task that was running, or what may run without one.
+    #[must_use]
+    pub fn running(self, task: Option<u32>) -> String {
+        task.map_or("code outside of the loop".into(), |task| self.task(task))
+    }
+
+    /// Where in the program a task was spawned: the file and the line. A column says little.
     #[must_use]
     pub fn place(self, task: u32) -> Option<&'a str> {
-        self.trace.text(self.trace.tasks().get(task as usize)?.at)
+        let place = self.trace.text(self.trace.tasks().get(task as usize)?.at)?;
+        let without = place.rsplit_once(':').map_or(place, |(line, _)| line);
+        // A place of another recorder may have no column.
+        Some(if without.contains(':') { without } else { place })
     }
 
     /// The same as [`resource`](Names::resource), and what is known of a socket: `TcpStream 5 (fd 9, 127.0.0.1:50312)`.
@@ -102,6 +111,18 @@ pub fn short(resource: &Resource) -> u64 {
         ResourceKind::Timer => resource.number.saturating_add(1),
         _ => resource.number,
     }
+}
+
+/// `1 sleep`, `2 sleeps`.
+#[must_use]
+pub fn counted(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// `1 event is`, `2 events are`.
+#[must_use]
+pub fn are(number: u64, noun: &str) -> String {
+    counted(number, noun) + if number == 1 { " is" } else { " are" }
 }
 
 /// A number of nanoseconds: `1.500 s`, `200.0 ms`, `4.0 µs`, `70 ns`.

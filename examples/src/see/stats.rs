@@ -5,14 +5,15 @@ use std::collections::{HashMap, HashSet};
 use roundel::probe::End;
 use roundel::record::{State, Trace, What};
 
-use crate::see::names::{Names, time};
+use crate::see::circles::{Circle, circles};
+use crate::see::names::{Names, counted, time};
 use crate::see::story::{Poll, length, polls};
 
 /// How many of each kind stand out.
 const SHOWN: usize = 5;
 
-/// The event to look at first, and what is remarkable about it: the longest wait in the queue, the longest poll, or a task
-/// that panicked.
+/// The event to look at first, and what is remarkable about it: a task that panicked, tasks that wait for each other, the
+/// longest wait in the queue, or the longest poll.
 #[must_use]
 pub fn surprise(trace: &Trace) -> Option<(usize, String)> {
     let (polls, names) = (polls(trace), Names::new(trace));
@@ -21,6 +22,9 @@ pub fn surprise(trace: &Trace) -> Option<(usize, String)> {
         && let What::Polled { task, .. } = trace.events()[index].what
     {
         return Some((index, format!("{} panics", names.task(task))));
+    }
+    if let Some(Circle { tasks, begin, .. }) = circles(trace).first() {
+        return Some((*begin, in_a_circle(names, tasks)));
     }
     let queued = |poll: &Poll| poll.queued.map_or(0, |queued| poll.begin - trace.events()[queued].at);
     let longest = polls.iter().max_by_key(|poll| queued(poll).max(poll.took()))?;
@@ -51,18 +55,24 @@ pub fn stats(trace: &Trace) -> Vec<String> {
     };
     let named =
         |(value, task, note): (String, u32, String)| format!("{value:>9}  {}{note}", names.task(task));
+    section("deadlocks", deadlocks(trace));
     section("longest polls", longest(&polls, Poll::took).map(named).collect());
     let in_queue = |poll: &Poll| poll.queued.map_or(0, |queued| poll.begin - trace.events()[queued].at);
     section("longest waits in the queue", longest(&polls, in_queue).map(named).collect());
+    section("latest timers", latest_timers(trace));
     section("most polls", most_polled(&polls).into_iter().map(named).collect());
     section("never polled", never_polled(trace, &polls).into_iter().map(|task| names.task(task)).collect());
     section("panicked", panicked(trace).into_iter().map(|task| names.task(task)).collect());
     section("still waiting at the end", still_waiting(trace));
+    let sleeps = trace.events().last().is_some_and(|event| event.what == What::Park { limit: None });
+    lines.extend(sleeps.then(|| "At the end, the loop sleeps without a limit, and nothing wakes it.".into()));
     lines
 }
 
 fn totals(trace: &Trace, polls: &[Poll]) -> Vec<String> {
-    let count = |wanted: fn(&What) -> bool| trace.events().iter().filter(|event| wanted(&event.what)).count();
+    let wanted = |wanted: fn(&What) -> bool| trace.events().iter().filter(move |event| wanted(&event.what));
+    let count = |what| wanted(what).count() as u64;
+    let tasks = trace.tasks().len() as u64;
     let busy: u64 = polls.iter().map(Poll::took).sum();
     let length = length(trace);
     let clock = if trace.is_virtual() { "virtual time" } else { "real time" };
@@ -70,12 +80,17 @@ fn totals(trace: &Trace, polls: &[Poll]) -> Vec<String> {
     let mut lines = vec![
         format!("{}: {} of {clock}{order}", trace.program(), time(length)),
         format!(
-            "{} events, {} turns, {} sleeps in the kernel",
-            trace.events().len(),
-            count(|what| matches!(what, What::Turn { .. })),
-            count(|what| matches!(what, What::Park { .. })),
+            "{}, {}, {} in the kernel",
+            counted(trace.events().len() as u64, "event"),
+            counted(count(|what| matches!(what, What::Turn { .. })), "turn"),
+            counted(count(|what| matches!(what, What::Park { limit } if *limit != Some(0))), "sleep"),
         ),
-        format!("{} tasks, {} polls, {} in them", trace.tasks().len(), polls.len(), time(busy)),
+        format!(
+            "{}, {}, {} in them",
+            counted(tasks, "task"),
+            counted(polls.len() as u64, "poll"),
+            time(busy)
+        ),
     ];
     if trace.is_virtual() {
         lines.push("Virtual time stands still while tasks run, and jumps to the next deadline when".into());
@@ -130,13 +145,66 @@ fn panicked(trace: &Trace) -> Vec<u32> {
     trace.events().iter().filter_map(|event| ended(event.what)).collect()
 }
 
-/// The waits that have not ended. The trace of a runtime that was dropped has none.
+/// Which tasks wait for each other, and for how long: up to the end of the trace, or until one of the waits ends.
+fn deadlocks(trace: &Trace) -> Vec<String> {
+    let names = Names::new(trace);
+    let row = |Circle { tasks, begin, end }: Circle| {
+        let until = end.map_or(String::new(), |end| format!(" to event {end}"));
+        let from = if until.is_empty() { " on" } else { "" };
+        format!("{}: from event {begin}{from}{until}", in_a_circle(names, &tasks))
+    };
+    circles(trace).into_iter().take(SHOWN).map(row).collect()
+}
+
+/// `#1.1 left waits for #2.1 right, which waits for #1.1 left`.
+fn in_a_circle(names: Names<'_>, tasks: &[u32]) -> String {
+    let all: Vec<String> = tasks.iter().chain(tasks.first()).map(|task| names.task(*task)).collect();
+    match &all[..] {
+        [first, others @ ..] => format!("{first} waits for {}", others.join(", which waits for ")),
+        [] => String::new(),
+    }
+}
+
+/// The timers that have fired longest after their deadlines.
+fn latest_timers(trace: &Trace) -> Vec<String> {
+    let set_before = State::new(trace);
+    let set_before = set_before.timers().map(|timer| (timer.timer, timer.deadline));
+    let (mut deadlines, mut late) = (set_before.collect::<HashMap<_, _>>(), Vec::new());
+    for (index, event) in trace.events().iter().enumerate() {
+        match event.what {
+            What::Set { timer, deadline, .. } => _ = deadlines.insert(timer, deadline),
+            What::Fired { timer } => {
+                let by = deadlines.remove(&timer).map_or(0, |deadline| event.at.saturating_sub(deadline));
+                late.push((std::cmp::Reverse(by), index, timer));
+            }
+            _ => {}
+        }
+    }
+    late.sort_unstable();
+    let late = late.into_iter().take(SHOWN).filter(|(by, ..)| by.0 > 0);
+    let row = |(by, index, timer): (std::cmp::Reverse<u64>, usize, u32)| {
+        let (by, at) = (time(by.0), time(trace.events()[index].at));
+        format!("{by:>9}  {} after its deadline, at {at}", Names::new(trace).resource(timer))
+    };
+    late.map(row).collect()
+}
+
+/// The waits that have not ended, but not those of tasks that were woken and will be polled. The trace of a runtime that was
+/// dropped has none.
 fn still_waiting(trace: &Trace) -> Vec<String> {
     let (mut state, names) = (State::new(trace), Names::new(trace));
     trace.events().iter().for_each(|event| state.apply(&event.what));
-    let wait = |waiter: roundel::record::Waiter| {
-        let task = waiter.task.map_or("no task".into(), |task| names.task(task));
-        format!("{task} for {}", names.resource(waiter.on))
+    let is_over = |what: What| if let What::Done { task, .. } = what { Some(task) } else { None };
+    let over: HashSet<u32> = trace.events().iter().filter_map(|event| is_over(event.what)).collect();
+    let goes_on: HashSet<u32> =
+        state.tasks_lane().chain(state.outside_lane()).chain(state.running()).collect();
+    let awaited = |on: u32| trace.resources().get(on as usize).and_then(|resource| resource.task);
+    let waits = |waiter: &roundel::record::Waiter| {
+        waiter.task.is_none_or(|task| !goes_on.contains(&task))
+            && awaited(waiter.on).is_none_or(|task| !over.contains(&task))
     };
-    state.waiters().map(wait).collect()
+    let wait = |waiter: roundel::record::Waiter| {
+        format!("{} for {}", names.running(waiter.task), names.resource(waiter.on))
+    };
+    state.waiters().filter(waits).map(wait).collect()
 }

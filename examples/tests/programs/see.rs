@@ -1,9 +1,16 @@
 //! `see` says what a trace tells, in each of its outputs, and what is wrong with a file that is none.
 
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
+
+use examples::see::{log, stats};
+use roundel::record::{Recorder, Trace};
+use roundel::sync::Mutex;
+use roundel::{Builder, JoinHandle, Runtime, spawn_named, time, yield_now};
 
 use crate::common::{Program, in_order, lines_of, path_of, recorded, run, watchdog};
 
@@ -156,7 +163,7 @@ fn a_page_opens_at_an_event_and_outputs_go_to_standard_output() {
     assert_eq!(see(&path, &["--event", "12"]), format!("{page}#event=12"));
     assert!(fs::read_to_string(&page).unwrap().contains("id=\"trace\">"));
     let ended = run("see", &[path.to_str().unwrap(), "--event", "9999"]);
-    assert!(ended.complaints.contains("there is no event 9999: the trace has "), "{ended:?}");
+    assert!(ended.complaints.contains("there is no event 9999: the trace ends with event "), "{ended:?}");
     let folded = see(&path, &["--folded", "-"]);
     assert!(folded.starts_with("main ") && folded.lines().count() == 4, "{folded}");
     // The trace of another loop of the program stands beside it.
@@ -179,4 +186,120 @@ fn virtual_time_is_explained() {
         &["of virtual time", "Virtual time stands still while tasks run", "a poll takes no time here"],
     );
     fs::remove_file(path).unwrap();
+}
+
+/// Runs this on a loop that is recorded, with its clock on virtual time or not.
+fn recorded_here(builder: Builder, main: impl Future<Output = ()>) -> Trace {
+    let recorder = Recorder::in_memory();
+    builder.record(recorder.clone()).build().unwrap().block_on(main);
+    recorder.trace().unwrap()
+}
+
+/// Two tasks that take two locks in opposite order, until `bob` is cancelled.
+fn deadlock() -> Trace {
+    let bob: Rc<Cell<Option<JoinHandle<()>>>> = Rc::default();
+    let to_cancel = Rc::clone(&bob);
+    let builder = Runtime::builder()
+        .virtual_time(true)
+        .on_deadlock(move |_| to_cancel.take().into_iter().for_each(|bob| bob.cancel()));
+    recorded_here(builder, async move {
+        let [a, b] = [(); 2].map(|()| Rc::new(Mutex::new(())));
+        let both = |name, first: &Rc<Mutex<()>>, second: &Rc<Mutex<()>>| {
+            let (first, second) = (Rc::clone(first), Rc::clone(second));
+            spawn_named(name, async move {
+                let _first = first.lock().await;
+                yield_now().await;
+                drop(second.lock().await);
+            })
+        };
+        let ann = both("ann", &a, &b);
+        bob.set(Some(both("bob", &b, &a)));
+        ann.await.unwrap();
+    })
+}
+
+#[test]
+fn a_deadlock_is_in_the_sums_and_is_worth_the_first_look() {
+    let trace = deadlock();
+    let stats = stats::stats(&trace).join("\n");
+    let circle = "#2.1 bob waits for #1.1 ann, which waits for #2.1 bob";
+    in_order(
+        &stats,
+        &[", 0 sleeps in the kernel", "deadlocks:", &format!("  {circle}: from event 17 to event ")],
+    );
+    let (event, why) = stats::surprise(&trace).unwrap();
+    assert_eq!(why, circle);
+    let log: Vec<String> = log::lines(&trace).collect();
+    assert!(log[event].contains("#2.1 bob waits for mutex"), "{}", log[event]);
+    // What a handler does is no task's.
+    let end = &["1.3   the loop only looks, it does not sleep", "1.4   from outside, #2.1 bob is cancelled"];
+    in_order(&log.join("\n"), end);
+}
+
+/// Three tasks want a lock. The first one gives it to the second one, and waits for the third one, which waits for the second
+/// one. What the third one has noted as the holder is the first one.
+#[test]
+fn a_lock_that_was_handed_over_closes_no_circle() {
+    let trace = recorded_here(Runtime::builder().virtual_time(true), async {
+        let lock = Rc::new(Mutex::new(()));
+        let held = lock.lock().await;
+        let [_, third] = ["second", "third"].map(|name| {
+            let lock = Rc::clone(&lock);
+            spawn_named(name, async move {
+                let _held = lock.lock().await;
+                time::sleep(Duration::from_millis(1)).await;
+            })
+        });
+        yield_now().await;
+        drop(held);
+        third.await.unwrap();
+    });
+    let stats = stats::stats(&trace).join("\n");
+    assert!(!stats.contains("deadlock"), "{stats}");
+}
+
+#[test]
+fn timers_that_fire_late_are_in_the_sums() {
+    let trace = recorded_here(Runtime::builder(), async {
+        let blocks = spawn_named("blocks", async { std::thread::sleep(Duration::from_millis(20)) });
+        time::sleep(Duration::from_millis(1)).await;
+        blocks.await.unwrap();
+    });
+    let stats = stats::stats(&trace).join("\n");
+    in_order(&stats, &["latest timers:", " ms  timer 1 after its deadline, at "]);
+    let trace = recorded_here(Runtime::builder().virtual_time(true), async {
+        time::sleep(Duration::from_millis(1)).await;
+    });
+    let stats = stats::stats(&trace).join("\n");
+    assert!(!stats.contains("latest timers"), "{stats}");
+}
+
+#[test]
+fn one_is_said_as_one() {
+    let pipe = std::io::pipe().unwrap();
+    let trace = recorded_here(Runtime::builder(), async {
+        time::sleep(Duration::from_millis(1)).await;
+        drop(pipe);
+    });
+    let stats = stats::stats(&trace).join("\n");
+    in_order(&stats, &[", 2 turns, 1 sleep in the kernel", "1 task, 2 polls, "]);
+}
+
+/// A task whose wait is over, but that was not polled since, waits no longer.
+#[test]
+fn a_task_that_was_woken_does_not_wait() {
+    let recorder = Recorder::in_memory();
+    let traces = Rc::new(RefCell::new(Vec::new()));
+    let (to, from) = (Rc::clone(&traces), recorder.clone());
+    let runtime = Runtime::builder().virtual_time(true).record(recorder).build().unwrap();
+    runtime.block_on(async move {
+        let (early, late) = (from.clone(), from);
+        let (at_first, at_last) = (Rc::clone(&to), to);
+        let coffee = spawn_named("coffee", async move { at_first.borrow_mut().push(early.trace().unwrap()) });
+        spawn_named("eggs", async move { at_last.borrow_mut().push(late.trace().unwrap()) }).detach();
+        coffee.await.unwrap();
+    });
+    let stats: Vec<String> = traces.take().iter().map(|trace| stats::stats(trace).join("\n")).collect();
+    in_order(&stats[0], &["still waiting at the end:", "  #0.1 main for #1.1 coffee"]);
+    assert!(!stats[1].contains("still waiting"), "{}", stats[1]);
 }
