@@ -43,6 +43,7 @@
 //!
 //! 17. `see`: what a loop has done, from its trace.
 //! 18. `ps`: what the loops of another process do now.
+//! 19. `forgotten`, `slow`: the mistakes of which debug mode warns.
 //!
 //! The ladder `from_scratch/` comes before all of them: twelve files, without roundel, that grow from a loop that polls
 //! all the time to an echo server. Each changes at most sixty lines of the one before. Start with `from_scratch_1`.

@@ -3,15 +3,15 @@
 //!
 //! From the ground up; each file opens with the facts from which it follows. The first five steps are the folder `core`.
 //!
-//! 1. `id` (a task's number), `clock`, `random`, `panics`, `journal`, `probe`: the leaves.
+//! 1. `id` (a task's number), `clock`, `random`, `panics`, `probe`: the leaves.
 //! 2. `slots`, `timers`, `alarm`, `reactor`, `inbox`: which task is next, when, what the kernel reported, and what other
-//!    threads sent. They do not know one another.
+//!    threads sent. They know nothing of one another, except that the reactor sets the alarm, and has the bell of the inbox.
 //! 3. `cell`, `extras`, `executor`: take a task out of its slot, poll it, put it back.
 //! 4. `context` (the one thread-local of the core), `waker` (the one `unsafe`).
 //! 5. `pace`, `event_loop`, `shutdown`: the loop. Read `EventLoop::turn` first if you read only one thing.
 //! 6. `error`, `judge`, `join`, `task`, `local`, `source`, `time`, `reply`, `remote`, `bound`, `pool`, `blocking`, `warnings`, `debug`,
-//!    `spans`, //!    `deadlock`, `builder`, `runtime`: tasks, time, sources, threads, and the loop as programs see it.
-//! 7. `waiting`: the one line of waiters. On it stand `sync` (begin with `sync/permits.rs`), `channel`, `group`, `cancel`,
+//!    `spans`, `deadlock`, `builder`, `runtime`: tasks, time, sources, threads, and the loop as programs see it.
+//! 7. `waiting`: the line in which tasks wait. On it stand `sync` (begin with `sync/permits.rs`), `channel`, `group`, `cancel`,
 //!    `retry`, `testing`.
 //! 8. `signal`, `process`, `workers`: what lies outside of this process. `record`: what the loop has done, written down
 //!    and read back. `inspect`: asking what it does now.
