@@ -19,6 +19,8 @@ use std::io;
 use std::ops::Deref;
 use std::rc::Rc;
 
+use super::aligned::Aligned;
+
 /// A pile of buffers, shared by all of its clones. See
 /// [`ByteStream::read_chunk`](crate::ByteStream::read_chunk).
 #[derive(Clone)]
@@ -30,8 +32,8 @@ struct Pile {
     size: usize,
     /// The buffer that was put back last. Nearly always one buffer is in use at a time, and this is it. `None` while it
     /// is in use.
-    top: Cell<Option<Box<[u8]>>>,
-    spare: RefCell<Vec<Box<[u8]>>>,
+    top: Cell<Option<Aligned>>,
+    spare: RefCell<Vec<Aligned>>,
     /// How many more buffers may be made. A pile without a limit does not count them.
     left: Cell<usize>,
     /// The smaller buffers that are lent when no more may be made. `None` if there is no limit.
@@ -44,14 +46,14 @@ impl Pile {
     }
 
     #[inline]
-    fn take(&self) -> Box<[u8]> {
+    fn take(&self) -> Aligned {
         let top = self.top.take();
         top.unwrap_or_else(|| self.find())
     }
 
     /// A spare buffer, a new one, or a small one.
     #[cold]
-    fn find(&self) -> Box<[u8]> {
+    fn find(&self) -> Aligned {
         if let Some(spare) = self.spare.borrow_mut().pop() {
             return spare;
         }
@@ -60,12 +62,12 @@ impl Pile {
             (Some(_), left) => self.left.set(left - 1),
             (None, _) => {}
         }
-        vec![0; self.size].into()
+        Aligned::new(self.size)
     }
 
     #[inline]
-    fn put(&self, bytes: Box<[u8]>) {
-        if bytes.len() != self.size {
+    fn put(&self, bytes: Aligned) {
+        if bytes.size() != self.size {
             return self.put_small(bytes);
         }
         if let Some(other) = self.top.replace(Some(bytes)) {
@@ -74,14 +76,14 @@ impl Pile {
     }
 
     #[cold]
-    fn put_small(&self, bytes: Box<[u8]>) {
+    fn put_small(&self, bytes: Aligned) {
         if let Some(small) = &self.small {
             small.put(bytes);
         }
     }
 
     #[cold]
-    fn put_aside(&self, bytes: Box<[u8]>) {
+    fn put_aside(&self, bytes: Aligned) {
         let mut spare = self.spare.borrow_mut();
         if spare.len() < SPARE {
             spare.push(bytes);
@@ -146,13 +148,13 @@ impl Buffers {
     }
 
     #[inline]
-    pub(super) fn take(&self) -> Box<[u8]> {
+    pub(super) fn take(&self) -> Aligned {
         self.pile.take()
     }
 
     /// Puts back a buffer that was taken.
     #[inline]
-    pub(super) fn put(&self, bytes: Box<[u8]>) {
+    pub(super) fn put(&self, bytes: Aligned) {
         self.pile.put(bytes);
     }
 }
@@ -174,7 +176,7 @@ impl fmt::Debug for Buffers {
 /// Bytes that were read, in a buffer that goes back to its pile when this is dropped.
 pub struct Chunk<'a> {
     /// `None` only within `drop`, which puts it back.
-    bytes: Option<Box<[u8]>>,
+    bytes: Option<Aligned>,
     filled: usize,
     pile: &'a Pile,
 }

@@ -9,10 +9,11 @@
 
 use std::ops::Deref;
 
+use super::aligned::Aligned;
 use super::buffers::{Buffers, SMALL};
 
 pub(crate) struct Lent {
-    bytes: Box<[u8]>,
+    bytes: Aligned,
     filled: usize,
     home: Option<Buffers>,
 }
@@ -20,7 +21,7 @@ pub(crate) struct Lent {
 impl Lent {
     /// A buffer from the pile, or a new one if there is no pile.
     pub(crate) fn new(home: Option<&Buffers>) -> Lent {
-        let bytes = home.map_or_else(|| vec![0; SMALL].into(), Buffers::take);
+        let bytes = home.map_or_else(|| Aligned::new(SMALL), Buffers::take);
         Lent { bytes, filled: 0, home: home.cloned() }
     }
 
@@ -30,21 +31,20 @@ impl Lent {
     }
 
     pub(crate) fn size(&self) -> usize {
-        self.bytes.len()
+        self.bytes.size()
     }
 
     /// Sets how many bytes are in it now.
     pub(super) fn set_filled(&mut self, filled: usize) {
-        assert!(filled <= self.bytes.len(), "a reader returned more bytes than it had room for");
+        assert!(filled <= self.size(), "a reader returned more bytes than it had room for");
         self.filled = filled;
     }
 
     /// Gives it room for `size` bytes.
     pub(super) fn grow(&mut self, size: usize) {
-        let mut bytes = std::mem::take(&mut self.bytes).into_vec();
-        bytes.reserve_exact(size - bytes.len());
-        bytes.resize(size, 0);
-        self.bytes = bytes.into_boxed_slice();
+        let mut larger = Aligned::new(size);
+        larger[..self.size()].copy_from_slice(&self.bytes);
+        self.bytes = larger;
         // It may have grown to the size of another buffer of the pile, which would then have one too many.
         self.home = None;
     }
