@@ -30,7 +30,7 @@ use crate::faceoff::job::Miss;
 use connection::Connection;
 use patience::{no_poll, patient, poll};
 pub use storm::storm;
-use tape::PIECE;
+use tape::room;
 pub use words::Words;
 
 /// Connections that are opened at the same time: no more than any listener's queue holds.
@@ -75,7 +75,7 @@ impl Client {
     /// This many connections, each of which has been answered once.
     pub fn connect(to: SocketAddr, count: usize, words: Words, patience: Duration) -> Result<Client, Miss> {
         let (poll, events) = (Poll::new().map_err(|error| no_poll(&error))?, Events::with_capacity(1024));
-        let (connections, buffer) = (Vec::with_capacity(count), vec![0; PIECE]);
+        let (connections, buffer) = (Vec::with_capacity(count), room());
         let mut client = Client { poll, events, connections, words, buffer, patience, heard: Instant::now() };
         while client.connections.len() < count {
             client.connect_some((count - client.connections.len()).min(TOGETHER), to)?;

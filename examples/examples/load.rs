@@ -25,6 +25,7 @@ use hdrhistogram::Histogram;
 use roundel::group::{gather, join, select};
 use roundel::sync::Semaphore;
 use roundel::{signal, time};
+use roundel_net::io::Buffers;
 use roundel_net::{TcpStream, lookup_host};
 
 const USAGE: &str = "\
@@ -48,6 +49,7 @@ struct Load {
     end: Cell<Instant>,
     requests: Cell<u64>,
     latencies: RefCell<Histogram<u64>>,
+    buffers: Buffers,
 }
 
 /// Messages of at most a gigabyte.
@@ -103,15 +105,14 @@ impl Load {
 
     /// Reads and compares until the server closes. It must do so only after we have closed, and after the last message.
     async fn read(&self, stream: &TcpStream, first: usize, flight: &Flight) -> io::Result<()> {
-        let mut buffer = vec![0; self.size.max(1 << 16)];
         let (mut number, mut place) = (first, 0);
         loop {
-            let count = stream.read(&mut buffer).await?;
-            if count == 0 {
+            let chunk = stream.read_chunk(&self.buffers).await?;
+            if chunk.is_empty() {
                 let in_order = flight.closed.get() && flight.sent.borrow().is_empty();
                 return if in_order { Ok(()) } else { Err(ErrorKind::UnexpectedEof.into()) };
             }
-            let mut bytes = &buffer[..count];
+            let mut bytes = &chunk[..];
             while !bytes.is_empty() {
                 let expected = &self.message(number)[place..];
                 let (now, later) = bytes.split_at(bytes.len().min(expected.len()));
@@ -257,6 +258,7 @@ async fn run(
         end: Cell::new(start + seconds),
         requests: Cell::new(0),
         latencies: Histogram::new_with_max(LONGEST, 3).expect("three digits are possible").into(),
+        buffers: Buffers::default(),
     };
     let work =
         gather(streams.into_iter().enumerate().map(|(number, stream)| load.connection(stream, number)));

@@ -18,7 +18,7 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
-use crate::client::tape::PIECE;
+use crate::client::tape::{PIECE, at_a_line};
 use crate::client::words::Words;
 use crate::faceoff::job::Miss;
 
@@ -78,9 +78,9 @@ impl Connection {
         buffer: &mut [u8],
         mut answer: impl FnMut(Duration),
     ) -> Result<bool, Miss> {
-        let before = self.received;
+        let (before, buffer) = (self.received, at_a_line(buffer));
         loop {
-            match self.stream.read(&mut buffer[..PIECE]) {
+            match self.stream.read(buffer) {
                 Ok(0) => return Err(Miss::Wrong("it ends a connection before it has answered".into())),
                 Ok(count) => {
                     self.check(words, &buffer[..count])?;

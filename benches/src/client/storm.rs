@@ -12,7 +12,7 @@ use mio::{Events, Poll, Registry, Token};
 
 use crate::client::connection::Connection;
 use crate::client::patience::{no_poll, patient, poll};
-use crate::client::tape::PIECE;
+use crate::client::tape::room;
 use crate::client::words::Words;
 use crate::faceoff::job::Miss;
 
@@ -25,7 +25,7 @@ pub fn storm(
     patience: Duration,
 ) -> Result<Duration, Miss> {
     let mut waits = Poll::new().map_err(|error| no_poll(&error))?;
-    let (mut events, mut buffer) = (Events::with_capacity(1024), vec![0; PIECE]);
+    let (mut events, mut buffer) = (Events::with_capacity(1024), room());
     let start = Instant::now();
     let (mut heard, mut begun, mut ended) = (start, at_once.min(all), 0);
     let mut places = Vec::with_capacity(begun);
