@@ -30,7 +30,7 @@ use crate::remote::Remote;
 ///
 /// # Panics
 ///
-/// If `main` panics; if the operating system refuses the three descriptors that a loop needs; inside a
+/// If `main` panics; if the operating system refuses the descriptors that a loop needs; inside a
 /// running loop.
 #[track_caller]
 pub fn run<F: Future>(main: F) -> F::Output {
