@@ -168,7 +168,7 @@ impl Sleep {
     #[track_caller]
     fn report_start(&self, key: Key) {
         let deadline = Duration::from_nanos(self.deadline);
-        self.timers.probe.tell(Event::TimerSet { timer: key.number(), deadline }, 0);
+        self.timers.probe.tell(Event::TimerSet { timer: key.serial, deadline }, 0);
         self.report(key, true);
     }
 
@@ -176,7 +176,7 @@ impl Sleep {
     #[cold]
     fn cancel_and_report(&self, key: Key) {
         if self.timers.renew(key, Waker::noop()) {
-            self.timers.probe.tell(Event::TimerUnset { timer: key.number() }, 0);
+            self.timers.probe.tell(Event::TimerUnset { timer: key.serial }, 0);
         }
         self.timers.cancel(key);
         self.report(key, false);
@@ -193,7 +193,7 @@ impl Sleep {
     #[inline]
     #[track_caller]
     fn report(&self, key: Key, begins: bool) {
-        waits::tell(&self.timers.probe, Resource::Timer(key.number()), 0, None, begins);
+        waits::tell(&self.timers.probe, Resource::Timer(key.serial), 0, None, begins);
     }
 }
 

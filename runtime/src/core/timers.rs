@@ -80,8 +80,9 @@ impl Timers {
     /// Takes out all that are due at `now`, in order. The caller wakes them.
     pub(crate) fn take_due(&self, now: Nanos, due: &mut Vec<Waker>) {
         while self.next().is_some_and(|deadline| deadline <= now) {
-            let Some((key, waker)) = self.pending.borrow_mut().pop() else { return };
-            self.probe.emit(|| Event::TimerFired { timer: key.number() });
+            // The first timer of the first segment.
+            let Some((key, waker)) = self.pending.borrow_mut().take(0, 0) else { return };
+            self.probe.emit(|| Event::TimerFired { timer: key.serial });
             due.push(waker);
         }
     }

@@ -70,7 +70,7 @@ impl Dump {
         let next = context.timers.next().map(|next| Duration::from_nanos(next.saturating_sub(now)));
         Dump {
             tasks: seen.as_ref().map_or_else(|| put_together(context), |seen| copy(seen, now)),
-            timers: context.timers.pending().lists().map(|list| list.len()).sum(),
+            timers: context.timers.pending().len(),
             next,
             sources: context.reactor.sources().len(),
             is_watched: seen.is_some(),
@@ -187,10 +187,10 @@ impl BySlot {
 /// The tasks that wait for deadlines.
 fn deadlines(context: &Context) -> Vec<(TaskId, Wait)> {
     let (pending, now) = (context.timers.pending(), context.clock.now());
-    let wait = |(key, waker): &(crate::core::timers::Key, Waker)| {
-        Some((waker::number(waker)?, Wait::until(key.number(), Some(key.deadline), Some(now))))
+    let wait = |(key, waker): (&crate::core::timers::Key, &Waker)| {
+        Some((waker::number(waker)?, Wait::until(key.serial, Some(key.deadline), Some(now))))
     };
-    pending.lists().flatten().filter_map(wait).collect()
+    pending.iter().filter_map(wait).collect()
 }
 
 /// The tasks that wait for sources.

@@ -100,13 +100,13 @@ impl Told {
 /// The timers in the order in which they were set, each with the task that it will wake.
 fn timers(context: &Context) -> Vec<Timer<TaskNo, ResourceNo>> {
     let mut timers = BTreeMap::new();
-    for (key, waker) in context.timers.pending().lists().flatten() {
+    for (key, waker) in context.timers.pending().iter() {
         // No task has set the limit of a shutdown.
         if context.ending.get() && number(waker).is_none() {
             continue;
         }
-        let timer = ResourceNo::Timer(key.number());
-        timers.insert(key.number(), Timer { timer, deadline: key.deadline, task: number(waker).map(task) });
+        let timer = ResourceNo::Timer(key.serial);
+        timers.insert(key.serial, Timer { timer, deadline: key.deadline, task: number(waker).map(task) });
     }
     timers.into_values().collect()
 }

@@ -519,7 +519,7 @@ impl Both {
         let range = [1, 50, 5_000, 1_000_000][self.random.below(4) as usize];
         let deadline = self.now + self.random.below(range);
         let key = self.timers.insert(deadline, Waker::noop().clone());
-        self.set.insert((deadline, self.inserted, key.number()));
+        self.set.insert((deadline, self.inserted, key.serial));
         self.keys.push_back((key, deadline, self.inserted));
         self.inserted += 1;
     }
@@ -529,7 +529,7 @@ impl Both {
         let place = self.random.below(self.keys.len() as u64) as usize;
         let Some((key, deadline, order)) = self.keys.swap_remove_front(place) else { return };
         self.timers.cancel(key);
-        self.set.remove(&(deadline, order, key.number()));
+        self.set.remove(&(deadline, order, key.serial));
     }
 
     /// The timers that must fire now, in this order, and no others.

@@ -34,9 +34,9 @@ pub(super) fn waits(mut found: impl FnMut(Resource, u64, TaskId, Option<TaskId>)
 /// In the order in which the timers were set.
 fn deadlines(context: &Context) -> Vec<Wait> {
     let pending = context.timers.pending();
-    let mut all: Vec<_> = pending.lists().flatten().collect();
-    all.sort_unstable_by_key(|(key, _)| key.number());
-    let wait = |(key, waker): &(Key, Waker)| Some((Resource::Timer(key.number()), 0, number(waker)?, None));
+    let mut all: Vec<_> = pending.iter().collect();
+    all.sort_unstable_by_key(|(key, _)| key.serial);
+    let wait = |(key, waker): (&Key, &Waker)| Some((Resource::Timer(key.serial), 0, number(waker)?, None));
     all.into_iter().filter_map(wait).collect()
 }
 

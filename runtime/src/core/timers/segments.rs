@@ -35,15 +35,8 @@ use crate::core::clock::Nanos;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) deadline: Nanos,
-    /// How many timers were inserted before this one.
-    pub(super) serial: u64,
-}
-
-impl Key {
-    /// The timer's number for the probe.
-    pub(crate) fn number(self) -> u64 {
-        self.serial
-    }
+    /// How many timers were inserted before this one. The probe calls the timer by this number.
+    pub(crate) serial: u64,
 }
 
 #[derive(Default)]
@@ -95,8 +88,7 @@ impl Segments {
     pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Waker> {
         let index = self.segment_of(key);
         let timers = &mut self.segments.get_mut(index)?.timers;
-        let place = place_of(timers, key)?;
-        timers.get_mut(place).map(|(_, waker)| waker)
+        timers.get_mut(place_of(timers, key)?).map(|(_, waker)| waker)
     }
 
     #[inline]
@@ -112,13 +104,13 @@ impl Segments {
         self.segments.front()?.timers.front().map(|(key, _)| *key)
     }
 
-    pub(super) fn pop(&mut self) -> Option<(Key, Waker)> {
-        self.take(0, 0)
+    pub(crate) fn len(&self) -> usize {
+        self.segments.iter().map(|segment| segment.timers.len()).sum()
     }
 
-    /// The lists of timers, in their order; only the first one is sorted.
-    pub(crate) fn lists(&self) -> impl Iterator<Item = &VecDeque<(Key, Waker)>> {
-        self.segments.iter().map(|segment| &segment.timers)
+    /// All timers, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, &Waker)> {
+        self.segments.iter().flat_map(|segment| &segment.timers).map(|(key, waker)| (key, waker))
     }
 
     pub(super) fn into_wakers(self) -> impl Iterator<Item = Waker> {
@@ -135,21 +127,19 @@ impl Segments {
     fn segment_of_many(&self, key: Key) -> usize {
         let last = self.segments.len() - 1;
         let is_from = |index: usize| self.segments[index].start <= key;
-        let found = self.found.get().min(last);
-        match found {
-            _ if !is_from(1) => 0,
-            _ if is_from(last) => last,
-            _ if is_from(found) && !is_from(found + 1) => found,
-            _ => {
-                let found = self.segments.partition_point(|segment| segment.start <= key) - 1;
-                self.found.set(found);
-                found
-            }
-        }
+        let found = match self.found.get().min(last - 1) {
+            _ if !is_from(1) => return 0,
+            _ if is_from(last) => return last,
+            found if is_from(found) && !is_from(found + 1) => found,
+            _ => self.segments.partition_point(|segment| segment.start <= key) - 1,
+        };
+        self.found.set(found);
+        found
     }
 
+    /// Takes out the timer at this place of this segment.
     #[inline]
-    fn take(&mut self, index: usize, place: usize) -> Option<(Key, Waker)> {
+    pub(super) fn take(&mut self, index: usize, place: usize) -> Option<(Key, Waker)> {
         let timers = &mut self.segments.get_mut(index)?.timers;
         let taken = match index {
             0 if place == 0 => timers.pop_front(),
