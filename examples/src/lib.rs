@@ -46,7 +46,7 @@
 //! 19. `forgotten`, `slow`: the mistakes of which debug mode warns.
 //!
 //! The ladder `from_scratch/` comes before all of them: twelve files, without roundel, that grow from a loop that polls
-//! all the time to an echo server. Each changes at most sixty lines of the one before. Start with `from_scratch_1`.
+//! all the time to an echo server. Each changes at most sixty lines of code of the one before. Start with `from_scratch_1`.
 //!
 //! The programs in `book/`, and `future_sizes` and `waker_words`, belong to the chapters of the book, which show their
 //! output. Most of them show a mistake and, beside it, the correction.
