@@ -24,7 +24,7 @@
 //! 2. A task is marked as running, not queued, *before* its poll, so that a wake during the poll queues it again.
 //! 3. `wake` only enqueues: it never polls, drops a future, or blocks.
 //! 4. Nothing is borrowed while foreign code runs: take out, release, call.
-//! 5. A turn polls tasks from two lanes, those that were woken from outside and those that tasks have woken, by turns,
+//! 5. A turn polls tasks from two lanes, those woken from outside and those spawned or woken by tasks, alternately,
 //!    each lane in the order in which its tasks became ready. Then it asks the kernel once, and all that comes of it is
 //!    wakes.
 //! 6. "Nothing to do" and "parked" are decided under one lock. A wake from another thread rings only a parked loop, and

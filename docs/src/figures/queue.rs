@@ -66,9 +66,9 @@ pub(super) fn states() -> Drawing {
 }
 
 pub(super) fn lanes() -> Drawing {
-    let title = "Two lanes, taken by turns";
+    let title = "Two lanes, taken from alternately";
     let description = "Tasks that were woken from outside wait in one lane, tasks that were woken by \
-        tasks in the other. While both have tasks, pop takes from them by turns.";
+        tasks in the other. While both have tasks, pop takes one from each, alternately.";
     let mut lanes = Drawing::new(title, description, 180);
     named("runtime/src/core/slots/queue.rs", "outside_is_next");
     lanes.text((8, 18), Start, "woken from outside: kernel, deadline, thread");
