@@ -68,7 +68,7 @@ async fn last_user(wait: Duration) {
 
 fn main() {
     let part = args::part(&["games", "users"]).unwrap_or_default();
-    let runtime = Runtime::builder().virtual_time(true).build().expect("three descriptors");
+    let runtime = Runtime::builder().virtual_time(true).build().expect("descriptors for a loop");
     runtime.block_on(async {
         if part != "users" {
             play("I wait at each board", wait_at_each_board).await;

@@ -77,7 +77,7 @@ fn main() {
     let count: Rc<Count> = Rc::default();
     let noted = Rc::clone(&count);
     let builder = Runtime::builder().virtual_time(true).probe(move |event| noted.note(event));
-    builder.build().expect("three descriptors").block_on(serve());
+    builder.build().expect("descriptors for a loop").block_on(serve());
     // Without the ticks of the interval.
     println!("roundel: at most {} timers, {} fired", count.most.get() - 1, count.fired.get() - REQUESTS);
 }

@@ -49,7 +49,7 @@ fn main() {
     let victim = Victim::default();
     let theirs = victim.clone();
     let builder = Runtime::builder().on_deadlock(move |deadlock| break_it(deadlock, &theirs));
-    let runtime = builder.build().expect("three descriptors for a loop");
+    let runtime = builder.build().expect("descriptors for a loop");
     runtime.block_on(async {
         look("in opposite order", &victim, false).await;
         look("in the same order", &victim, true).await;

@@ -35,7 +35,7 @@ fn delays(make: fn() -> Pair) -> (usize, usize) {
     let events: Rc<RefCell<Vec<Event>>> = Rc::default();
     let sink = Rc::clone(&events);
     let builder = Runtime::builder().virtual_time(true).probe(move |event| sink.borrow_mut().push(event));
-    let runtime = builder.build().expect("three descriptors");
+    let runtime = builder.build().expect("descriptors for a loop");
     let (sent, reader) = runtime.block_on(async {
         (0..16).for_each(|_| spawn(never_stop()).detach());
         let (reader, send) = make();

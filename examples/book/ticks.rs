@@ -63,7 +63,7 @@ async fn with_a_late_one(policy: MissedTick) {
 fn main() {
     let wanted = args::part(&["drift", "missed"]);
     let is_wanted = |part: &str| wanted.as_deref().is_none_or(|wanted| wanted == part);
-    let runtime = Runtime::builder().virtual_time(true).build().expect("three descriptors");
+    let runtime = Runtime::builder().virtual_time(true).build().expect("descriptors for a loop");
     runtime.block_on(async {
         if is_wanted("drift") {
             sleep_in_between().await;

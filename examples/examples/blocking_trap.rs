@@ -72,7 +72,7 @@ fn main() {
     show.part("trap", "a task that blocks stops all others", trap);
     show.part("thread", "the same work on another thread stops none", on_a_thread);
     if show.has("warning", "one task awaits, one blocks: one warning") {
-        let runtime = show.builder().debug(true).build().expect("three descriptors for a loop");
+        let runtime = show.builder().debug(true).build().expect("descriptors for a loop");
         runtime.block_on(async { warning(Stopwatch::start()).await });
     }
 }

@@ -39,5 +39,5 @@ fn main() {
     if debug {
         builder = builder.debug(true);
     }
-    builder.build().expect("three descriptors for a loop").block_on(work());
+    builder.build().expect("descriptors for a loop").block_on(work());
 }

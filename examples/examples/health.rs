@@ -71,6 +71,6 @@ fn main() {
     let mut args = Args::new(USAGE);
     let block = args.seconds("--block").unwrap_or(Duration::from_millis(500));
     args.finish();
-    let runtime = Runtime::builder().metrics(true).build().expect("three descriptors for a loop");
+    let runtime = Runtime::builder().metrics(true).build().expect("descriptors for a loop");
     runtime.block_on(async { run(Stopwatch::start(), block).await });
 }

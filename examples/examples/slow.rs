@@ -37,7 +37,7 @@ fn main() {
         .lock_held(Duration::from_millis(200))
         .self_wakes(1_000);
     let builder = Runtime::builder().warnings(warnings).on_warning(|warning| println!("{warning}"));
-    let runtime = builder.build().expect("three descriptors for a loop");
+    let runtime = builder.build().expect("descriptors for a loop");
     runtime.block_on(async {
         let lock = Rc::new(Mutex::new(()).named("accounts"));
         for task in [

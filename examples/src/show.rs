@@ -107,7 +107,7 @@ impl Show {
     ///
     /// If the operating system refuses descriptors for the loop.
     pub fn run<R>(&self, body: impl AsyncFnOnce(Stopwatch) -> R) -> R {
-        let runtime = self.builder().build().expect("three descriptors for a loop");
+        let runtime = self.builder().build().expect("descriptors for a loop");
         runtime.block_on(async { body(Stopwatch::start()).await })
     }
 }

@@ -3,13 +3,13 @@
 //! It works on anything that implements [`futures_io::AsyncRead`] and [`futures_io::AsyncWrite`], by value or
 //! by reference. The streams of this crate do. Each file below has a header of its own.
 
-mod aligned;
 mod both;
 mod buffers;
 mod copy;
 mod error;
 mod lent;
 mod lines;
+mod padded;
 mod reader;
 mod writer;
 

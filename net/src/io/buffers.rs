@@ -19,7 +19,7 @@ use std::io;
 use std::ops::Deref;
 use std::rc::Rc;
 
-use super::aligned::Aligned;
+use super::padded::Padded;
 
 /// A pile of buffers, shared by all of its clones. See
 /// [`ByteStream::read_chunk`](crate::ByteStream::read_chunk).
@@ -32,8 +32,8 @@ struct Pile {
     size: usize,
     /// The buffer that was put back last. Nearly always one buffer is in use at a time, and this is it. `None` while it
     /// is in use.
-    top: Cell<Option<Aligned>>,
-    spare: RefCell<Vec<Aligned>>,
+    top: Cell<Option<Padded>>,
+    spare: RefCell<Vec<Padded>>,
     /// How many more buffers may be made. A pile without a limit does not count them.
     left: Cell<usize>,
     /// The smaller buffers that are lent when no more may be made. `None` if there is no limit.
@@ -46,14 +46,14 @@ impl Pile {
     }
 
     #[inline]
-    fn take(&self) -> Aligned {
+    fn take(&self) -> Padded {
         let top = self.top.take();
         top.unwrap_or_else(|| self.find())
     }
 
     /// A spare buffer, a new one, or a small one.
     #[cold]
-    fn find(&self) -> Aligned {
+    fn find(&self) -> Padded {
         if let Some(spare) = self.spare.borrow_mut().pop() {
             return spare;
         }
@@ -62,11 +62,11 @@ impl Pile {
             (Some(_), left) => self.left.set(left - 1),
             (None, _) => {}
         }
-        Aligned::new(self.size)
+        Padded::new(self.size)
     }
 
     #[inline]
-    fn put(&self, bytes: Aligned) {
+    fn put(&self, bytes: Padded) {
         if bytes.size() != self.size {
             return self.put_small(bytes);
         }
@@ -76,14 +76,14 @@ impl Pile {
     }
 
     #[cold]
-    fn put_small(&self, bytes: Aligned) {
+    fn put_small(&self, bytes: Padded) {
         if let Some(small) = &self.small {
             small.put(bytes);
         }
     }
 
     #[cold]
-    fn put_aside(&self, bytes: Aligned) {
+    fn put_aside(&self, bytes: Padded) {
         let mut spare = self.spare.borrow_mut();
         if spare.len() < SPARE {
             spare.push(bytes);
@@ -148,13 +148,13 @@ impl Buffers {
     }
 
     #[inline]
-    pub(super) fn take(&self) -> Aligned {
+    pub(super) fn take(&self) -> Padded {
         self.pile.take()
     }
 
     /// Puts back a buffer that was taken.
     #[inline]
-    pub(super) fn put(&self, bytes: Aligned) {
+    pub(super) fn put(&self, bytes: Padded) {
         self.pile.put(bytes);
     }
 }
@@ -176,7 +176,7 @@ impl fmt::Debug for Buffers {
 /// Bytes that were read, in a buffer that goes back to its pile when this is dropped.
 pub struct Chunk<'a> {
     /// `None` only within `drop`, which puts it back.
-    bytes: Option<Aligned>,
+    bytes: Option<Padded>,
     filled: usize,
     pile: &'a Pile,
 }

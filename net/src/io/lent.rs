@@ -9,11 +9,11 @@
 
 use std::ops::Deref;
 
-use super::aligned::Aligned;
 use super::buffers::{Buffers, SMALL};
+use super::padded::Padded;
 
 pub(crate) struct Lent {
-    bytes: Aligned,
+    bytes: Padded,
     filled: usize,
     home: Option<Buffers>,
 }
@@ -21,7 +21,7 @@ pub(crate) struct Lent {
 impl Lent {
     /// A buffer from the pile, or a new one if there is no pile.
     pub(crate) fn new(home: Option<&Buffers>) -> Lent {
-        let bytes = home.map_or_else(|| Aligned::new(SMALL), Buffers::take);
+        let bytes = home.map_or_else(|| Padded::new(SMALL), Buffers::take);
         Lent { bytes, filled: 0, home: home.cloned() }
     }
 
@@ -42,7 +42,7 @@ impl Lent {
 
     /// Gives it room for `size` bytes.
     pub(super) fn grow(&mut self, size: usize) {
-        let mut larger = Aligned::new(size);
+        let mut larger = Padded::new(size);
         larger[..self.size()].copy_from_slice(&self.bytes);
         self.bytes = larger;
         // It may have grown to the size of another buffer of the pile, which would then have one too many.

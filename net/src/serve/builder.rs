@@ -159,7 +159,8 @@ pub struct Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Trouble { error, connections } = self;
-        write!(f, "cannot accept: {error}; {connections} connections are open, new ones wait until one ends")
+        let open = if *connections == 1 { "connection is" } else { "connections are" };
+        write!(f, "cannot accept: {error}; {connections} {open} open, new ones wait until one ends")
     }
 }
 

@@ -9,7 +9,7 @@
 //!
 //! ```text
 //!   woken from outside ──► ▢ ▢ ▢ ──┐
-//!                                  ├─ by turns ──► pop
+//!                                  ├─ alternately ──► pop
 //!   woken by a task    ──► ▢ ▢ ▢ ──┘
 //! ```
 //!
@@ -71,7 +71,7 @@ impl Queue {
         Some((index, slot))
     }
 
-    /// The lane of the next pop: by turns, while neither is empty.
+    /// The lane of the next pop: alternately one and the other, while neither is empty.
     #[inline]
     fn next_lane(&mut self) -> &mut Lane {
         if self.outside.is_empty() {
