@@ -67,7 +67,7 @@ impl Pile {
 
     #[inline]
     fn put(&self, bytes: Padded) {
-        if bytes.size() != self.size {
+        if !bytes.has_size(self.size) {
             return self.put_small(bytes);
         }
         if let Some(other) = self.top.replace(Some(bytes)) {
@@ -186,7 +186,7 @@ impl Deref for Chunk<'_> {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        self.bytes.as_ref().map_or(&[], |bytes| &bytes[..self.filled])
+        self.bytes.as_ref().map_or(&[], |bytes| bytes.first(self.filled))
     }
 }
 

@@ -18,7 +18,7 @@ const HEAD: usize = 48;
 
 #[derive(Default)]
 pub(super) struct Padded {
-    /// The head, and what is used. It is empty only when this was taken out.
+    /// The head, and what is used. It is empty only when this was taken out, and then nothing is used.
     all: Box<[u8]>,
 }
 
@@ -32,6 +32,17 @@ impl Padded {
     pub(super) fn size(&self) -> usize {
         self.all.len().saturating_sub(HEAD)
     }
+
+    #[inline]
+    pub(super) fn has_size(&self, size: usize) -> bool {
+        self.all.len() == HEAD + size
+    }
+
+    /// The first of them.
+    #[inline]
+    pub(super) fn first(&self, count: usize) -> &[u8] {
+        &self.all[HEAD..HEAD + count]
+    }
 }
 
 impl Deref for Padded {
@@ -39,14 +50,14 @@ impl Deref for Padded {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        self.all.get(HEAD..).unwrap_or_default()
+        &self.all[HEAD..]
     }
 }
 
 impl DerefMut for Padded {
     #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
-        self.all.get_mut(HEAD..).unwrap_or_default()
+        &mut self.all[HEAD..]
     }
 }
 
@@ -68,7 +79,8 @@ mod tests {
     fn what_was_taken_out_leaves_none() {
         let mut padded = Padded::new(3);
         padded.copy_from_slice(b"abc");
-        assert_eq!(&*std::mem::take(&mut padded), b"abc");
-        assert_eq!((&*padded, padded.size()), (&b""[..], 0));
+        let taken = std::mem::take(&mut padded);
+        assert_eq!((&*taken, taken.first(2), taken.has_size(3)), (&b"abc"[..], &b"ab"[..], true));
+        assert_eq!((padded.size(), padded.has_size(0)), (0, false));
     }
 }
