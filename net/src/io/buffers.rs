@@ -139,7 +139,7 @@ impl Buffers {
     pub(crate) fn fill(&self, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<Chunk<'_>> {
         let mut bytes = self.take();
         match read(&mut bytes) {
-            Ok(filled) => Ok(Chunk { bytes: Some(bytes), filled, pile: &self.pile }),
+            Ok(filled) => Ok(Chunk { bytes, filled, pile: &self.pile }),
             Err(error) => {
                 self.pile.put(bytes);
                 Err(error)
@@ -175,8 +175,8 @@ impl fmt::Debug for Buffers {
 
 /// Bytes that were read, in a buffer that goes back to its pile when this is dropped.
 pub struct Chunk<'a> {
-    /// `None` only within `drop`, which puts it back.
-    bytes: Option<Padded>,
+    /// Empty only within `drop`, which puts it back.
+    bytes: Padded,
     filled: usize,
     pile: &'a Pile,
 }
@@ -186,16 +186,14 @@ impl Deref for Chunk<'_> {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        self.bytes.as_ref().map_or(&[], |bytes| bytes.first(self.filled))
+        self.bytes.first(self.filled)
     }
 }
 
 impl Drop for Chunk<'_> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(bytes) = self.bytes.take() {
-            self.pile.put(bytes);
-        }
+        self.pile.put(std::mem::take(&mut self.bytes));
     }
 }
 
