@@ -14,9 +14,9 @@
 //!   timers     [3 4 4 6 7 8]     [15 9 31 20 12 28]     [61 40 44 …]
 //! ```
 //!
-//! What it costs. The segment is found by halving. In the first segment a timer is inserted by halving, and some others
-//! move. A timer that is taken out is searched one by one, unless it is the first or last of its segment. The wakers
-//! are kept here, so there is no other table to update or to make smaller.
+//! What it costs. The segment is found by halving, unless it is the first, the last, or the one that was found last. In the
+//! first segment a timer is inserted by halving, and some others move. A timer that is taken out is searched one by one, unless
+//! it is the first or last of its segment. The wakers are kept here, so there is no other table to update or to make smaller.
 //!
 //! Invariants. Each key is at or after the start of its segment and before the start of the next one; the start of the first
 //! segment is not read. The first segment is sorted, and it is empty only if it is the only one. No segment has FULL
