@@ -72,7 +72,7 @@ const CROWD: [Load; 3] = [
 const WORDS: [Load; 3] = [
     ("message", 1_000, 9_000, "per message through bounded(100)"),
     ("unbounded", 1_000, 9_000, "per message without a limit"),
-    ("mutex", 1_000, 9_000, "per lock of a mutex nobody else wants"),
+    ("mutex", 1_000, 9_000, "per lock of a mutex that no other task wants"),
 ];
 const ONCE: [Load; 1] = [("oneshot", 1_000, 9_000, "per oneshot")];
 
