@@ -69,7 +69,7 @@ impl Debug {
             is_closed: false,
             seen: Vec::new(),
             large: HashSet::new(),
-            clock: Stopwatch::start(),
+            clock: Stopwatch::now(),
             read_at: None,
             cancelled: Vec::new(),
         }

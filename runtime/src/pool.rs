@@ -257,7 +257,7 @@ impl Pool {
     /// Waits until all threads of a closed pool have ended, but not for ever. (A thread that has left the pool still runs the
     /// destructors of its thread-locals.)
     pub(crate) fn wait(&self, limit: Duration) {
-        let (state, began) = (self.lock(), Stopwatch::start());
+        let (state, began) = (self.lock(), Stopwatch::now());
         let waited = self.shared.ended.wait_timeout_while(state, limit, |state| state.threads > 0);
         let (mut state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         let last = state.left.take().filter(|_| !timeout.timed_out());

@@ -71,17 +71,7 @@ impl Clock {
 }
 
 /// Measures how long something of this process takes, by the real clock.
-pub(crate) struct Stopwatch(Instant);
-
-impl Stopwatch {
-    pub(crate) fn start() -> Stopwatch {
-        Stopwatch(Instant::now())
-    }
-
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.0.elapsed()
-    }
-}
+pub(crate) type Stopwatch = Instant;
 
 pub(crate) fn saturating_nanos(duration: Duration) -> Nanos {
     u64::try_from(duration.as_nanos()).unwrap_or(NEVER)

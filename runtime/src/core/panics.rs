@@ -59,13 +59,9 @@ pub(crate) fn keep_first(first: &mut Option<Payload>, payload: Payload) {
 
 /// The first of two panics, if there is any.
 pub(crate) fn first(one: Option<Payload>, other: Option<Payload>) -> Option<Payload> {
-    match one {
-        None => other,
-        one => {
-            swallow(|| drop(other));
-            one
-        }
-    }
+    let (kept, dropped) = if one.is_some() { (one, other) } else { (other, None) };
+    swallow(|| drop(dropped));
+    kept
 }
 
 /// Wakes, whatever the waker does.

@@ -33,7 +33,7 @@ impl Drop for EventLoop {
         let context = Rc::clone(&self.context);
         let _entered = context::enter(Rc::clone(&context), true);
         let nested = context.executor.begin_nested();
-        let ending = Ending { may_wait, dying: nested.dying, began: Stopwatch::start() };
+        let ending = Ending { may_wait, dying: nested.dying, began: Stopwatch::now() };
         context.ending.set(true);
         self.end_tasks(&ending);
         self.close(&ending);

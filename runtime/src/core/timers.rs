@@ -3,8 +3,8 @@
 //! Facts. Most timers never fire: they are timeouts, dropped long before. The loop asks for the nearest deadline each time
 //! it parks. Deadlines are exact, so there are no ticks to round to.
 //!
-//! What follows. A key is a deadline and a serial that counts the insertions. Timers fire in the order of their keys. So
-//! a key says where its timer stands, and the [`segments`] find it there. A timer that is dropped is taken out at once,
+//! What follows. A key is a deadline and a serial that counts the insertions. Timers fire in the order of their keys. A
+//! key also says where its timer is: among the [`newest`], or in which of the [`segments`]. A timer that is dropped is taken out at once,
 //! so nothing has to be cleaned up later. The serial has 64 bits, so it does not wrap around.
 //!
 //! Invariants. 4: wakers are taken out, the borrow is released, and then the loop wakes them.
@@ -13,6 +13,7 @@
 //!
 //! What it does not know: tasks, clocks, the kernel. It is told the time.
 
+mod newest;
 mod segments;
 
 use std::cell::{Cell, Ref, RefCell};
@@ -22,7 +23,7 @@ use std::task::Waker;
 use crate::core::clock::{NEVER, Nanos};
 use crate::core::panics;
 use crate::core::probe::{Event, Probe};
-pub(crate) use segments::Key;
+pub(crate) use newest::Key;
 use segments::Segments;
 
 pub(crate) struct Timers {
@@ -42,7 +43,7 @@ impl Timers {
         debug_assert!(deadline != NEVER);
         let key = Key { deadline, serial: self.inserted.get() };
         self.inserted.set(key.serial + 1);
-        self.pending.borrow_mut().insert(key, waker);
+        self.pending.borrow_mut().insert((key, waker));
         key
     }
 
@@ -50,12 +51,13 @@ impl Timers {
     pub(crate) fn renew(&self, key: Key, waker: &Waker) -> bool {
         match self.pending.borrow_mut().get_mut(key) {
             None => return false,
-            Some(kept) if kept.will_wake(waker) => return true,
+            Some((_, kept)) if kept.will_wake(waker) => return true,
             Some(_) => {}
         }
         // The borrow is over: `clone` may run anything, even something that cancels this very timer.
         let mut waker = waker.clone();
-        let swapped = self.pending.borrow_mut().get_mut(key).map(|kept| std::mem::swap(kept, &mut waker));
+        let swapped =
+            self.pending.borrow_mut().get_mut(key).map(|(_, kept)| std::mem::swap(kept, &mut waker));
         // The same is true of dropping the old waker.
         drop(waker);
         swapped.is_some()
@@ -63,13 +65,13 @@ impl Timers {
 
     /// Takes the timer out, if it is still pending.
     pub(crate) fn cancel(&self, key: Key) {
-        let waker = self.pending.borrow_mut().remove(key);
-        drop(waker);
+        let timer = self.pending.borrow_mut().remove(key);
+        drop(timer);
     }
 
     /// The nearest deadline, if there is any.
     pub(crate) fn next(&self) -> Option<Nanos> {
-        self.pending.borrow().first().map(|key| key.deadline)
+        self.pending.borrow_mut().first().map(|key| key.deadline)
     }
 
     /// All pending timers, to be looked at.
@@ -79,9 +81,8 @@ impl Timers {
 
     /// Takes out all that are due at `now`, in order. The caller wakes them.
     pub(crate) fn take_due(&self, now: Nanos, due: &mut Vec<Waker>) {
-        while self.next().is_some_and(|deadline| deadline <= now) {
-            // The first timer of the first segment.
-            let Some((key, waker)) = self.pending.borrow_mut().take(0, 0) else { return };
+        loop {
+            let Some((key, waker)) = self.pending.borrow_mut().take_due(now) else { return };
             self.probe.emit(|| Event::TimerFired { timer: key.serial });
             due.push(waker);
         }
@@ -91,7 +92,8 @@ impl Timers {
     /// is used by itself, because two of them may panic.
     pub(crate) fn close(&self, now: Nanos) {
         self.closed.set(Some(now));
-        self.pending.take().into_wakers().for_each(panics::wake);
+        let mut pending = self.pending.take();
+        std::iter::from_fn(|| pending.take_due(NEVER)).for_each(|(_, waker)| panics::wake(waker));
     }
 
     /// Whether the runtime ended before this deadline.

@@ -27,7 +27,7 @@ impl Seen {
     pub(crate) fn new(is_virtual: bool, is_open: bool) -> Arc<Seen> {
         let thread = std::thread::current().name().map(String::from);
         Arc::new(Seen {
-            watch: Stopwatch::start(),
+            watch: Stopwatch::now(),
             is_virtual,
             is_open,
             thread,

@@ -155,7 +155,7 @@ struct Client {
 impl Client {
     /// Reads the line that it sends.
     fn question(&mut self) -> io::Result<String> {
-        let (mut question, mut length, began) = ([0; LONGEST], 0, Stopwatch::start());
+        let (mut question, mut length, began) = ([0; LONGEST], 0, Stopwatch::now());
         while !question[..length].contains(&b'\n') && length < LONGEST {
             self.stream.set_read_timeout(Some(rest(PATIENCE, &began)?))?;
             match self.stream.read(&mut question[length..]) {
@@ -171,7 +171,7 @@ impl Client {
 
     /// Sends a part of the answer.
     fn say(&mut self, text: &str) -> io::Result<()> {
-        let (mut text, began) = (text.as_bytes(), Stopwatch::start());
+        let (mut text, began) = (text.as_bytes(), Stopwatch::now());
         while !text.is_empty() {
             self.stream.set_write_timeout(Some(rest(PATIENCE.min(self.left), &began)?))?;
             match self.stream.write(&text[..text.len().min(ONE_WRITE)]) {

@@ -51,7 +51,7 @@ pub const ABLATIONS: &[Ablation] = &[
     },
     Ablation {
         name: "tree-of-timers",
-        mechanism: "segments, not a BTreeMap, of timers",
+        mechanism: "timers in segments, the newest apart, not in a BTreeMap",
         instead: "the standard library's `BTreeMap`",
         measures: &[
             Time("sleep", "start a sleep, drop it", 200_000),

@@ -3,224 +3,173 @@
 //! Facts. The loop asks for one deadline only, the nearest. Most timers are taken out long before it comes, so work that
 //! sorts them is wasted. All tasks wait while the loop works here, so no single step may be long.
 //!
-//! What follows. The timers are cut into segments of fewer than FULL. All timers of a segment come before those of the next
-//! one, but inside a segment there is no order, except in the first. So the nearest timer is the first of the first
-//! segment. A timer that is inserted later is pushed to the end of its segment; when one is taken out, the last one fills
-//! the gap. When the first segment is empty, the second becomes the first and is sorted. A segment that is full is cut in
-//! two, so the longest step is to sort or cut one segment and to move half of the list of segments.
+//! What follows. A timer begins among the [`newest`](super::newest), and many end there. Those that last longer are cut
+//! into segments of fewer than FULL. All timers of a segment come before those of the next one, but inside a segment there
+//! is no order, except in the first. So the nearest timer is the first of the first segment, or one of the newest. A timer
+//! that belongs in a later segment is pushed to its end; when one is taken out of it, the last one fills the gap. When the
+//! first segment is empty, the second becomes the first and is sorted. A segment that is full is cut in two, so the longest
+//! step is to sort or cut one segment.
 //!
 //! ```text
-//!   start      (not read)        from 9 ms              from 40 ms
+//!   start      (none)            from 9 ms              from 40 ms
 //!   timers     [3 4 4 6 7 8]     [15 9 31 20 12 28]     [61 40 44 …]
 //! ```
 //!
-//! What it costs. The segment is found by halving, unless it is the first, the last, or the one that was found last. In the
-//! first segment a timer is inserted by halving, and some others move. A timer that is taken out is searched one by one, unless
-//! it is the first or last of its segment. The wakers are kept here, so there is no other table to update or to make smaller.
+//! What it costs. A segment is found in a tree of their starts. In the first segment a timer is found by halving, and some
+//! others move when it comes or goes; in another segment it is searched one by one. The wakers are kept here, so there is no
+//! other table to update or to make smaller.
 //!
-//! Invariants. Each key is at or after the start of its segment and before the start of the next one; the start of the first
-//! segment is not read. The first segment is sorted, and it is empty only if it is the only one. No segment has FULL
-//! timers. Of two neighbours at least one has FEW timers or more, so few timers do not keep many segments.
+//! Invariants. Each key is at or after the start of its segment and before the start of the next one. The first segment is
+//! sorted, and it is empty only if there is no other. No segment has FULL timers. None of the others is empty, and a segment
+//! that loses timers gives memory back, so few timers do not keep much of it.
 //!
 //! What it does not know: when wakers are woken, the time.
 
-use std::cell::Cell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::task::Waker;
 
 use crate::core::clock::Nanos;
-
-/// Names one pending timer. Once the timer has fired or was cancelled, the key fits nothing any more. Keys are ordered as
-/// their timers fire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Key {
-    pub(crate) deadline: Nanos,
-    /// How many timers were inserted before this one. The probe calls the timer by this number.
-    pub(crate) serial: u64,
-}
+use crate::core::timers::newest::{Key, Newest, SMALL, Timer};
 
 #[derive(Default)]
 pub(crate) struct Segments {
-    segments: VecDeque<Segment>,
-    /// Which segment was found last. Most timers are looked for soon after they were inserted.
-    found: Cell<usize>,
+    newest: Newest,
+    first: VecDeque<Timer>,
+    /// By the least key that belongs there, even after its timer is gone.
+    others: BTreeMap<Key, Vec<Timer>>,
 }
 
-struct Segment {
-    /// The least key that belongs here, even after its timer is gone.
-    start: Key,
-    timers: VecDeque<(Key, Waker)>,
-}
-
-/// Tests of debug builds have small segments, so that short programs fill them; those of release builds have real ones. But
-/// they are not so small that cutting one sorts it.
-const SMALL: bool = cfg!(all(test, debug_assertions));
 /// A segment with this many timers is cut. With a larger limit, a timer is searched among more others; with a smaller one
-/// there are more segments, and to add one takes longer.
+/// there are more segments to be found.
 const FULL: usize = if SMALL { 24 } else { 128 };
-/// A segment with fewer timers than this is joined with a neighbour if both together hold no more than twice as many.
-const FEW: usize = FULL / 4;
 
 impl Segments {
     /// Inserts a timer whose serial is greater than those of all others.
     #[inline]
-    pub(super) fn insert(&mut self, key: Key, waker: Waker) {
-        let index = self.segment_of(key);
-        let Some(Segment { timers, .. }) = self.segments.get_mut(index) else {
-            let timers = VecDeque::from([(key, waker)]);
-            return self.segments.push_back(Segment { start: key, timers });
-        };
-        match (timers.front(), timers.back()) {
-            (Some((first, _)), _) if index == 0 && key.deadline < first.deadline => {
-                timers.push_front((key, waker));
-            }
-            (_, Some((last, _))) if index == 0 && key.deadline < last.deadline => {
-                let place = timers.partition_point(|(other, _)| other.deadline <= key.deadline);
-                timers.insert(place, (key, waker));
-            }
-            _ => timers.push_back((key, waker)),
-        }
-        if timers.len() == FULL {
-            self.cut(index);
+    pub(super) fn insert(&mut self, timer: Timer) {
+        if let Some(oldest) = self.newest.insert(timer) {
+            self.insert_old(oldest);
         }
     }
 
-    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Waker> {
-        let index = self.segment_of(key);
-        let timers = &mut self.segments.get_mut(index)?.timers;
-        timers.get_mut(place_of(timers, key)?).map(|(_, waker)| waker)
+    /// Inserts a timer whose serial is greater than those of all others that are not among the newest.
+    fn insert_old(&mut self, (key, waker): Timer) {
+        let last = self.others.last_key_value().map(|(start, _)| *start);
+        let later = match segment_of(&mut self.others, key) {
+            Some((start, timers)) => {
+                timers.push((key, waker));
+                // Most timers are inserted at the end of the last segment. None of those would fill it up again.
+                let kept = if last == Some(start) { FULL - 1 } else { FULL / 2 };
+                (timers.len() == FULL).then(|| {
+                    timers.select_nth_unstable_by_key(kept, |(key, _)| *key);
+                    timers.split_off(kept)
+                })
+            }
+            None => {
+                let place = self.first.partition_point(|(other, _)| other.deadline <= key.deadline);
+                self.first.insert(place, (key, waker));
+                (self.first.len() == FULL).then(|| self.first.split_off(FULL / 2).into())
+            }
+        };
+        later.into_iter().for_each(|later| _ = self.others.insert(later[0].0, later));
     }
 
     #[inline]
-    pub(super) fn remove(&mut self, key: Key) -> Option<Waker> {
-        let index = self.segment_of(key);
-        let place = place_of(&self.segments.get(index)?.timers, key)?;
-        self.take(index, place).map(|(_, waker)| waker)
+    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Timer> {
+        self.newest.get_mut(key).or_else(|| match place_of(&self.first, key) {
+            Some(place) => self.first.get_mut(place),
+            None => segment_of(&mut self.others, key)?.1.iter_mut().find(|(other, _)| *other == key),
+        })
+    }
+
+    #[inline]
+    pub(super) fn remove(&mut self, key: Key) -> Option<Timer> {
+        self.newest.remove(key).or_else(|| match place_of(&self.first, key) {
+            Some(place) => self.take(place),
+            None => self.remove_later(key),
+        })
+    }
+
+    fn remove_later(&mut self, key: Key) -> Option<Timer> {
+        let (start, timers) = segment_of(&mut self.others, key)?;
+        let place = timers.iter().position(|(other, _)| other.serial == key.serial)?;
+        let removed = timers.swap_remove(place);
+        if timers.is_empty() {
+            self.others.remove(&start);
+        } else if timers.len() < timers.capacity() / 4 {
+            timers.shrink_to(2 * timers.len());
+        }
+        Some(removed)
     }
 
     /// The key of the timer that fires next.
     #[inline]
-    pub(super) fn first(&self) -> Option<Key> {
-        self.segments.front()?.timers.front().map(|(key, _)| *key)
+    pub(super) fn first(&mut self) -> Option<Key> {
+        self.newest.first_or(self.first.front().map(|(key, _)| *key))
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.segments.iter().map(|segment| segment.timers.len()).sum()
+    /// Takes out the timer that fires next, if it is due.
+    pub(super) fn take_due(&mut self, now: Nanos) -> Option<Timer> {
+        let key = self.first().filter(|key| key.deadline <= now)?;
+        self.newest.remove(key).or_else(|| self.take(0))
     }
 
     /// All timers, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, &Waker)> {
-        self.segments.iter().flat_map(|segment| &segment.timers).map(|(key, waker)| (key, waker))
+        let old = self.first.iter().chain(self.others.values().flatten());
+        self.newest.iter().chain(old).map(|(key, waker)| (key, waker))
     }
 
-    pub(super) fn into_wakers(self) -> impl Iterator<Item = Waker> {
-        self.segments.into_iter().flat_map(|segment| segment.timers).map(|(_, waker)| waker)
-    }
-
-    /// The last segment whose start is not after `key`, or else the first one.
-    #[inline]
-    fn segment_of(&self, key: Key) -> usize {
-        if self.segments.len() < 2 { 0 } else { self.segment_of_many(key) }
-    }
-
-    #[inline(never)]
-    fn segment_of_many(&self, key: Key) -> usize {
-        let last = self.segments.len() - 1;
-        let is_from = |index: usize| self.segments[index].start <= key;
-        let found = match self.found.get().min(last - 1) {
-            _ if !is_from(1) => return 0,
-            _ if is_from(last) => return last,
-            found if is_from(found) && !is_from(found + 1) => found,
-            _ => self.segments.partition_point(|segment| segment.start <= key) - 1,
-        };
-        self.found.set(found);
-        found
-    }
-
-    /// Takes out the timer at this place of this segment.
-    #[inline]
-    pub(super) fn take(&mut self, index: usize, place: usize) -> Option<(Key, Waker)> {
-        let timers = &mut self.segments.get_mut(index)?.timers;
-        let taken = match index {
-            0 if place == 0 => timers.pop_front(),
-            0 => timers.remove(place),
-            _ => timers.swap_remove_back(place),
-        };
-        let left = timers.len();
-        // Only when it falls below FEW: if no neighbour had few then, the neighbour checks this one when its turn comes.
-        if self.segments.len() > 1 && (left == FEW - 1 || left == 0 && index == 0) {
-            self.join(index);
+    /// Takes out a timer of the first segment. If it was the only one there, the next segment becomes the first.
+    fn take(&mut self, place: usize) -> Option<Timer> {
+        let taken = self.first.remove(place);
+        let next = if self.first.is_empty() { self.others.pop_first() } else { None };
+        if let Some((_, mut timers)) = next {
+            timers.sort_unstable_by_key(|(key, _)| *key);
+            self.first = timers.into();
         }
         taken
     }
-
-    /// Cuts a segment that is full.
-    #[cold]
-    fn cut(&mut self, index: usize) {
-        // Most timers are inserted at the end of the list. None of those would fill the last segment up again.
-        let is_last = index + 1 == self.segments.len();
-        let kept = if is_last { FULL - 1 } else { FULL / 2 };
-        let timers = &mut self.segments[index].timers;
-        timers.make_contiguous().select_nth_unstable_by_key(kept, |(key, _)| *key);
-        let later = timers.split_off(kept);
-        self.segments.insert(index + 1, Segment { start: later[0].0, timers: later });
-        self.sort_first();
-    }
-
-    /// Joins a segment that has few timers with the one before it or the one after it, if that one has few as well. The
-    /// one after an empty first segment becomes the first.
-    #[cold]
-    fn join(&mut self, index: usize) {
-        for earlier in [index.saturating_sub(1), index] {
-            let length = |index: usize| self.segments.get(index).map_or(FULL, |segment| segment.timers.len());
-            if length(earlier) + length(earlier + 1) <= 2 * FEW || index == 0 && length(0) == 0 {
-                let later = self.segments.remove(earlier + 1);
-                self.segments[earlier].timers.extend(later.into_iter().flat_map(|segment| segment.timers));
-            }
-        }
-        self.sort_first();
-        if self.segments.capacity() > 4 * self.segments.len() + FULL {
-            self.segments.shrink_to(2 * self.segments.len());
-        }
-    }
-
-    /// Makes sure that the first segment is sorted.
-    fn sort_first(&mut self) {
-        self.segments[0].timers.make_contiguous().sort_unstable_by_key(|(key, _)| *key);
-    }
 }
 
-/// Where in a segment a timer stands, if it is there. Most of those that are dropped are the first or the last.
-#[inline]
-fn place_of(timers: &VecDeque<(Key, Waker)>, key: Key) -> Option<usize> {
-    let is_it = |(other, _): &(Key, Waker)| other.serial == key.serial;
-    // The last one first: it may have been inserted just now, and the others of a long list are far from the processor.
-    match timers.back() {
-        Some(last) if is_it(last) => Some(timers.len() - 1),
-        _ if timers.front().is_some_and(is_it) => Some(0),
-        _ => timers.iter().position(is_it),
+/// The segment to which this key belongs, and where it starts. None if it is the first segment.
+fn segment_of(others: &mut BTreeMap<Key, Vec<Timer>>, key: Key) -> Option<(Key, &mut Vec<Timer>)> {
+    // Most timers belong in the last one, where to look is quick.
+    if others.last_key_value().is_some_and(|(last, _)| *last <= key) {
+        return others.last_entry().map(|last| (*last.key(), last.into_mut()));
     }
+    others.range_mut(..=key).next_back().map(|(start, timers)| (*start, timers))
+}
+
+/// Where in the first segment the timer stands, if it is there.
+fn place_of(first: &VecDeque<Timer>, key: Key) -> Option<usize> {
+    // Mostly, a timer that is not there comes after all of them.
+    let may_be_there = first.back().is_some_and(|(last, _)| key <= *last);
+    if may_be_there { first.binary_search_by_key(&key, |(other, _)| *other).ok() } else { None }
 }
 
 #[cfg(test)]
 impl Segments {
     /// Checks the invariants. Returns how many segments there are.
     pub(super) fn check(&self) -> usize {
-        let lengths: Vec<usize> = self.segments.iter().map(|segment| segment.timers.len()).collect();
-        assert!(lengths.iter().all(|length| *length < FULL), "a segment is full: {lengths:?}");
-        let enough = |two: &[usize]| two[0].max(two[1]) >= FEW;
-        assert!(lengths.windows(2).all(enough), "two segments should be joined: {lengths:?}");
-        assert!(lengths.len() < 2 || lengths[0] > 0, "the first segment is empty");
-        let first = self.segments.front().map(|segment| &segment.timers);
-        assert!(first.is_none_or(|timers| timers.iter().is_sorted_by_key(|(key, _)| *key)), "not sorted");
-        for (index, segment) in self.segments.iter().enumerate().skip(1) {
-            assert!(
-                segment.timers.iter().all(|(key, _)| segment.start <= *key),
-                "a timer is before its segment"
-            );
-            let earlier = &self.segments[index - 1].timers;
-            assert!(earlier.iter().all(|(key, _)| *key < segment.start), "a timer is after its segment");
-        }
-        self.segments.len()
+        let keys = |timers: &mut dyn Iterator<Item = &Timer>| timers.map(|(key, _)| *key).collect::<Vec<_>>();
+        let (newest, first) = (keys(&mut self.newest.iter()), keys(&mut self.first.iter()));
+        let others = self.others.iter().map(|(start, timers)| (Some(*start), keys(&mut timers.iter())));
+        let segments: Vec<_> = [(None, first)].into_iter().chain(others).collect();
+        assert!(segments[0].1.is_sorted(), "the first segment is not sorted");
+        assert!(segments.iter().all(|(_, keys)| keys.len() < FULL), "a segment is full");
+        assert!(
+            segments.len() == 1 || segments.iter().all(|(_, keys)| !keys.is_empty()),
+            "a segment is empty"
+        );
+        assert!(segments.iter().all(|(start, keys)| keys.iter().all(|key| Some(*key) >= *start)), "too late");
+        assert!(segments.windows(2).all(|two| two[0].1.iter().all(|key| Some(*key) < two[1].0)), "too early");
+        assert!(
+            self.others.values().all(|timers| timers.capacity() <= 4 * timers.len() + 3),
+            "too much memory"
+        );
+        let moved = segments.iter().flat_map(|(_, keys)| keys).map(|key| key.serial).max();
+        assert!(newest.iter().all(|key| Some(key.serial) > moved), "a timer has moved before an older one");
+        segments.len()
     }
 }
