@@ -20,7 +20,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use roundel::blocking::{ThreadPool, Unblock, unblock};
-use roundel::probe::Event;
 use roundel::{JoinError, Runtime, spawn, time, yield_now};
 
 use common::{Flag, really, virtually, watchdog, watchdog_of};
@@ -638,8 +637,10 @@ fn virtual_time_stands_still_while_a_job_runs() {
 }
 
 /// The loop sleeps, and does not check again and again whether the job is done.
+#[cfg(feature = "diagnostics")]
 #[test]
 fn virtual_time_is_waited_for_in_the_kernel() {
+    use roundel::probe::Event;
     let _watchdog = watchdog();
     let (parks, (tell, is_parked)) = (Rc::new(Cell::new(0)), mpsc::channel());
     let count = Rc::clone(&parks);
@@ -681,6 +682,7 @@ fn virtual_time_does_not_hold_up_waits_of_no_time() {
 /// answer.
 #[cfg(not(miri))]
 #[test]
+#[cfg_attr(not(feature = "diagnostics"), ignore = "it needs to hear what the loop does")]
 fn virtual_time_does_not_jump_at_a_report_that_no_task_waits_for() {
     use std::io::Write;
     virtually(async |log| {

@@ -9,7 +9,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use roundel::group::{gather, join};
-use roundel::probe::{Event as Probe, Resource};
 use roundel::sync::{
     Barrier, BoundedSemaphore, Condition, Event, Mutex, Notify, OnceCell, Pool, RateLimiter, RwLock,
     Semaphore, TryAcquireError,
@@ -211,8 +210,10 @@ fn bug_7_a_future_in_line_that_is_not_polled_keeps_the_lock_until_it_is_dropped(
 
 // Row 56: a deadlock can be seen.
 
+#[cfg(feature = "diagnostics")]
 #[test]
 fn row_56_two_locks_in_opposite_order_are_a_cycle_in_what_the_probe_hears() {
+    use roundel::probe::{Event as Probe, Resource};
     type Waits = Vec<(roundel::TaskId, &'static str, u64, roundel::TaskId)>;
     let waits: Rc<RefCell<Waits>> = Rc::default();
     let heard = waits.clone();

@@ -12,7 +12,6 @@ use std::thread;
 use std::time::Duration;
 
 use roundel::cancel::with_cleanup;
-use roundel::probe::Event;
 use roundel::{Runtime, spawn, time, yield_now};
 
 /// A counter that other threads raise and one task lowers.
@@ -216,8 +215,10 @@ fn work_for_a_loop_that_goes_away_is_cancelled_not_lost() {
     }
 }
 
+#[cfg(feature = "diagnostics")]
 #[test]
 fn a_busy_loop_is_never_rung() {
+    use roundel::probe::Event;
     // The loop cannot count rings, which are system calls. But it can tell that it did not park.
     let parks = std::rc::Rc::new(std::cell::Cell::new(0));
     let count = std::rc::Rc::clone(&parks);

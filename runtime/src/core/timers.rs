@@ -69,7 +69,7 @@ impl Timers {
 
     /// The nearest deadline, if there is any.
     pub(crate) fn next(&self) -> Option<Nanos> {
-        self.pending.borrow().first().map(|key| key.deadline)
+        self.pending().first().map(|key| key.deadline)
     }
 
     /// All pending timers, to be looked at.

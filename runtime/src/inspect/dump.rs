@@ -70,7 +70,7 @@ impl Dump {
         let next = context.timers.next().map(|next| Duration::from_nanos(next.saturating_sub(now)));
         Dump {
             tasks: seen.as_ref().map_or_else(|| put_together(context), |seen| copy(seen, now)),
-            timers: context.timers.pending().len(),
+            timers: context.timers.pending().iter().count(),
             next,
             sources: context.reactor.sources().len(),
             is_watched: seen.is_some(),

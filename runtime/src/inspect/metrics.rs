@@ -52,7 +52,7 @@ impl Metrics {
         let (threads, jobs_running, jobs_waiting) = OwnPool::load(context);
         Metrics {
             tasks: context.executor.live(),
-            timers: context.timers.pending().len(),
+            timers: context.timers.pending().iter().count(),
             sources: context.reactor.sources().len(),
             threads,
             jobs_running,

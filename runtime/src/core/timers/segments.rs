@@ -104,11 +104,8 @@ impl Segments {
         self.segments.front()?.timers.front().map(|(key, _)| *key)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.segments.iter().map(|segment| segment.timers.len()).sum()
-    }
-
     /// All timers, in no order.
+    #[cfg(feature = "diagnostics")]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, &Waker)> {
         self.segments.iter().flat_map(|segment| &segment.timers).map(|(key, waker)| (key, waker))
     }
