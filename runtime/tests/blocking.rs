@@ -20,7 +20,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use roundel::blocking::{ThreadPool, Unblock, unblock};
+use roundel::probe::Event;
 use roundel::{JoinError, Runtime, spawn, time, yield_now};
+#[allow(unused_imports)] // With `diagnostics`, a builder has its methods itself.
+use testkit::Unwatched;
 
 use common::{Flag, really, virtually, watchdog, watchdog_of};
 
@@ -637,10 +640,9 @@ fn virtual_time_stands_still_while_a_job_runs() {
 }
 
 /// The loop sleeps, and does not check again and again whether the job is done.
-#[cfg(feature = "diagnostics")]
 #[test]
+#[cfg_attr(not(feature = "diagnostics"), ignore = "it needs to hear what the loop does")]
 fn virtual_time_is_waited_for_in_the_kernel() {
-    use roundel::probe::Event;
     let _watchdog = watchdog();
     let (parks, (tell, is_parked)) = (Rc::new(Cell::new(0)), mpsc::channel());
     let count = Rc::clone(&parks);

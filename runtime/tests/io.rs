@@ -17,7 +17,6 @@ mod ends;
 #[cfg(target_os = "linux")]
 #[path = "io/files.rs"]
 mod files;
-#[cfg(feature = "diagnostics")]
 #[path = "io/stale.rs"]
 mod stale;
 #[cfg(target_os = "linux")]

@@ -6,33 +6,21 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use roundel::{Builder, Runtime};
+use roundel::Runtime;
 use roundel_net::{TcpListener, TcpStream};
 
 use testkit::alone::expect_success;
 #[allow(unused_imports)]
 pub(crate) use testkit::alone::{alone, is_alone, nothing_starts, output, rerun, spawn};
 #[allow(unused_imports)]
-pub(crate) use testkit::{Log, Logged, Random, noise, on_virtual_time, say, settle, watchdog, watchdog_of};
+pub(crate) use testkit::{Log, Random, noise, on_virtual_time, really, say, settle, watchdog, watchdog_of};
 
 /// Runs `body` on a virtual clock, in order and in some random orders: nothing but what is on this loop, and what
 /// the kernel does at once, may matter to it. So no test beside it may start a process: a new process has copies of our
 /// descriptors for a moment, and what we close then stays open.
 pub(crate) fn virtually(body: impl AsyncFn(Log)) {
-    on_virtual_time(logged(Runtime::builder()), &body);
-    (0..8).for_each(|seed| on_virtual_time(logged(Runtime::builder().shuffle(seed)), &body));
-}
-
-/// Runs `body` on the real clock.
-pub(crate) fn really(body: impl AsyncFn(Log)) {
-    testkit::really(logged(Runtime::builder()), body);
-}
-
-/// With a log of what the loop does.
-fn logged(builder: Builder) -> Logged {
-    let log = Log::default();
-    let sink = log.clone();
-    (builder.probe(move |event| sink.add(event)), log)
+    on_virtual_time(Runtime::builder(), &body);
+    (0..8).for_each(|seed| on_virtual_time(Runtime::builder().shuffle(seed), &body));
 }
 
 /// Both ends of a TCP connection over loopback.

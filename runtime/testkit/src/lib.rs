@@ -13,30 +13,28 @@ pub mod browser;
 pub mod fair;
 mod log;
 mod random;
+mod unwatched;
 mod watchdog;
 
 use std::time::Duration;
 
-use roundel::{Builder, time};
+use roundel::{Builder, Runtime, time};
 
 pub use log::Log;
 pub use random::{Random, noise};
+pub use unwatched::Unwatched;
 pub use watchdog::{Watchdog, say, watchdog, watchdog_of, watchdog_that};
-
-/// A builder of a loop, and the log that its loop is to fill. This crate cannot join the two, because it is built without the
-/// features of its users.
-pub type Logged = (Builder, Log);
 
 /// Runs `body` on a virtual clock, which notices a hang at once.
 ///
 /// # Panics
 ///
 /// If nothing can run and nothing has happened, but `body` is not done.
-pub fn on_virtual_time((builder, log): Logged, body: &impl AsyncFn(Log)) {
+pub fn on_virtual_time(builder: Builder, body: &impl AsyncFn(Log)) {
     // First, because it may have to wait for other tests.
     let _nothing_starts = alone::nothing_starts();
     let _watchdog = watchdog();
-    let is_done = run((builder.virtual_time(true), log), Duration::from_secs(3600), body);
+    let is_done = run(builder.virtual_time(true), Duration::from_secs(3600), body);
     assert!(is_done, "a hang: nothing can run, nothing has happened, and the test is not done");
 }
 
@@ -45,15 +43,17 @@ pub fn on_virtual_time((builder, log): Logged, body: &impl AsyncFn(Log)) {
 /// # Panics
 ///
 /// If `body` is not done after 100 seconds.
-pub fn really(logged: Logged, body: impl AsyncFn(Log)) {
+pub fn really(body: impl AsyncFn(Log)) {
     let _watchdog = watchdog();
     let limit = Duration::from_secs(100);
-    assert!(run(logged, limit, &body), "a hang: the test was not done in {limit:?}");
+    assert!(run(Runtime::builder(), limit, &body), "a hang: the test was not done in {limit:?}");
 }
 
 /// Runs `body`, and returns whether it was done within `limit`.
-fn run((builder, log): Logged, limit: Duration, body: &impl AsyncFn(Log)) -> bool {
-    let runtime = builder.build().expect("a loop");
+fn run(builder: Builder, limit: Duration, body: &impl AsyncFn(Log)) -> bool {
+    let log = Log::default();
+    let sink = log.clone();
+    let runtime = builder.probe(move |event| sink.add(event)).build().expect("a loop");
     runtime.block_on(async { time::timeout(limit, body(log)).await }).is_ok()
 }
 

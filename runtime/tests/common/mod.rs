@@ -9,50 +9,32 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Wake, Waker};
 
 use mio::event;
+use roundel::Runtime;
 use roundel::source::{Direction, Source};
-use roundel::{Builder, Runtime};
 
 #[allow(unused_imports)]
 pub(crate) use testkit::alone::{alone, is_alone, nothing_starts, output, rerun};
 #[allow(unused_imports)]
-pub(crate) use testkit::{Log, Logged, on_virtual_time, settle, watchdog, watchdog_of};
+pub(crate) use testkit::{Log, Unwatched, on_virtual_time, really, settle, watchdog, watchdog_of};
 
 /// Runs `body` on a virtual clock.
 pub(crate) fn virtually(body: impl AsyncFn(Log)) {
     if !cfg!(miri) {
-        on_virtual_time(logged(Runtime::builder(), true), &body);
+        on_virtual_time(Runtime::builder(), &body);
     }
-    on_virtual_time(logged(Runtime::builder(), false), &body);
+    // A loop that looks for deadlocks is watched, and takes other ways than most loops do.
+    on_virtual_time(Runtime::builder().detect_deadlocks(false), &body);
 }
 
 /// Runs `body` on a virtual clock, in order and in some random orders, and on the real clock.
 pub(crate) fn everywhere(body: impl AsyncFn(Log)) {
     virtually(&body);
     for seed in 0..if cfg!(miri) { 2 } else { 8 } {
-        on_virtual_time(logged(Runtime::builder().shuffle(seed), seed.is_multiple_of(2)), &body);
+        on_virtual_time(Runtime::builder().shuffle(seed).detect_deadlocks(seed.is_multiple_of(2)), &body);
     }
     // Here, too, the body may rely on it that what it closes is closed at once.
     let _nothing_starts = nothing_starts();
     really(body);
-}
-
-/// Runs `body` on the real clock.
-pub(crate) fn really(body: impl AsyncFn(Log)) {
-    testkit::really(logged(Runtime::builder(), false), body);
-}
-
-/// With a log of what the loop does. A loop that looks for deadlocks takes other ways than most loops do.
-#[cfg(feature = "diagnostics")]
-fn logged(builder: Builder, detects: bool) -> Logged {
-    let log = Log::default();
-    let sink = log.clone();
-    (builder.detect_deadlocks(detects).probe(move |event| sink.add(event)), log)
-}
-
-/// The log stays empty.
-#[cfg(not(feature = "diagnostics"))]
-fn logged(builder: Builder, _: bool) -> Logged {
-    (builder, Log::default())
 }
 
 /// A Unix socket as a source, and its other end. That end is non-blocking, and the test uses it directly.
