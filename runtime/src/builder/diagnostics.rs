@@ -2,7 +2,7 @@
 //!
 //! Facts. Warnings, the search for deadlocks, recordings, the questions of other processes and the program's own sinks all
 //! come from one watcher. The environment may ask for most of them, so a program contains them even if it calls none of them.
-//! They take two thirds of what our crate adds to a small program.
+//! They are three quarters of what this crate adds to a small program.
 //!
 //! What follows. The builder reaches all of that here, and nowhere else. Without the feature `diagnostics`,
 //! `diagnostics/absent.rs` is compiled in place of this file: no loop is watched, and all that only serves a watcher is left
