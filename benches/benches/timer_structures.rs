@@ -8,11 +8,12 @@
 
 #![forbid(unsafe_code)]
 #![allow(
+    unexpected_cfgs,
     missing_docs,
     unreachable_pub,
     dead_code,
     unused_imports,
-    reason = "criterion makes functions; mounted files serve others too"
+    reason = "criterion makes functions; mounted files serve others too, and know their features"
 )]
 
 use std::collections::BTreeMap;

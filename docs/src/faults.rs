@@ -12,7 +12,7 @@
 //! # file: the file that is changed
 //! # invariant: the sentence that is no longer true, as it stands in lib.rs (with its number) or in this file
 //! # killed by: the package, the target (`lib` or an integration test), and the test that fails
-//! # features: none                              (only if the default features have to be off)
+//! # features: diagnostics                       (only if the other default features have to be off)
 //! ```
 //!
 //! `cargo run -p docs --bin faults` plants each patch in a [`Copy`](copy::Copy) of the runtime, and runs the test that is
@@ -70,7 +70,7 @@ pub struct Test {
 /// A program with tests, as Cargo builds it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Target {
-    /// Whether the package's default features are on.
+    /// Whether the package's default features are on. Otherwise only `diagnostics` is, by which tests observe a loop.
     pub has_features: bool,
     /// The package.
     pub package: String,
@@ -141,8 +141,8 @@ impl Test {
         };
         let has_features = match features {
             None => true,
-            Some("none") => false,
-            Some(other) => return Err(format!("`# features: {other}`: only `none` is known")),
+            Some("diagnostics") => false,
+            Some(other) => return Err(format!("`# features: {other}`: only `diagnostics` is known")),
         };
         let target = Target { has_features, package: package.to_owned(), name: target.to_owned() };
         Ok(Test { target, name: name.to_owned() })
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(refused("# slip: two is three\n", ""), "its head has no line `# slip: …`");
         assert_eq!(refused("Two is two.", " "), "its head has no line `# invariant: …`");
         assert_eq!(refused("roundel lib ", ""), "`tests::two` does not name a package, a target and a test");
-        assert_eq!(refused("---", "# features: all\n---"), "`# features: all`: only `none` is known");
+        assert_eq!(refused("---", "# features: all\n---"), "`# features: all`: only `diagnostics` is known");
         assert_eq!(refused("--- a/a.rs", ""), "it changes nothing, or has a file without a hunk");
     }
 

@@ -39,11 +39,12 @@
 
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// Links to what this feature brings lead nowhere without it.
+#![cfg_attr(not(feature = "diagnostics"), allow(rustdoc::broken_intra_doc_links))]
 
 mod core;
 
 mod own_pool;
-mod own_sinks;
 mod pool;
 mod runtime;
 mod share;
@@ -51,7 +52,9 @@ mod share;
 pub mod blocking;
 mod bound;
 mod builder;
+#[cfg(feature = "diagnostics")]
 pub mod deadlock;
+#[cfg(feature = "diagnostics")]
 mod debug;
 mod error;
 mod join;
@@ -65,18 +68,23 @@ pub mod time;
 
 mod waiter;
 mod waiting;
+// Without what watches a loop, other waits stand in this one's place: they tell of nothing.
+#[cfg_attr(not(feature = "diagnostics"), path = "waits/absent.rs")]
 mod waits;
 
 pub mod cancel;
 pub mod channel;
 pub mod group;
+#[cfg(feature = "diagnostics")]
 pub mod inspect;
+#[cfg(feature = "diagnostics")]
 pub mod record;
 pub mod retry;
 #[cfg(feature = "tracing")]
 mod spans;
 pub mod sync;
 pub mod testing;
+#[cfg(feature = "diagnostics")]
 mod warnings;
 
 #[cfg(feature = "process")]
@@ -94,11 +102,13 @@ pub use core::probe;
 pub use bound::LoopBound;
 pub use builder::Builder;
 pub use error::JoinError;
+#[cfg(feature = "diagnostics")]
 pub use inspect::{dump, metrics};
 pub use join::{CancelOnDrop, JoinHandle};
 pub use remote::{Remote, RemoteHandle, remote};
 pub use runtime::{Runtime, run};
 pub use task::{TaskId, YieldNow, spawn, spawn_named, yield_now};
+#[cfg(feature = "diagnostics")]
 pub use warnings::{Warning, WarningKind, Warnings};
 
 /// The crate whose `Stream` our streams are, in the version that this crate uses.

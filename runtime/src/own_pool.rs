@@ -33,6 +33,7 @@ impl OwnPool {
     }
 
     /// The load of this loop's pool: all zero, if it was never used. See [`Pool::load`].
+    #[cfg(feature = "diagnostics")]
     pub(crate) fn load(context: &Context) -> (usize, usize, usize) {
         let helpers: &dyn Any = &*context.helpers;
         let pool = helpers.downcast_ref::<OwnPool>().and_then(|own| own.pool.get());

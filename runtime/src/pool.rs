@@ -271,6 +271,7 @@ impl Pool {
     }
 
     /// How many threads there are, how many jobs they run, and how many jobs wait for a thread.
+    #[cfg(feature = "diagnostics")]
     pub(crate) fn load(&self) -> (usize, usize, usize) {
         let state = self.lock();
         (state.threads, state.running, state.queue.len())

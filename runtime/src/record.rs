@@ -22,7 +22,7 @@
 //!
 //! The file format is described in `docs/trace.md`.
 //!
-//! Any program can be recorded without being changed: `ROUNDEL_TRACE=FILE` in its environment makes each runtime record
+//! Any program with the feature `diagnostics` can be recorded without being changed: `ROUNDEL_TRACE=FILE` in its environment makes each runtime record
 //! itself, the first one in `FILE`, the next ones in `FILE.2`, `FILE.3` and so on. If another process is recording in that
 //! file, as the parent of a worker does, its own number is added to the name.
 //!

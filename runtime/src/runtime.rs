@@ -17,9 +17,6 @@ use std::task::Context;
 use crate::core::context;
 use crate::core::event_loop::{EventLoop, Options};
 use crate::core::panics::{self, contain, swallow};
-use crate::deadlock::Stop;
-use crate::inspect::Metrics;
-use crate::record::Recorder;
 use crate::remote::Remote;
 
 /// Builds a [`Runtime`] with default options, runs `main` on it, and shuts it down.
@@ -79,44 +76,9 @@ impl Runtime {
         Remote::new(&self.event_loop.context)
     }
 
-    /// The loop in numbers. From inside the loop, use [`metrics`](crate::metrics).
-    ///
-    /// ```
-    /// let runtime = roundel::Runtime::new().unwrap();
-    /// runtime.block_on(async { roundel::spawn(std::future::pending::<()>()).detach() });
-    /// assert_eq!(runtime.metrics().tasks, 1);
-    /// ```
-    #[must_use]
-    pub fn metrics(&self) -> Metrics {
-        Metrics::of(&self.event_loop.context)
-    }
-
-    /// What the loop's watcher needs: all that a search for deadlocks does, and also the waits that the loop itself knows.
-    pub(crate) fn watch_for(&self, deadlocks: bool, known: bool) {
-        let probe = &self.event_loop.context.probe;
-        probe.finds_deadlocks.set(deadlocks);
-        probe.skips_known.set(!known);
-    }
-
-    /// The number of the loop in this process.
-    pub(crate) fn number(&self) -> u16 {
-        self.event_loop.context.runtime
-    }
-
-    /// Records what the loop does from its next turn on, as [`record::start`](crate::record::start) does inside of it.
-    ///
-    /// ```
-    /// use roundel::{Runtime, record::Recorder};
-    ///
-    /// let runtime = Runtime::new().unwrap();
-    /// runtime.block_on(async { roundel::spawn(std::future::pending::<()>()).detach() });
-    /// let recorder = Recorder::in_memory();
-    /// runtime.record(&recorder);
-    /// runtime.block_on(async {});
-    /// assert_eq!(recorder.trace().unwrap().tasks().len(), 2);
-    /// ```
-    pub fn record(&self, recorder: &Recorder) {
-        recorder.join(&self.event_loop.context);
+    /// The parts of the loop.
+    pub(crate) fn context(&self) -> &context::Context {
+        &self.event_loop.context
     }
 
     /// Runs the loop until `main` is done. Tasks that are not done by then wait for the next `block_on`.
@@ -152,7 +114,8 @@ impl Runtime {
                 swallow(|| drop(dropped));
                 swallow(|| drop(output));
                 // A deadlock is reported as a panic of this very call.
-                if let Some(Stop(report)) = first.downcast_ref() {
+                #[cfg(feature = "diagnostics")]
+                if let Some(crate::deadlock::Stop(report)) = first.downcast_ref() {
                     panic!("{report}");
                 }
                 resume_unwind(first)

@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 use roundel::blocking::{ThreadPool, Unblock, unblock};
 use roundel::probe::Event;
 use roundel::{JoinError, Runtime, spawn, time, yield_now};
+#[allow(unused_imports)] // With `diagnostics`, a builder has its methods itself.
+use testkit::Unwatched;
 
 use common::{Flag, really, virtually, watchdog, watchdog_of};
 
@@ -639,6 +641,7 @@ fn virtual_time_stands_still_while_a_job_runs() {
 
 /// The loop sleeps, and does not check again and again whether the job is done.
 #[test]
+#[cfg_attr(not(feature = "diagnostics"), ignore = "it needs to hear what the loop does")]
 fn virtual_time_is_waited_for_in_the_kernel() {
     let _watchdog = watchdog();
     let (parks, (tell, is_parked)) = (Rc::new(Cell::new(0)), mpsc::channel());
@@ -681,6 +684,7 @@ fn virtual_time_does_not_hold_up_waits_of_no_time() {
 /// answer.
 #[cfg(not(miri))]
 #[test]
+#[cfg_attr(not(feature = "diagnostics"), ignore = "it needs to hear what the loop does")]
 fn virtual_time_does_not_jump_at_a_report_that_no_task_waits_for() {
     use std::io::Write;
     virtually(async |log| {

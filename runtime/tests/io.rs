@@ -71,6 +71,7 @@ fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
 // Hazard 13: a source that is always ready.
 
 #[test]
+#[cfg_attr(not(feature = "diagnostics"), ignore = "it needs to hear what the loop does")]
 fn hazard_13_a_socket_with_much_to_read_gives_way() {
     everywhere(async |log| {
         let (ours, theirs) = unix();

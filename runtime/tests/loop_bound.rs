@@ -17,6 +17,8 @@ use std::thread::{self, ThreadId};
 
 use futures_core::Stream;
 use roundel::{LoopBound, Runtime, channel, spawn, yield_now};
+#[allow(unused_imports)] // With `diagnostics`, a builder has its methods itself.
+use testkit::Unwatched;
 
 /// The threads on which values were dropped.
 type Drops = Arc<Mutex<Vec<ThreadId>>>;

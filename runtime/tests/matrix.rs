@@ -26,6 +26,8 @@ use roundel::sync::{
 use roundel::task::poll_budget;
 use roundel::testing::{Cut, settle};
 use roundel::{Runtime, spawn, yield_now};
+#[allow(unused_imports)] // With `diagnostics`, a builder has its methods itself.
+use testkit::Unwatched;
 
 const SEEDS: u64 = if cfg!(miri) { 2 } else { 1_000 };
 

@@ -14,6 +14,8 @@ use std::time::Duration;
 use roundel::cancel::with_cleanup;
 use roundel::probe::Event;
 use roundel::{Runtime, spawn, time, yield_now};
+#[allow(unused_imports)] // With `diagnostics`, a builder has its methods itself.
+use testkit::Unwatched;
 
 /// A counter that other threads raise and one task lowers.
 #[derive(Default)]
@@ -217,6 +219,7 @@ fn work_for_a_loop_that_goes_away_is_cancelled_not_lost() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "diagnostics"), ignore = "it needs to hear what the loop does")]
 fn a_busy_loop_is_never_rung() {
     // The loop cannot count rings, which are system calls. But it can tell that it did not park.
     let parks = std::rc::Rc::new(std::cell::Cell::new(0));

@@ -236,7 +236,7 @@ fn check(copy: &Copy, fault: &Fault) -> Result<bool, String> {
 /// What a fault is about, in lines that fit a narrow terminal.
 fn about(fault: &Fault) -> String {
     let test = &fault.killed_by;
-    let features = if test.target.has_features { "" } else { ", without features" };
+    let features = if test.target.has_features { "" } else { ", with few features" };
     let place = if test.target.name == "lib" { "unit tests" } else { test.target.name.as_str() };
     let lines = [
         ("in", fault.file.clone()),

@@ -117,7 +117,7 @@ impl Copy {
             name => words.extend(["--test", name]),
         }
         if !target.has_features {
-            words.push("--no-default-features");
+            words.extend(["--no-default-features", "--features", "diagnostics"]);
         }
         let said = self.cargo(&words)?;
         let mut programs = said.lines().filter(|line| line.trim_start().starts_with("Executable "));

@@ -142,7 +142,7 @@ fn no_loop(what: &str) -> ! {
 /// Whether the loop that runs on this thread has a watcher.
 #[inline]
 pub(crate) fn is_watched() -> bool {
-    HERE.with(|here| here.watched.get())
+    cfg!(feature = "diagnostics") && HERE.with(|here| here.watched.get())
 }
 
 /// Whether a loop turns or shuts down on this thread: a wait would stall it.

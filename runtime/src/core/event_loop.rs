@@ -185,7 +185,7 @@ impl EventLoop {
     #[inline(never)]
     fn poll_batch<const PLAIN: bool>(&self, root: &mut Root<'_>) -> Option<Result<(), Payload>> {
         let Context { executor, clock, probe, .. } = &*self.context;
-        let counted = !PLAIN && probe.finds_deadlocks.get();
+        let counted = !PLAIN && probe.is_on() && probe.finds_deadlocks.get();
         loop {
             let stretch = self.pace.stretch();
             match executor.poll_stretch::<PLAIN>(stretch, |id, task| poll(id, task, root, counted)) {

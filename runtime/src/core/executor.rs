@@ -219,7 +219,7 @@ impl Executor {
 
     /// Says what wakes from now on: the kernel, timers and other threads, or tasks.
     pub(crate) fn set_arriving(&self, arriving: bool) {
-        self.state.borrow_mut().slots.queue.set_arriving(arriving);
+        self.slots().queue.set_arriving(arriving);
     }
 
     pub(crate) fn has_ready(&self) -> bool {

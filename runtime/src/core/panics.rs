@@ -35,11 +35,7 @@ pub(crate) fn swallow(f: impl FnOnce()) {
 /// Drops each of the values, whatever the others do. The first panic goes on when all are gone.
 pub(crate) fn drop_each<T>(values: impl Iterator<Item = T>) {
     let mut first = None;
-    for value in values {
-        if let Err(payload) = contain(|| drop(value)) {
-            keep_first(&mut first, payload);
-        }
-    }
+    values.for_each(|value| first = self::first(first.take(), contain(|| drop(value)).err()));
     first.into_iter().for_each(go_on);
 }
 

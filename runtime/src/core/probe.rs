@@ -302,9 +302,10 @@ impl Probe {
         self.change.set(Some(change));
     }
 
+    /// Without the feature `diagnostics` nothing can watch, and the compiler leaves out all that is only done for a watcher.
     #[inline]
     pub(crate) fn is_on(&self) -> bool {
-        self.on.get()
+        cfg!(feature = "diagnostics") && self.on.get()
     }
 
     /// A number that nothing else has.
@@ -316,7 +317,7 @@ impl Probe {
     /// A probe point. The event is built only if there is a watcher.
     #[inline(always)]
     pub(crate) fn emit(&self, event: impl FnOnce() -> Event) {
-        if self.on.get() {
+        if self.is_on() {
             self.tell(event(), 0);
         }
     }

@@ -16,7 +16,7 @@
 mod newest;
 mod segments;
 
-use std::cell::{Cell, Ref, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
 use std::task::Waker;
 
@@ -71,12 +71,12 @@ impl Timers {
 
     /// The nearest deadline, if there is any.
     pub(crate) fn next(&self) -> Option<Nanos> {
-        self.pending.borrow_mut().first().map(|key| key.deadline)
+        self.pending().first().map(|key| key.deadline)
     }
 
     /// All pending timers, to be looked at.
-    pub(crate) fn pending(&self) -> Ref<'_, Segments> {
-        self.pending.borrow()
+    pub(crate) fn pending(&self) -> RefMut<'_, Segments> {
+        self.pending.borrow_mut()
     }
 
     /// Takes out all that are due at `now`, in order. The caller wakes them.

@@ -53,7 +53,7 @@ pub(crate) fn number(waker: &Waker) -> Option<TaskId> {
 
 #[cold]
 fn is_counted(waker: &Waker) -> bool {
-    ptr::eq(waker.vtable(), &COUNTED)
+    cfg!(feature = "diagnostics") && ptr::eq(waker.vtable(), &COUNTED)
 }
 
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake_word, wake_word, nothing);

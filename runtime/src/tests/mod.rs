@@ -23,6 +23,7 @@ mod alarm;
 mod budget;
 mod inbox;
 mod oracle;
+#[cfg(feature = "diagnostics")]
 mod record;
 mod slots;
 mod tasks;

@@ -540,6 +540,7 @@ impl Both {
 }
 
 #[test]
+#[cfg_attr(not(feature = "diagnostics"), ignore = "it needs to hear what the loop does")]
 fn hazard_25_ten_million_timers_and_none_is_early() {
     let total = if cfg!(miri) {
         400

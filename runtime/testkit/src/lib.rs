@@ -13,6 +13,7 @@ pub mod browser;
 pub mod fair;
 mod log;
 mod random;
+mod unwatched;
 mod watchdog;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ use roundel::{Builder, Runtime, time};
 
 pub use log::Log;
 pub use random::{Random, noise};
+pub use unwatched::Unwatched;
 pub use watchdog::{Watchdog, say, watchdog, watchdog_of, watchdog_that};
 
 /// Runs `body` on a virtual clock, which notices a hang at once.

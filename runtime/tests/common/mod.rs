@@ -15,7 +15,7 @@ use roundel::source::{Direction, Source};
 #[allow(unused_imports)]
 pub(crate) use testkit::alone::{alone, is_alone, nothing_starts, output, rerun};
 #[allow(unused_imports)]
-pub(crate) use testkit::{Log, on_virtual_time, really, settle, watchdog, watchdog_of};
+pub(crate) use testkit::{Log, Unwatched, on_virtual_time, really, settle, watchdog, watchdog_of};
 
 /// Runs `body` on a virtual clock.
 pub(crate) fn virtually(body: impl AsyncFn(Log)) {

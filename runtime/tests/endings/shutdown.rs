@@ -5,6 +5,8 @@ use std::task::Poll;
 
 use roundel::cancel::with_cleanup;
 use roundel::{remote, task, time, yield_now};
+#[allow(unused_imports)] // With `diagnostics`, a builder has its methods itself.
+use testkit::Unwatched;
 
 use super::*;
 

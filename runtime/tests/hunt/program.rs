@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use roundel::testing::settle;
 use roundel::{Runtime, time, yield_now};
+#[allow(unused_imports)] // With `diagnostics`, a builder has its methods itself.
+use testkit::Unwatched;
 
 use crate::act::{self, Act};
 use crate::books;

@@ -33,6 +33,7 @@ where
 }
 
 #[test]
+#[cfg_attr(not(feature = "diagnostics"), ignore = "it needs to hear what the loop does")]
 fn hazard_33_fin_in_the_same_event_as_data() {
     everywhere(async |log| {
         let (ours, mut theirs) = unix();
@@ -126,6 +127,7 @@ fn hazard_34_a_pipe_whose_reader_closes_ends_the_write() {
 /// On Linux, a datagram to a port without a listener is answered. The answer is an error of the sending socket.
 #[cfg(target_os = "linux")]
 #[test]
+#[cfg_attr(not(feature = "diagnostics"), ignore = "it needs to hear what the loop does")]
 fn hazard_34_a_refused_datagram_wakes_the_reader() {
     really(async |log| {
         // This socket holds the port, but is connected to itself. So the port is closed to all other senders.
@@ -178,6 +180,7 @@ fn hazard_34_a_reset_wakes_a_task_that_only_writes() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "diagnostics"), ignore = "it needs to hear what the loop does")]
 fn hazard_34_a_reset_wakes_both_directions() {
     really(async |log| {
         let (ours, theirs) = tcp();

@@ -174,6 +174,7 @@ fn hazard_38_a_file_outlives_its_runtime() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "diagnostics"), ignore = "it needs to hear what the loop does")]
 fn hazard_13_a_source_that_is_always_ready_gives_way() {
     everywhere(async |log| {
         let zero = AsyncFd::new(File::open("/dev/zero").unwrap()).unwrap();

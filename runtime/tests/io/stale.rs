@@ -15,6 +15,8 @@ use mio::{Interest, Registry, Token, event};
 use roundel::probe::Event;
 use roundel::source::{self, AsyncFd, Direction, Source};
 use roundel::{Runtime, spawn, time};
+#[allow(unused_imports)] // With `diagnostics`, a builder has its methods itself.
+use testkit::Unwatched;
 
 use super::common::{Flag, Log, alone, everywhere, read, really, settle, unix, virtually, watchdog};
 use super::{drain, one_byte};
@@ -46,6 +48,7 @@ fn replace(held: &Held, waker: &Waker) {
 /// Two sources are reported in one batch. The sink hears of each report. Between the two, it closes both sources and
 /// opens two others, which get the same descriptor numbers and the same slots of the reactor.
 #[test]
+#[cfg_attr(not(feature = "diagnostics"), ignore = "it needs to hear what the loop does")]
 fn hazard_36_a_report_for_the_last_owner_of_a_number() {
     const NAME: &str = "stale::hazard_36_a_report_for_the_last_owner_of_a_number";
     alone(NAME, || {
@@ -184,6 +187,7 @@ fn hazard_37_a_source_dropped_by_the_waker_it_wakes() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "diagnostics"), ignore = "it needs to hear what the loop does")]
 fn hazard_37_a_source_dropped_by_the_probe_that_hears_of_it() {
     let _watchdog = watchdog();
     let held = Held::default();

@@ -13,7 +13,6 @@ use crate::core::cell::BoxedTask;
 use crate::core::id::TaskId;
 use crate::core::panics::swallow;
 use crate::core::probe::End;
-use crate::core::slots::QUEUED;
 
 /// What came of a handle's poll.
 pub(crate) enum Join<T> {
@@ -79,7 +78,9 @@ impl Executor {
 
     /// Whether a task can go on only by what it waits for: it has not ended, is not queued, and has no handle. (Between polls,
     /// only the future of a `block_on` is out of its slot, and that never has a handle.)
+    #[cfg(feature = "diagnostics")]
     pub(crate) fn is_left_alone(&self, id: TaskId) -> bool {
+        use crate::core::slots::QUEUED;
         let is_left = |it: &mut Slot| !it.mark.has(QUEUED) && (it.mark.has(DETACHED) || it.task.is_none());
         self.lives(id) && is_left(self.state.borrow_mut().slots.get(id))
     }

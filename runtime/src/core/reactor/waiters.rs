@@ -146,6 +146,7 @@ impl Waiters {
     }
 
     /// All that wait. A waiter that has only left word has no place.
+    #[cfg(feature = "diagnostics")]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Option<Place>, &Waker)> {
         let place = |index| Some(Place { index, round: self.round });
         let first = self.first.iter().map(move |waker| (place(0).filter(|_| !self.is_word), waker));

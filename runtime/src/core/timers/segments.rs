@@ -26,7 +26,6 @@
 //! What it does not know: when wakers are woken, the time.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::task::Waker;
 
 use crate::core::clock::Nanos;
 use crate::core::timers::newest::{Key, Newest, SMALL, Timer};
@@ -115,7 +114,8 @@ impl Segments {
     }
 
     /// All timers, in no order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, &Waker)> {
+    #[cfg(feature = "diagnostics")]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, &std::task::Waker)> {
         let old = self.first.iter().chain(self.others.values().flatten());
         self.newest.iter().chain(old).map(|(key, waker)| (key, waker))
     }
