@@ -39,8 +39,10 @@ struct Hello {
     main: &'static str,
 }
 
-// Their hellos have no feature to spare.
-const TOKIO: Crates = &[("tokio", "features = [\"rt\", \"time\"]")];
+/// What its README and its tutorial tell beginners to write.
+const TOKIO: Crates = &[("tokio", "features = [\"full\"]")];
+const LEAST_OF_TOKIO: Crates = &[("tokio", "features = [\"rt\", \"time\"]")];
+// These have no feature to spare.
 const SMOL: Crates = &[("async-executor", ""), ("async-io", "")];
 const COMPIO: Crates = &[("compio", "features = [\"time\"]")];
 
@@ -54,14 +56,14 @@ const HELLOS: [Hello; 7] = [
     Hello {
         name: "tokio",
         crates: TOKIO,
-        least: TOKIO,
+        least: LEAST_OF_TOKIO,
         main: "tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
         .block_on(async { tokio::spawn(hello(tokio::time::sleep)).await.unwrap() })",
     },
     Hello {
         name: "tokio_local",
         crates: TOKIO,
-        least: TOKIO,
+        least: LEAST_OF_TOKIO,
         main: "tokio::runtime::Builder::new_current_thread().enable_time().build_local(Default::default()).unwrap()
         .block_on(async { tokio::task::spawn_local(hello(tokio::time::sleep)).await.unwrap() })",
     },
