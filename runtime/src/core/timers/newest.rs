@@ -70,6 +70,7 @@ impl Newest {
     /// The key of the timer that fires next, or `other` if that is before it.
     #[inline]
     pub(super) fn first_or(&mut self, other: Option<Key>) -> Option<Key> {
+        // Often `other` is before all that can be here.
         let least = self.least.filter(|least| self.pending > 0 && other.is_none_or(|other| *least < other));
         if least.is_some_and(|least| self.get_mut(least).is_none()) {
             self.least = self.iter().map(|(key, _)| *key).min();
