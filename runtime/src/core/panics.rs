@@ -35,7 +35,9 @@ pub(crate) fn swallow(f: impl FnOnce()) {
 /// Drops each of the values, whatever the others do. The first panic goes on when all are gone.
 pub(crate) fn drop_each<T>(values: impl Iterator<Item = T>) {
     let mut first = None;
-    values.for_each(|value| first = self::first(first.take(), contain(|| drop(value)).err()));
+    for value in values {
+        contain(|| drop(value)).err().into_iter().for_each(|payload| keep_first(&mut first, payload));
+    }
     first.into_iter().for_each(go_on);
 }
 
