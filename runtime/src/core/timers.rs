@@ -4,8 +4,8 @@
 //! it parks. Deadlines are exact, so there are no ticks to round to.
 //!
 //! What follows. A key is a deadline and a serial that counts the insertions. Timers fire in the order of their keys. A
-//! key also says where its timer is: among the [`newest`], or in which of the [`segments`]. A timer that is dropped is taken out at once,
-//! so nothing has to be cleaned up later. The serial has 64 bits, so it does not wrap around.
+//! key also says where its timer is: among the [`newest`], or in which of the [`segments`]. A timer that is dropped is taken
+//! out at once, so nothing has to be cleaned up later. The serial has 64 bits, so it does not wrap around.
 //!
 //! Invariants. 4: wakers are taken out, the borrow is released, and then the loop wakes them.
 //! 9: a timer fires only if its deadline is not later than the time given. Timers that are due at the same

@@ -36,8 +36,8 @@ pub(super) struct Newest {
     least: Option<Key>,
 }
 
-/// Tests of debug builds have small tables, so that short programs fill them; those of release builds have real ones. But
-/// they are not so small that cutting one sorts it.
+/// Tests of debug builds have few places and small segments, so that short programs fill them; those of release builds have
+/// real ones. But a segment is not so small that cutting it sorts it.
 pub(super) const SMALL: bool = cfg!(all(test, debug_assertions));
 /// With more places, more timeouts at a time, and longer ones, need no place among the others. But to find the one that
 /// fires next takes longer.
